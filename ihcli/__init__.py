@@ -1,0 +1,26 @@
+"""Explain every row of a dataset with a saved neural network: attributions, interactions, and a certified error."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ihcli.explanation import Explanation
+    from ihcli.library import IhcliWarning, explain
+    from ihcli.models import Model, load_model
+
+__all__ = ["Explanation", "IhcliWarning", "Model", "explain", "load_model"]
+
+_HOMES = {
+    "Explanation": "ihcli.explanation",
+    "IhcliWarning": "ihcli.library",
+    "Model": "ihcli.models",
+    "explain": "ihcli.library",
+    "load_model": "ihcli.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `ihcli --help` does not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ihcli' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

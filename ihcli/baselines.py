@@ -1,0 +1,186 @@
+"""Where paths start: one baseline for ig and ih, a distribution of them for eg and eh."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ihcli.columns import did_you_mean
+from ihcli.dataset import ArrayDataset, Rows, open_dataset
+from ihcli.errors import DataError, OptionError
+from ihcli.scan import Scan
+from ihcli.tables import listed, open_table
+
+ONE_ROW = ("zeros", "mean", "median")
+KEYWORDS = (*ONE_ROW, "data")
+MEDIAN_ROWS = 100_000
+MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
+TRY_MANY = "Try --method eg or eh, which average over many"
+TRY_ONE = "Try --method ig or ih, which start from one"
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The B baselines that attributions are averaged over.
+
+    values      (B, D) float64, in raw units
+    population  rows of the table they stand for: B when it was used whole, more when it was subsampled
+    source      where they come from, in words
+    """
+
+    values: np.ndarray
+    population: int
+    source: str
+
+
+def resolve_baselines(
+    spec: str | np.ndarray | None,
+    *,
+    many: bool,
+    dataset: Rows,
+    zero: Sequence[float] | None = None,
+    mean: np.ndarray | None = None,
+    limit_rows: int = 200,
+    seed: int = 0,
+) -> Baselines:
+    """Turn "zeros", "mean", "median", "data", a file or an array into baselines.
+
+    Parameters:
+        spec: None: "data" when `many`, else "zeros". A file needs the feature columns; an array is (D,) or (B, D).
+        many: whether the method averages over baselines (eg, eh) or starts from one (ig, ih).
+        dataset: the rows to explain: "mean" and "median" are taken over them, "data" is drawn from them.
+        zero: the D raw inputs that the network itself sees as 0; None: zeros.
+        mean: the D means, where they are known already.
+        limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
+        seed: of the subsample.
+
+    Rows with missing or infinite values are left out of a distribution and of its population.
+
+    Raises:
+        OptionError: a wrong keyword, or one row where many are expected and the reverse; it names the other method.
+        DataError: a table that cannot be read, lacks a feature, or has no usable row.
+    """
+    if spec is None:
+        spec = "data" if many else "zeros"
+    if isinstance(spec, str) and spec in KEYWORDS:
+        _require_count(spec, many)
+        if spec == "data":
+            return _sample(dataset, f"the data {dataset.path}", limit_rows, seed)
+        return _one_row(spec, dataset, zero, mean, seed)
+    table, source = _baseline_rows(spec, dataset)
+    return _from_rows(table, source, many, limit_rows, seed)
+
+
+def _require_count(spec: str, many: bool) -> None:
+    if spec == "data" and not many:
+        raise OptionError(f"--baseline data: is many rows, ig and ih take one. {TRY_MANY}, or --baseline mean.")
+    if spec in ONE_ROW and many:
+        raise OptionError(f"--baseline {spec}: is one row, eg and eh average over many. {TRY_ONE}, or --baseline data.")
+
+
+def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, mean: np.ndarray | None, seed: int) -> Baselines:
+    if spec == "zeros" and zero is not None:
+        values, source = np.asarray(zero, np.float64), "zeros of the network's own input, in raw units"
+    elif spec == "zeros":
+        values, source = np.zeros(len(dataset.columns.features)), "zeros"
+    elif spec == "mean":
+        values, source = dataset.scan().mean if mean is None else np.asarray(mean), f"mean of the data {dataset.path}"
+    else:
+        values, source = _median(dataset, seed)
+    if len(values) != len(dataset.columns.features):
+        raise OptionError(
+            f"--baseline {spec}: has {len(values)} values. Expected one for each of the "
+            f"{len(dataset.columns.features)} features. Try a file with the feature columns."
+        )
+    without = [name for name, value in zip(dataset.columns.features, values, strict=True) if not np.isfinite(value)]
+    if without:
+        raise DataError(
+            f"--baseline {spec}: {dataset.path} has no finite value in column {listed(without)}. "
+            f"Try --exclude {without[0]}, or --baseline zeros."
+        )
+    return Baselines(values[np.newaxis], 1, source)
+
+
+def _median(dataset: Rows, seed: int) -> tuple[np.ndarray, str]:
+    limit = min(MEDIAN_ROWS, max(1_000, MEDIAN_VALUES // len(dataset.columns.features)))
+    n_rows = dataset.scan().n_rows
+    rows = _take_rows(dataset, _draw(n_rows, limit, seed), only_complete=False)
+    rows[np.isinf(rows)] = np.nan
+    values = np.full(rows.shape[1], np.nan)
+    has_values = ~np.isnan(rows).all(axis=0)
+    values[has_values] = np.nanmedian(rows[:, has_values], axis=0)
+    source = f"median of the data {dataset.path}"
+    return values, source if n_rows <= limit else f"{source}, estimated on {limit} of its {n_rows} rows (seed {seed})"
+
+
+def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
+    features = dataset.columns.features
+    if not isinstance(spec, str):
+        values = np.atleast_2d(np.asarray(spec))
+        if values.ndim != 2 or values.shape[1] != len(features):
+            raise OptionError(
+                f"baseline: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
+            )
+        return ArrayDataset(values, features), "baseline"
+    if not Path(spec).exists() and not any(character in spec for character in "*?[./\\"):
+        raise OptionError(
+            f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
+            f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"
+        )
+    missing = [name for name in features if name not in open_table(spec).schema.names]
+    if missing:
+        raise DataError(
+            f"--baseline {spec}: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
+            "Expected the feature columns of the data."
+        )
+    return open_dataset(spec, features=features), f"--baseline {spec}"
+
+
+def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:
+    scan = table.scan()
+    if many and scan.n_rows == 1:
+        raise OptionError(f"{source}: has 1 row, eg and eh average over many. {TRY_ONE}.")
+    if not many and scan.n_rows > 1:
+        raise OptionError(f"{source}: has {scan.n_rows} rows, ig and ih take one. {TRY_MANY}.")
+    if many:
+        return _sample(table, source, limit_rows, seed)
+    _require_complete(scan, source)
+    return Baselines(next(table.inputs()), 1, source)
+
+
+def _require_complete(scan: Scan, source: str) -> None:
+    for missing in scan.missing:
+        raise DataError(
+            f"{source}: column {missing.column!r} is {missing.kind}. Expected a finite value in every feature."
+        )
+
+
+def _sample(table: Rows, source: str, limit_rows: int, seed: int) -> Baselines:
+    population = table.scan().n_complete
+    if population == 0:
+        raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
+    values = _take_rows(table, _draw(population, limit_rows, seed), only_complete=True)
+    if len(values) < population:
+        source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
+    return Baselines(values, population, source)
+
+
+def _draw(population: int, size: int, seed: int) -> np.ndarray:
+    """Return ascending indices of a uniform sample without replacement, all of them where there are no more."""
+    if population <= size:
+        return np.arange(population)
+    return np.sort(np.random.default_rng(seed).choice(population, size, replace=False, shuffle=False))
+
+
+def _take_rows(table: Rows, indices: np.ndarray, only_complete: bool) -> np.ndarray:
+    """Collect rows by ascending index, counted among the complete rows only where asked, in one pass."""
+    taken, first = [], 0
+    for block in table.inputs():
+        rows = block[np.isfinite(block).all(axis=1)] if only_complete else block
+        start, stop = np.searchsorted(indices, (first, first + len(rows)))
+        taken.append(rows[indices[start:stop] - first])
+        first += len(rows)
+        if stop == len(indices):
+            break
+    return np.concatenate(taken)

@@ -1,0 +1,196 @@
+"""Which columns of a table are features, keys and label, and whether their names and types fit."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ihcli.errors import DataError, IhcliError, OptionError
+from ihcli.tables import TableFiles, is_number, listed
+
+# Columns that a run writes beside the features and keys.
+RESERVED = (
+    "_row",
+    "_target",
+    "_prediction",
+    "_baseline_prediction",
+    "_completeness_gap",
+    "_relative_error",
+    "_drift",
+    "_sampling_error",
+    "_evaluations",
+    "_status",
+)
+# Columns of a run that stand beside the keys but never beside the features.
+RESERVED_FOR_KEYS = (*RESERVED, "interactions", "attributions", "units")
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The roles of a table's columns: the D features in model order, the keys carried to every output, the label."""
+
+    features: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the user, and the model's file, said about columns.
+
+    features        --features, in that order; None: not given
+    model_features  the names that the model was trained with; None: its file does not say
+    """
+
+    keys: tuple[str, ...] = ()
+    label: str | None = None
+    exclude: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
+    model_features: tuple[str, ...] | None = None
+
+
+def choose_columns(table: TableFiles, roles: Roles) -> Columns:
+    """Settle which columns are features, keys and label.
+
+    Features are those of --features, else the model's own, else every column that has no other role.
+
+    Raises:
+        OptionError: an option names a column that the table lacks, or gives one column two roles.
+        DataError: duplicate, unnamed or reserved names, a feature that is not a number, or the model's are missing.
+    """
+    _refuse_duplicates(table)
+    label = () if roles.label is None else (roles.label,)
+    for option, names in (("--key", roles.keys), ("--label", label), ("--exclude", roles.exclude)):
+        _require_columns(table, option, names)
+    features = _choose_features(table, roles)
+    _refuse_reserved(table.path, "--key", roles.keys, RESERVED_FOR_KEYS)
+    _refuse_reserved(table.path, "feature", features, RESERVED)
+    _require_numbers(table, features, is_listed=roles.features is not None or roles.model_features is not None)
+    return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
+
+
+def did_you_mean(name: str, valid: Sequence[str]) -> str:
+    """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
+    lowered = {other.lower(): other for other in valid}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
+    return f" Did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def _choose_features(table: TableFiles, roles: Roles) -> tuple[str, ...]:
+    if roles.features is not None:
+        _require_columns(table, "--features", roles.features)
+        features = roles.features
+    elif roles.model_features is not None:
+        _require_model_columns(table, roles.model_features)
+        features = roles.model_features
+    else:
+        return _all_others(table, roles)
+    repeated = [name for name, count in Counter(features).items() if count > 1]
+    if repeated:
+        raise OptionError(f"--features: column {repeated[0]!r} is listed twice. Expected each column once.")
+    for option, names in (("--key", roles.keys), ("--exclude", roles.exclude)):
+        for name in names:
+            if name in features:
+                raise OptionError(
+                    f"{option} {name}: the column is also a feature. Expected one role for a column. "
+                    f"Try without {option} {name}, or a list of --features that leaves it out."
+                )
+    return features
+
+
+def _all_others(table: TableFiles, roles: Roles) -> tuple[str, ...]:
+    others = {*roles.keys, *roles.exclude, roles.label}
+    features = tuple(name for name in table.schema.names if name not in others)
+    if not features:
+        raise DataError(
+            f"{table.path}: no column is left for features. Expected at least one that is neither key, label nor "
+            f"excluded, got columns {listed(table.schema.names)}."
+        )
+    for position, name in enumerate(table.schema.names):
+        if name in features and not name.strip():
+            raise DataError(
+                f"{table.path}: column {position + 1} has no name; pandas writes its index so. Expected a name "
+                "for every feature. Try to write the table without its index, or list the features with --features."
+            )
+        if name in features and PANDAS_INDEX.fullmatch(name):
+            raise DataError(
+                f"{table.path}: column {name!r} is the index that pandas stored. Expected features only. "
+                f"Try --key {name} to carry it along, or --exclude {name}."
+            )
+    return features
+
+
+def _refuse_duplicates(table: TableFiles) -> None:
+    repeated = [name for name, count in Counter(table.schema.names).items() if count > 1]
+    if repeated:
+        raise DataError(
+            f"{table.path}: column name {repeated[0]!r} occurs {table.schema.names.count(repeated[0])} times. "
+            "Expected each name once. Try to rename the columns."
+        )
+
+
+def _require_columns(table: TableFiles, option: str, names: Sequence[str]) -> None:
+    if option == "--features" and not names:
+        raise OptionError("--features: names no column. Expected at least one.")
+    for name in names:
+        if name not in table.schema.names:
+            raise _missing_column(OptionError, f"{option} {name}", name, table)
+
+
+def _missing_column(kind: type[IhcliError], start: str, name: str, table: TableFiles) -> IhcliError:
+    names = table.schema.names
+    return kind(
+        f"{start}: {table.path} has no such column. Expected one of its {len(names)} columns: {listed(names)}."
+        f"{did_you_mean(name, names)}"
+    )
+
+
+def _require_model_columns(table: TableFiles, features: Sequence[str]) -> None:
+    names = table.schema.names
+    missing = [name for name in features if name not in names]
+    if missing:
+        raise DataError(
+            f"{table.path}: lacks {len(missing)} of the {len(features)} columns that the model takes: "
+            f"{listed(missing)}. Expected {listed(features)}, got {len(names)} columns: {listed(names)}."
+            f"{did_you_mean(missing[0], names)} "
+            "Try --features to list other columns in the model's order."
+        )
+
+
+def _refuse_reserved(path: str, role: str, names: Sequence[str], reserved: Sequence[str]) -> None:
+    for name in names:
+        if name in reserved:
+            raise DataError(
+                f"{path}: {role} {name!r} has the name of a column that a run writes. "
+                f"Expected none of {', '.join(reserved)}. Try to rename the column, or --exclude {name}."
+            )
+
+
+def _require_numbers(table: TableFiles, features: Sequence[str], is_listed: bool) -> None:
+    others = [name for name in features if not is_number(table.schema.field(name).type)]
+    if not others:
+        return
+    first = others[0]
+    example = table.text_example(first)
+    words = _type_in_words(table.schema.field(first).type) + ("" if example is None else f", such as {example!r}")
+    more = "" if len(others) == 1 else f" No numbers either: {listed(others[1:])}."
+    advice = "Try to encode it as numbers."
+    if not is_listed:
+        advice = f"Try --key {first} to carry it along, --exclude {first}, or --features to list the features."
+    raise DataError(
+        f"{table.path}: column {first!r} holds {words}.{more} Expected numbers or booleans in every feature. {advice}"
+    )
+
+
+def _type_in_words(type_: pa.DataType) -> str:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return "text"
+    if pa.types.is_date(type_):
+        return "dates"
+    return "timestamps" if pa.types.is_timestamp(type_) else f"{type_} values"

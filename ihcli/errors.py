@@ -1,0 +1,29 @@
+"""The errors a user can meet; imports nothing of ours.
+
+Every message is a whole answer: `<file or option>: what is wrong. Expected X, got Y. Try Z.`
+The core raises these; only the command line turns them into text and an exit code.
+"""
+
+
+class IhcliError(Exception):
+    """Anything the user can fix: `str(error)` is the whole message."""
+
+
+class OptionError(IhcliError):
+    """An option or argument whose value cannot be used."""
+
+
+class ModelError(IhcliError):
+    """A model that cannot be read, or that cannot be explained as it is."""
+
+
+class UnsafeModelError(ModelError):
+    """A model file that asks for code off the allow-list; nothing of it was run."""
+
+
+class DataError(IhcliError):
+    """A table that cannot be read, or whose columns or values do not fit."""
+
+
+class RunError(IhcliError):
+    """A run directory that cannot be written, or cannot be read as a run."""

@@ -1,0 +1,98 @@
+"""Feature groups as the user states them: a TOML file, or a separator in the column names."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ihcli.columns import RESERVED, Columns, did_you_mean
+from ihcli.errors import OptionError
+from ihcli.tables import listed
+
+FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'
+
+
+def read_groups(path: str | Path, columns: Columns | None = None) -> dict[str, tuple[str, ...]]:
+    """Read group name -> features from a TOML file; features in no group stay alone.
+
+    Raises OptionError where the file is not of that form, a feature is in two groups, or a group is empty; with
+    `columns` also where a feature is unknown or a group's name is taken.
+    """
+    option = f"--groups {path}"
+    try:
+        with Path(path).open("rb") as stream:
+            stated = tomllib.load(stream)
+    except OSError as error:
+        raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{option}: is not TOML: {error}. {FORM}") from error
+    groups = stated.get("groups")
+    if not isinstance(groups, dict) or not groups:
+        raise OptionError(f"{option}: states no groups. {FORM}")
+    for name, features in groups.items():
+        if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
+            raise OptionError(f"{option}: group {name!r} is not a list of column names. {FORM}")
+    read = {name: tuple(features) for name, features in groups.items()}
+    _refuse_overlaps(read, option)
+    if columns is not None:
+        check_groups(read, columns, option)
+    return read
+
+
+def groups_by_prefix(features: Sequence[str], separator: str) -> dict[str, tuple[str, ...]]:
+    """Group the features that share the text before the first separator: "color=red", "color=blue" -> "color".
+
+    A prefix with a single feature makes no group: that feature keeps its own full name. Raises OptionError where the
+    separator is empty, makes no group, or a prefix is itself the name of a feature.
+    """
+    option = f"--groups-by {separator}"
+    if not separator:
+        raise OptionError("--groups-by: the separator is empty. Expected text such as = or _.")
+    by_prefix: dict[str, list[str]] = {}
+    for feature in features:
+        prefix, found, _ = feature.partition(separator)
+        if found and prefix:
+            by_prefix.setdefault(prefix, []).append(feature)
+    groups = {prefix: tuple(members) for prefix, members in by_prefix.items() if len(members) > 1}
+    if not groups:
+        raise OptionError(f"{option}: no two features share a prefix, got {listed(features)}. Try another separator.")
+    check_groups(groups, Columns(tuple(features)), option)
+    return groups
+
+
+def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: str = "--groups") -> None:
+    """Refuse groups that do not fit the columns.
+
+    Raises OptionError naming the group and column: a feature that is unknown or in two groups, an empty group, a group
+    named like a feature outside it, a key, or a column that a run writes.
+    """
+    _refuse_overlaps(groups, option)
+    grouped = {feature: name for name, features in groups.items() for feature in features}
+    for feature, name in grouped.items():
+        if feature not in columns.features:
+            raise OptionError(
+                f"{option}: group {name!r} names {feature!r}, which is not a feature. Expected some of "
+                f"{listed(columns.features)}.{did_you_mean(feature, columns.features)}"
+            )
+    for name in groups:
+        taken = {
+            "a feature outside it": name in columns.features and name not in grouped,
+            "a key": name in columns.keys,
+            "a column that a run writes": name in RESERVED,
+        }
+        for words, is_taken in taken.items():
+            if is_taken:
+                raise OptionError(f"{option}: group {name!r} has the name of {words}. Try another name for the group.")
+
+
+def _refuse_overlaps(groups: Mapping[str, Sequence[str]], option: str) -> None:
+    owner: dict[str, str] = {}
+    for name, features in groups.items():
+        if not features:
+            raise OptionError(f"{option}: group {name!r} is empty. Expected at least one feature in every group.")
+        for feature in features:
+            if feature in owner:
+                raise OptionError(
+                    f"{option}: feature {feature!r} is in {owner[feature]!r} and in {name!r}. "
+                    "Expected each feature in one group."
+                )
+            owner[feature] = name

@@ -1,0 +1,280 @@
+"""A run on disk: part files, summaries and run.json, written whole or not at all, and read back."""
+
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ihcli.errors import RunError
+from ihcli.explanation import Explanation
+from ihcli.parts import InteractionStorage, attributions_table, interactions_table
+
+INFO = "run.json"
+ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
+ENTRIES = (INFO, ATTRIBUTIONS, INTERACTIONS, SUMMARY)
+ROW_GROUP_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class RunWriter:
+    """Writes the files of one run; every file appears under its final name only when it is whole and on disk."""
+
+    path: Path
+    storage: InteractionStorage = field(default_factory=InteractionStorage)
+
+    def write_part(self, index: int, explanation: Explanation, keys: pa.Table) -> None:
+        """Write the explanation of one chunk.
+
+        The attributions part is written last: where it exists, the interactions part of the chunk does too.
+
+        Parameters:
+            index: position of the chunk in the run, from 0.
+            keys: the chunk's keys, one row for every data row (several targets of a row share it).
+
+        Raises:
+            RunError: the disk is full or refuses.
+        """
+        name = f"part-{index:06d}.parquet"
+        interactions = interactions_table(explanation, keys, self.storage)
+        if interactions is not None:
+            _write_table(self.path / INTERACTIONS / name, interactions)
+        _write_table(self.path / ATTRIBUTIONS / name, attributions_table(explanation, keys))
+
+    def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> None:
+        """Write the tables of a Summary."""
+        if interactions is not None:
+            _write_table(self.path / SUMMARY / f"{INTERACTIONS}.parquet", interactions)
+        _write_table(self.path / SUMMARY / f"{ATTRIBUTIONS}.parquet", attributions)
+
+    def write_info(self, info: Mapping[str, Any]) -> None:
+        """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null."""
+        text = json.dumps(_plain(info), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with _replacing(self.path / INFO) as stream:
+            stream.write(text.encode())
+
+    def abandon(self) -> None:
+        """Remove the run again when it holds no finished part; for a failure before the first of them."""
+        if not _parts(self.path / ATTRIBUTIONS):
+            _remove_run(self.path)
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was opened; tables are read when asked for.
+
+    info  the content of run.json
+    """
+
+    path: Path
+    info: dict[str, Any]
+
+    @property
+    def has_interactions(self) -> bool:
+        """Whether interactions of every row were stored."""
+        return bool(_parts(self.path / INTERACTIONS))
+
+    def attributions(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> pa.Table:
+        """Return the attributions parts as one table, or only some columns and rows of the data; raises RunError."""
+        return self._part_table(ATTRIBUTIONS, columns, rows)
+
+    def interactions(self, rows: Sequence[int] | None = None) -> pa.Table:
+        """Return the interactions parts as one table; raises RunError where none were stored."""
+        return self._part_table(INTERACTIONS, None, rows)
+
+    def summary_attributions(self) -> pa.Table:
+        """Return the ranked features of every target; raises RunError where the run did not finish."""
+        return self._summary_table(ATTRIBUTIONS)
+
+    def summary_interactions(self) -> pa.Table:
+        """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
+        self._summary_table(ATTRIBUTIONS)
+        if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
+            raise RunError(
+                f"{self.path}: has no interactions, only attributions. Expected a run of ih or eh. "
+                "Try ihcli explain with --method ih."
+            )
+        return self._summary_table(INTERACTIONS)
+
+    def _summary_table(self, kind: str) -> pa.Table:
+        file = self.path / SUMMARY / f"{kind}.parquet"
+        if not file.exists():
+            status = self.info.get("status", "unknown")
+            raise RunError(
+                f"{self.path}: the run did not finish (status {status}), so it has no summary. "
+                "Try ihcli explain again with --overwrite."
+            )
+        return _read_table([file], None, None)
+
+    def _part_table(self, kind: str, columns: Sequence[str] | None, rows: Sequence[int] | None) -> pa.Table:
+        files = _parts(self.path / kind)
+        if not files:
+            raise RunError(f"{self.path}: stores no {kind} of single rows. Expected {kind}/part-000000.parquet.")
+        return _read_table(files, columns, rows)
+
+
+def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
+    """Create the directory of a run, recognisable as one from the start.
+
+    Parameters:
+        interactions: "full", "top:K" or "none", what is stored of every row's interactions.
+        overwrite: replace the run that is there; files that are not part of it stay.
+
+    Raises:
+        RunError: something is there that may not be replaced, or the disk refuses.
+        OptionError: `interactions` is not understood.
+    """
+    writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
+    _refuse_existing(writer.path, overwrite)
+    with _disk_errors(writer.path):
+        _remove_run(writer.path)
+        (writer.path / ATTRIBUTIONS).mkdir(parents=True)
+    writer.write_info({"status": "running"})
+    return writer
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run directory; raises RunError where the path is not one."""
+    path = Path(path)
+    if not path.exists():
+        raise RunError(f"{path}: no such run. Expected the directory that ihcli explain wrote with -o.")
+    if not (path / INFO).is_file():
+        raise RunError(f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with -o.")
+    try:
+        info = json.loads((path / INFO).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path / INFO}: cannot be read: {error}. Try ihcli explain again with --overwrite.") from error
+    if not isinstance(info, dict):
+        raise RunError(f"{path / INFO}: is not what ihcli explain writes. Expected a JSON object.")
+    return Run(path, info)
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
+    if not any(path.iterdir()):
+        return
+    if not (path / INFO).is_file():
+        raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
+    if not overwrite:
+        raise RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
+
+
+def _remove_run(path: Path) -> None:
+    """Remove what a run consists of and nothing else; run.json last, so that a torn removal can be repeated."""
+    for entry in reversed(ENTRIES):
+        if (path / entry).is_dir():
+            shutil.rmtree(path / entry)
+        else:
+            (path / entry).unlink(missing_ok=True)
+
+
+def _parts(directory: Path) -> list[Path]:
+    return sorted(directory.glob("part-*.parquet"))
+
+
+def _read_table(files: Sequence[Path], columns: Sequence[str] | None, rows: Sequence[int] | None) -> pa.Table:
+    filters = None if rows is None else pc.field("_row").isin(pa.array(rows, pa.int64()))
+    try:
+        return pq.read_table(list(files), columns=columns, filters=filters)
+    except (pa.ArrowException, OSError) as error:
+        raise RunError(
+            f"{files[0].parent}: cannot be read: {error}. Try ihcli explain again with --overwrite."
+        ) from error
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    # Floats without repeats: splitting their bytes lets zstd find the common exponents (12 % smaller, twice as fast).
+    floats = [column for column in _leaves(table.schema) if pa.types.is_floating(column[1])]
+    others = [name for name, type_ in _leaves(table.schema) if not pa.types.is_floating(type_)]
+    group_rows = max(1, ROW_GROUP_BYTES * table.num_rows // max(1, table.nbytes))
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as stream:
+        pq.write_table(
+            table,
+            stream,
+            compression="zstd",
+            use_dictionary=others,
+            use_byte_stream_split=[name for name, _ in floats],
+            row_group_size=group_rows,
+        )
+
+
+def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+    for column in schema:
+        yield from _leaves_of(column.name, column.type)
+
+
+def _leaves_of(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    if isinstance(type_, pa.BaseExtensionType):
+        type_ = type_.storage_type
+    if pa.types.is_struct(type_):
+        for child in type_:
+            yield from _leaves_of(f"{path}.{child.name}", child.type)
+    elif pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_):
+        yield from _leaves_of(f"{path}.list.element", type_.value_type)
+    else:
+        yield path, type_
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose content takes the file's name once all of it is on disk; nothing is left on failure."""
+    # Readers of the directory skip names that start with a dot.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with _disk_errors(path):
+        try:
+            with temporary.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+            _sync_directory(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"{path}: cannot be written: {reason}. Try another directory with -o.") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: numpy values and tuples as Python's, paths as text, NaN and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value

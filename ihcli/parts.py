@@ -1,0 +1,194 @@
+"""Explanations as Arrow tables: the columns of a part file, with their units and definitions."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.errors import OptionError, RunError
+from ihcli.explanation import MISSING_INPUT, NON_FINITE, Explanation
+
+OUTPUT_UNIT = "units of the explained output"
+NO_UNIT = "1"
+DEFINITIONS: Mapping[str, tuple[str, str]] = {
+    "_row": ("index of the row in the data, from 0", NO_UNIT),
+    "_target": ("explained output: its name, or its index where the model has no names", NO_UNIT),
+    "_prediction": ("f(x): explained output of the row", OUTPUT_UNIT),
+    "_baseline_prediction": ("mean of f(x') over the baselines x'", OUTPUT_UNIT),
+    "_completeness_gap": ("sum of the attributions minus (_prediction - _baseline_prediction), signed", OUTPUT_UNIT),
+    "_relative_error": (
+        "certified relative L1 error of the attributions (ig, eg) or of the row sums of the interactions (ih, eh)",
+        NO_UNIT,
+    ),
+    "_drift": ("f_smooth(x) - f(x): what the SoftPlus replacement changed", OUTPUT_UNIT),
+    "_sampling_error": ("relative L1 standard error of the attributions over subsampled baselines", NO_UNIT),
+    "_evaluations": ("path points at which a gradient was taken", NO_UNIT),
+    "_status": ("ok, not_converged, rounding, missing_input or non_finite", NO_UNIT),
+}
+FULL_DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
+TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
+SLAB_VALUES = 1 << 22  # pair effects held at once while the largest are chosen
+
+
+@dataclass(frozen=True)
+class InteractionStorage:
+    """What a run stores of the interactions of a row: the whole matrix, its `top` largest pairs, or nothing."""
+
+    kind: Literal["full", "top", "none"] = "full"
+    top: int = 0
+
+    @classmethod
+    def parse(cls, option: str) -> "InteractionStorage":
+        """Read "full", "top:K" or "none"; raises OptionError."""
+        if option == "full":
+            return cls("full")
+        if option == "none":
+            return cls("none")
+        kind, _, count = option.partition(":")
+        if kind == "top" and count.isdecimal() and int(count) > 0:
+            return cls("top", int(count))
+        raise OptionError(
+            f"--interactions {option}: is not understood. Expected full, top:K with K at least 1, or none."
+        )
+
+
+def attributions_table(explanation: Explanation, keys: pa.Table) -> pa.Table:
+    """Return the attributions part: who the row is, how well it was explained, and one column per feature or group.
+
+    Parameters:
+        keys: one row of key columns for every data row of the explanation, in row order.
+    """
+    is_empty = _has_no_values(explanation)
+    fields, columns = _identity(explanation, keys)
+    for name, values in _quality(explanation):
+        fields.append(_field(name, values))
+        columns.append(_numbers(values, is_empty))
+    fields.append(pa.field("_status", pa.string(), metadata=_metadata(*DEFINITIONS["_status"])))
+    columns.append(_strings(explanation.status))
+    for i, name in enumerate(explanation.feature_names):
+        values = explanation.attributions[:, i]
+        type_ = pa.from_numpy_dtype(values.dtype)
+        fields.append(pa.field(name, type_, metadata=_metadata(f"attribution phi of {name}", OUTPUT_UNIT)))
+        columns.append(_numbers(values, is_empty))
+    return _table(fields, columns, explanation)
+
+
+def interactions_table(explanation: Explanation, keys: pa.Table, storage: InteractionStorage) -> pa.Table | None:
+    """Return the interactions part, or None where there are no interactions or none are stored."""
+    if explanation.interactions is None or storage.kind == "none":
+        return None
+    fields, columns = _identity(explanation, keys)
+    is_empty = _has_no_values(explanation)
+    if storage.kind == "full":
+        column, definition = _tensors(explanation.interactions, is_empty), FULL_DEFINITION
+    else:
+        column, definition = _top_pairs(explanation, is_empty, storage.top), TOP_DEFINITION
+    metadata = _metadata(definition, OUTPUT_UNIT) | {"feature_names": json.dumps(explanation.feature_names)}
+    fields.append(pa.field("interactions", column.type, metadata=metadata))
+    columns.append(column)
+    return _table(fields, columns, explanation)
+
+
+def _identity(explanation: Explanation, keys: pa.Table) -> tuple[list[pa.Field], list[pa.Array]]:
+    fields = [pa.field("_row", pa.int64(), metadata=_metadata(*DEFINITIONS["_row"]))]
+    columns: list[pa.Array] = [pa.array(explanation.row, pa.int64())]
+    if keys.num_columns:
+        position = explanation.row - explanation.row.min()
+        if position.max() >= keys.num_rows:
+            raise ValueError(f"{keys.num_rows} rows of keys for {position.max() + 1} rows of data")
+        taken = keys.take(pa.array(position))
+        fields += [
+            pa.field(field.name, field.type, metadata=_metadata("key column of the data")) for field in keys.schema
+        ]
+        columns += [column.combine_chunks() for column in taken.columns]
+    fields.append(pa.field("_target", pa.string(), metadata=_metadata(*DEFINITIONS["_target"])))
+    columns.append(_strings(explanation.target))
+    return fields, columns
+
+
+def _quality(explanation: Explanation) -> list[tuple[str, np.ndarray]]:
+    measures = (
+        ("_prediction", explanation.prediction),
+        ("_baseline_prediction", explanation.baseline_prediction),
+        ("_completeness_gap", explanation.completeness_gap),
+        ("_relative_error", explanation.relative_error),
+        ("_drift", explanation.drift),
+        ("_sampling_error", explanation.sampling_error),
+        ("_evaluations", explanation.evaluations.astype(np.int32)),
+    )
+    return [(name, values) for name, values in measures if values is not None]
+
+
+def _has_no_values(explanation: Explanation) -> np.ndarray:
+    return np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
+
+
+def _field(name: str, values: np.ndarray) -> pa.Field:
+    return pa.field(name, pa.from_numpy_dtype(values.dtype), metadata=_metadata(*DEFINITIONS[name]))
+
+
+def _metadata(definition: str, unit: str = NO_UNIT) -> dict[str, str]:
+    return {"definition": definition, "unit": unit}
+
+
+def _numbers(values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
+    if values.dtype.kind != "f":
+        return pa.array(values)
+    return pa.array(np.ascontiguousarray(values), mask=is_empty | np.isnan(values))
+
+
+def _strings(values: np.ndarray) -> pa.Array:
+    return pa.array([str(value) for value in values], pa.string())
+
+
+def _table(fields: list[pa.Field], columns: list[pa.Array], explanation: Explanation) -> pa.Table:
+    name, count = Counter(field.name for field in fields).most_common(1)[0]
+    if count > 1:
+        raise RunError(f"{name}: two columns of the run would have this name. Try to rename the key or the group.")
+    metadata = {"feature_names": json.dumps(explanation.feature_names)}
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=metadata))
+
+
+def _tensors(interactions: np.ndarray, is_empty: np.ndarray) -> pa.Array:
+    n_features = interactions.shape[1]
+    values = pa.array(np.ascontiguousarray(interactions).reshape(-1))
+    mask = pa.array(is_empty) if is_empty.any() else None
+    stored = pa.FixedSizeListArray.from_arrays(values, n_features * n_features, mask=mask)
+    type_ = pa.fixed_shape_tensor(values.type, (n_features, n_features), dim_names=("feature_i", "feature_j"))
+    return pa.ExtensionArray.from_storage(type_, stored)
+
+
+def _top_pairs(explanation: Explanation, is_empty: np.ndarray, top: int) -> pa.Array:
+    interactions = explanation.interactions
+    if interactions is None:
+        raise ValueError("no interactions to choose from")
+    n_features = interactions.shape[1]
+    first, second = np.triu_indices(n_features, 1)
+    top = min(top, len(first))
+    flat = interactions[~is_empty].reshape(-1, n_features * n_features)
+    slab_rows = max(1, SLAB_VALUES // max(1, len(first)))
+    pairs, values = [np.empty((0, top), np.int64)], [np.empty((0, top), flat.dtype)]
+    for start in range(0, len(flat), slab_rows):
+        slab = flat[start : start + slab_rows]
+        effects = slab[:, first * n_features + second] + slab[:, second * n_features + first]
+        chosen = _largest(np.abs(effects), top)
+        pairs.append(chosen)
+        values.append(np.take_along_axis(effects, chosen, axis=1))
+    chosen, names = np.concatenate(pairs).ravel(), pa.array(explanation.feature_names, pa.string())
+    columns = [names.take(pa.array(first[chosen])), names.take(pa.array(second[chosen]))]
+    structs = pa.StructArray.from_arrays([*columns, pa.array(np.concatenate(values).ravel())], ["i", "j", "value"])
+    offsets = np.concatenate([[0], np.cumsum(np.where(is_empty, 0, top))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, mask=pa.array(is_empty) if is_empty.any() else None)
+
+
+def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:
+    """Return (n, count) column indices of the largest magnitudes of every row, largest first, ties by index."""
+    if count == magnitudes.shape[1]:
+        return np.argsort(-magnitudes, axis=1, kind="stable")
+    chosen = np.sort(np.argpartition(-magnitudes, count - 1, axis=1)[:, :count], axis=1)
+    order = np.argsort(-np.take_along_axis(magnitudes, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1)

@@ -1,0 +1,216 @@
+"""Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.explanation import MISSING_INPUT, NON_FINITE, Explanation
+
+BLOCK_VALUES = 1 << 20  # pair effects held at once: 8 MiB in float64
+OUTPUT_UNIT = "units of the explained output"
+STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
+    "target": (pa.string(), "explained output", "1"),
+    "feature": (pa.string(), "feature or group", "1"),
+    "feature_i": (pa.string(), "first feature or group of the pair", "1"),
+    "feature_j": (pa.string(), "second feature or group of the pair", "1"),
+    "rank": (pa.int32(), "by mean_abs within the target, 1 is the largest", "1"),
+    "mean_abs": (pa.float64(), "mean of the absolute values over rows", OUTPUT_UNIT),
+    "mean": (pa.float64(), "mean over rows", OUTPUT_UNIT),
+    "std": (pa.float64(), "population standard deviation over rows", OUTPUT_UNIT),
+    "min": (pa.float64(), "smallest value", OUTPUT_UNIT),
+    "max": (pa.float64(), "largest value", OUTPUT_UNIT),
+    "share": (pa.float64(), "of the total mean_abs of the target", "1"),
+    "rows": (pa.int64(), "explained rows; rows without values are left out", "1"),
+    "main_mean_abs": (pa.float64(), "mean of |Gamma_gg|, the main effect, over rows", OUTPUT_UNIT),
+    "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
+}
+ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
+MAIN_COLUMNS = ("main_mean_abs", "main_mean")
+INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean, mean of absolute values and sum of squared deviations of every column, in float64."""
+
+    count: int
+    mean: np.ndarray
+    mean_abs: np.ndarray
+    squares: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Moments":
+        """Return the moments of (n, columns) values, n at least 1."""
+        values = np.asarray(values, np.float64)
+        mean = values.mean(axis=0)
+        deviations = values - mean
+        squares = np.einsum("ij,ij->j", deviations, deviations)
+        return cls(len(values), mean, np.abs(values).mean(axis=0), squares)
+
+    @classmethod
+    def side_by_side(cls, parts: list["Moments"]) -> "Moments":
+        """Return moments of the same rows as those of one wide table."""
+        mean, mean_abs, squares = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "mean_abs", "squares")
+        )
+        return cls(parts[0].count, mean, mean_abs, squares)
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Return the moments of both sets of rows (Chan, Golub, LeVeque 1983, equation 2.1)."""
+        count = self.count + other.count
+        share = other.count / count
+        difference = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + difference * share,
+            self.mean_abs + (other.mean_abs - self.mean_abs) * share,
+            self.squares + other.squares + difference**2 * (self.count * share),
+        )
+
+    @property
+    def std(self) -> np.ndarray:
+        """Population standard deviation."""
+        return np.sqrt(self.squares / self.count)
+
+
+@dataclass(frozen=True)
+class TargetSummary:
+    """What is known of one target: attributions, and main and pair effects where there are interactions."""
+
+    attributions: Moments
+    smallest: np.ndarray
+    largest: np.ndarray
+    mains: Moments | None
+    pairs: Moments | None
+
+    def merge(self, other: "TargetSummary") -> "TargetSummary":
+        """Return the summary of both sets of rows."""
+        return TargetSummary(
+            self.attributions.merge(other.attributions),
+            np.minimum(self.smallest, other.smallest),
+            np.maximum(self.largest, other.largest),
+            None if self.mains is None or other.mains is None else self.mains.merge(other.mains),
+            None if self.pairs is None or other.pairs is None else self.pairs.merge(other.pairs),
+        )
+
+
+class Summary:
+    """Statistics per target of all explanations added to it; targets keep the order in which they appeared.
+
+    Memory: four float64 values per pair and target, whatever the number of rows.
+    """
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._has_interactions = False
+        self._targets: dict[str, TargetSummary] = {}
+
+    def update(self, explanation: Explanation) -> None:
+        """Add the rows of an explanation; rows that have no values (missing or non-finite inputs) are left out."""
+        added = Summary()
+        added._names = explanation.feature_names
+        added._has_interactions = explanation.interactions is not None
+        added._targets = _summarise(explanation)
+        self.merge(added)
+
+    def merge(self, other: "Summary") -> None:
+        """Add what another summary of the same features has seen; halves merged equal the whole up to rounding."""
+        if self._names and other._names and self._names != other._names:
+            raise ValueError("summaries of different features cannot be merged")
+        self._names = self._names or other._names
+        self._has_interactions |= other._has_interactions
+        for target, summary in other._targets.items():
+            mine = self._targets.get(target)
+            self._targets[target] = summary if mine is None else mine.merge(summary)
+
+    def attributions(self) -> pa.Table:
+        """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""
+        columns = ATTRIBUTION_COLUMNS + (MAIN_COLUMNS if self._has_interactions else ())
+        return _stacked(columns, [self._ranked_features(target) for target in self._targets])
+
+    def interactions(self) -> pa.Table | None:
+        """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg."""
+        if not self._has_interactions:
+            return None
+        return _stacked(INTERACTION_COLUMNS, [self._ranked_pairs(target) for target in self._targets])
+
+    def _ranked_features(self, target: str) -> dict[str, np.ndarray]:
+        found = self._targets[target]
+        order, columns = _ranked(target, found.attributions)
+        columns |= {
+            "feature": np.array(self._names, dtype=object)[order],
+            "min": found.smallest[order],
+            "max": found.largest[order],
+        }
+        if found.mains is not None:
+            columns |= {"main_mean_abs": found.mains.mean_abs[order], "main_mean": found.mains.mean[order]}
+        return columns
+
+    def _ranked_pairs(self, target: str) -> dict[str, np.ndarray]:
+        pairs = self._targets[target].pairs
+        if pairs is None:
+            raise ValueError(f"target {target} was explained without interactions")
+        order, columns = _ranked(target, pairs)
+        names = np.array(self._names, dtype=object)
+        first, second = np.triu_indices(len(names), 1)
+        return columns | {"feature_i": names[first[order]], "feature_j": names[second[order]]}
+
+
+def _summarise(explanation: Explanation) -> dict[str, TargetSummary]:
+    has_values = ~np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
+    targets = np.array([str(target) for target in explanation.target], dtype=object)
+    rows = {target: np.flatnonzero(has_values & (targets == target)) for target in dict.fromkeys(targets[has_values])}
+    pairs = _pair_moments(explanation.interactions, rows) if rows else {}
+    summaries = {}
+    for target, chosen in rows.items():
+        values = explanation.attributions[chosen].astype(np.float64)
+        mains = None
+        if explanation.interactions is not None:
+            mains = Moments.of(np.diagonal(explanation.interactions, axis1=1, axis2=2)[chosen])
+        summaries[target] = TargetSummary(
+            Moments.of(values), values.min(axis=0), values.max(axis=0), mains, pairs.get(target)
+        )
+    return summaries
+
+
+def _pair_moments(interactions: np.ndarray | None, rows: dict[str, np.ndarray]) -> dict[str, Moments]:
+    """Return the moments of the pair effects of every target, block by block of pairs so that each stays in cache."""
+    if interactions is None:
+        return {}
+    n_rows, n_features = interactions.shape[:2]
+    flat = interactions.reshape(n_rows, n_features * n_features)
+    first, second = np.triu_indices(n_features, 1)
+    width = max(64, BLOCK_VALUES // n_rows)
+    parts: dict[str, list[Moments]] = {target: [] for target in rows}
+    for start in range(0, max(1, len(first)), width):
+        i, j = first[start : start + width], second[start : start + width]
+        effects = np.take(flat, i * n_features + j, axis=1).astype(np.float64)
+        effects += np.take(flat, j * n_features + i, axis=1)
+        for target, chosen in rows.items():
+            parts[target].append(Moments.of(effects if len(chosen) == n_rows else effects[chosen]))
+    return {target: Moments.side_by_side(blocks) for target, blocks in parts.items()}
+
+
+def _ranked(target: str, moments: Moments) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the order by mean_abs, ties in feature order, and the columns that every ranking has."""
+    order = np.argsort(-moments.mean_abs, kind="stable")
+    total = moments.mean_abs.sum()
+    return order, {
+        "target": np.full(len(order), target, dtype=object),
+        "rank": np.arange(1, len(order) + 1),
+        "mean_abs": moments.mean_abs[order],
+        "mean": moments.mean[order],
+        "std": moments.std[order],
+        "share": moments.mean_abs[order] / total if total > 0 else np.zeros(len(order)),
+        "rows": np.full(len(order), moments.count),
+    }
+
+
+def _stacked(names: tuple[str, ...], rankings: list[dict[str, np.ndarray]]) -> pa.Table:
+    columns, fields = [], []
+    for name in names:
+        type_, definition, unit = STATISTICS[name]
+        columns.append(pa.chunked_array([pa.array(ranking[name], type_) for ranking in rankings], type_))
+        fields.append(pa.field(name, type_, metadata={"definition": definition, "unit": unit}))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))

@@ -1,0 +1,312 @@
+"""The files of a table: found, recognised by content, and streamed in order as record batches."""
+
+import glob
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from ihcli.errors import DataError
+
+TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
+BATCH_VALUES = 1 << 20  # values held by one record batch, whatever the number of columns
+BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
+CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
+PARQUET_MAGIC, GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
+# Integers that print as they were written and fit 64 bits; the empty value stays empty.
+WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})?$"
+
+
+class TableFiles(ABC):
+    """Files of one format with the same columns, read as one table: sorted file names, then file order.
+
+    path    what the user named
+    files   the files behind it, sorted
+    format  in words
+    schema  columns and types of the first file
+    """
+
+    format: str
+    schema: pa.Schema
+
+    def __init__(self, path: str, files: Sequence[Path]) -> None:
+        self.path = path
+        self.files = tuple(files)
+
+    @abstractmethod
+    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, in that order and as those types; batches are never empty.
+
+        Raises DataError where a file cannot be read or a value is not of its type.
+        """
+
+    @abstractmethod
+    def feature_type(self, name: str) -> pa.DataType:
+        """Return the type that `batches` can read a feature as: float64, or bool where text says true and false."""
+
+    @abstractmethod
+    def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the type in which each key or label column is carried without damage."""
+
+    @abstractmethod
+    def text_example(self, name: str) -> str | None:
+        """Return a value of the column that is not a number, where looking for one is cheap."""
+
+    def _require_same_columns(self, file: Path, names: Sequence[str]) -> None:
+        differing = sorted(set(names) ^ set(self.schema.names))
+        if differing:
+            raise DataError(
+                f"{file}: its columns differ from those of {self.files[0].name} by {listed(differing)}. "
+                "Expected the same columns in every file. Try a path that names only the files of one table."
+            )
+
+
+class ParquetFiles(TableFiles):
+    """Parquet files, a batch of rows in memory at a time however large the row groups are."""
+
+    format = "Parquet"
+
+    def __init__(self, path: str, files: Sequence[Path]) -> None:
+        super().__init__(path, files)
+        with self._opened(self.files[0]) as first:
+            self.schema = first.schema_arrow
+        for file in self.files[1:]:
+            with self._opened(file) as other:
+                self._require_same_columns(file, other.schema_arrow.names)
+
+    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, cast where a file stores them as another type."""
+        batch_rows = max(1, min(1 << 16, BATCH_VALUES // max(1, len(wanted))))
+        for file in self.files:
+            with self._opened(file) as opened:
+                try:
+                    for batch in opened.iter_batches(batch_rows, columns=wanted.names):
+                        if batch.num_rows:
+                            yield _cast_batch(file, batch, wanted)
+                except (pa.ArrowException, OSError) as error:
+                    raise DataError(f"{file}: cannot be read as Parquet: {_first_line(error)}.") from error
+
+    def feature_type(self, name: str) -> pa.DataType:
+        """Return float64: booleans are cast too, since another file may store the column as integers."""
+        return pa.float64()
+
+    def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types as stored in the first file."""
+        return {name: self.schema.field(name).type for name in names}
+
+    def text_example(self, name: str) -> str | None:
+        """Return None: the stored type says enough."""
+        return None
+
+    @staticmethod
+    def _opened(file: Path) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{file}: cannot be read as Parquet: {_first_line(error)}. "
+                "Expected a whole Parquet file. Try to write or copy it again."
+            ) from error
+
+
+class CsvFiles(TableFiles):
+    """Comma-separated files with a header line, plain or gzipped; types come from the first block of the first file."""
+
+    format = "CSV"
+
+    def __init__(self, path: str, files: Sequence[Path]) -> None:
+        super().__init__(path, files)
+        self.schema = self._first_schema(self.files[0])
+        for file in self.files[1:]:
+            self._require_same_columns(file, self._first_schema(file).names)
+
+    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, parsed as the wanted types."""
+        for file in self.files:
+            with file.open("rb") as stream:
+                try:
+                    for batch in _csv_reader(stream, wanted):
+                        if batch.num_rows:
+                            yield batch
+                except (pa.ArrowException, OSError, EOFError) as error:
+                    raise self._unreadable(file, error) from error
+
+    def feature_type(self, name: str) -> pa.DataType:
+        """Return bool where the first block says true and false, else float64."""
+        return pa.bool_() if pa.types.is_boolean(self.schema.field(name).type) else pa.float64()
+
+    def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return int64 where every value prints as it was written, else string. Cost: one pass over the files.
+
+        "007", "1.50" or a date stay the text that they are.
+        """
+        candidates = [name for name in names if pa.types.is_integer(self.schema.field(name).type)]
+        types = {name: pa.int64() if name in candidates else pa.string() for name in names}
+        if not candidates:
+            return types
+        for batch in self.batches(pa.schema([(name, pa.string()) for name in candidates])):
+            for name in candidates:
+                if (
+                    types[name] == pa.int64()
+                    and not pc.all(pc.match_substring_regex(batch[name], WHOLE_NUMBER)).as_py()
+                ):
+                    types[name] = pa.string()
+        return types
+
+    def text_example(self, name: str) -> str | None:
+        """Return the first value of the first batch that is no number."""
+        batch = next(self.batches(pa.schema([(name, pa.string())])), None)
+        values = [] if batch is None else batch[name].to_pylist()
+        return next((value for value in values if not _is_number_text(value)), None)
+
+    def _first_schema(self, file: Path) -> pa.Schema:
+        with file.open("rb") as stream:
+            try:
+                return _csv_reader(stream, None).schema
+            except (pa.ArrowException, OSError, EOFError) as error:
+                raise self._unreadable(file, error) from error
+
+    def _unreadable(self, file: Path, error: Exception) -> DataError:
+        text = _first_line(error)
+        if "Empty CSV" in text:
+            return DataError(f"{file}: has no rows. Expected a header line and at least one row.")
+        bad_value = re.search(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+): (.*)", text)
+        if bad_value is None:
+            return DataError(
+                f"{file}: cannot be read as CSV: {text}. Expected comma-separated UTF-8 with a header line."
+            )
+        name = _header(file)[int(bad_value[1])]
+        expected = {"double": "a number", "bool": "true or false", "int64": "an integer"}.get(
+            bad_value[3], "UTF-8 text"
+        )
+        return DataError(
+            f"{file}: column {name!r}, row {int(bad_value[2]) - 2}: {bad_value[4]}. Expected {expected}. "
+            f"Try --exclude {name}, or leave the value empty and use --missing flag."
+        )
+
+
+def open_table(path: str) -> TableFiles:
+    """Find the files behind a path (file, directory or glob) and recognise their format by content.
+
+    Raises DataError where there is no file, the formats differ, or a file is neither Parquet nor CSV.
+    """
+    files = _find_files(path)
+    formats = [_recognise(file) for file in files]
+    for file, format_ in zip(files, formats, strict=True):
+        if format_ is not formats[0]:
+            raise DataError(
+                f"{path}: holds both {formats[0].format} ({files[0].name}) and {format_.format} ({file.name}). "
+                "Expected one format. Try a glob that names only the files of one table."
+            )
+    return formats[0](path, files)
+
+
+def is_number(type_: pa.DataType) -> bool:
+    """Return whether a column of this type can be a feature: numbers, booleans, and columns that are all null."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    return any(check(type_) for check in checks)
+
+
+def listed(names: Sequence[str], at_most: int = 12) -> str:
+    """Return names for a message: the first ones, then how many more."""
+    shown = ", ".join(repr(name) for name in names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def _find_files(path: str) -> list[Path]:
+    found = Path(path)
+    if found.is_dir():
+        files = sorted(file for file in found.iterdir() if _is_table_name(file) and file.is_file())
+        if not files:
+            raise DataError(
+                f"{path}: the directory holds no table. Expected {', '.join(TABLE_SUFFIXES)} files directly in it."
+            )
+        return files
+    if found.exists():
+        return [found]
+    if glob.has_magic(path):
+        files = sorted(Path(file) for file in glob.glob(path, recursive=True) if Path(file).is_file())
+        if not files:
+            raise DataError(f"{path}: no file matches. Try the pattern with ls.")
+        return files
+    raise DataError(
+        f"{path}: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob."
+    )
+
+
+def _is_table_name(file: Path) -> bool:
+    return file.name.lower().endswith(TABLE_SUFFIXES) and not file.name.startswith((".", "_"))
+
+
+def _recognise(file: Path) -> type[TableFiles]:
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(4096)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be opened: {error.strerror}.") from error
+    if start.startswith(PARQUET_MAGIC):
+        return ParquetFiles
+    if start.startswith(GZIP_MAGIC) or (b"\0" not in start and file.suffix.lower() not in (".parquet", ".pq")):
+        return CsvFiles
+    raise DataError(
+        f"{file}: is neither Parquet nor CSV. Expected one of them; other tables can be saved so with pandas."
+    )
+
+
+def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamingReader:
+    is_gzip = stream.read(2) == GZIP_MAGIC
+    stream.seek(0)
+    convert = pacsv.ConvertOptions()
+    if wanted is not None:
+        convert.include_columns = wanted.names
+        convert.column_types = wanted
+    # Threads bring no speed to a stream, and lose the row number in some of the messages.
+    return pacsv.open_csv(
+        pa.input_stream(stream, compression="gzip" if is_gzip else None),
+        read_options=pacsv.ReadOptions(block_size=CSV_BLOCK_BYTES, use_threads=False),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=convert,
+    )
+
+
+def _is_number_text(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return value in pacsv.ConvertOptions().null_values
+    return True
+
+
+def _header(file: Path) -> list[str]:
+    with file.open("rb") as stream:
+        return list(_csv_reader(stream, None).schema.names)
+
+
+def _cast_batch(file: Path, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    columns = [_cast_column(file, batch.column(field.name), field) for field in wanted]
+    return pa.RecordBatch.from_arrays(columns, schema=wanted)
+
+
+def _cast_column(file: Path, column: pa.Array, field: pa.Field) -> pa.Array:
+    if column.type == field.type:
+        return column
+    if pa.types.is_float64(field.type) and not is_number(column.type):
+        raise DataError(f"{file}: column {field.name!r} is {column.type} here. Expected numbers, as in the first file.")
+    try:
+        return column.cast(field.type, safe=not pa.types.is_float64(field.type))
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{file}: column {field.name!r} is {column.type} here. Expected {field.type}, as in the first file."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,64 @@
+"""Feature groups from a file or from column names."""
+
+import pytest
+
+from ihcli.columns import Columns
+from ihcli.errors import OptionError
+from ihcli.groups import groups_by_prefix, read_groups
+
+COLUMNS = Columns(("red", "blue", "age", "size"), keys=("id",))
+
+
+def test_groups_are_read_from_toml(tmp_path):
+    path = tmp_path / "groups.toml"
+    path.write_text('[groups]\ncolor = ["red", "blue"]\nbody = ["size"]\n')
+    assert read_groups(path, COLUMNS) == {"color": ("red", "blue"), "body": ("size",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("groups", "is not TOML"),
+        ("[group]\na = ['red']", "states no groups. Expected a [groups] table with lines such as"),
+        ("[groups]\na = 'red'", "group 'a' is not a list of column names."),
+        ("[groups]\na = []", "group 'a' is empty. Expected at least one feature in every group."),
+        (
+            "[groups]\na = ['red']\nb = ['red']",
+            "feature 'red' is in 'a' and in 'b'. Expected each feature in one group.",
+        ),
+        ("[groups]\na = ['rad']", "group 'a' names 'rad', which is not a feature. Expected some of 'red', "),
+        ("[groups]\na = ['rad']", "Did you mean 'red'?"),
+        (
+            "[groups]\nage = ['red']",
+            "group 'age' has the name of a feature outside it. Try another name for the group.",
+        ),
+        ("[groups]\nid = ['red']", "group 'id' has the name of a key."),
+        ("[groups]\n_row = ['red']", "group '_row' has the name of a column that a run writes."),
+    ],
+)
+def test_unfit_groups_are_refused_in_words(tmp_path, text, words):
+    path = tmp_path / "groups.toml"
+    path.write_text(text)
+    with pytest.raises(OptionError) as caught:
+        read_groups(path, COLUMNS)
+    assert str(caught.value).startswith(f"--groups {path}: ")
+    assert words in str(caught.value)
+
+
+def test_a_missing_groups_file_is_refused(tmp_path):
+    with pytest.raises(OptionError, match=r"none\.toml: cannot be opened: No such file or directory\."):
+        read_groups(tmp_path / "none.toml")
+
+
+def test_a_prefix_shared_by_several_features_is_a_group():
+    features = ["color=red", "age", "color=blue", "size=big", "color=a=b"]
+    assert groups_by_prefix(features, "=") == {"color": ("color=red", "color=blue", "color=a=b")}
+
+
+def test_unfit_prefixes_are_refused():
+    with pytest.raises(OptionError, match=r"--groups-by _: no two features share a prefix, got 'a_b', 'c'\."):
+        groups_by_prefix(["a_b", "c"], "_")
+    with pytest.raises(OptionError, match=r"--groups-by =: group 'a' has the name of a feature outside it\."):
+        groups_by_prefix(["a=1", "a=2", "a"], "=")
+    with pytest.raises(OptionError, match=r"--groups-by: the separator is empty\."):
+        groups_by_prefix(["a"], "")
