@@ -1,0 +1,162 @@
+"""The names a model file may ask for, and what each is read as. Everything else is refused by name.
+
+Three sorts. Values (layer classes, activation functions, dtypes) are put where the file wants them and never called.
+`Constructor`s are ours and check their arguments. `RecordClass`es stand for classes that are not imported: of their
+instances only the attributes are kept.
+"""
+
+import importlib
+import pkgutil
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ihcli.models import arrays
+
+SCIKIT_LEARN_CLASSES = ("MLPClassifier", "MLPRegressor", "Pipeline")
+SCALER_CLASSES = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
+_LAYERS = "torch.nn.modules."
+_ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "glu"),
+    *("sigmoid", "logsigmoid", "tanh", "tanhshrink", "softmax", "softmin", "log_softmax", "hardtanh", "hardswish"),
+    *("hardsigmoid", "hardshrink", "softshrink", "threshold"),
+)
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """A function of ours that the stream may call under the name of theirs."""
+
+    call: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class RecordClass:
+    """A class of another library that is not imported."""
+
+    name: str
+
+
+@dataclass
+class Record:
+    """An instance of such a class: its class name and its attributes."""
+
+    name: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def module_classes() -> tuple[type[nn.Module], ...]:
+    """Return every layer class of torch.nn.modules."""
+    found: dict[type[nn.Module], None] = {}
+    package = nn.modules
+    for information in pkgutil.iter_modules(package.__path__):
+        for value in vars(importlib.import_module(f"{package.__name__}.{information.name}")).values():
+            if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__.startswith(_LAYERS):
+                found[value] = None
+    return tuple(found)
+
+
+@cache
+def activation_functions() -> tuple[Callable[..., Tensor], ...]:
+    """Return the element-wise functions of torch.nn.functional that layers keep as attributes."""
+    return tuple(getattr(functional, name) for name in _ACTIVATIONS)
+
+
+@cache
+def allowed_names() -> dict[tuple[str, str], Any]:
+    """Return what every allowed (module, name) is read as."""
+    names: dict[tuple[str, str], Any] = {}
+    for layer in module_classes():
+        names[layer.__module__, layer.__qualname__] = layer
+    for function in activation_functions():
+        names[function.__module__, function.__qualname__] = function
+    for name, value in vars(torch).items():
+        if isinstance(value, torch.dtype):
+            names["torch", name] = value
+    return names | _torch_constructors() | _builtin_constructors() | _numpy_names() | _scikit_learn_names()
+
+
+def _torch_constructors() -> dict[tuple[str, str], Any]:
+    return {
+        ("torch._utils", "_rebuild_tensor_v2"): Constructor(_rebuild_tensor),
+        ("torch._utils", "_rebuild_parameter"): Constructor(_rebuild_parameter),
+        ("torch", "Size"): Constructor(torch.Size),
+        ("torch", "device"): Constructor(torch.device),
+    }
+
+
+def _builtin_constructors() -> dict[tuple[str, str], Any]:
+    names: dict[tuple[str, str], Any] = {
+        ("collections", "OrderedDict"): Constructor(OrderedDict),
+        ("_codecs", "encode"): Constructor(_encode_latin1),
+    }
+    for module in ("builtins", "__builtin__"):
+        names[module, "set"] = Constructor(set)
+        names[module, "object"] = object
+        names[module, "bytearray"] = Constructor(_bytearray)
+    return names
+
+
+def _numpy_names() -> dict[tuple[str, str], Any]:
+    names: dict[tuple[str, str], Any] = {
+        ("numpy", "dtype"): Constructor(arrays.DType),
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "memmap"): np.ndarray,
+        ("joblib.numpy_pickle", "NumpyArrayWrapper"): Constructor(arrays.WrappedArray),
+        ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"): RecordClass("SeedSequence"),
+        ("numpy.random.bit_generator", "SeedSequence"): RecordClass("SeedSequence"),
+    }
+    for core in ("numpy.core", "numpy._core"):
+        names[f"{core}.multiarray", "_reconstruct"] = Constructor(arrays.empty_array)
+        names[f"{core}.multiarray", "scalar"] = Constructor(arrays.scalar)
+        names[f"{core}.numeric", "_frombuffer"] = Constructor(arrays.from_buffer)
+    for name in ("__randomstate_ctor", "__bit_generator_ctor", "__generator_ctor"):
+        names["numpy.random._pickle", name] = RecordClass(name)
+    for module, name in (("_mt19937", "MT19937"), ("_pcg64", "PCG64"), ("_philox", "Philox"), ("_sfc64", "SFC64")):
+        names[f"numpy.random.{module}", name] = RecordClass(name)
+    return names
+
+
+def _scikit_learn_names() -> dict[tuple[str, str], Any]:
+    """Return the classes of scikit-learn 0.20 and later; older releases kept them in modules without underscore."""
+    homes = {
+        "sklearn.pipeline": ("Pipeline",),
+        "sklearn.preprocessing._data": SCALER_CLASSES,
+        "sklearn.preprocessing.data": SCALER_CLASSES,
+        "sklearn.preprocessing._label": ("LabelBinarizer",),
+        "sklearn.preprocessing.label": ("LabelBinarizer",),
+    }
+    for prefix in ("sklearn.neural_network._", "sklearn.neural_network."):
+        homes[f"{prefix}multilayer_perceptron"] = ("MLPClassifier", "MLPRegressor")
+        homes[f"{prefix}stochastic_optimizers"] = ("AdamOptimizer", "SGDOptimizer")
+    return {(home, name): RecordClass(name) for home, names in homes.items() for name in names}
+
+
+def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    """Return the tensor over a storage read as a flat tensor; the bounds are checked, hooks are left behind."""
+    return torch.as_strided(storage, tuple(size), tuple(stride), offset)
+
+
+def _rebuild_parameter(tensor: Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=bool(requires_grad))
+
+
+def _encode_latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _bytearray(content: bytes = b"") -> bytearray:
+    """Return the bytes; a bare number would allocate that many."""
+    if type(content) is not bytes:
+        raise ValueError("bytes were expected")
+    return bytearray(content)

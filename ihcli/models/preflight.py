@@ -1,0 +1,261 @@
+"""Checks of a model on a few real rows, before a run: what every later number takes for granted."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ihcli.errors import ModelError
+from ihcli.models.model import Model
+from ihcli.models.wrapping import layer_name, named
+
+# Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
+_AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
+# A finite difference counts where two step sizes agree to this; it convicts where it is off by more than this.
+_TRUSTED, _CONVICTING = 0.1, 0.3
+_BATCH_NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the checks found out: K outputs, and sentences about what may be wrong without being fatal."""
+
+    n_outputs: int
+    warnings: tuple[str, ...]
+
+
+def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
+    """Check that a model in eval mode can be explained, on a few real rows.
+
+    probe         (P, D) rows, P at most about 8, in the model's dtype and on its device
+    second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
+                  passes against a central difference of the gradient, along the row itself
+
+    Cost: P + 3 forwards, and with second_order 6 gradients more.
+
+    Raises ModelError where the model is in training mode, fails on the rows, gives outputs of another shape than
+    (N,), (N, 1) or (N, K), non-finite outputs, other outputs on a second call or for a row alone, no gradient, or
+    second derivatives that are missing or wrong.
+    """
+    _check_mode(model)
+    rows = probe if len(probe) > 1 else torch.cat([probe, probe / 2])
+    # A TorchScript module specialises itself to its first calls, unless told to interpret plainly.
+    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        return _check_calls(model, rows, second_order)
+
+
+def _check_calls(model: Model, rows: Tensor, second_order: bool) -> Preflight:
+    with torch.no_grad():
+        outputs = _forward(model, rows)
+        n_outputs = _check_outputs(model, outputs, rows)
+        _check_deterministic(model, outputs, rows)
+        _check_independent(model, outputs, rows)
+    weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
+    gradients = _gradients(model, rows, weights)
+    warnings = []
+    if not gradients.any():
+        warnings.append("The gradient is zero on every row looked at: the output may be saturated, or rounded.")
+    if second_order:
+        _check_second_derivatives(model, rows, weights)
+    return Preflight(n_outputs, tuple(warnings))
+
+
+def _subject(model: Model) -> str:
+    return str(model.path or "model")
+
+
+def _check_mode(model: Model) -> None:
+    training = [name or "the model" for name, part in model.module.named_modules() if getattr(part, "training", False)]
+    if training:
+        raise ModelError(
+            f"{_subject(model)}: in training mode ({', '.join(training[:3])}), where dropout is random and batch "
+            "normalisation mixes rows. Expected eval mode. Try module.eval()."
+        )
+
+
+def _forward(model: Model, rows: Tensor) -> Tensor:
+    if model.n_inputs is not None and model.n_inputs != rows.shape[1]:
+        raise ModelError(_count_message(model, model.n_inputs, rows.shape[1]))
+    try:
+        return model.module(rows)
+    except Exception as error:
+        # The model is the user's code and may raise anything.
+        raise ModelError(_forward_message(model, rows, str(error) or type(error).__name__)) from error
+
+
+def _count_message(model: Model, expected: int, got: int) -> str:
+    names = "" if model.feature_names is None else f" ({', '.join(model.feature_names[:10])})"
+    return (
+        f"{_subject(model)}: takes {expected} inputs{names} but the data has {got} features. "
+        "Try --features to choose columns, or --exclude, --key and --label to take columns out."
+    )
+
+
+def _forward_message(model: Model, rows: Tensor, reason: str) -> str:
+    product = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", reason)
+    if product and int(product[1]) == rows.shape[1]:
+        return _count_message(model, int(product[2]), rows.shape[1])
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    raised = [line for line in lines if "Error: " in line]
+    reason = raised[-1].partition("Error: ")[2] if raised else lines[0]
+    return (
+        f"{_subject(model)}: fails on a batch of shape {tuple(rows.shape)} in {named(model.dtype)}: {reason}. "
+        "Expected a model from (N, D) numbers to outputs. Try calling it on such a batch, or another --dtype."
+    )
+
+
+def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> int:
+    subject = _subject(model)
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"{subject}: returns a {type(outputs).__name__}. Expected one tensor of shape (N,), (N, 1) or (N, K). "
+            "Try wrapping it in a module that picks the output."
+        )
+    if outputs.dim() not in (1, 2) or len(outputs) != len(rows) or outputs.numel() == 0:
+        raise ModelError(
+            f"{subject}: returns shape {tuple(outputs.shape)} for {len(rows)} rows. Expected (N,), (N, 1) or (N, K). "
+            "Try wrapping it in a module that flattens or picks the output."
+        )
+    if outputs.dtype != model.dtype:
+        raise ModelError(
+            f"{subject}: returns {named(outputs.dtype)} for inputs of {named(model.dtype)}. Expected the same. "
+            "Try taking a cast or an argmax out of the model, or another --dtype."
+        )
+    finite = outputs.isfinite().reshape(len(rows), -1).all(dim=1)
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise ModelError(
+            f"{subject}: the output of probe row {row} is not finite. Expected numbers. Try checking that the data "
+            "is scaled as in training, or --dtype float64."
+        )
+    return 1 if outputs.dim() == 1 else outputs.shape[1]
+
+
+def _differs(outputs: Tensor, others: Tensor) -> bool:
+    scale = float(outputs.abs().max())
+    return not bool((outputs - others).abs().max() <= _AGREEMENT[outputs.dtype] * max(scale, 1e-30))
+
+
+def _check_deterministic(model: Model, outputs: Tensor, rows: Tensor) -> None:
+    if _differs(outputs, _forward(model, rows)):
+        raise ModelError(
+            f"{_subject(model)}: two calls on the same rows give different outputs. Expected a deterministic model. "
+            "Try passing training=self.training to functional dropout, and taking random numbers out."
+        )
+
+
+def _check_independent(model: Model, outputs: Tensor, rows: Tensor) -> None:
+    alone = [_forward(model, row.unsqueeze(0)) for row in rows]
+    for single in alone:
+        if single.dim() != outputs.dim() or len(single) != 1:
+            raise ModelError(
+                f"{_subject(model)}: returns shape {tuple(single.shape)} for one row and {tuple(outputs.shape)} for "
+                f"{len(rows)}. Expected the rows first in both. Try squeeze(-1) instead of squeeze()."
+            )
+    if _differs(outputs, torch.cat(alone)):
+        mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
+        suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
+        raise ModelError(
+            f"{_subject(model)}: a row alone and the same row in a batch give different outputs, so that rows "
+            f"influence each other. Expected independent rows. Try looking for operations over the batch ({suspect})."
+        )
+
+
+def _mixes_rows(part: nn.Module) -> bool:
+    return layer_name(part) in _BATCH_NORMS and getattr(part, "running_mean", None) is None
+
+
+def _weighted(model: Model, inputs: Tensor, weights: Tensor) -> Tensor:
+    """Return one number that no softmax makes constant: the outputs of all rows under different weights."""
+    return (model.outputs(inputs) * weights).sum()
+
+
+def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool = False) -> Tensor:
+    """Return the gradient of every row, (P, D); with create_graph it can be differentiated again."""
+    inputs = rows if create_graph else rows.detach().requires_grad_()
+    with torch.enable_grad():
+        value = _attempt(model, lambda: _weighted(model, inputs, weights), "computing outputs with gradients")
+        if not value.requires_grad:
+            raise ModelError(_no_gradient_message(model))
+        (gradients,) = _attempt(
+            model,
+            lambda: torch.autograd.grad(value, inputs, create_graph=create_graph, allow_unused=True),
+            "the gradient",
+        )
+    if gradients is None:
+        raise ModelError(_no_gradient_message(model))
+    return gradients
+
+
+def _no_gradient_message(model: Model) -> str:
+    return (
+        f"{_subject(model)}: its output does not depend differentiably on its inputs. Expected a gradient. "
+        "Try taking detach(), .data, no_grad, argmax or numpy out of the forward pass."
+    )
+
+
+def _attempt(model: Model, compute: Callable[[], Any], what: str) -> Any:
+    try:
+        return compute()
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        attention = "attention" in reason
+        remedy = (
+            "Try the plain attention: attn_implementation='eager', or "
+            "torch.nn.attention.sdpa_kernel(SDPBackend.MATH) around the call"
+            if attention
+            else "Try methods ig or eg, which need first derivatives only, or replacing the operation named"
+        )
+        raise ModelError(f"{_subject(model)}: {what} failed: {reason}. {remedy}.") from error
+
+
+def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> None:
+    """Compare Hessian-vector products with central differences of the gradient, row by row.
+
+    A difference is believed where a step of half its size gives the same: across a kink the two differ by a factor
+    of 2. Believed differences must convict half of the rows, so that a kink or two in the way does not.
+    """
+    norms = rows.norm(dim=1, keepdim=True)
+    directions = torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), rows.shape[1] ** -0.5)
+    products = _hessian_products(model, rows, weights, directions)
+    if not products.isfinite().all():
+        raise ModelError(
+            f"{_subject(model)}: a second derivative is not finite on the rows looked at. Expected numbers. "
+            "Try methods ig or eg, or an operation without a singularity there (sqrt and norm have one at 0)."
+        )
+    steps = torch.finfo(rows.dtype).eps ** 0.5 * torch.where(norms > 0, norms, 1.0)
+    coarse = _difference(model, rows, weights, directions, steps)
+    fine = _difference(model, rows, weights, directions, steps / 2)
+    noise = 100 * torch.finfo(rows.dtype).eps * _gradients(model, rows, weights).norm(dim=1) / steps.squeeze(1)
+    size = fine.norm(dim=1)
+    believed = (coarse - fine).norm(dim=1) <= _TRUSTED * size
+    convicted = believed & ((products - fine).norm(dim=1) > _CONVICTING * size + noise)
+    if 2 * int(convicted.sum()) >= len(rows):
+        raise ModelError(
+            f"{_subject(model)}: second derivatives by automatic differentiation disagree with finite differences of "
+            f"the gradient on {int(convicted.sum())} of {len(rows)} rows. Expected them to agree. Try methods ig or "
+            "eg, or looking for detach() or custom autograd functions in the model."
+        )
+
+
+def _hessian_products(model: Model, rows: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
+    """Return H v of every row, (P, D), by reverse over reverse; zeros where the gradient is constant."""
+    inputs = rows.detach().requires_grad_()
+    gradients = _gradients(model, inputs, weights, create_graph=True)
+    if not gradients.requires_grad:
+        return torch.zeros_like(rows)
+    (products,) = _attempt(
+        model,
+        lambda: torch.autograd.grad((gradients * directions).sum(), inputs, allow_unused=True),
+        "the second derivative",
+    )
+    return torch.zeros_like(rows) if products is None else products
+
+
+def _difference(model: Model, rows: Tensor, weights: Tensor, directions: Tensor, steps: Tensor) -> Tensor:
+    ahead = _gradients(model, rows + steps * directions, weights)
+    behind = _gradients(model, rows - steps * directions, weights)
+    return (ahead - behind) / (2 * steps)

@@ -1,0 +1,119 @@
+"""What a model file is, told from its content and never from its name."""
+
+import pickletools
+import zipfile
+from enum import Enum
+from pathlib import Path
+
+from ihcli.errors import ModelError
+
+KINDS_IN_WORDS = "a TorchScript file, a pickled torch module, or a scikit-learn MLP (pickle or joblib)"
+COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
+TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+_HEAD_BYTES = 4096
+_FOREIGN = {
+    b"PAR1": "a Parquet table, not a model: the model comes first, the data second",
+    b"\x89HDF": "an HDF5 file (Keras?), which is not read",
+    b"\x04\x22\x4d\x18": "compressed with lz4, which is not read. Try joblib.dump with compress='zlib'",
+    b"ZF": "written by joblib 0.9 or older. Try loading and dumping it with a newer joblib",
+}
+
+
+class Kind(Enum):
+    """The formats a file is recognised as; the value says it in words."""
+
+    TORCHSCRIPT = "TorchScript"
+    TORCH_ZIP = "pickled torch module"
+    TORCH_LEGACY = "pickled torch module (torch.save before 1.6)"
+    PICKLE = "pickle"
+    EXPORTED = "torch.export program (.pt2)"
+    HUGGING_FACE = "Hugging Face checkpoint"
+
+
+def recognise(path: Path) -> Kind:
+    """Return what the file or directory is.
+
+    Raises ModelError where it is missing, empty, unreadable, truncated or of no known kind.
+    """
+    try:
+        if path.is_dir():
+            return _recognise_directory(path)
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(max(0, path.stat().st_size - 1))
+            last = file.read(1)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file. Expected {KINDS_IN_WORDS}. Try checking the path.") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be opened ({error.strerror}). Expected {KINDS_IN_WORDS}.") from None
+    return _recognise_bytes(path, head, last)
+
+
+def compression(head: bytes) -> str | None:
+    """Return "zlib", "gzip", "bz2", "lzma", "xz", or None for bytes that are not compressed."""
+    if len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0:
+        return "zlib"
+    return next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), None)
+
+
+def is_pickle(head: bytes, last: bytes) -> bool:
+    """Return whether bytes with this beginning and last byte can be a pickle stream of protocol 0 to 5."""
+    if head[:1] == b"\x80":
+        return len(head) > 1 and head[1] <= 5
+    if head[:1] not in (b"c", b"(", b"]", b"}", b"l", b"d") or last != b".":
+        return False
+    try:
+        opcodes = pickletools.genops(head)
+        return all(next(opcodes) is not None for _ in range(2))
+    except (ValueError, StopIteration):
+        return False
+
+
+def _recognise_directory(path: Path) -> Kind:
+    if (path / "config.json").is_file():
+        return Kind.HUGGING_FACE
+    raise ModelError(f"{path}: a directory without config.json. Expected {KINDS_IN_WORDS}. Try the path of a file.")
+
+
+def _recognise_bytes(path: Path, head: bytes, last: bytes) -> Kind:
+    if not head:
+        raise ModelError(f"{path}: the file is empty. Expected {KINDS_IN_WORDS}. Try saving or copying it again.")
+    if head.startswith(b"PK"):
+        return _recognise_zip(path)
+    if TORCH_MAGIC in head[:32]:
+        return Kind.TORCH_LEGACY
+    for magic, words in _FOREIGN.items():
+        if head.startswith(magic):
+            raise ModelError(f"{path}: {words}. Expected {KINDS_IN_WORDS}.")
+    if compression(head) or is_pickle(head, last):
+        return Kind.PICKLE
+    what = "a text file" if _is_text(head) else "of no known kind"
+    raise ModelError(f"{path}: {what}, not a model. Expected {KINDS_IN_WORDS}. Try swapping MODEL and DATA.")
+
+
+def _recognise_zip(path: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise ModelError(
+            f"{path}: a zip archive that breaks off or is damaged. Expected {KINDS_IN_WORDS}. "
+            "Try saving or copying it again."
+        ) from None
+    inner = {name.partition("/")[2] for name in names}
+    if "models/model.json" in inner or "models/model.json" in names:
+        return Kind.EXPORTED
+    # torch itself takes any archive with constants.pkl for TorchScript: both must be scanned before torch sees them.
+    if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
+        return Kind.TORCHSCRIPT
+    if "data.pkl" in inner:
+        return Kind.TORCH_ZIP
+    raise ModelError(f"{path}: a zip archive without a model in it. Expected {KINDS_IN_WORDS}.")
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head[: _HEAD_BYTES - 4].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\r\n\t" for character in text)

@@ -1,0 +1,64 @@
+"""The bytes of a pickle or joblib file in memory, decompressed within a bound."""
+
+import bz2
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import Any
+
+from ihcli.errors import ModelError
+from ihcli.models.sniffing import KINDS_IN_WORDS, compression, is_pickle
+
+MAX_DECOMPRESSED_BYTES = 2 << 30
+_CHUNK_BYTES = 1 << 20
+_LZMA_MEMORY_BYTES = 256 << 20
+
+
+def read_stream(path: Path) -> io.BytesIO:
+    """Return the file's pickle stream, decompressed where joblib compressed it (zlib, gzip, bz2, lzma, xz).
+
+    Raises ModelError where the compressed stream is damaged, exceeds `MAX_DECOMPRESSED_BYTES` or holds no pickle.
+    """
+    content = path.read_bytes()
+    kind = compression(content[:8])
+    if kind is None:
+        return io.BytesIO(content)
+    try:
+        content = _decompress(content, kind, path)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+        raise ModelError(
+            f"{path}: the {kind} compressed stream breaks off or is damaged. Try saving or copying it again."
+        ) from None
+    if not is_pickle(content[:4096], content[-1:]):
+        raise ModelError(f"{path}: {kind} compressed data that holds no pickle. Expected {KINDS_IN_WORDS}.")
+    return io.BytesIO(content)
+
+
+def _decompress(content: bytes, kind: str, path: Path) -> bytes:
+    """Return the decompressed bytes; a small file may ask for terabytes, so the output is taken in chunks."""
+    decompressor = _decompressor(kind)
+    pieces, size, pending = [], 0, content
+    while not decompressor.eof:
+        piece = decompressor.decompress(pending, _CHUNK_BYTES)
+        # zlib hands back the input it did not get to; bz2 and lzma keep it to themselves.
+        pending = getattr(decompressor, "unconsumed_tail", b"")
+        if not piece and not pending and not decompressor.eof:
+            raise EOFError
+        size += len(piece)
+        if size > MAX_DECOMPRESSED_BYTES:
+            raise ModelError(
+                f"{path}: decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes from {len(content)}. "
+                "Try saving it without compression if that is its true size."
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decompressor(kind: str) -> Any:
+    if kind == "bz2":
+        return bz2.BZ2Decompressor()
+    if kind in ("lzma", "xz"):
+        return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY_BYTES)
+    # 47 lets zlib find out from the header whether it reads zlib or gzip.
+    return zlib.decompressobj(wbits=47)

@@ -1,0 +1,208 @@
+"""From a module to a Model: dtype, device, names and input count."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ihcli.errors import ModelError, OptionError
+from ihcli.models.layers import Affine
+from ihcli.models.model import Model
+
+CARRIED: dict[str, type] = {"feature_names": str, "output_names": str, "zero": float}
+"""Attributes by which a module says what inputs and outputs are called, and which inputs its network sees as 0."""
+FULL_DTYPES = (torch.float32, torch.float64)
+# Layers whose weight tells D by one of its axes.
+_WIDTH_TELLING = {
+    "Linear": ("weight", 1),
+    "BatchNorm1d": ("running_mean", 0),
+    Affine.__name__: ("scale", 0),
+}
+# Layers that neither change the number of inputs nor hold a weight that tells it.
+_SHAPE_KEEPING = frozenset(
+    (
+        *("Identity", "Dropout", "Flatten"),
+        *("ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Softplus", "Softsign"),
+        *("Sigmoid", "Tanh", "Hardtanh", "Hardswish"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model file and how it is wanted: dtype None keeps the file's own."""
+
+    path: Path
+    trust: bool
+    device: torch.device
+    dtype: torch.dtype | None
+
+
+@dataclass(frozen=True)
+class Names:
+    """What is known of inputs and outputs beside the module; None where nothing is."""
+
+    features: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    zero: tuple[float, ...] | None = None
+
+    @classmethod
+    def carried_by(cls, module: nn.Module) -> "Names":
+        """Read the attributes `feature_names`, `output_names` and `zero` that a module may carry."""
+        return cls(*(_attribute(module, name, kind) for name, kind in CARRIED.items()))
+
+
+def wrap_module(
+    module: nn.Module,
+    *,
+    n_inputs: int | None = None,
+    feature_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    zero: Sequence[float] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Model:
+    """Return a Model around a module in memory; the module is neither copied nor changed.
+
+    What is not given is read off the module: `feature_names`, `output_names` and `zero` attributes, the width of its
+    first layer, the dtype and device of its first floating point weight. A module without weights is float32 on the
+    CPU unless `dtype` says otherwise. Put it in eval mode with `evaluating`.
+
+    Raises ModelError where the module is none, computes in half precision, or its names do not fit its inputs.
+    """
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"model: not a torch module. Expected an nn.Module, got {type(module).__name__}.")
+    weight = first_weight(module)
+    dtype = dtype or (torch.get_default_dtype() if weight is None else weight.dtype)
+    if dtype not in FULL_DTYPES:
+        raise ModelError(
+            f"model: computes in {named(dtype)}, in which second derivatives are off by percents. "
+            "Expected float32 or float64. Try module.float()."
+        )
+    carried = Names.carried_by(module)
+    names = Names(
+        tuple(feature_names) if feature_names is not None else carried.features,
+        tuple(output_names) if output_names is not None else carried.outputs,
+        tuple(zero) if zero is not None else carried.zero,
+    )
+    device = torch.device("cpu") if weight is None else weight.device
+    return _model(module, "torch module", dtype, device, None, n_inputs, names)
+
+
+def place_module(module: nn.Module, source: Source, format_in_words: str, names: Names | None = None) -> Model:
+    """Return a Model around a module that was read: eval mode, no gradients of weights, wanted dtype and device."""
+    dtype = source.dtype or own_dtype(module)
+    module.eval().to(device=source.device, dtype=dtype)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    names = names or Names.carried_by(module)
+    return _model(module, format_in_words, dtype, source.device, source.path, None, names)
+
+
+def checked_device(device: str | torch.device) -> torch.device:
+    """Return the device; raises OptionError where this torch or this machine has none of that name."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"--device: {str(device)!r} cannot be used ({reason}). Try --device cpu.") from None
+
+
+def checked_dtype(dtype: torch.dtype | None) -> torch.dtype | None:
+    """Return the dtype; raises OptionError for one that attributions cannot be computed in."""
+    if dtype is not None and dtype not in FULL_DTYPES:
+        raise OptionError(f"--dtype: {named(dtype)} is not supported. Expected float32 or float64.")
+    return dtype
+
+
+def own_dtype(module: nn.Module, weight: torch.Tensor | None = None) -> torch.dtype:
+    """Return the dtype of the first floating point weight, float32 for half precisions."""
+    weight = first_weight(module) if weight is None else weight
+    if weight is None:
+        return torch.get_default_dtype()
+    return weight.dtype if weight.dtype in FULL_DTYPES else torch.float32
+
+
+def first_weight(module: nn.Module) -> torch.Tensor | None:
+    """Return the first floating point parameter, or else buffer, or None."""
+    weights = [*module.parameters(), *module.buffers()]
+    return next((weight for weight in weights if weight.is_floating_point()), None)
+
+
+def named(dtype: torch.dtype) -> str:
+    """Return the dtype without torch's prefix."""
+    return str(dtype).removeprefix("torch.")
+
+
+def layer_name(module: nn.Module) -> str:
+    """Return the class name of a layer, also of one inside a TorchScript file."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
+def input_count(module: nn.Module) -> int | None:
+    """Return D where the module is a sequence of layers whose first weight tells it, else None."""
+    for layer in _leaves(module):
+        name = layer_name(layer)
+        if name in _WIDTH_TELLING:
+            attribute, axis = _WIDTH_TELLING[name]
+            weight = getattr(layer, attribute, None)
+            return int(weight.shape[axis]) if isinstance(weight, torch.Tensor) else None
+        if name not in _SHAPE_KEEPING:
+            return None
+    return None
+
+
+def _leaves(module: nn.Module) -> Iterator[nn.Module]:
+    if layer_name(module) != "Sequential":
+        yield module
+        return
+    for child in module.children():
+        yield from _leaves(child)
+
+
+def _attribute(module: nn.Module, attribute: str, kind: type) -> tuple[Any, ...] | None:
+    value: Any = getattr(module, attribute, None)
+    if value is None or callable(value):
+        return None
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return tuple(kind(entry) for entry in value)
+    except (TypeError, ValueError):
+        entries = "names" if kind is str else "numbers"
+        raise ModelError(f"model: its attribute {attribute} is {value!r}. Expected a list of {entries}.") from None
+
+
+def _model(
+    module: nn.Module,
+    format_in_words: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    path: Path | None,
+    n_inputs: int | None,
+    names: Names,
+) -> Model:
+    subject = path or "model"
+    counted = input_count(module) if n_inputs is None else n_inputs
+    for what, given in (("feature names", names.features), ("zeros", names.zero)):
+        if given is not None and counted is not None and len(given) != counted:
+            raise ModelError(f"{subject}: takes {counted} inputs but carries {len(given)} {what}.")
+    for what, given in (("feature", names.features), ("output", names.outputs)):
+        if given is not None and len(set(given)) < len(given):
+            twice = next(name for name in given if given.count(name) > 1)
+            raise ModelError(f"{subject}: carries the {what} name {twice!r} twice. Expected every name once.")
+    if counted is None and names.features is not None:
+        counted = len(names.features)
+    return Model(
+        module=module,
+        format=format_in_words,
+        dtype=dtype,
+        device=device,
+        path=path,
+        n_inputs=counted,
+        feature_names=names.features,
+        output_names=names.outputs,
+        zero=names.zero,
+    )
