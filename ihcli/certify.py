@@ -1,0 +1,181 @@
+"""Certification: a work list of (row, baseline, panel), refined until each row's error estimate is within tolerance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ihcli.derivatives import Engine
+from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
+from ihcli.gates import Paths
+from ihcli.panels import Measure, Panels, end_values, whole_paths
+from ihcli.quadrature import PanelRule, panel_rule
+
+NODES = 8
+EVALUATIONS_PER_BASELINE = 1000
+SPARE = 0.97
+"""Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
+MAX_LEVEL = 40
+KINK_LEVELS = 16
+KINK_SIZE = 1e-4
+"""Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    tolerance        relative error at which a row is done
+    max_evaluations  most evaluations a row may take over all its baselines; None: EVALUATIONS_PER_BASELINE for each
+    steps            use this many nodes on [0, 1] instead, and only report the error
+    """
+
+    tolerance: float = 0.01
+    max_evaluations: int | None = None
+    steps: int | None = None
+
+    def budget(self, n_baselines: int) -> int:
+        """Return the most evaluations that a row may take."""
+        return EVALUATIONS_PER_BASELINE * n_baselines if self.max_evaluations is None else self.max_evaluations
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The accepted mesh and what it proves, for N rows and B baselines.
+
+    panels          the mesh, each path's panels tiling [0, 1]
+    rule            nodes and weights to use on it
+    attributions    (N, B, G): phi of each path
+    relative_error  (N,)
+    evaluations     (N,) int32
+    status          (N,) one of ok, not_converged, rounding, non_finite
+    prediction      (N,) f(x);  baseline_prediction (N, B) f(x')
+    """
+
+    panels: Panels
+    rule: PanelRule
+    attributions: np.ndarray
+    relative_error: np.ndarray
+    evaluations: np.ndarray
+    status: np.ndarray
+    prediction: np.ndarray
+    baseline_prediction: np.ndarray
+
+
+def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) -> Certificate:
+    """Bisect the panels of unconverged rows, all rows in the same batches, until each row is settled.
+
+    A row is settled when its relative error
+
+        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, 64 eps max(|f(x)|, |f(x')|))
+
+    is within the tolerance, when another bisection would pass its budget, or where rounding stops progress.
+    Cost in evaluations: n a panel, and one more at each interior panel end under second order.
+    """
+    rule = panel_rule(effort.steps or NODES)
+    measure = Measure(engine, paths, rule, second_order)
+    prediction, baseline_prediction = end_values(engine, paths)
+    mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order))
+    evaluations = np.full(paths.n_rows, paths.n_baselines * len(rule.nodes))
+    eps = torch.finfo(paths.inputs.dtype).eps
+    floor = 64 * eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
+    while True:
+        ledger = _Ledger.of(mesh, paths, floor)
+        chosen, cost = _worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)
+        if effort.steps is not None or not chosen.any():
+            break
+        evaluations = evaluations + cost
+        mesh = Panels.join([mesh.take(~chosen), measure(measure.bisect(mesh.take(chosen)))])
+    return Certificate(
+        panels=mesh,
+        rule=rule,
+        attributions=ledger.attributions,
+        relative_error=ledger.relative_error,
+        evaluations=evaluations.astype(np.int32),
+        status=_status(ledger, effort),
+        prediction=prediction,
+        baseline_prediction=baseline_prediction,
+    )
+
+
+def find_kinks(engine: Engine, paths: Paths) -> np.ndarray:
+    """Return which paths cross a kink: a jump of F that F' does not account for, (N, B) bool.
+
+    Zooms into the half with the larger vector residual, KINK_LEVELS times. A bend loses its residual once the panel is
+    narrower than the bend; a kink keeps it at every width, so no refinement will ever certify second derivatives there.
+    Cost in evaluations a path: those of KINK_LEVELS bisections.
+    """
+    measure = Measure(engine, paths, panel_rule(NODES), second_order=True)
+    prediction, baseline = end_values(engine, paths)
+    worst = measure(whole_paths(paths, prediction, baseline, second_order=True))
+    size = np.abs(worst.integral).sum(1)
+    left = np.arange(len(worst))
+    right = left + len(worst)
+    for _ in range(KINK_LEVELS):
+        halves = measure(measure.bisect(worst))
+        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
+    jumps = (worst.error > 4 * worst.noise) & (worst.error > KINK_SIZE * size)
+    return jumps.reshape(paths.n_rows, paths.n_baselines)
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """What the mesh amounts to, row by row: phi of each path, relative error and its rounding part, and their scale."""
+
+    attributions: np.ndarray
+    relative_error: np.ndarray
+    relative_noise: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, mesh: Panels, paths: Paths, floor: np.ndarray) -> "_Ledger":
+        n, b = paths.n_rows, paths.n_baselines
+        per_path = np.zeros((n * b, paths.n_groups))
+        np.add.at(per_path, mesh.path, mesh.integral)
+        attributions = per_path.reshape(n, b, -1)
+        scale = np.maximum(np.abs(attributions.mean(1)).sum(1), floor)
+        row = mesh.path // b
+        error = np.bincount(row, mesh.error, n) / b
+        noise = np.bincount(row, mesh.noise, n) / b
+        with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where the model is 0 on the whole path: exact
+            relative = np.where((error == 0) & (scale == 0), 0.0, error / scale)
+            relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)
+        return cls(attributions, relative, relative_noise, scale)
+
+
+def _worst_panels(
+    mesh: Panels, ledger: _Ledger, paths: Paths, effort: Effort, evaluations: np.ndarray, cost: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask of the panels to bisect and what that costs each row.
+
+    Of an unconverged row, the largest estimates are taken until the rest fits into SPARE of the tolerance, as far as
+    the budget goes; panels whose estimate is only rounding are left alone.
+    """
+    row = mesh.path // paths.n_baselines
+    open_rows = np.isfinite(ledger.relative_error) & (ledger.relative_error > effort.tolerance)
+    improvable = open_rows[row] & (mesh.error > 2 * mesh.noise) & (mesh.b - mesh.a > 2.0**-MAX_LEVEL)
+    order = np.lexsort((-mesh.error, row))
+    order = order[improvable[order]]
+    chosen = np.zeros(len(mesh), dtype=bool)
+    if not len(order):
+        return chosen, np.zeros(paths.n_rows, dtype=np.int64)
+    owner = row[order]
+    start = np.searchsorted(owner, owner)  # position at which a panel's row begins
+    running = np.concatenate([[0.0], np.cumsum(mesh.error[order])])
+    before = running[:-1] - running[start]  # estimates of the row's worse panels
+    total = np.bincount(row, mesh.error, paths.n_rows)[owner]
+    allowed = SPARE * effort.tolerance * ledger.scale[owner] * paths.n_baselines
+    rank = np.arange(len(order)) - start
+    affordable = evaluations[owner] + (rank + 1) * cost <= effort.budget(paths.n_baselines)
+    keep = (total - before > allowed) & affordable
+    chosen[order[keep]] = True
+    return chosen, np.bincount(owner[keep], minlength=paths.n_rows) * cost
+
+
+def _status(ledger: _Ledger, effort: Effort) -> np.ndarray:
+    status = np.full(len(ledger.relative_error), OK, dtype=object)
+    missed = ~(ledger.relative_error <= effort.tolerance)
+    status[missed] = NOT_CONVERGED
+    status[missed & (2 * ledger.relative_noise > ledger.relative_error)] = ROUNDING
+    status[~np.isfinite(ledger.relative_error)] = NON_FINITE
+    return status

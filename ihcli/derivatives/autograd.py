@@ -1,0 +1,139 @@
+"""Derivatives of any differentiable model by reverse over reverse: a gradient, then gradients of it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ihcli.gates import Paths
+
+DIRECTIONS = 32
+"""Second-order directions taken in one backward pass: larger slices gain no speed on CPU and cost memory."""
+
+
+class AutogradEngine:
+    """Reverse-over-reverse derivatives; see `Engine`.
+
+    function      maps (P, D) to (P, K)
+    memory_bytes  bound on what a batch may hold
+    """
+
+    name = "autograd"
+
+    def __init__(self, function: Callable[[Tensor], Tensor], memory_bytes: int) -> None:
+        self._function = function
+        self._memory_bytes = memory_bytes
+        self._bytes_per_point: float | None = None
+        self._batched = True
+
+    def batch_points(self, paths: Paths, directions: int) -> int:
+        """Plan from the bytes that one point's forward was seen to save, and the passes that hold them again."""
+        if self._bytes_per_point is None:
+            self._bytes_per_point = self._measure(paths)
+        passes = 3 if directions == 0 else 6 + 2 * min(directions, DIRECTIONS)
+        return max(1, int(self._memory_bytes / (passes * self._bytes_per_point)))
+
+    def _measure(self, paths: Paths) -> float:
+        saved = 0
+
+        def count(tensor: Tensor) -> Tensor:
+            nonlocal saved
+            saved += tensor.numel() * tensor.element_size() if tensor.dim() and len(tensor) == points else 0
+            return tensor
+
+        points = 61  # a prime that no layer width is likely to share, so that saved weights are told from saved points
+        path = torch.zeros(points, dtype=torch.int64, device=paths.inputs.device)
+        t = torch.linspace(0, 1, points, dtype=paths.inputs.dtype, device=paths.inputs.device)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            self._forward(paths, path, t)
+        point = paths.inputs[0].numel() * paths.inputs.element_size()
+        return saved / points + 6 * point
+
+    def _forward(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        start, delta = paths.ends(path)
+        z = (start + t[:, None] * delta).requires_grad_()
+        return z, delta, self._explained(paths, path, z)
+
+    def _explained(self, paths: Paths, path: Tensor, z: Tensor) -> Tensor:
+        # A profiled TorchScript graph can give wrong second derivatives, silently.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            outputs = self._function(z)
+        return outputs.gather(1, paths.outputs[paths.rows(path)][:, None])[:, 0]
+
+    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+        """Return f(z(t)): one forward."""
+        with torch.no_grad():
+            start, delta = paths.ends(path)
+            return self._explained(paths, path, start + t[:, None] * delta)
+
+    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f(z(t)) and F: one gradient."""
+        with torch.enable_grad():
+            z, delta, value = self._forward(paths, path, t)
+            gradient = _gradient(value.sum(), z)
+        return value.detach(), paths.to_groups(gradient * delta)
+
+    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f(z(t)), F and F' = H 1, whose direction in input space is delta: a gradient and one product."""
+        with torch.enable_grad():
+            z, delta, value = self._forward(paths, path, t)
+            gradient = _gradient(value.sum(), z, create_graph=True)
+            product = _gradient((gradient * delta).sum(), z)
+        return value.detach(), paths.to_groups(gradient.detach() * delta), paths.to_groups(product * delta)
+
+    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum weight * H over each row's points inside the backward pass, by gates that a row's points share."""
+        rows, position = torch.unique(paths.rows(path), return_inverse=True)
+        start, delta = paths.ends(path)
+        with torch.enable_grad():
+            gates = start.new_zeros(len(rows), paths.n_groups).requires_grad_()
+            z = start + (t[:, None] + paths.to_inputs(gates)[position]) * delta
+            gradient = _gradient(self._explained(paths, path, z).sum(), z, create_graph=True)
+            weighted = paths.to_groups(weights[:, None] * gradient * delta)
+            summed = torch.zeros_like(gates).index_add(0, position, weighted)
+            columns = [self._columns(summed, gates, some) for some in _slices(paths.n_groups)]
+        return rows, torch.cat(columns).permute(1, 0, 2)
+
+    def _columns(self, summed: Tensor, gates: Tensor, groups: range) -> Tensor:
+        """Return the sums' columns of these groups, (len(groups), R, G)."""
+        if not summed.requires_grad:
+            return gates.new_zeros(len(groups), *gates.shape)
+        directions = gates.new_zeros(len(groups), *gates.shape)
+        for i, group in enumerate(groups):
+            directions[i, :, group] = 1
+        if self._batched:
+            try:
+                return _gradient(summed, gates, directions, retain_graph=True, batched=True)
+            except (RuntimeError, NotImplementedError):
+                self._batched = False
+        return torch.stack([_gradient(summed, gates, direction, retain_graph=True) for direction in directions])
+
+
+def _slices(n_groups: int) -> list[range]:
+    return [range(i, min(i + DIRECTIONS, n_groups)) for i in range(0, n_groups, DIRECTIONS)]
+
+
+def _gradient(
+    of: Tensor,
+    at: Tensor,
+    direction: Tensor | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+    batched: bool = False,
+) -> Tensor:
+    """Return the gradient, and zeros where nothing depends on `at`, as in the second derivative of a linear model."""
+    if not of.requires_grad:
+        return torch.zeros_like(at)
+    gradient = torch.autograd.grad(
+        of,
+        at,
+        direction,
+        create_graph=create_graph,
+        retain_graph=retain_graph,
+        allow_unused=True,
+        is_grads_batched=batched,
+    )[0]
+    if gradient is not None:
+        return gradient
+    return at.new_zeros(len(direction), *at.shape) if batched and direction is not None else torch.zeros_like(at)

@@ -1,0 +1,104 @@
+"""Four methods: the order of derivative they integrate, and whether over one baseline or the mean over many.
+
+    phi_g    = mean_x' int_0^1 F_g dt                                                            ig, eg
+    Gamma_gh = mean_x' [ int_0^1 -t ln t H_gh dt + [g = h] int_0^1 -ln t F_g dt ]                ih, eh
+
+ig: Sundararajan et al. (2017). eg: Erion et al. (2021). ih, eh: Janizek et al. (2021), with t = alpha * beta and the
+same baselines on both levels. ih and eh give phi as well.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.certify import Certificate, Effort, certify
+from ihcli.derivatives import Engine
+from ihcli.explanation import NON_FINITE
+from ihcli.gates import Paths
+from ihcli.panels import batches, points
+
+
+@dataclass(frozen=True)
+class Method:
+    """What tells one method from another."""
+
+    name: str
+    title: str
+    second_order: bool
+    many_baselines: bool
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("ig", "Integrated Gradients", second_order=False, many_baselines=False),
+        Method("eg", "Expected Gradients", second_order=False, many_baselines=True),
+        Method("ih", "Integrated Hessians", second_order=True, many_baselines=False),
+        Method("eh", "Expected Hessians", second_order=True, many_baselines=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class ExplainedRows:
+    """The certificate, and what was assembled on its mesh.
+
+    attributions  (N, G) float64
+    interactions  (N, G, G) in the model's dtype, symmetric; None under first order
+    """
+
+    certificate: Certificate
+    attributions: np.ndarray
+    interactions: np.ndarray | None
+
+
+def explain_rows(engine: Engine, paths: Paths, method: Method, effort: Effort) -> ExplainedRows:
+    """Certify a mesh for every row, then assemble second derivatives on it, once.
+
+    Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
+    """
+    certificate = certify(engine, paths, method.second_order, effort)
+    assembled = None
+    if method.second_order:
+        assembled = _assemble(engine, paths, certificate)
+        assembled[certificate.status == NON_FINITE] = np.nan
+    return ExplainedRows(certificate, certificate.attributions.mean(1), assembled)
+
+
+def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
+    """Return the relative L1 standard error of phi over B baselines drawn from `population` without replacement, (N,).
+
+    sum_g s_g / sqrt(B) * sqrt(1 - B / population) / ||phi||_1, with s_g the sample standard deviation of phi_g over
+    baselines (Cochran 1977, 2.6). `attributions` is (N, B, G). NaN for B = 1, which says nothing about its spread.
+    """
+    b = attributions.shape[1]
+    if b == 1:
+        return np.full(len(attributions), np.nan)
+    spread = attributions.std(1, ddof=1) * np.sqrt((1 - b / population) / b)
+    scale = np.abs(attributions.mean(1)).sum(1)
+    return np.divide(spread.sum(1), scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+def _assemble(engine: Engine, paths: Paths, certificate: Certificate) -> np.ndarray:
+    """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines."""
+    n, b, g = paths.n_rows, paths.n_baselines, paths.n_groups
+    mesh = certificate.panels.take(np.argsort(certificate.panels.path, kind="stable"))
+    nodes = certificate.rule.on(mesh.a, mesh.b)
+    weights = (nodes.log_weights * nodes.t / b).ravel()
+    path, t = np.repeat(mesh.path, nodes.t.shape[1]), nodes.t.ravel()
+    total = paths.inputs.new_zeros(n, g, g)
+    for some in batches(engine, paths, len(path), 1, g):
+        node_weights = torch.as_tensor(weights[some], dtype=total.dtype, device=total.device)
+        rows, sums = engine.assemble(paths, *points(paths, path[some], t[some]), node_weights)
+        total.index_add_(0, rows, sums)
+    total = (total + total.transpose(1, 2)) / 2
+    diagonal = np.zeros((n, g))
+    np.add.at(diagonal, mesh.path // b, mesh.log_integral / b)
+    return _add_diagonal(total, diagonal).cpu().numpy()
+
+
+def _add_diagonal(matrices: Tensor, diagonal: np.ndarray) -> Tensor:
+    matrices.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=matrices.device))
+    return matrices
