@@ -1,0 +1,259 @@
+"""A model made ready to explain rows: checked, smoothed where asked, with its baselines, groups and target."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.baselines import Baselines
+from ihcli.certify import Effort, find_kinks
+from ihcli.derivatives import Engine
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.errors import OptionError
+from ihcli.explanation import Explanation, join_explanations, scatter
+from ihcli.gates import Groups, Paths
+from ihcli.memory import default_memory_bytes
+from ihcli.methods import METHODS, ExplainedRows, Method, explain_rows, sampling_error
+from ihcli.models import Model
+from ihcli.models.preflight import preflight
+from ihcli.models.targets import PREDICTED, Target, resolve_target
+from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
+
+SAMPLE_ROWS = 256
+PROBE_ROWS = 8
+PROBE_BASELINES = 4
+KINKED_EVALUATIONS = 64
+"""Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of an explanation, beside model, rows, groups and baselines.
+
+    smooth            "auto", "none" or beta
+    smooth_tolerance  most drift and share of changed predictions that "auto" admits
+    memory_bytes      bound on the working set; None: a share of what is free
+    """
+
+    method: str = "ih"
+    target: str | int | None = None
+    effort: Effort = field(default_factory=Effort)
+    smooth: str | float = "auto"
+    smooth_tolerance: float = 0.01
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains rows with one model, method, target, set of groups and baselines; `prepare_explainer` makes one.
+
+    model      as explained, smoothed where asked;  original is the model as it came
+    smoothing  what replacing did, None when nothing was replaced
+    warnings   sentences the user should read before trusting the result
+    """
+
+    model: Model
+    original: Model
+    smoothing: Smoothing | None
+    method: Method
+    target: Target
+    groups: Groups
+    baselines: Baselines
+    engine: Engine
+    effort: Effort
+    memory_bytes: int
+    warnings: tuple[str, ...]
+
+    @property
+    def targets_per_row(self) -> int:
+        """Return how many entries each row of the data gets."""
+        return len(self.target.names) if self.target.spec == "all" else 1
+
+    @property
+    def entry_bytes(self) -> int:
+        """Return what the explanation of one entry holds in memory, in bytes."""
+        g, width = len(self.groups.names), self.model.dtype.itemsize
+        return width * (g * g if self.method.second_order else 0) + width * g + 200
+
+    def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> Explanation:
+        """Explain rows (N, D); rows with a missing or infinite input are returned as such, without figures.
+
+        Raises DataError when the target is each row's label and a label names no output.
+        """
+        complete = np.isfinite(inputs).all(axis=1)
+        outputs = self._outputs(inputs, complete)
+        row, output = self.target.select(outputs, labels, first_row)
+        known = complete[row]
+        parts = [
+            self._explain_block(inputs[row[block]], output[block], outputs[row[block], output[block]])
+            for block in self._blocks(np.flatnonzero(known))
+        ]
+        explanation = scatter(join_explanations([self._nothing(), *parts]), known)
+        names = np.array(self.target.names, dtype=object)[output]
+        if self.target.spec == PREDICTED:
+            names[~known] = None
+        return replace(explanation, row=first_row + row, target=names)
+
+    def _outputs(self, inputs: np.ndarray, complete: np.ndarray) -> np.ndarray:
+        """Return the original model's outputs (N, K), NaN for rows that are not complete."""
+        outputs = np.full((len(inputs), len(self.target.names)), np.nan)
+        wanted = np.flatnonzero(complete)
+        size = max(1, self.memory_bytes // (64 * max(1, inputs.shape[1]) * inputs.itemsize))
+        with torch.no_grad():
+            for some in (wanted[i : i + size] for i in range(0, len(wanted), size)):
+                outputs[some] = self.original.outputs(self._tensor(inputs[some])).double().cpu().numpy()
+        return outputs
+
+    def _blocks(self, wanted: np.ndarray) -> list[np.ndarray]:
+        """Cut entries into blocks whose panels and matrices fit into half of the memory budget."""
+        g, b = len(self.groups.names), len(self.baselines.values)
+        panels = 2 * b * g * 8 * (8 if self.method.second_order else 2)
+        matrices = 3 * g * g * self.model.dtype.itemsize if self.method.second_order else 0
+        size = max(1, self.memory_bytes // 2 // (panels + matrices))
+        return [wanted[i : i + size] for i in range(0, len(wanted), size)]
+
+    def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
+        paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)
+        found = explain_rows(self.engine, paths, self.method, self.effort)
+        return self._as_explanation(found, original)
+
+    def _as_explanation(self, found: ExplainedRows, original: np.ndarray) -> Explanation:
+        certificate = found.certificate
+        baseline_prediction = certificate.baseline_prediction.mean(axis=1)
+        gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
+        subsampled = self.baselines.population > len(self.baselines.values)
+        return Explanation(
+            row=np.zeros(len(original), np.int64),
+            target=np.zeros(len(original), object),
+            feature_names=self.groups.names,
+            attributions=found.attributions.astype(_numpy_dtype(self.model.dtype)),
+            interactions=found.interactions,
+            prediction=certificate.prediction,
+            baseline_prediction=baseline_prediction,
+            completeness_gap=gap,
+            relative_error=certificate.relative_error,
+            sampling_error=sampling_error(certificate.attributions, self.baselines.population) if subsampled else None,
+            drift=None if self.smoothing is None else certificate.prediction - original,
+            evaluations=certificate.evaluations,
+            status=certificate.status,
+        )
+
+    def _nothing(self) -> Explanation:
+        """Return an explanation of no rows, with the columns that one of rows would have."""
+        g, dtype = len(self.groups.names), _numpy_dtype(self.model.dtype)
+        nothing = np.zeros(0)
+        return Explanation(
+            row=np.zeros(0, np.int64),
+            target=np.zeros(0, object),
+            feature_names=self.groups.names,
+            attributions=np.zeros((0, g), dtype),
+            interactions=np.zeros((0, g, g), dtype) if self.method.second_order else None,
+            prediction=nothing,
+            baseline_prediction=nothing,
+            completeness_gap=nothing,
+            relative_error=nothing,
+            sampling_error=nothing if self.baselines.population > len(self.baselines.values) else None,
+            drift=None if self.smoothing is None else nothing,
+            evaluations=np.zeros(0, np.int32),
+            status=np.zeros(0, object),
+        )
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, dtype=self.model.dtype, device=self.model.device)
+
+
+def prepare_explainer(
+    model: Model, groups: Groups, baselines: Baselines, sample: np.ndarray, settings: Settings
+) -> Explainer:
+    """Check the model on a sample of complete rows (at most SAMPLE_ROWS are used), smooth it, and settle the target.
+
+    Raises:
+        OptionError: an unknown method or target, or a beta that is none.
+        ModelError: the preflight found something that makes explanations wrong.
+    """
+    method = _method(settings.method)
+    rows = torch.as_tensor(sample[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
+    checked = preflight(model, rows[:PROBE_ROWS], method.second_order)
+    target = resolve_target(settings.target, checked.n_outputs, model.output_names)
+    smooth, smoothing = resolve_smoothing(model, settings.smooth, rows, method.second_order, settings.smooth_tolerance)
+    warnings = [*checked.warnings]
+    if smoothing is not None:
+        warnings += preflight(smooth, rows[:PROBE_ROWS], method.second_order).warnings
+        warnings += _smoothing_warnings(smoothing, settings)
+    memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
+    engine = AutogradEngine(smooth.outputs, memory_bytes // 2)
+    effort = settings.effort
+    if method.second_order and _crosses_kinks(engine, smooth, groups, baselines, rows):
+        warnings.append(_kink_warning(find_operations(smooth, rows[:PROBE_ROWS]), method, smoothing is not None))
+        effort = replace(effort, max_evaluations=_kinked_budget(effort, len(baselines.values)))
+    return Explainer(
+        model=smooth,
+        original=model,
+        smoothing=smoothing,
+        method=method,
+        target=target,
+        groups=groups,
+        baselines=baselines,
+        engine=engine,
+        effort=effort,
+        memory_bytes=memory_bytes,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _paths(model: Model, inputs: Tensor, baselines: Tensor, output: np.ndarray, groups: Groups) -> Paths:
+    return Paths(
+        inputs=inputs,
+        baselines=baselines,
+        outputs=torch.as_tensor(output, dtype=torch.int64, device=model.device),
+        n_groups=len(groups.names),
+        group_of=None if groups.index is None else torch.as_tensor(groups.index, device=model.device),
+    )
+
+
+def _crosses_kinks(engine: Engine, model: Model, groups: Groups, baselines: Baselines, rows: Tensor) -> bool:
+    """Tell whether paths of the first rows, to their highest output, cross a kink."""
+    few = torch.as_tensor(baselines.values[:PROBE_BASELINES], dtype=model.dtype, device=model.device)
+    probe = rows[:PROBE_ROWS]
+    with torch.no_grad():
+        output = model.outputs(probe).argmax(dim=1).cpu().numpy()
+    return bool(find_kinks(engine, _paths(model, probe, few, output, groups)).any())
+
+
+def _kinked_budget(effort: Effort, n_baselines: int) -> int:
+    return min(effort.budget(n_baselines), KINKED_EVALUATIONS * n_baselines)
+
+
+def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> str:
+    names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
+    remedy = (
+        "Try --smooth auto, which replaces them with SoftPlus"
+        if operations.replaceable and not is_smoothed
+        else f"Try --method {'eg' if method.many_baselines else 'ig'}, which needs no second derivatives"
+    )
+    return (
+        f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
+        f"there and cannot be certified: rows that cross a jump are flagged not_converged. {remedy}."
+    )
+
+
+def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
+    if smoothing.within_tolerance:
+        return []
+    return [
+        f"SoftPlus with beta {smoothing.beta:g} drifts by {smoothing.drift:.1%} of the output's standard deviation "
+        f"and changes {smoothing.changed:.1%} of the predictions on a sample, more than the "
+        f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger --smooth, or "
+        "--smooth-tolerance."
+    ]
+
+
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise OptionError(f"--method: {name!r} is none. Expected one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def _numpy_dtype(dtype: torch.dtype) -> type[np.floating]:
+    return np.float64 if dtype == torch.float64 else np.float32

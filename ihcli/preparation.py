@@ -1,0 +1,157 @@
+"""From a request to everything a run needs, opened and checked before any work."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ihcli.baselines import Baselines, resolve_baselines
+from ihcli.certify import Effort
+from ihcli.dataset import Chunk, Dataset, open_dataset
+from ihcli.errors import DataError, OptionError
+from ihcli.explainer import SAMPLE_ROWS, Explainer, Settings, prepare_explainer
+from ihcli.gates import Groups
+from ihcli.groups import check_groups, groups_by_prefix, read_groups
+from ihcli.methods import METHODS
+from ihcli.models import Model, load_model
+from ihcli.parts import InteractionStorage
+from ihcli.request import RunRequest
+from ihcli.scan import Scan
+from ihcli.tables import listed
+
+CHUNK_BYTES = 256 << 20
+MOST_CHUNK_ROWS = 65_536
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A request whose model and data were opened and checked; nothing is written yet."""
+
+    request: RunRequest
+    dataset: Dataset
+    scan: Scan
+    baselines: Baselines
+    sample: np.ndarray
+    explainer: Explainer
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows read and written together: as asked, else so many that a chunk's results stay near CHUNK_BYTES."""
+        if self.request.chunk_rows is not None:
+            return self.request.chunk_rows
+        explainer = self.explainer
+        per_row = explainer.targets_per_row * explainer.entry_bytes + 8 * len(self.dataset.columns.features)
+        return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Stream the rows to explain."""
+        return self.dataset.chunks(self.chunk_rows, self.request.limit)
+
+
+def prepare_run(request: RunRequest) -> PreparedRun:
+    """Open and check everything a run needs: one pass over the data, a few calls of the model.
+
+    Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
+    """
+    if request.method not in METHODS:
+        raise OptionError(f"--method: {request.method!r} is none. Expected one of {', '.join(METHODS)}.")
+    InteractionStorage.parse(request.interactions)
+    dtype = None if request.dtype is None else DTYPES[request.dtype]
+    model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
+    dataset = open_dataset(
+        request.data,
+        keys=request.key,
+        label=request.label,
+        exclude=request.exclude,
+        features=request.features,
+        model_features=model.feature_names,
+    )
+    _require_feature_count(model, dataset)
+    scan = dataset.scan(request.limit)
+    _require_complete_inputs(request, scan)
+    baselines = resolve_baselines(
+        request.baseline,
+        many=METHODS[request.method].many_baselines,
+        dataset=dataset,
+        zero=_zero(model, dataset),
+        mean=scan.mean if request.limit is None else None,
+        limit_rows=request.baseline_rows,
+        seed=request.seed,
+    )
+    settings = Settings(
+        method=request.method,
+        target=request.target,
+        effort=Effort(request.tolerance, request.max_evaluations, request.steps),
+        smooth=request.smooth,
+        smooth_tolerance=request.smooth_tolerance,
+        memory_bytes=request.memory_bytes,
+    )
+    sample = _sample(request, dataset)
+    explainer = prepare_explainer(model, _groups(request, dataset), baselines, sample, settings)
+    return PreparedRun(request, dataset, scan, baselines, sample, explainer)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise OptionError(f"--device: {name!r} is none. Expected auto, cpu or cuda, also cuda:1.") from None
+
+
+def _require_feature_count(model: Model, dataset: Dataset) -> None:
+    features = dataset.columns.features
+    if model.n_inputs is None or model.n_inputs == len(features):
+        return
+    takes = f" ({listed(model.feature_names)})" if model.feature_names else ""
+    raise DataError(
+        f"{dataset.path}: has {len(features)} features ({listed(features)}), but {model.path} takes "
+        f"{model.n_inputs}{takes}. Try --features to choose columns, or --exclude, --key and --label to take them out."
+    )
+
+
+def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
+    if request.missing == "error" and scan.missing:
+        first = scan.missing[0]
+        others = f" ({len(scan.missing) - 1} more such columns)" if len(scan.missing) > 1 else ""
+        raise DataError(
+            f"{request.data}: column {first.column!r} has {first.count} {first.kind} values, the first in row "
+            f"{first.first_row}{others}. Expected finite numbers. Try --missing flag, which writes such rows without "
+            "figures."
+        )
+    if scan.n_complete == 0:
+        raise DataError(
+            f"{request.data}: every row has a missing or infinite value. Expected one complete row at least."
+        )
+
+
+def _zero(model: Model, dataset: Dataset) -> tuple[float, ...] | None:
+    """Return the model's zero in the order of the data's features."""
+    if model.zero is None or model.feature_names is None or set(model.feature_names) != set(dataset.columns.features):
+        return model.zero
+    of_name = dict(zip(model.feature_names, model.zero, strict=True))
+    return tuple(of_name[name] for name in dataset.columns.features)
+
+
+def _groups(request: RunRequest, dataset: Dataset) -> Groups:
+    features = dataset.columns.features
+    if request.groups is not None and request.groups_by is not None:
+        raise OptionError("--groups: cannot be used together with --groups-by. Try one of them.")
+    if request.groups is not None:
+        return Groups.of(features, read_groups(request.groups, dataset.columns))
+    if request.groups_by is not None:
+        groups = groups_by_prefix(features, request.groups_by)
+        check_groups(groups, dataset.columns, f"--groups-by {request.groups_by}")
+        return Groups.of(features, groups)
+    return Groups.of(features)
+
+
+def _sample(request: RunRequest, dataset: Dataset) -> np.ndarray:
+    """Return complete rows drawn from the whole table, or from its first rows where only those are explained."""
+    if request.limit is not None:
+        inputs = dataset.head(min(request.limit, SAMPLE_ROWS)).inputs
+        return inputs[np.isfinite(inputs).all(axis=1)]
+    return resolve_baselines("data", many=True, dataset=dataset, limit_rows=SAMPLE_ROWS, seed=request.seed).values

@@ -1,0 +1,96 @@
+"""What a run can be asked, and what it tells while it goes and when it is done; no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ihcli.explanation import Explanation
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything `ihcli explain` can be asked; the names are those of its options.
+
+    `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default.
+    """
+
+    model: str
+    data: str
+    method: str = "ih"
+    baseline: str | None = None
+    target: str | None = None
+    tolerance: float = 0.01
+    smooth: str = "auto"
+    device: str = "auto"
+    memory_bytes: int | None = None
+    key: tuple[str, ...] = ()
+    label: str | None = None
+    exclude: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
+    groups: str | None = None
+    groups_by: str | None = None
+    missing: str = "error"
+    limit: int | None = None
+    baseline_rows: int = 200
+    seed: int = 0
+    max_evaluations: int | None = None
+    steps: int | None = None
+    smooth_tolerance: float = 0.01
+    interactions: str = "full"
+    dtype: str | None = None
+    chunk_rows: int | None = None
+    trust: bool = False
+
+
+class Observer:
+    """What a run tells while it goes; override what is of interest."""
+
+    def warned(self, text: str) -> None:
+        """Something the user should know that does not stop the run."""
+
+    def prepared(self, n_rows: int) -> None:
+        """The model and the data are checked; so many rows will be explained."""
+
+    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+        """So many rows of the data are explained and written."""
+
+
+@dataclass(frozen=True)
+class RunTotals:
+    """A finished run: rows of the data, entries (rows x targets), their statuses, evaluations and seconds.
+
+    path      the run directory
+    statuses  count of entries by status, "ok" first, only those that occur
+    """
+
+    path: Path
+    rows: int
+    entries: int
+    statuses: dict[str, int]
+    evaluations: int
+    wall_s: float
+
+    @property
+    def missed(self) -> int:
+        """Return how many entries are not `ok`."""
+        return self.entries - self.statuses.get("ok", 0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would cost, from a pilot of a few rows.
+
+    rows, pilot_rows, features (groups counted once), targets (explained outputs a row)
+    evaluations_per_row, share_converged, rows_per_s, wall_s, disk_bytes
+    notes: sentences on method, baselines, smoothing and engine
+    """
+
+    rows: int
+    pilot_rows: int
+    features: int
+    targets: int
+    evaluations_per_row: float
+    share_converged: float
+    rows_per_s: float
+    wall_s: float
+    disk_bytes: int
+    notes: tuple[str, ...]
