@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ihcli.baselines import Baselines
-from ihcli.certify import Effort, find_kinks
+from ihcli.certify import NODES, Effort, find_kinks
 from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.errors import OptionError
@@ -169,10 +169,11 @@ def prepare_explainer(
     """Check the model on a sample of complete rows (at most SAMPLE_ROWS are used), smooth it, and settle the target.
 
     Raises:
-        OptionError: an unknown method or target, or a beta that is none.
+        OptionError: an unknown method or target, a beta that cannot be, or a budget below one panel for each baseline.
         ModelError: the preflight found something that makes explanations wrong.
     """
     method = _method(settings.method)
+    _check_budget(settings.effort, len(baselines.values))
     rows = torch.as_tensor(sample[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
     checked = preflight(model, rows[:PROBE_ROWS], method.second_order)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names)
@@ -251,8 +252,17 @@ def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
 
 def _method(name: str) -> Method:
     if name not in METHODS:
-        raise OptionError(f"--method: {name!r} is none. Expected one of {', '.join(METHODS)}.")
+        raise OptionError(f"--method: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def _check_budget(effort: Effort, n_baselines: int) -> None:
+    least = NODES * n_baselines
+    if effort.max_evaluations is not None and effort.max_evaluations < least and effort.steps is None:
+        raise OptionError(
+            f"--max-evaluations: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
+            f"nodes for each of the {n_baselines} baselines."
+        )
 
 
 def _numpy_dtype(dtype: torch.dtype) -> type[np.floating]:

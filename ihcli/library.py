@@ -65,7 +65,7 @@ def explain(
     """
     wrapped = model if isinstance(model, Model) else wrap_module(model)
     if method not in METHODS:
-        raise OptionError(f"method: {method!r} is none. Expected one of {', '.join(METHODS)}.")
+        raise OptionError(f"method: {method!r} is no method. Expected one of {', '.join(METHODS)}.")
     data = _as_dataset(wrapped, x)
     settings = Settings(
         method=method,

@@ -4,11 +4,11 @@ import os
 
 import torch
 
-MOST_ON_CPU = 4 << 30
+MOST_ON_CPU = 2 << 30
 
 
 def default_memory_bytes(device: torch.device) -> int:
-    """Return half of the GPU's free memory, or a quarter of the free RAM up to 4 GiB."""
+    """Return half of the GPU's free memory, or a quarter of the free RAM up to 2 GiB."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free // 2

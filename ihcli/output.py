@@ -125,6 +125,21 @@ class Run:
         return _read_table(files, columns, rows)
 
 
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise RunError where something is at the path that a run may not replace."""
+    path = Path(path)
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
+    if not any(path.iterdir()):
+        return
+    if not (path / INFO).is_file():
+        raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
+    if not overwrite:
+        raise RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
+
+
 def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
     """Create the directory of a run, recognisable as one from the start.
 
@@ -137,7 +152,7 @@ def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool 
         OptionError: `interactions` is not understood.
     """
     writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
-    _refuse_existing(writer.path, overwrite)
+    refuse_existing(writer.path, overwrite)
     with _disk_errors(writer.path):
         _remove_run(writer.path)
         (writer.path / ATTRIBUTIONS).mkdir(parents=True)
@@ -159,19 +174,6 @@ def open_run(path: str | Path) -> Run:
     if not isinstance(info, dict):
         raise RunError(f"{path / INFO}: is not what ihcli explain writes. Expected a JSON object.")
     return Run(path, info)
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
-    if not any(path.iterdir()):
-        return
-    if not (path / INFO).is_file():
-        raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
-    if not overwrite:
-        raise RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
 
 
 def _remove_run(path: Path) -> None:

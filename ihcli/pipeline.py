@@ -17,7 +17,7 @@ import numpy as np
 from ihcli.errors import RunError
 from ihcli.explainer import Explainer
 from ihcli.explanation import OK
-from ihcli.output import RunWriter, create_run
+from ihcli.output import RunWriter, create_run, refuse_existing
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
@@ -32,6 +32,7 @@ def run(request: RunRequest, out: str | Path, observer: Observer, overwrite: boo
     Raises RunError when the directory cannot be written, and what `prepare_run` raises. After a failure the finished
     parts stay and run.json says so; without any, no run is left behind.
     """
+    refuse_existing(out, overwrite)  # before the minutes that checking a large table can take
     prepared = prepare_run(request)
     _announce(prepared, observer)
     writer = create_run(out, interactions=request.interactions, overwrite=overwrite)

@@ -56,7 +56,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
     if request.method not in METHODS:
-        raise OptionError(f"--method: {request.method!r} is none. Expected one of {', '.join(METHODS)}.")
+        raise OptionError(f"--method: {request.method!r} is no method. Expected one of {', '.join(METHODS)}.")
     InteractionStorage.parse(request.interactions)
     dtype = None if request.dtype is None else DTYPES[request.dtype]
     model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
@@ -99,7 +99,7 @@ def _device(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError:
-        raise OptionError(f"--device: {name!r} is none. Expected auto, cpu or cuda, also cuda:1.") from None
+        raise OptionError(f"--device: {name!r} is no device. Expected auto, cpu or cuda, also cuda:1.") from None
 
 
 def _require_feature_count(model: Model, dataset: Dataset) -> None:
@@ -117,8 +117,9 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
     if request.missing == "error" and scan.missing:
         first = scan.missing[0]
         others = f" ({len(scan.missing) - 1} more such columns)" if len(scan.missing) > 1 else ""
+        values = "value" if first.count == 1 else "values"
         raise DataError(
-            f"{request.data}: column {first.column!r} has {first.count} {first.kind} values, the first in row "
+            f"{request.data}: column {first.column!r} has {first.count} {first.kind} {values}, the first in row "
             f"{first.first_row}{others}. Expected finite numbers. Try --missing flag, which writes such rows without "
             "figures."
         )

@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test lint bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-for-tests: $(VENV)/installed
+	$(INSTALL) --editable '.[test,lint,bench]'
+	@touch $@
+
+demo: $(VENV)/installed  ## explain the sample data and print its top pairs
+	$(BIN)/ihcli explain sample_data/breast_cancer_sklearn.joblib sample_data/breast_cancer.parquet \
+		--key patient --target malignant -o demo-run --overwrite
+	$(BIN)/ihcli interactions demo-run --top-k 10
+
+test: $(VENV)/installed-for-tests  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/installed-for-tests  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-for-tests  ## measure speed and memory; writes benchmarks/results/
+	$(BIN)/python -m benchmarks.run
+
+clean:  ## remove what these targets made
+	rm -rf $(VENV) demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,58 @@
+"""`ihcli explain`: every row of a table, into a run directory."""
+
+from pathlib import Path
+
+import click
+
+from ihcli.cli.failures import MISSED_TOLERANCE, say
+from ihcli.cli.options import DAILY, INTERACTIONS, RARE, Computation, computing_options, debug_option, reporting_options
+from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Explain every row of a table.")
+@click.argument("model")
+@click.argument("data")
+@click.option("-o", "--out", cls=SectionedOption, metavar="RUN", help="Directory to write; needed unless --dry-run.")
+@computing_options(DAILY, (*RARE, INTERACTIONS))
+@click.option(
+    "--dry-run", cls=SectionedOption, is_flag=True, help="Explain a few rows, print what all would cost, write nothing."
+)
+@click.option("--overwrite", cls=SectionedOption, is_flag=True, help="Replace the run that is there.")
+@reporting_options
+@debug_option
+@click.pass_context
+def explain(
+    context: click.Context,
+    model: str,
+    data: str,
+    out: str | None,
+    computation: Computation,
+    dry_run: bool,
+    overwrite: bool,
+    strict: bool,
+    quiet: bool,
+) -> None:
+    """Explain every row of DATA with the network in MODEL, and write the directory RUN.
+
+    DATA is a CSV or Parquet file, a directory of them, or a quoted glob. MODEL is a TorchScript file, a pickled
+    torch module or a scikit-learn MLP (alone or behind scalers).
+
+    \b
+    ihcli explain model.pt data.csv -o run
+    ihcli explain model.pt data.parquet -o run -m eh --target all --key id
+    """
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '-o' / '--out': the directory to write. Try -o run, or --dry-run.")
+    from ihcli.cli.progress import compute, foresee
+    from ihcli.cli.words import forecast_in_words, summary_in_words
+
+    request = computation.request(model, data)
+    if out is None or dry_run:
+        click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
+        return
+    totals = compute(request, Path(out), overwrite=overwrite, quiet=quiet)
+    if not quiet:
+        first, *others = summary_in_words(totals, request)
+        say("\n".join([f"{first} Run written to {out}.", *others]))
+    if strict and totals.missed:
+        context.exit(MISSED_TOLERANCE)

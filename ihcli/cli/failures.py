@@ -1,0 +1,69 @@
+"""Failures as the user meets them: one message on standard error, and an exit code."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+from ihcli.errors import IhcliError
+
+MISSED_TOLERANCE = 3
+DEBUG = "ihcli.debug"
+OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+
+
+class Interrupted(click.ClickException):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the sentence as it is: an interruption is no error."""
+        click.echo(self.message, file=file, err=file is None)
+
+
+@contextmanager
+def failures_are_messages(context: click.Context) -> Iterator[None]:
+    """Turn exceptions into messages of click, exit code 1; with --debug they pass with their traceback."""
+    try:
+        yield
+    except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted.") from None
+    except Exception as error:
+        if context.meta.get(DEBUG):
+            raise
+        raise click.ClickException(_message(error)) from error
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, IhcliError):
+        return str(error)
+    name = type(error).__name__
+    if name in OUT_OF_MEMORY:
+        return "--memory: not enough memory. Try a smaller --memory, or fewer rows at a time with --chunk-rows."
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+    return f"unexpected {name}: {reason.rstrip('.')}. Try again with --debug for the traceback."
+
+
+@contextmanager
+def closed_pipes_end_quietly() -> Iterator[None]:
+    """Exit with 0 when the reader of standard output has gone, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
+
+
+def say(text: str) -> None:
+    """Print a line on standard error; a reader that has gone is no reason to stop a run."""
+    try:
+        click.echo(text, err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -1,0 +1,66 @@
+"""The `ihcli` command: its subcommands, and its version."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from ihcli.cli.attributions import attributions
+from ihcli.cli.explain import explain
+from ihcli.cli.failures import closed_pipes_end_quietly, failures_are_messages
+from ihcli.cli.inspect import inspect
+from ihcli.cli.interactions import interactions
+from ihcli.cli.options import debug_option
+from ihcli.cli.sections import SETTINGS
+
+
+class Commands(click.Group):
+    """Subcommands in the order in which they are used, whose failures are messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of their declaration."""
+        return list(self.commands)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse; help and version are printed here."""
+        with closed_pipes_end_quietly():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        with closed_pipes_end_quietly(), failures_are_messages(ctx):
+            return super().invoke(ctx)
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    try:
+        click.echo(f"ihcli {version('ihcli')}")
+    except PackageNotFoundError:
+        click.echo("ihcli (run from its sources, not installed)")
+    context.exit()
+
+
+@click.group(cls=Commands, name="ihcli", context_settings=SETTINGS)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
+)
+@debug_option
+def main() -> None:
+    """Explain every row of a dataset with a saved neural network.
+
+    Integrated and Expected Gradients (ig, eg) give one attribution per feature, Integrated and Expected Hessians
+    (ih, eh) also one interaction per pair of features; every row comes with a certified error.
+
+    \b
+    ihcli explain model.pt data.csv -o run     explain every row, write the directory run
+    ihcli interactions run --top-k 20          the strongest pairs of features
+    ihcli attributions run --top-k 20          the strongest features
+    """
+
+
+for command in (explain, interactions, attributions, inspect):
+    main.add_command(command)

@@ -1,0 +1,87 @@
+"""`ihcli inspect`: what the loader sees in a model file."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ihcli.cli.options import TRUST, debug_option
+from ihcli.cli.sections import OPTIONS, SETTINGS, SectionedCommand
+from ihcli.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ihcli.models import Model
+
+PROBE_ROWS, SEED = 8, 0
+MOST_NAMES = 6
+ENGINE = "autograd"
+UNTRIED = "The file does not say how many inputs the network takes, so it was not tried."
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Show what a model file holds.")
+@click.argument("model")
+@TRUST.declare(OPTIONS)
+@debug_option
+def inspect(model: str, trust: bool) -> None:
+    """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
+
+    No data is needed: where the file says how many inputs the network takes, it is tried on random rows.
+    """
+    from ihcli.models import load_model
+
+    for name, finding in _findings(load_model(model, trust=trust)):
+        click.echo(f"{name:22}{finding}")
+
+
+def _findings(model: "Model") -> list[tuple[str, str]]:
+    from ihcli.smoothing import find_operations
+
+    probe = _probe(model)
+    n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(model, probe)
+    # Without a count of outputs the model failed on the rows, and would fail again.
+    operations = find_operations(model, None if n_outputs is None else probe)
+    return [
+        ("Format", model.format),
+        ("Inputs", _counted(model.n_inputs, model.feature_names)),
+        ("Outputs", _counted(n_outputs, model.output_names)),
+        ("Precision", str(model.dtype).removeprefix("torch.")),
+        ("Activations", _listed(operations.activations)),
+        ("Replaced by SoftPlus", _listed(operations.replaceable)),
+        ("Kinks that remain", _listed(operations.kinks)),
+        ("Derivative engine", ENGINE),
+        *(("Warning", warning) for warning in warnings),
+    ]
+
+
+def _probe(model: "Model") -> "Tensor | None":
+    """Return random rows around the network's zero, or None where the number of inputs is unknown."""
+    import torch
+
+    if model.n_inputs is None:
+        return None
+    rows = torch.randn(PROBE_ROWS, model.n_inputs, generator=torch.Generator().manual_seed(SEED), dtype=model.dtype)
+    return rows + torch.tensor(model.zero or (0.0,), dtype=model.dtype)
+
+
+def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:
+    """Return how many outputs there are, and what the checks before a run have to say."""
+    from ihcli.models.preflight import preflight
+
+    try:
+        checks = preflight(model, probe, second_order=True)
+    except ModelError as error:
+        return None, (str(error),)
+    return checks.n_outputs, checks.warnings
+
+
+def _counted(count: int | None, names: tuple[str, ...] | None) -> str:
+    known = "unknown" if count is None else str(count)
+    if not names:
+        return known
+    more = f", ... {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{known}: {', '.join(names[:MOST_NAMES])}{more}"
+
+
+def _listed(entries: tuple[str, ...]) -> str:
+    return ", ".join(entries) or "none"

@@ -1,0 +1,192 @@
+"""Ranked tables in five formats, to a file or to standard output."""
+
+import csv
+import json
+import math
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ihcli.errors import OptionError, RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.table import Table
+
+STANDARD_OUTPUT = "-"
+FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
+BINARY = ("parquet", "arrow")
+UNBOUNDED, NAME_WIDTH = 10_000, 6
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a table goes and in which format.
+
+    file         a path, or - for standard output
+    format_name  one of FORMATS; None: as the file is named, else a table on a terminal and csv elsewhere
+    """
+
+    file: str = STANDARD_OUTPUT
+    format_name: str | None = None
+    overwrite: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person sees the output as it is written."""
+        return self.file == STANDARD_OUTPUT and sys.stdout.isatty()
+
+    @property
+    def format(self) -> str:
+        """The format that is written."""
+        if self.format_name is not None:
+            return self.format_name
+        suffix = Path(self.file).suffix.lower().removeprefix(".")
+        if suffix in FORMATS:
+            return suffix
+        return "table" if self.is_terminal else "csv"
+
+    def check(self) -> None:
+        """Refuse what could not be written; before any work. Raises OptionError."""
+        if self.is_terminal and self.format in BINARY:
+            raise OptionError(f"--format {self.format}: is not for a terminal. Try -o FILE, or a pipe.")
+        if self.file == STANDARD_OUTPUT:
+            return
+        path = Path(self.file)
+        if path.is_dir():
+            raise OptionError(f"-o {self.file}: is a directory. Expected the name of a file.")
+        if path.is_file() and not self.overwrite:
+            raise OptionError(f"-o {self.file}: exists already. Try --overwrite to replace it, or another -o.")
+        if not path.parent.is_dir():
+            raise OptionError(f"-o {self.file}: there is no directory {path.parent}. Try creating it first.")
+
+    def write(self, table: "pa.Table", columns: tuple[str, ...]) -> None:
+        """Write a table; `columns` are those that a table for people shows. Raises RunError."""
+        with self._stream() as stream:
+            if self.format == "parquet":
+                _write_parquet(table, stream)
+            elif self.format == "arrow":
+                _write_arrow(table, stream)
+            else:
+                stream.write(self._text(table, columns).encode())
+
+    def _text(self, table: "pa.Table", columns: tuple[str, ...]) -> str:
+        if self.format == "csv":
+            return _csv(table)
+        if self.format == "jsonl":
+            return _json_lines(table)
+        return _rich_tables(table, columns, self.is_terminal)
+
+    @contextmanager
+    def _stream(self) -> Iterator[BinaryIO]:
+        if self.file == STANDARD_OUTPUT:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        path = Path(self.file)
+        try:
+            if path.exists() and not path.is_file():  # a pipe or a device
+                with path.open("wb") as stream:
+                    yield stream
+            else:
+                with _replacing(path) as stream:
+                    yield stream
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(f"-o {self.file}: cannot be written: {reason}. Try another file with -o.") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose content takes the file's name once it is whole."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _records(table: "pa.Table") -> Iterator[tuple[Any, ...]]:
+    """Return the rows, with None for NaN."""
+    columns = [column.to_pylist() for column in table.columns]
+    for record in zip(*columns, strict=True):
+        yield tuple(None if isinstance(value, float) and math.isnan(value) else value for value in record)
+
+
+def _csv(table: "pa.Table") -> str:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(_records(table))
+    return text.getvalue()
+
+
+def _json_lines(table: "pa.Table") -> str:
+    records = (dict(zip(table.column_names, record, strict=True)) for record in _records(table))
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _write_parquet(table: "pa.Table", stream: BinaryIO) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, stream)
+
+
+def _write_arrow(table: "pa.Table", stream: BinaryIO) -> None:
+    import pyarrow as pa
+
+    with pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _rich_tables(table: "pa.Table", columns: tuple[str, ...], is_terminal: bool) -> str:
+    """Draw one table per target, with `columns` where there are such."""
+    import pyarrow.compute as pc
+    from rich.console import Console
+
+    if not len(table):
+        return "nothing to rank\n"
+    console = Console(force_terminal=is_terminal, width=None if is_terminal else UNBOUNDED)
+    shown = [name for name in columns if name in table.column_names]
+    with console.capture() as captured:
+        for target in table["target"].unique().to_pylist():
+            ranked = table.filter(pc.equal(table["target"], target))
+            title = f"target {target}, {ranked['rows'][0]} rows"
+            console.print(_rich_table(ranked.select(shown), title))
+    return captured.get()
+
+
+def _rich_table(table: "pa.Table", title: str) -> "Table":
+    import pyarrow as pa
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=Text(title, "bold"), title_justify="left"
+    )
+    for field in table.schema:
+        is_text = pa.types.is_string(field.type)
+        if is_text:
+            drawn.add_column(Text(field.name), overflow="fold", min_width=NAME_WIDTH)
+        else:
+            drawn.add_column(Text(field.name), justify="right", no_wrap=True)
+    for record in _records(table):
+        drawn.add_row(*(Text(_cell(value)) for value in record))
+    return drawn
+
+
+def _cell(value: str | int | float | None) -> str:
+    from ihcli.cli.words import number_in_words
+
+    if value is None:
+        return "-"
+    return number_in_words(value) if isinstance(value, float) else str(value)

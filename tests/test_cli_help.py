@@ -1,0 +1,181 @@
+"""What the command line says before it computes, and how it ends: help, version, usage, failures, closed pipes."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ihcli.cli import main
+from ihcli.errors import DataError
+from ihcli.methods import METHODS
+
+HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
+COMMANDS = ("explain", "interactions", "attributions", "inspect")
+HELP_WITHIN_S = 0.5
+DAILY = (
+    *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
+    *("--dry-run", "--overwrite"),
+)
+ADVANCED = (
+    *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),
+    *("--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--interactions", "--dtype", "--chunk-rows"),
+    *("--trust", "--strict", "--quiet", "--debug"),
+)
+IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
+IMPORTED += "print(json.dumps(list(sys.modules)), file=sys.stderr)"
+
+
+def ask(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ihcli.cli.progress.run", run)
+
+
+def explain(*arguments: str) -> Result:
+    return ask("explain", "m.pt", "d.csv", "-o", "run", *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, check=True)
+    assert "Usage:" in done.stdout
+    assert not HEAVY & set(json.loads(done.stderr))
+
+
+def test_help_answers_in_half_a_second() -> None:
+    walls_s = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "ihcli", "--help"], capture_output=True, check=True)
+        walls_s.append(time.monotonic() - started)
+    assert min(walls_s) < HELP_WITHIN_S
+
+
+def test_commands_are_listed_in_the_order_of_use() -> None:
+    listed = ask("--help").stdout.partition("Commands:")[2]
+    assert tuple(line.split()[0] for line in listed.strip().splitlines()) == COMMANDS
+
+
+def test_version_is_printed() -> None:
+    assert ask("--version").stdout.startswith("ihcli ")
+
+
+def test_day_to_day_options_stand_before_the_advanced_ones() -> None:
+    daily, _, advanced = ask("explain", "--help").stdout.partition("Options:")[2].partition("Advanced:")
+    assert options_in(daily) == [*DAILY, "--help"]
+    assert sorted(options_in(advanced)) == sorted(ADVANCED)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_says_what_it_is_for(command: str) -> None:
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option":
+            assert getattr(parameter, "help", None), parameter.name
+
+
+def test_methods_offered_are_all_there_are() -> None:
+    method = next(parameter for parameter in main.commands["explain"].params if parameter.name == "method")
+    assert set(method.type.choices) == set(METHODS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tolerance", "0"], "Invalid value for '--tolerance': Expected a finite number above 0, got '0'. Try 0.01."),
+        (["--tolerance", "inf"], "'--tolerance': Expected a finite number above 0, got 'inf'. Try 0.01."),
+        (["--tolerance", "nan"], "'--tolerance': Expected a finite number above 0, got 'nan'. Try 0.01."),
+        (["--tolerance", "small"], "'--tolerance': Expected a finite number above 0, got 'small'. Try 0.01."),
+        (["--steps", "2"], "'--steps': Expected a whole number of at least 3, got '2'."),
+        (["--limit", "0"], "'--limit': Expected a whole number of at least 1, got '0'."),
+        (["--chunk-rows", "1.5"], "'--chunk-rows': Expected a whole number of at least 1, got '1.5'."),
+        (["--smooth", "-3"], "'--smooth': Expected auto, none or a number above 0 (beta), got '-3'. Try auto."),
+        (["--smooth", "often"], "'--smooth': Expected auto, none or a number above 0 (beta), got 'often'. Try auto."),
+        (["--interactions", "top:0"], "Expected full, none or top:K with K at least 1, got 'top:0'. Try top:20."),
+        (["--memory", "2G"], "'--memory': Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got '2G'."),
+        (["--memory", "1.2.3"], "'--memory': Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got '1.2.3'."),
+        (["--features", ","], "'--features': Expected a,b,c or @FILE with one column name a line, got no name in ','."),
+        (["--features", "@no.txt"], "no.txt cannot be read: No such file or directory."),
+        (["--method", "shap"], "'shap' is not one of 'ig', 'eg', 'ih', 'eh'."),
+    ],
+)
+def test_unusable_values_are_usage_errors(arguments: list[str], message: str) -> None:
+    done = explain(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_a_run_needs_a_directory() -> None:
+    done = ask("explain", "m.pt", "d.csv")
+    assert done.exit_code == 2
+    assert "Missing option '-o' / '--out': the directory to write. Try -o run, or --dry-run." in done.stderr
+
+
+def test_an_error_of_the_user_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, DataError("d.csv: no such file. Try checking the path."))
+    done = explain()
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: d.csv: no such file. Try checking the path.\n"
+
+
+def test_a_surprise_is_one_line_that_proposes_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, ZeroDivisionError("division by zero\nsecond line"))
+    done = explain()
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: unexpected ZeroDivisionError: division by zero. Try again with --debug for the traceback.\n"
+    )
+
+
+def test_too_little_memory_names_the_option_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, MemoryError())
+    assert explain().stderr == (
+        "Error: --memory: not enough memory. Try a smaller --memory, or fewer rows at a time with --chunk-rows.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "inspect", "no.pt"], ["inspect", "--debug", "no.pt"]])
+def test_debug_shows_the_traceback(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "ihcli", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+
+
+def test_without_debug_there_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ihcli", "inspect", "no.pt"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: no.pt: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_debug_is_an_option_of_every_command(command: str) -> None:
+    assert "--debug" in ask(command, "--help").stdout
+
+
+def test_an_interruption_before_the_first_part_says_that_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, KeyboardInterrupt())
+    done = explain()
+    assert done.exit_code == 130
+    assert done.stderr == "Interrupted before any row was written; nothing is kept.\n"
+
+
+def test_a_closed_pipe_ends_help_quietly() -> None:
+    shell = f"{sys.executable} -m ihcli explain --help | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def options_in(text: str) -> list[str]:
+    """Return the long names of the options that start a line of help."""
+    lines = [line.split("  ")[1] for line in text.splitlines() if line.startswith("  -")]
+    return [word.rstrip(",") for line in lines for word in line.split() if word.startswith("--")]
