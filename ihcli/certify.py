@@ -16,6 +16,8 @@ EVALUATIONS_PER_BASELINE = 1000
 SPARE = 0.97
 """Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
 MAX_LEVEL = 40
+STEPS = range(3, 513)
+"""Sizes that a single rule may have: below there is no error estimate, above its table is not exact."""
 KINK_LEVELS = 16
 KINK_SIZE = 1e-4
 """Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
@@ -67,9 +69,10 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) ->
 
     A row is settled when its relative error
 
-        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, 64 eps max(|f(x)|, |f(x')|))
+        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, noise, 64 eps max(|f(x)|, |f(x')|))
 
-    is within the tolerance, when another bisection would pass its budget, or where rounding stops progress.
+    is within the tolerance, when another bisection would pass its budget, or where rounding stops progress. Noise is
+    the rounding of phi: where attributions cancel to nothing, the error is relative to that.
     Cost in evaluations: n a panel, and one more at each interior panel end under second order.
     """
     rule = panel_rule(effort.steps or NODES)
@@ -133,10 +136,10 @@ class _Ledger:
         per_path = np.zeros((n * b, paths.n_groups))
         np.add.at(per_path, mesh.path, mesh.integral)
         attributions = per_path.reshape(n, b, -1)
-        scale = np.maximum(np.abs(attributions.mean(1)).sum(1), floor)
         row = mesh.path // b
         error = np.bincount(row, mesh.error, n) / b
         noise = np.bincount(row, mesh.noise, n) / b
+        scale = np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise))
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where the model is 0 on the whole path: exact
             relative = np.where((error == 0) & (scale == 0), 0.0, error / scale)
             relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)

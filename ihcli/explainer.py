@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ihcli.baselines import Baselines
-from ihcli.certify import NODES, Effort, find_kinks
+from ihcli.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.errors import OptionError
@@ -173,7 +173,7 @@ def prepare_explainer(
         ModelError: the preflight found something that makes explanations wrong.
     """
     method = _method(settings.method)
-    _check_budget(settings.effort, len(baselines.values))
+    _check_effort(settings.effort, len(baselines.values))
     rows = torch.as_tensor(sample[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
     checked = preflight(model, rows[:PROBE_ROWS], method.second_order)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names)
@@ -256,7 +256,9 @@ def _method(name: str) -> Method:
     return METHODS[name]
 
 
-def _check_budget(effort: Effort, n_baselines: int) -> None:
+def _check_effort(effort: Effort, n_baselines: int) -> None:
+    if effort.steps is not None and effort.steps not in STEPS:
+        raise OptionError(f"--steps: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
     least = NODES * n_baselines
     if effort.max_evaluations is not None and effort.max_evaluations < least and effort.steps is None:
         raise OptionError(

@@ -26,8 +26,7 @@ from ihcli.quadrature import PanelNodes, PanelRule
 
 FIRST_ORDER_SAFETY = 4.0
 SECOND_ORDER_SAFETY = 2.0
-DECAY_MARGIN = 1.25
-DECAY_POWER = 3
+DECAY_POWER = 1.75
 NOISE = 16.0
 """Rounding of a derivative in units of eps times its size: an estimate below it cannot be improved by more nodes."""
 
@@ -152,7 +151,7 @@ class Measure:
     def _first_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor) -> Panels:
         integral = _weigh(nodes.weights, gradient)
         estimate = np.maximum(
-            self._embedded_estimate(gradient, panels.b - panels.a), _scalar_residual(panels, integral)
+            self._embedded_estimate(gradient, panels.b - panels.a), self._scalar_residual(panels, integral)
         )
         noise = self._noise(_weigh(nodes.weights, gradient.abs()))
         return _with_results(panels, integral, integral[:, :0], FIRST_ORDER_SAFETY * estimate + noise, noise)
@@ -163,17 +162,23 @@ class Measure:
         row_sums = _weigh(nodes.log_weights * nodes.t, curvature) + log_integral
         jump = torch.as_tensor(panels.edge[:, 1] - panels.edge[:, 0], device=gradient.device)
         residual = (row_sums - jump - integral).abs().sum(1).cpu().numpy()
-        estimate = np.maximum(residual, _scalar_residual(panels, integral))
+        estimate = np.maximum(residual, self._scalar_residual(panels, integral))
         size = _weigh(nodes.weights, gradient.abs()) + _weigh(nodes.log_weights * nodes.t, curvature.abs())
         noise = self._noise(size)
         return _with_results(panels, integral, log_integral, SECOND_ORDER_SAFETY * estimate + noise, noise)
+
+    def _scalar_residual(self, panels: Panels, integral: Tensor) -> np.ndarray:
+        """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
+        residual = np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
+        rounding = NOISE * torch.finfo(self._paths.inputs.dtype).eps * np.abs(panels.value).max(1)
+        return np.maximum(residual - rounding, 0)
 
     def _noise(self, size: Tensor) -> np.ndarray:
         eps = torch.finfo(self._paths.inputs.dtype).eps
         return NOISE * eps * size.sum(1).cpu().numpy()
 
     def _embedded_estimate(self, gradient: Tensor, width: np.ndarray) -> np.ndarray:
-        """Return the L1 difference to the embedded rule, times min(1, 1.25 rho)^3.
+        """Return the L1 difference to the embedded rule, times min(1, rho)^1.75.
 
         rho compares the last two Legendre coefficients with the smaller of the two pairs before them: near 1 at a kink,
         small where F is resolved and the rule itself is far better than its embedded one.
@@ -187,15 +192,11 @@ class Measure:
         pairs = np.hypot(size[:, 0::2], size[:, 1::2])
         before = pairs[:, :2].min(1)
         decay = np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0)
-        return difference * np.minimum(1, DECAY_MARGIN * decay) ** DECAY_POWER
+        return difference * np.minimum(1, decay) ** DECAY_POWER
 
 
 def _weigh(weights: np.ndarray, values: Tensor) -> Tensor:
     return torch.einsum("mn,mng->mg", torch.as_tensor(weights, device=values.device), values)
-
-
-def _scalar_residual(panels: Panels, integral: Tensor) -> np.ndarray:
-    return np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
 
 
 def _with_results(

@@ -81,7 +81,10 @@ class PanelRule:
 
 @cache
 def panel_rule(n: int) -> PanelRule:
-    """Return the n-node rule, built once. Raises ValueError for n < 3, which leaves nothing to estimate errors from."""
+    """Return the n-node rule, built once.
+
+    Raises ValueError for n < 3, which leaves nothing to estimate errors from.
+    """
     if n < 3:
         raise ValueError("a panel needs at least 3 nodes")
     nodes, weights = legendre.leggauss(n)

@@ -104,7 +104,9 @@ class AutogradEngine:
         if self._batched:
             try:
                 return _gradient(summed, gates, directions, retain_graph=True, batched=True)
-            except (RuntimeError, NotImplementedError):
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, NotImplementedError):  # an operation without a batching rule
                 self._batched = False
         return torch.stack([_gradient(summed, gates, direction, retain_graph=True) for direction in directions])
 
