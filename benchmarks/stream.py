@@ -37,9 +37,7 @@ def measure() -> Result:
 
 def _write_model(folder: Path) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Linear(FEATURES, 64), nn.Softplus(), nn.Linear(64, 64), nn.Softplus(), nn.Linear(64, 1)
-    )
+    net = nn.Sequential(nn.Linear(FEATURES, 64), nn.Softplus(), nn.Linear(64, 64), nn.Softplus(), nn.Linear(64, 1))
     torch.save(net, folder / "model.pt")
 
 
