@@ -9,7 +9,7 @@ from torch import Tensor
 from ihcli.baselines import Baselines
 from ihcli.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.derivatives import Engine
-from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
 from ihcli.explanation import Explanation, join_explanations, scatter
 from ihcli.gates import Groups, Paths
@@ -34,6 +34,7 @@ class Settings:
     smooth            "auto", "none" or beta
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
     memory_bytes      bound on the working set; None: a share of what is free
+    engine            "auto", "autograd" or "mlp": who takes derivatives
     """
 
     method: str = "ih"
@@ -42,6 +43,7 @@ class Settings:
     smooth: str | float = "auto"
     smooth_tolerance: float = 0.01
     memory_bytes: int | None = None
+    engine: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Explainer:
 
     model      as explained, smoothed where asked;  original is the model as it came
     smoothing  what replacing did, None when nothing was replaced
+    engine_reason  why this engine was taken, in words
     warnings   sentences the user should read before trusting the result
     """
 
@@ -61,6 +64,7 @@ class Explainer:
     groups: Groups
     baselines: Baselines
     engine: Engine
+    engine_reason: str
     effort: Effort
     memory_bytes: int
     warnings: tuple[str, ...]
@@ -183,9 +187,10 @@ def prepare_explainer(
         warnings += preflight(smooth, rows[:PROBE_ROWS], method.second_order).warnings
         warnings += _smoothing_warnings(smoothing, settings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
-    engine = AutogradEngine(smooth.outputs, memory_bytes // 2)
+    probe = _probe_paths(smooth, groups, baselines, rows)
+    choice = choose_engine(smooth.outputs, probe, memory_bytes // 2, settings.engine)
     effort = settings.effort
-    if method.second_order and _crosses_kinks(engine, smooth, groups, baselines, rows):
+    if method.second_order and find_kinks(choice.engine, probe).any():
         warnings.append(_kink_warning(find_operations(smooth, rows[:PROBE_ROWS]), method, smoothing is not None))
         effort = replace(effort, max_evaluations=_kinked_budget(effort, len(baselines.values)))
     return Explainer(
@@ -196,7 +201,8 @@ def prepare_explainer(
         target=target,
         groups=groups,
         baselines=baselines,
-        engine=engine,
+        engine=choice.engine,
+        engine_reason=choice.reason,
         effort=effort,
         memory_bytes=memory_bytes,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -213,13 +219,13 @@ def _paths(model: Model, inputs: Tensor, baselines: Tensor, output: np.ndarray, 
     )
 
 
-def _crosses_kinks(engine: Engine, model: Model, groups: Groups, baselines: Baselines, rows: Tensor) -> bool:
-    """Tell whether paths of the first rows, to their highest output, cross a kink."""
+def _probe_paths(model: Model, groups: Groups, baselines: Baselines, rows: Tensor) -> Paths:
+    """Return paths of the first rows to their highest output from the first baselines."""
     few = torch.as_tensor(baselines.values[:PROBE_BASELINES], dtype=model.dtype, device=model.device)
     probe = rows[:PROBE_ROWS]
     with torch.no_grad():
         output = model.outputs(probe).argmax(dim=1).cpu().numpy()
-    return bool(find_kinks(engine, _paths(model, probe, few, output, groups)).any())
+    return _paths(model, probe, few, output, groups)
 
 
 def _kinked_budget(effort: Effort, n_baselines: int) -> int:

@@ -42,6 +42,7 @@ def explain(
     baseline_rows: int = 200,
     seed: int = 0,
     memory_bytes: int | None = None,
+    engine: str = "auto",
 ) -> Explanation:
     """Explain the rows of an array or a DataFrame.
 
@@ -60,6 +61,7 @@ def explain(
         max_evaluations, steps: see `ihcli.certify.Effort`.
         baseline_rows, seed: see `ihcli.baselines.resolve_baselines`.
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`.
+        engine: "auto", "autograd" or "mlp", see `ihcli.derivatives.choosing.choose_engine`.
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
@@ -74,6 +76,7 @@ def explain(
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
+        engine=engine,
     )
     baselines = resolve_baselines(
         baseline,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives import Engine
@@ -82,23 +81,28 @@ def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
 
 
 def _assemble(engine: Engine, paths: Paths, certificate: Certificate) -> np.ndarray:
-    """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines."""
+    """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines.
+
+    Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
+    """
     n, b, g = paths.n_rows, paths.n_baselines, paths.n_groups
     mesh = certificate.panels.take(np.argsort(certificate.panels.path, kind="stable"))
     nodes = certificate.rule.on(mesh.a, mesh.b)
-    weights = (nodes.log_weights * nodes.t / b).ravel()
-    path, t = np.repeat(mesh.path, nodes.t.shape[1]), nodes.t.ravel()
-    total = paths.inputs.new_zeros(n, g, g)
-    for some in batches(engine, paths, len(path), 1, g):
-        node_weights = torch.as_tensor(weights[some], dtype=total.dtype, device=total.device)
-        rows, sums = engine.assemble(paths, *points(paths, path[some], t[some]), node_weights)
-        total.index_add_(0, rows, sums)
-    total = (total + total.transpose(1, 2)) / 2
+    weights = nodes.log_weights * nodes.t / (2 * b)
+    n_nodes = nodes.t.shape[1]
+    total = paths.inputs.new_empty(n, g, g)
+    done = 0  # rows begun; every row has panels and they come in order, so a batch's rows have no gap
+    for some in batches(engine, paths, len(mesh), n_nodes, g):
+        path, t = points(paths, np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel())
+        node_weights = torch.as_tensor(weights[some].ravel(), dtype=total.dtype, device=total.device)
+        rows, sums = engine.assemble(paths, path, t, node_weights)
+        first, last = int(rows[0]), int(rows[-1])
+        known = done - first
+        for row in range(first, done):
+            total[row] += sums[row - first] + sums[row - first].T
+        torch.add(sums[known:], sums[known:].transpose(1, 2), out=total[done : last + 1])
+        done = last + 1
     diagonal = np.zeros((n, g))
     np.add.at(diagonal, mesh.path // b, mesh.log_integral / b)
-    return _add_diagonal(total, diagonal).cpu().numpy()
-
-
-def _add_diagonal(matrices: Tensor, diagonal: np.ndarray) -> Tensor:
-    matrices.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=matrices.device))
-    return matrices
+    total.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=total.device))
+    return total.cpu().numpy()

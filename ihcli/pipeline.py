@@ -153,7 +153,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
             "population": prepared.baselines.population,
         },
         "smoothing": None if smoothing is None else asdict(smoothing),
-        "engine": explainer.engine.name,
+        "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
         "device": str(explainer.model.device),
         "dtype": str(explainer.model.dtype).removeprefix("torch."),
         "memory_bytes": explainer.memory_bytes,

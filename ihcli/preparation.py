@@ -87,6 +87,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
         smooth=request.smooth,
         smooth_tolerance=request.smooth_tolerance,
         memory_bytes=request.memory_bytes,
+        engine=request.engine_derivatives,
     )
     sample = _sample(request, dataset)
     explainer = prepare_explainer(model, _groups(request, dataset), baselines, sample, settings)

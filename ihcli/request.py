@@ -38,6 +38,7 @@ class RunRequest:
     interactions: str = "full"
     dtype: str | None = None
     chunk_rows: int | None = None
+    engine_derivatives: str = "auto"
     trust: bool = False
 
 

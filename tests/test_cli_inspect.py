@@ -40,7 +40,7 @@ def test_a_torchscript_classifier_is_described() -> None:
         "Activations": "relu x2",
         "Replaced by SoftPlus": "relu x2",
         "Kinks that remain": "none",
-        "Derivative engine": "autograd",
+        "Derivative engine": "mlp: a chain of affine layers and element-wise activations",
     }
 
 

@@ -120,7 +120,7 @@ def test_run_json_tells_what_was_run(folder: Path, tmp_path: Path) -> None:
         "rows": 10,
         "population": 23,
     }
-    assert info["engine"] == "autograd"
+    assert info["engine"] == {"name": "mlp", "reason": "a chain of affine layers and element-wise activations"}
     assert len(info["model"]["sha256"]) == len(info["data"]["sha256"]) == 64
     table = pd.read_parquet(tmp_path / "run" / "attributions")
     assert (table["_sampling_error"] > 0).all()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ihcli.models import Model
 
 PROBE_ROWS, SEED = 8, 0
+PROBE_BYTES = 64 << 20
 MOST_NAMES = 6
-ENGINE = "autograd"
 UNTRIED = "The file does not say how many inputs the network takes, so it was not tried."
 
 
@@ -39,6 +39,7 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
 
     probe = _probe(model)
     n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(model, probe)
+    engine = "autograd" if probe is None or n_outputs is None else _engine(model, probe)
     # Without a count of outputs the model failed on the rows, and would fail again.
     operations = find_operations(model, None if n_outputs is None else probe)
     return [
@@ -49,7 +50,7 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
         ("Activations", _listed(operations.activations)),
         ("Replaced by SoftPlus", _listed(operations.replaceable)),
         ("Kinks that remain", _listed(operations.kinks)),
-        ("Derivative engine", ENGINE),
+        ("Derivative engine", engine),
         *(("Warning", warning) for warning in warnings),
     ]
 
@@ -73,6 +74,19 @@ def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:
     except ModelError as error:
         return None, (str(error),)
     return checks.n_outputs, checks.warnings
+
+
+def _engine(model: "Model", probe: "Tensor") -> str:
+    """Return who would take derivatives, and why."""
+    import torch
+
+    from ihcli.derivatives.choosing import choose_engine
+    from ihcli.gates import Paths
+
+    outputs = torch.zeros(len(probe), dtype=torch.int64, device=probe.device)
+    paths = Paths(probe, probe[:1] * 0, outputs, probe.shape[1], None)
+    choice = choose_engine(model.outputs, paths, memory_bytes=PROBE_BYTES)
+    return f"{choice.engine.name}: {choice.reason}"
 
 
 def _counted(count: int | None, names: tuple[str, ...] | None) -> str:

@@ -158,6 +158,14 @@ RARE = (
         metavar="N",
         help="Rows read and written together.  [default: chosen by size]",
     ),
+    _option(
+        "--engine-derivatives",
+        type=click.Choice(["auto", "autograd", "mlp"]),
+        default="auto",
+        show_default=True,
+        help="Who takes derivatives: mlp is the closed form for chains of layers, autograd serves any model; auto: the "
+        "closed form where it agrees with autograd on a probe.",
+    ),
     TRUST,
 )
 INTERACTIONS = _option(

@@ -1,0 +1,246 @@
+"""Chains: affine maps with element-wise functions between them, found by watching a model run.
+
+The model is run once on a few rows while every operation that torch dispatches is noted; eager modules, TorchScript
+and smoothed models of either kind come out alike. What follows the last affine map (a softmax, a complement, nothing)
+is the head: it is replayed, and differentiated automatically in its few inputs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
+
+aten = torch.ops.aten
+PROBE_ROWS = 7  # no width that a reshape could be mistaken for
+_RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
+
+
+class NotAChainError(Exception):
+    """The model is something else; `str` says what stood in the way."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation that depends on the inputs; arguments are constants or the `Ref` of an earlier step."""
+
+    operation: Any
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The result of a step; -1 is what the steps start from."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Affine:
+    """a = h W' + b, with W (m, k) and b (m,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """Steps from a pre-activation to the function of it that the next affine map gets."""
+
+    steps: tuple[Step, ...]
+    result: Ref
+
+    def jet(self, inputs: Tensor) -> Jet:
+        """Return the function and its two derivatives at (P, m) pre-activations."""
+        jets: list[Jet] = []
+        start = Jet.of(inputs)
+        for step in self.steps:
+            arguments, options = _resolved(step, lambda ref: start if ref.step < 0 else jets[ref.step])
+            jets.append(apply(step.operation, arguments, options))
+        return start if self.result.step < 0 else jets[self.result.step]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Steps from the last pre-activations (P, m) to the outputs (P, K)."""
+
+    steps: tuple[Step, ...]
+    result: Ref
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs, replayed."""
+        results: list[Any] = []
+        for step in self.steps:
+            arguments, options = _resolved(step, lambda ref: inputs if ref.step < 0 else results[ref.step])
+            if step.operation in _RESHAPES:
+                arguments = (arguments[0], [-1 if size == PROBE_ROWS else size for size in arguments[1]])
+            results.append(step.operation(*arguments, **options))
+        outputs: Tensor = inputs if self.result.step < 0 else results[self.result.step]
+        return outputs
+
+
+@dataclass(frozen=True)
+class Chain:
+    """L affine maps with L - 1 element-wise functions between them, and a head."""
+
+    affines: tuple[Affine, ...]
+    activations: tuple[Elementwise, ...]
+    head: Head
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Return the width of every pre-activation."""
+        return tuple(len(affine.bias) for affine in self.affines)
+
+
+def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
+    """Return the chain that a function from (P, D) to (P, K) computes.
+
+    rows  (P, D) a few rows, on the device and in the dtype that it computes in
+
+    Raises NotAChainError where it computes anything else. What comes back was only watched on these rows: compare it.
+    """
+    probe = rows[torch.arange(PROBE_ROWS, device=rows.device) % len(rows)]
+    recorder = _Recorder(probe)
+    with torch.no_grad(), torch.jit.optimized_execution(False), recorder:  # type: ignore[attr-defined]
+        outputs = function(probe)
+    result = recorder.ref(outputs)
+    if result is None:
+        raise NotAChainError("its output does not depend on its inputs")
+    return _cut(recorder.steps, result, probe)
+
+
+class _Recorder(TorchDispatchMode):
+    """Notes the operations that depend on a tensor, by the identity of their results, which it keeps alive."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self._kept: list[Any] = [inputs]
+        self._refs: dict[int, Ref] = {id(inputs): Ref(-1)}
+
+    def ref(self, tensor: Any) -> Ref | None:
+        return self._refs.get(id(tensor)) if isinstance(tensor, Tensor) else None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        arguments = tuple(self._noted(argument) for argument in args)
+        result = func(*args, **options)
+        if any(_depends(argument) for argument in arguments) or any(self.ref(o) for o in options.values()):
+            self._refs[id(_main(result))] = Ref(len(self.steps))
+            self.steps.append(Step(func, arguments, options))
+            self._kept.append(result)
+        return result
+
+    def _noted(self, argument: Any) -> Any:
+        if isinstance(argument, (list, tuple)):
+            return [self._noted(entry) for entry in argument]
+        return self.ref(argument) or argument
+
+
+def _main(result: Any) -> Any:
+    """Return the result proper: batch normalisation gives statistics beside it."""
+    return result[0] if isinstance(result, (list, tuple)) and result else result
+
+
+def _depends(argument: Any) -> bool:
+    return isinstance(argument, Ref) or (isinstance(argument, list) and any(_depends(entry) for entry in argument))
+
+
+def _resolved(step: Step, value: Callable[[Ref], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def resolve(argument: Any) -> Any:
+        if isinstance(argument, Ref):
+            return value(argument)
+        return [resolve(entry) for entry in argument] if isinstance(argument, list) else argument
+
+    return tuple(resolve(argument) for argument in step.arguments), step.options
+
+
+@dataclass
+class _Section:
+    """Steps between two affine maps, renumbered from their start."""
+
+    start: Ref
+    steps: list[Step] = field(default_factory=list)
+    numbers: dict[int, Ref] = field(default_factory=dict)
+
+    def renumbered(self, argument: Any) -> Any:
+        if isinstance(argument, list):
+            return [self.renumbered(entry) for entry in argument]
+        if not isinstance(argument, Ref):
+            return argument
+        if argument == self.start:
+            return Ref(-1)
+        if argument.step not in self.numbers:
+            raise NotAChainError("a layer takes more than the layer before it, as in a skip connection")
+        return self.numbers[argument.step]
+
+    def add(self, index: int, step: Step) -> None:
+        arguments = tuple(self.renumbered(argument) for argument in step.arguments)
+        self.numbers[index] = Ref(len(self.steps))
+        self.steps.append(Step(step.operation, arguments, step.options))
+
+
+def _cut(steps: Sequence[Step], result: Ref, probe: Tensor) -> Chain:
+    """Cut the steps at affine maps; the first section must be affine itself and is folded into the first of them."""
+    section = _Section(Ref(-1))
+    sections: list[Elementwise] = []
+    affines: list[Affine] = []
+    for index, step in enumerate(steps):
+        affine = _as_affine(step)
+        if affine is None:
+            section.add(index, step)
+            continue
+        sections.append(_elementwise(section, section.renumbered(_input_of(step)), affine.weight.shape[1]))
+        affines.append(affine)
+        section = _Section(Ref(index))
+    if not affines:
+        raise NotAChainError("it has no affine layer")
+    affines[0] = _folded(affines[0], sections[0], probe)
+    return Chain(tuple(affines), tuple(sections[1:]), Head(tuple(section.steps), section.renumbered(result)))
+
+
+def _as_affine(step: Step) -> Affine | None:
+    """Return the map of a matrix product with constants, None for another operation."""
+    if step.operation is aten.addmm.default and not step.options:
+        bias, inputs, matrix = step.arguments
+        if isinstance(inputs, Ref) and _is_constant(bias, 1) and _is_constant(matrix, 2):
+            return Affine(matrix.T.contiguous(), bias)
+    if step.operation is aten.mm.default:
+        inputs, matrix = step.arguments
+        if isinstance(inputs, Ref) and _is_constant(matrix, 2):
+            return Affine(matrix.T.contiguous(), matrix.new_zeros(matrix.shape[1]))
+    return None
+
+
+def _is_constant(argument: Any, dimensions: int) -> bool:
+    return isinstance(argument, Tensor) and argument.dim() == dimensions
+
+
+def _input_of(step: Step) -> Ref:
+    return step.arguments[1 if step.operation is aten.addmm.default else 0]
+
+
+def _elementwise(section: _Section, result: Ref, width: int) -> Elementwise:
+    for step in section.steps:
+        if step.operation not in UNARY and step.operation not in ARITHMETIC:
+            raise NotAChainError(f"{step.operation} stands between its layers")
+        for argument in step.arguments:
+            if isinstance(argument, Tensor) and argument.numel() not in (1, width):
+                raise NotAChainError(f"{step.operation} mixes widths or rows")
+    return Elementwise(tuple(section.steps), result)
+
+
+def _folded(first: Affine, before: Elementwise, probe: Tensor) -> Affine:
+    """Fold scalers before the first layer into it: W (s z + c) + b."""
+    jet, elsewhere = before.jet(probe), before.jet(2 * probe + 1)
+    if jet.second is not None or not torch.equal(jet.first, elsewhere.first):
+        raise NotAChainError("its inputs pass through a function that is not affine before the first layer")
+    scale = jet.first[0]
+    shift = before.jet(torch.zeros_like(probe)).value[0]
+    return Affine(first.weight * scale, first.bias + first.weight @ shift)

@@ -1,0 +1,68 @@
+"""Which engine serves a model: the closed form where the model is a chain and it agrees with autograd."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ihcli.derivatives import Engine
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.chain import NotAChainError, find_chain
+from ihcli.derivatives.mlp import MlpEngine
+from ihcli.errors import OptionError
+from ihcli.gates import Paths
+
+AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-8}
+"""Largest difference between the engines on the probe, relative to the largest entry: rounding, not a formula."""
+PROBE_NODES = (0.03, 0.4, 0.9)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and why it was taken, in words."""
+
+    engine: Engine
+    reason: str
+
+
+def choose_engine(
+    function: Callable[[Tensor], Tensor], probe: Paths, memory_bytes: int, wanted: str = "auto"
+) -> Choice:
+    """Return the engine for a function from (P, D) to (P, K).
+
+    probe   paths of a few real rows to a few baselines, on which the engines are compared
+    wanted  "auto", or "autograd" or "mlp"
+
+    Raises OptionError where "mlp" is wanted and cannot serve.
+    """
+    general = AutogradEngine(function, memory_bytes)
+    if wanted == "autograd":
+        return Choice(general, "asked for")
+    try:
+        closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
+        _compare(general, closed, probe)
+    except NotAChainError as reason:
+        if wanted == "mlp":
+            raise OptionError(
+                f"--engine-derivatives mlp: cannot serve this model: {reason}. Expected a chain of affine layers and "
+                "element-wise activations. Try auto."
+            ) from None
+        return Choice(general, f"not in closed form: {reason}")
+    return Choice(closed, "a chain of affine layers and element-wise activations")
+
+
+def _compare(general: Engine, closed: Engine, probe: Paths) -> None:
+    """Raise NotAChainError where the engines differ on the probe by more than rounding."""
+    n_paths = probe.n_rows * probe.n_baselines
+    path = torch.arange(n_paths, device=probe.inputs.device).repeat_interleave(len(PROBE_NODES))
+    t = torch.tensor(PROBE_NODES, dtype=probe.inputs.dtype, device=probe.inputs.device).repeat(n_paths)
+    for ours, theirs in zip(_derivatives(closed, probe, path, t), _derivatives(general, probe, path, t), strict=True):
+        difference, size = (ours - theirs).abs().max(), theirs.abs().max()
+        if not difference <= AGREEMENT[t.dtype] * size:
+            raise NotAChainError(f"the closed form differs from autograd by {float(difference / size):.1e} on a probe")
+
+
+def _derivatives(engine: Engine, probe: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+    _, matrices = engine.assemble(probe, path, t, t)
+    return *engine.curvatures(probe, path, t), matrices
