@@ -17,6 +17,8 @@ from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
 
 aten = torch.ops.aten
 PROBE_ROWS = 7  # no width that a reshape could be mistaken for
+_REPLAY_ROWS = 3
+_REPLAY = {torch.float32: 1e-3, torch.float64: 1e-7}
 _RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 
 
@@ -55,13 +57,13 @@ class Elementwise:
     steps: tuple[Step, ...]
     result: Ref
 
-    def jet(self, inputs: Tensor) -> Jet:
-        """Return the function and its two derivatives at (P, m) pre-activations."""
+    def jet(self, inputs: Tensor, bending: bool = True) -> Jet:
+        """Return the function and its two derivatives at (P, m) pre-activations; without `bending` only the first."""
         jets: list[Jet] = []
         start = Jet.of(inputs)
         for step in self.steps:
             arguments, options = _resolved(step, lambda ref: start if ref.step < 0 else jets[ref.step])
-            jets.append(apply(step.operation, arguments, options))
+            jets.append(apply(step.operation, arguments, options, bending))
         return start if self.result.step < 0 else jets[self.result.step]
 
 
@@ -75,11 +77,12 @@ class Head:
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the outputs, replayed."""
         results: list[Any] = []
+        inputs = inputs.clone()  # its steps may work in place
         for step in self.steps:
             arguments, options = _resolved(step, lambda ref: inputs if ref.step < 0 else results[ref.step])
-            if step.operation in _RESHAPES:
-                arguments = (arguments[0], [-1 if size == PROBE_ROWS else size for size in arguments[1]])
-            results.append(step.operation(*arguments, **options))
+            if step.operation in _RESHAPES and arguments[1][0] == PROBE_ROWS:
+                arguments = (arguments[0], [len(inputs), *arguments[1][1:]])
+            results.append(_main(step.operation(*arguments, **options)))
         outputs: Tensor = inputs if self.result.step < 0 else results[self.result.step]
         return outputs
 
@@ -97,6 +100,14 @@ class Chain:
         """Return the width of every pre-activation."""
         return tuple(len(affine.bias) for affine in self.affines)
 
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (P, K) at inputs (P, D)."""
+        first, *others = self.affines
+        a = torch.addmm(first.bias, inputs, first.weight.T)
+        for affine, activation in zip(others, self.activations, strict=True):
+            a = torch.addmm(affine.bias, activation.jet(a, bending=False).value, affine.weight.T)
+        return self.head.outputs(a)
+
 
 def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
     """Return the chain that a function from (P, D) to (P, K) computes.
@@ -109,10 +120,30 @@ def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
     recorder = _Recorder(probe)
     with torch.no_grad(), torch.jit.optimized_execution(False), recorder:  # type: ignore[attr-defined]
         outputs = function(probe)
+    if recorder.looked:
+        raise NotAChainError("Python code looks at the values that it computes")
     result = recorder.ref(outputs)
     if result is None:
         raise NotAChainError("its output does not depend on its inputs")
-    return _cut(recorder.steps, result, probe)
+    chain = _cut(recorder.steps, result, probe)
+    _check_replay(chain, function, 2 * probe[:_REPLAY_ROWS] + 1)
+    return chain
+
+
+def _check_replay(chain: Chain, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
+    """Raise NotAChainError where other rows, and another number of them, come out differently."""
+    try:
+        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            got, expected = chain.outputs(rows), function(rows.clone())
+        agrees = torch.allclose(got, expected, rtol=_REPLAY[rows.dtype], atol=_REPLAY[rows.dtype], equal_nan=True)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise NotAChainError(
+            f"its operations cannot be replayed on other rows ({str(error).splitlines()[0]})"
+        ) from None
+    if not agrees:
+        raise NotAChainError("its operations, replayed on other rows, give other outputs")
 
 
 class _Recorder(TorchDispatchMode):
@@ -121,6 +152,7 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, inputs: Tensor) -> None:
         super().__init__()
         self.steps: list[Step] = []
+        self.looked = False
         self._kept: list[Any] = [inputs]
         self._refs: dict[int, Ref] = {id(inputs): Ref(-1)}
 
@@ -132,6 +164,7 @@ class _Recorder(TorchDispatchMode):
         arguments = tuple(self._noted(argument) for argument in args)
         result = func(*args, **options)
         if any(_depends(argument) for argument in arguments) or any(self.ref(o) for o in options.values()):
+            self.looked |= not isinstance(_main(result), Tensor)
             self._refs[id(_main(result))] = Ref(len(self.steps))
             self.steps.append(Step(func, arguments, options))
             self._kept.append(result)
@@ -231,15 +264,19 @@ def _elementwise(section: _Section, result: Ref, width: int) -> Elementwise:
         if step.operation not in UNARY and step.operation not in ARITHMETIC:
             raise NotAChainError(f"{step.operation} stands between its layers")
         for argument in step.arguments:
-            if isinstance(argument, Tensor) and argument.numel() not in (1, width):
+            if (
+                isinstance(argument, Tensor)
+                and argument.numel() != 1
+                and (argument.numel() != width or argument.shape[-1] != width)
+            ):
                 raise NotAChainError(f"{step.operation} mixes widths or rows")
     return Elementwise(tuple(section.steps), result)
 
 
 def _folded(first: Affine, before: Elementwise, probe: Tensor) -> Affine:
     """Fold scalers before the first layer into it: W (s z + c) + b."""
-    jet, elsewhere = before.jet(probe), before.jet(2 * probe + 1)
-    if jet.second is not None or not torch.equal(jet.first, elsewhere.first):
+    jet = before.jet(probe)
+    if jet.second is not None or any(step.operation in UNARY for step in before.steps):
         raise NotAChainError("its inputs pass through a function that is not affine before the first layer")
     scale = jet.first[0]
     shift = before.jet(torch.zeros_like(probe)).value[0]

@@ -15,6 +15,7 @@ from ihcli.gates import Paths
 
 AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest difference between the engines on the probe, relative to the largest entry: rounding, not a formula."""
+WANTED = ("auto", "autograd", "mlp")
 PROBE_NODES = (0.03, 0.4, 0.9)
 
 
@@ -36,6 +37,8 @@ def choose_engine(
 
     Raises OptionError where "mlp" is wanted and cannot serve.
     """
+    if wanted not in WANTED:
+        raise OptionError(f"--engine-derivatives: {wanted!r} is no engine. Expected one of {', '.join(WANTED)}.")
     general = AutogradEngine(function, memory_bytes)
     if wanted == "autograd":
         return Choice(general, "asked for")

@@ -20,24 +20,32 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Jet:
-    """Value and derivatives, (P, m) each; `second` is None where it is zero."""
+    """Value and derivatives, (P, m) each; `second` is None where it is zero, or was not asked for.
+
+    is_start  the pre-activation itself, whose derivative 1 need not be multiplied with
+    """
 
     value: Tensor
     first: Tensor
     second: Tensor | None
+    is_start: bool = False
 
     @classmethod
     def of(cls, inputs: Tensor) -> "Jet":
         """Return the identity at these inputs."""
-        return cls(inputs, torch.ones_like(inputs), None)
+        return cls(inputs, inputs.new_ones(1).expand_as(inputs), None, is_start=True)
 
 
-Parts = tuple[Tensor, Tensor, Tensor | None]
+Parts = tuple[Tensor, Tensor, Callable[[], Tensor] | None]
+"""f, f' and what computes f'' (None: zero) at the values of a jet."""
 
 
-def compose(jet: Jet, parts: Parts) -> Jet:
-    """Return the jet of f after phi from f(phi), f'(phi) and f''(phi)."""
-    value, first, second = parts
+def compose(jet: Jet, parts: Parts, bending: bool) -> Jet:
+    """Return the jet of f after phi from f(phi), f'(phi) and f''(phi); without `bending` the last is left out."""
+    value, first, bend = parts
+    second = bend() if bending and bend is not None else None
+    if jet.is_start:
+        return Jet(value, first, second)
     curved = None if second is None else second * jet.first * jet.first
     bent = None if jet.second is None else first * jet.second
     return Jet(value, first * jet.first, _plus(curved, bent))
@@ -50,29 +58,32 @@ def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:
 
 
 def _softplus(v: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Parts:
-    slope = torch.sigmoid(beta * v)
-    second = beta * slope * (1 - slope)
-    linear = beta * v > threshold  # where torch switches to the identity, derivatives and all
     value = torch.nn.functional.softplus(v, beta, threshold)
-    return value, slope.masked_fill_(linear, 1.0), second.masked_fill_(linear, 0.0)
+    steep = v if beta == 1 else beta * v
+    first = torch.sigmoid(steep)
+    if v.dtype == torch.float32 and threshold >= 20:  # the switch below is less than rounding there
+        return value, first, lambda: beta * first * torch.sigmoid(-steep)
+    linear = steep > threshold  # where torch switches to the identity, derivatives and all
+    first = first.masked_fill_(linear, 1.0)
+    return value, first, lambda: (beta * first * torch.sigmoid(-steep)).masked_fill_(linear, 0.0)
 
 
 def _tanh(v: Tensor) -> Parts:
     value = torch.tanh(v)
     first = 1 - value * value
-    return value, first, -2 * value * first
+    return value, first, lambda: -2 * value * first
 
 
 def _sigmoid(v: Tensor) -> Parts:
     value = torch.sigmoid(v)
     first = value * (1 - value)
-    return value, first, first * (1 - 2 * value)
+    return value, first, lambda: first * (1 - 2 * value)
 
 
 def _silu(v: Tensor) -> Parts:
     gate = torch.sigmoid(v)
     slope = gate * (1 - gate)
-    return v * gate, gate + v * slope, slope * (2 + v * (1 - 2 * gate))
+    return v * gate, gate + v * slope, lambda: slope * (2 + v * (1 - 2 * gate))
 
 
 def _gelu(v: Tensor, approximate: str = "none") -> Parts:
@@ -80,7 +91,7 @@ def _gelu(v: Tensor, approximate: str = "none") -> Parts:
         return _gelu_tanh(v)
     below = 0.5 * torch.erfc(-v / math.sqrt(2))
     density = torch.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
-    return v * below, below + v * density, density * (2 - v * v)
+    return v * below, below + v * density, lambda: density * (2 - v * v)
 
 
 def _gelu_tanh(v: Tensor) -> Parts:
@@ -89,16 +100,15 @@ def _gelu_tanh(v: Tensor) -> Parts:
     slope = 1 - t * t
     inner = scale * (1 + 3 * cubic * v * v)
     first = 0.5 * (1 + t) + 0.5 * v * slope * inner
-    second = slope * (inner + v * (scale * 3 * cubic * v - t * inner * inner))
-    return 0.5 * v * (1 + t), first, second
+    return 0.5 * v * (1 + t), first, lambda: slope * (inner + v * (scale * 3 * cubic * v - t * inner * inner))
 
 
 def _elu(v: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Parts:
     grown = alpha * torch.exp(torch.clamp(input_scale * v, max=0))
     positive = v > 0
     value = scale * torch.where(positive, v, grown - alpha)
-    first = scale * torch.where(positive, torch.ones_like(v), input_scale * grown)
-    return value, first, scale * torch.where(positive, torch.zeros_like(v), input_scale**2 * grown)
+    first = (scale * input_scale * grown).masked_fill_(positive, scale)
+    return value, first, lambda: (scale * input_scale**2 * grown).masked_fill_(positive, 0.0)
 
 
 def _celu(v: Tensor, alpha: float = 1.0) -> Parts:
@@ -110,7 +120,7 @@ def _relu(v: Tensor) -> Parts:
 
 
 def _leaky_relu(v: Tensor, negative_slope: float = 0.01) -> Parts:
-    slope = torch.where(v > 0, torch.ones_like(v), torch.full_like(v, negative_slope))
+    slope = torch.full_like(v, negative_slope).masked_fill_(v > 0, 1.0)
     return v * slope, slope, None
 
 
@@ -119,11 +129,15 @@ def _hardtanh(v: Tensor, low: float = -1.0, high: float = 1.0) -> Parts:
 
 
 def _pow(v: Tensor, exponent: float) -> Parts:
-    return (
-        v**exponent,
-        exponent * v ** (exponent - 1),
-        None if exponent == 1 else exponent * (exponent - 1) * v ** (exponent - 2),
-    )
+    def second() -> Tensor:
+        return exponent * (exponent - 1) * v ** (exponent - 2)
+
+    return v**exponent, exponent * v ** (exponent - 1), None if exponent == 1 else second
+
+
+def _reciprocal(v: Tensor) -> Parts:
+    inverse = 1 / v
+    return inverse, -(inverse**2), lambda: 2 * inverse**3
 
 
 UNARY: dict[Any, Callable[..., Parts]] = {
@@ -161,7 +175,7 @@ def _mul(left: Any, right: Any) -> Jet:
     return _scaled(left, right) if isinstance(left, Jet) else _scaled(right, left)
 
 
-def _add(left: Any, right: Any, *, alpha: float = 1) -> Jet:
+def _add(left: Any, right: Any, alpha: float = 1) -> Jet:
     if isinstance(left, Jet) and isinstance(right, Jet):
         right = right if alpha == 1 else _scaled(right, alpha)
         return Jet(left.value + right.value, left.first + right.first, _plus(left.second, right.second))
@@ -170,7 +184,7 @@ def _add(left: Any, right: Any, *, alpha: float = 1) -> Jet:
     return _shifted(_scaled(right, alpha), left)
 
 
-def _sub(left: Any, right: Any, *, alpha: float = 1) -> Jet:
+def _sub(left: Any, right: Any, alpha: float = 1) -> Jet:
     return _add(left, right, alpha=-alpha)
 
 
@@ -178,8 +192,10 @@ def _rsub(left: Any, right: Any, alpha: float = 1) -> Jet:
     return _sub(right, left, alpha=alpha)
 
 
-def _div(left: Jet, right: Any) -> Jet:
-    return _scaled(left, 1 / right)
+def _div(left: Any, right: Any) -> Jet:
+    if not isinstance(right, Jet):
+        return _scaled(left, 1 / right)
+    return _mul(left, compose(right, _reciprocal(right.value), bending=True))
 
 
 def _neg(jet: Jet) -> Jet:
@@ -188,6 +204,11 @@ def _neg(jet: Jet) -> Jet:
 
 def _same(jet: Jet, **_: Any) -> Jet:
     return jet
+
+
+def _copied(_: Jet, source: Jet, *__: Any) -> Jet:
+    """Return what `copy_` writes over a jet; smoothing puts in-place activations that way."""
+    return source
 
 
 def _batch_norm(
@@ -219,6 +240,7 @@ ARITHMETIC: dict[Any, Callable[..., Jet]] = {
     aten.neg.default: _neg,
     aten.clone.default: _same,
     aten.alias.default: _same,
+    aten.copy_.default: _copied,
     aten.native_batch_norm.default: _batch_norm,
 }
 
@@ -237,12 +259,14 @@ UNARY = _with_in_place_forms(UNARY)
 ARITHMETIC = _with_in_place_forms(ARITHMETIC)
 
 
-def apply(operation: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Jet:
+def apply(operation: Any, arguments: tuple[Any, ...], options: dict[str, Any], bending: bool = True) -> Jet:
     """Return what an element-wise operation makes of its arguments, of which at least one is a Jet.
+
+    Without `bending` second derivatives may be left out.
 
     Raises KeyError for an operation that is not in the tables, TypeError for a jet where a constant must stand.
     """
     if operation in UNARY:
         jet, *settings = arguments
-        return compose(jet, UNARY[operation](jet.value, *settings, **options))
+        return compose(jet, UNARY[operation](jet.value, *settings, **options), bending)
     return ARITHMETIC[operation](*arguments, **options)

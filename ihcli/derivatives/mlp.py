@@ -35,7 +35,8 @@ class _Lines:
 
     start, slope  (U, m): W_1 x' + b_1 and W_1 delta
     delta         (U, D)
-    path          (U,); point (P,) index into U, ascending; count (U,) points of each
+    path          (U,); point (P,) index into U, ascending
+    block         points that come together: every path has a multiple of it
     """
 
     start: Tensor
@@ -43,7 +44,22 @@ class _Lines:
     delta: Tensor
     path: Tensor
     point: Tensor
-    count: Tensor
+    block: int
+
+    @property
+    def owner(self) -> Tensor:
+        """Return the path of each block, as an index into U."""
+        return self.point[:: self.block]
+
+    def at(self, t: Tensor) -> Tensor:
+        """Return start + t slope at the points, (P, m)."""
+        per_block = t.view(-1, self.block, 1)
+        return torch.addcmul(self.start[self.owner, None], per_block, self.slope[self.owner, None]).flatten(0, 1)
+
+    def times_delta(self, values: Tensor) -> Tensor:
+        """Multiply (P, D) values by each point's delta, in place."""
+        values.view(-1, self.block, values.shape[1]).mul_(self.delta[self.owner, None])
+        return values
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ class MlpEngine:
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the arrays that a point leaves behind, and its share of the matrices."""
         d, widths, g = paths.inputs.shape[1], sum(self._chain.widths), paths.n_groups
-        values, memory_bytes = 6 * d + 12 * widths, self._memory_bytes
+        values, memory_bytes = 6 * d + 12 * widths + 3 * self._chain.widths[-1] ** 2, self._memory_bytes
         if directions > 1:
             values += (g * g + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
             memory_bytes = min(memory_bytes, MATRIX_BYTES) if paths.inputs.device.type == "cpu" else memory_bytes
@@ -89,24 +105,21 @@ class MlpEngine:
     @torch.no_grad()
     def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
         """Return f(z(t))."""
-        activations, affines = self._chain.activations, self._chain.affines
-        a = self._first(self._lines(paths, path), t)
-        for affine, activation in zip(affines[1:], activations, strict=True):
-            a = torch.addmm(affine.bias, activation.jet(a).value, affine.weight.T)
-        return self._explained(paths, path, self._chain.head.outputs(a))
+        start, delta = paths.ends(path)
+        return self._explained(paths, path, self._chain.outputs(torch.addcmul(start, t[:, None], delta)))
 
     @torch.no_grad()
     def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F."""
         lines = self._lines(paths, path)
-        done = self._pass(paths, path, self._first(lines, t))
+        done = self._pass(paths, path, lines.at(t), bending=False)
         return done.value, self._to_gates(paths, lines, done.first)
 
     @torch.no_grad()
     def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F': the tangent along the path, and the derivative of the backward pass along it."""
         lines = self._lines(paths, path)
-        done = self._pass(paths, path, self._first(lines, t))
+        done = self._pass(paths, path, lines.at(t))
         along = lines.slope[lines.point]
         tangents = [along]
         for jet, affine in zip(done.jets, self._chain.affines[1:], strict=True):
@@ -124,7 +137,7 @@ class MlpEngine:
     def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Sum weight * H over each row's points: over those of a path first, in the basis, then mapped to gates."""
         lines = self._lines(paths, path)
-        done = self._pass(paths, path, self._first(lines, t))
+        done = self._pass(paths, path, lines.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
         maps = _maps(paths, to_basis, lines.delta)
@@ -143,33 +156,33 @@ class MlpEngine:
         start, delta = paths.ends(unique)
         first = self._chain.affines[0]
         slope = delta @ first.weight.T
-        return _Lines(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, count)
+        block = gcd(*count.tolist())
+        return _Lines(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
 
-    def _first(self, lines: _Lines, t: Tensor) -> Tensor:
-        """Return the first pre-activation at the points, (P, m)."""
-        return torch.addcmul(lines.start[lines.point], t[:, None], lines.slope[lines.point])
-
-    def _pass(self, paths: Paths, path: Tensor, a: Tensor) -> _Pass:
+    def _pass(self, paths: Paths, path: Tensor, a: Tensor, bending: bool = True) -> _Pass:
         jets = []
         for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
-            jets.append(activation.jet(a))
+            jets.append(activation.jet(a, bending))
             a = torch.addmm(affine.bias, jets[-1].value, affine.weight.T)
-        value, g, bend = self._head(paths, path, a)
+        value, g, bend = self._head(paths, path, a, bending)
         last, backward = g, []
         for jet, affine in zip(reversed(jets), reversed(self._chain.affines[1:]), strict=True):
             backward.append(g @ affine.weight)
             g = jet.first * backward[-1]
         return _Pass(value, jets, backward[::-1], last, bend)
 
-    def _head(self, paths: Paths, path: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _head(self, paths: Paths, path: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return f, its gradient and its Hessian (None: zero) in the last pre-activations, by autograd."""
         with torch.enable_grad():
             a = a.detach().requires_grad_()
             value = self._explained(paths, path, self._chain.head.outputs(a))
-            (g,) = torch.autograd.grad(value.sum(), a, create_graph=True)
+            (g,) = torch.autograd.grad(value.sum(), a, create_graph=bending, materialize_grads=True)
             if not g.requires_grad:
                 return value.detach(), g, None
-            columns = [torch.autograd.grad(g[:, j].sum(), a, retain_graph=True)[0] for j in range(a.shape[1])]
+            columns = [
+                torch.autograd.grad(g[:, j].sum(), a, retain_graph=True, materialize_grads=True)[0]
+                for j in range(a.shape[1])
+            ]
         return value.detach(), g.detach(), torch.stack(columns, dim=1)
 
     def _explained(self, paths: Paths, path: Tensor, outputs: Tensor) -> Tensor:
@@ -178,14 +191,13 @@ class MlpEngine:
     def _to_gates(self, paths: Paths, lines: _Lines, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
         per_input = g @ self._chain.affines[0].weight
-        return paths.to_groups(per_input.mul_(lines.delta[lines.point]))
+        return paths.to_groups(lines.times_delta(per_input))
 
     def _sums(
         self, lines: _Lines, maps: Tensor | None, jets: list[Jet], bends: list[Tensor | None], last: Tensor | None
     ) -> Tensor:
         """Return the sums over each path's points in the basis, (U, k, k): blocks of n points of one path at a time."""
-        n = gcd(*lines.count.tolist())
-        owner = lines.point[::n]
+        n, owner = lines.block, lines.owner
         m = self._chain.widths[0]
         k = m if maps is None else maps.shape[2]
         sums = lines.start.new_zeros(len(lines.path), k, k)
@@ -222,7 +234,7 @@ class MlpEngine:
             if bend is not None:
                 _add_level(total, tangents, basis, bend)
         if last is not None:
-            reached = tangents if tangents is not None else _start(basis, weight, n)
+            reached = tangents if tangents is not None else _start(basis, weight, blocks, n)
             bent = torch.einsum("bknj,bnij->bkni", reached, last)
             total.baddbmm_(bent.flatten(2), reached.flatten(2).transpose(1, 2))
         return total
@@ -236,9 +248,9 @@ class MlpEngine:
         return (scaled.reshape(-1, scaled.shape[-1]) @ weight.T).view(*scaled.shape[:-1], len(weight))
 
 
-def _start(basis: Tensor | None, weight: Tensor, n: int) -> Tensor:
+def _start(basis: Tensor | None, weight: Tensor, blocks: int, n: int) -> Tensor:
     first = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)[None] if basis is None else basis
-    return first[:, :, None, :].expand(-1, -1, n, -1).contiguous()
+    return first[:, :, None, :].expand(blocks, -1, n, -1).contiguous()
 
 
 def _add_level(total: Tensor, tangents: Tensor | None, basis: Tensor | None, bend: Tensor) -> None:

@@ -1,0 +1,258 @@
+"""The closed form serves chains and nothing else, is checked before it serves, and never changes a result."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from problems import MEMORY_BYTES, NormedNetwork, baselines_for, network, normal, softplus, straight_paths
+from torch import Tensor, nn
+
+from ihcli.baselines import Baselines
+from ihcli.certify import Effort
+from ihcli.derivatives import jets
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.choosing import choose_engine
+from ihcli.derivatives.jets import aten
+from ihcli.errors import OptionError
+from ihcli.explainer import Settings, prepare_explainer
+from ihcli.explanation import Explanation
+from ihcli.gates import Groups, Paths
+from ihcli.methods import METHODS
+from ihcli.models import wrap_module
+
+EXACT = 1e-9
+"""Float64, relative to the largest entry of an explanation."""
+D = 5
+CHAIN = "a chain of affine layers and element-wise activations"
+SKIP = "a layer takes more than the layer before it, as in a skip connection"
+
+Parts = jets.Parts
+
+
+def probe(n_rows: int = 3, n_baselines: int = 2, dtype: torch.dtype = torch.float64, seed: int = 1) -> Paths:
+    x, base = normal(n_rows, D, seed=seed, dtype=dtype), normal(n_baselines, D, seed=seed + 1, dtype=dtype)
+    return straight_paths(x, base, outputs=torch.arange(n_rows) % 2)
+
+
+def chain() -> nn.Sequential:
+    return network([D, 7, 6], nn.Tanh, seed=3, n_outputs=2)
+
+
+class Skipping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(D, 6).double(), nn.Linear(6, 6).double()
+        self.last = nn.Linear(6, 2).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.first(x))
+        return self.last(h + torch.tanh(self.second(h)))
+
+
+def test_a_chain_is_served_by_the_closed_form() -> None:
+    for wanted in ("auto", "mlp"):
+        choice = choose_engine(chain(), probe(), MEMORY_BYTES, wanted)
+        assert (choice.engine.name, choice.reason) == ("mlp", CHAIN)
+
+
+def test_another_model_is_served_by_autograd_and_the_reason_is_told() -> None:
+    choice = choose_engine(Skipping(), probe(), MEMORY_BYTES)
+    assert (choice.engine.name, choice.reason) == ("autograd", f"not in closed form: {SKIP}")
+    normed = choose_engine(NormedNetwork(D, 8, seed=4), straight_paths(normal(3, D, seed=5)), MEMORY_BYTES)
+    assert normed.engine.name == "autograd"
+    assert re.fullmatch(r"not in closed form: aten\.native_layer_norm\S* stands between its layers", normed.reason)
+
+
+def test_autograd_serves_where_it_is_asked_for() -> None:
+    choice = choose_engine(chain(), probe(), MEMORY_BYTES, "autograd")
+    assert (choice.engine.name, choice.reason) == ("autograd", "asked for")
+
+
+def test_asking_for_the_closed_form_of_another_model_is_an_error_in_words() -> None:
+    with pytest.raises(OptionError) as caught:
+        choose_engine(Skipping(), probe(), MEMORY_BYTES, "mlp")
+    assert str(caught.value) == (
+        f"--engine-derivatives mlp: cannot serve this model: {SKIP}. Expected a chain of affine layers and "
+        "element-wise activations. Try auto."
+    )
+
+
+@pytest.mark.parametrize("wanted", ["MLP", "jax", ""])
+def test_an_engine_that_is_none_is_an_error(wanted: str) -> None:
+    with pytest.raises(OptionError, match="--engine-derivatives"):
+        choose_engine(chain(), probe(), MEMORY_BYTES, wanted)
+
+
+def off_by(part: int, factor: float) -> Callable[[Tensor], Parts]:
+    def wrong(v: Tensor) -> Parts:
+        value, slope, bend = jets._tanh(v)
+        assert bend is not None
+        factors = [factor if i == part else 1.0 for i in range(3)]
+        return factors[0] * value, factors[1] * slope, lambda: factors[2] * bend()
+
+    return wrong
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("factor", [1.001, -1.0, 0.0, float("nan")])
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["value", "slope", "bend"])
+def test_a_closed_form_that_disagrees_with_autograd_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, part: int, factor: float, dtype: torch.dtype
+) -> None:
+    monkeypatch.setitem(jets.UNARY, aten.tanh.default, off_by(part, factor))
+    net, paths = chain().to(dtype), probe(dtype=dtype)
+    choice = choose_engine(net, paths, MEMORY_BYTES)
+    assert choice.engine.name == "autograd"
+    if part:  # a wrong value is met before, where the chain is replayed
+        found = r"not in closed form: the closed form differs from autograd by (\S+e[+-]\d+|nan) on a probe"
+        assert re.fullmatch(found, choice.reason)
+    with pytest.raises(OptionError, match=r"mlp: cannot serve this model: .*(differs from|other outputs)"):
+        choose_engine(net, paths, MEMORY_BYTES, "mlp")
+
+
+def test_rounding_is_no_disagreement() -> None:
+    for dtype in (torch.float32, torch.float64):
+        for activation in (nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.ReLU, lambda: softplus(20)):
+            for seed in range(5):
+                net = network([D, 20, 20, 20], activation, seed=seed, scale=2, n_outputs=2).to(dtype)
+                choice = choose_engine(net, probe(8, 4, dtype, seed=10 + seed), MEMORY_BYTES)
+                assert choice.reason == CHAIN
+
+
+def test_a_probe_of_one_row_that_is_its_own_baseline_is_enough() -> None:
+    x = normal(1, D, seed=6)
+    assert choose_engine(chain(), straight_paths(x, x), MEMORY_BYTES).reason == CHAIN
+
+
+class Behind(nn.Module):
+    """A chain of layers a and b, and something written by hand behind it."""
+
+    def __init__(self, head: Callable[["Behind", Tensor], Tensor], n_outputs: int = 3) -> None:
+        super().__init__()
+        self.layers = network([D, 6], nn.Tanh, seed=7, n_outputs=n_outputs)
+        self.scale = nn.Parameter(torch.tensor(1.5).double())
+        self._head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._head(self, self.layers(x))
+
+
+def batch_normalised() -> nn.Module:
+    norm = nn.BatchNorm1d(3).double()
+    norm.running_mean.fill_(0.3)
+    norm.running_var.fill_(2.0)
+    return nn.Sequential(network([D, 6], nn.Tanh, seed=8, n_outputs=3), norm).eval()
+
+
+def between(function: Callable[[Tensor], Tensor]) -> nn.Module:
+    class Between(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return function(x)
+
+    first, last = network([D], nn.Tanh, seed=9, n_outputs=7), network([7], nn.Tanh, seed=10, n_outputs=3)
+    return nn.Sequential(first, Between(), last)
+
+
+DELICATE: dict[str, nn.Module] = {
+    "an in-place activation last": nn.Sequential(chain(), nn.ELU(inplace=True)),
+    "arithmetic in place": Behind(lambda m, o: o.mul_(2).add_(1)),
+    "a batch normalisation last": batch_normalised(),
+    "the batch size in a view": Behind(lambda m, o: o.view(o.shape[0], -1)),
+    "as many outputs as rows watched": Behind(lambda m, o: o[:, :, None].flatten(1), n_outputs=7),
+    "constants of the batch's size": Behind(lambda m, o: torch.zeros(len(o), 3).double() + o),
+    "ones beside the outputs": Behind(lambda m, o: torch.cat([o, torch.ones(len(o), 1).double()], 1)),
+    "new zeros": Behind(lambda m, o: o + o.new_zeros(len(o), 3)),
+    "an expansion to the batch's size": Behind(lambda m, o: o.sum(1, keepdim=True).expand(len(o), 3)),
+    "chunks": Behind(lambda m, o: (c := o.chunk(2, 1))[0] * torch.sigmoid(c[1]), n_outputs=4),
+    "unbound": Behind(lambda m, o: torch.stack(o.unbind(1)[::-1], 1)),
+    "largest": Behind(lambda m, o: o.max(1, keepdim=True)[0].repeat(1, 2)),
+    "sorted": Behind(lambda m, o: o.sort(1)[0]),
+    "a weight that gathers gradients": Behind(lambda m, o: m.scale * o),
+    "a temperature that gathers gradients": Behind(lambda m, o: torch.softmax(o / m.scale, 1)),
+    "an output without gradient": Behind(lambda m, o: torch.cat([o[:, :1], o[:, 1:].detach()], 1)),
+    "an index by rows": Behind(lambda m, o: o[torch.arange(len(o))]),
+    "a loop over rows": Behind(lambda m, o: torch.stack([row * 2 for row in o])),
+    "a quotient of units": between(lambda h: h / (1 + h * h)),
+    "a constant over units": between(lambda h: torch.ones(7).double() / (2 + h**2)),
+    "alpha": between(lambda h: torch.add(torch.tanh(h), 1, alpha=2)),
+    "a column of the batch's size": between(lambda h: torch.tanh(h) * torch.ones(len(h), 1).double()),
+    "a kink before the first layer": nn.Sequential(nn.Hardtanh(-9, 9), chain()),
+    "inputs put into shape": nn.Sequential(nn.Flatten(), chain()),
+    "power of zero": between(lambda h: h**0 + torch.tanh(h)),
+}
+
+
+@pytest.mark.parametrize("name", DELICATE)
+def test_what_is_hard_to_replay_is_served_right_by_either_engine(name: str) -> None:
+    """Also on rows far from the probe's, and at another batch size."""
+    module = DELICATE[name]
+
+    def function(z: Tensor) -> Tensor:
+        return module(z.clone())
+
+    engine = choose_engine(function, probe(), MEMORY_BYTES).engine
+    truth = AutogradEngine(function, MEMORY_BYTES)
+    for n_rows, stretch in ((1, 1.0), (5, 20.0)):
+        x = stretch * normal(n_rows, D, seed=20)
+        paths = straight_paths(x, normal(2, D, seed=21), outputs=torch.arange(n_rows) % 2)
+        path = torch.arange(2 * n_rows).repeat_interleave(3)
+        t = torch.tensor([0.1, 0.6, 1.0]).double().repeat(2 * n_rows)
+        for got, expected in zip(engine.curvatures(paths, path, t), truth.curvatures(paths, path, t), strict=True):
+            torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-9)
+        got, expected = engine.assemble(paths, path, t, t)[1], truth.assemble(paths, path, t, t)[1]
+        torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-9)
+
+
+def explained(module: nn.Module, engine: str, method: str, groups: dict[str, list[str]] | None = None) -> Explanation:
+    """Explain rows through the library's own preparation, with the engine asked for."""
+    x = normal(8, D, seed=30).numpy()
+    base = baselines_for(method, D, seed=31).numpy()
+    settings = Settings(method=method, effort=Effort(1e-4), engine=engine, memory_bytes=MEMORY_BYTES)
+    named = Groups.of([f"x{i}" for i in range(D)], groups)
+    prepared = prepare_explainer(wrap_module(module), named, Baselines(base, len(base), "test"), x, settings)
+    assert prepared.engine.name == ("autograd" if engine == "autograd" else "mlp")
+    assert prepared.engine_reason == ("asked for" if engine == "autograd" else CHAIN)
+    return prepared.explain(x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("groups", [None, {"a": ["x0", "x3"]}], ids=["ungrouped", "grouped"])
+def test_results_are_the_same_with_either_engine(method: str, groups: dict[str, list[str]] | None) -> None:
+    for module in (nn.Sequential(chain(), nn.Softmax(dim=1)).eval(), network([D, 8, 8], nn.ReLU, seed=32).eval()):
+        ours, theirs = (explained(module, engine, method, groups) for engine in ("auto", "autograd"))
+        assert ours.status.tolist() == theirs.status.tolist()
+        assert ours.evaluations.tolist() == theirs.evaluations.tolist()
+        assert ours.target.tolist() == theirs.target.tolist()
+        for name in ("attributions", "interactions", "prediction", "baseline_prediction", "drift"):
+            got, expected = getattr(ours, name), getattr(theirs, name)
+            assert (got is None) == (expected is None)
+            if got is not None:
+                np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT * np.abs(expected).max())
+
+
+def test_asking_for_the_closed_form_fails_before_any_row_is_explained() -> None:
+    settings = replace(Settings(), engine="mlp")
+    baselines = Baselines(np.zeros((1, D)), 1, "zeros")
+    module = Skipping().eval()
+    with pytest.raises(OptionError, match="--engine-derivatives mlp: cannot serve this model"):
+        prepare_explainer(
+            wrap_module(module),
+            Groups.of([str(i) for i in range(D)]),
+            baselines,
+            normal(4, D, seed=33).numpy(),
+            settings,
+        )
+
+
+def test_activations_by_function_and_by_layer_give_the_same_engine() -> None:
+    layers = chain()
+
+    def function(z: Tensor) -> Tensor:
+        first, _, second, _, last = layers
+        return F.linear(torch.tanh(second(first(z).tanh())), last.weight, last.bias)
+
+    assert choose_engine(function, probe(), MEMORY_BYTES).reason == CHAIN
