@@ -1,6 +1,7 @@
 """Certification: a work list of (row, baseline, panel), refined until each row's error estimate is within tolerance."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,8 +46,8 @@ class Effort:
 class Certificate:
     """The accepted mesh and what it proves, for N rows and B baselines.
 
-    panels          the mesh, each path's panels tiling [0, 1]
-    rule            nodes and weights to use on it
+    panels          the mesh, each path's panels tiling [0, 1]; without integrals where kinks were followed
+    rule            nodes and weights to use on it under second order
     attributions    (N, B, G): phi of each path
     relative_error  (N,)
     evaluations     (N,) int32
@@ -83,8 +84,8 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) ->
     eps = torch.finfo(paths.inputs.dtype).eps
     floor = 64 * eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
     while True:
-        ledger = _Ledger.of(mesh, paths, floor)
-        chosen, cost = _worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)
+        ledger = Ledger.of(_attributions(mesh, paths), mesh, floor)
+        chosen, cost = worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)
         if effort.steps is not None or not chosen.any():
             break
         evaluations = evaluations + cost
@@ -95,7 +96,7 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) ->
         attributions=ledger.attributions,
         relative_error=ledger.relative_error,
         evaluations=evaluations.astype(np.int32),
-        status=_status(ledger, effort),
+        status=settled_status(ledger, effort),
         prediction=prediction,
         baseline_prediction=baseline_prediction,
     )
@@ -121,8 +122,37 @@ def find_kinks(engine: Engine, paths: Paths) -> np.ndarray:
     return jumps.reshape(paths.n_rows, paths.n_baselines)
 
 
+class Mesh(Protocol):
+    """M intervals [a, b] of paths, with the L1 error of phi or Gamma on each, and its rounding part."""
+
+    @property
+    def path(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def a(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def b(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def error(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+
 @dataclass(frozen=True)
-class _Ledger:
+class Ledger:
     """What the mesh amounts to, row by row: phi of each path, relative error and its rounding part, and their scale."""
 
     attributions: np.ndarray
@@ -131,11 +161,9 @@ class _Ledger:
     scale: np.ndarray
 
     @classmethod
-    def of(cls, mesh: Panels, paths: Paths, floor: np.ndarray) -> "_Ledger":
-        n, b = paths.n_rows, paths.n_baselines
-        per_path = np.zeros((n * b, paths.n_groups))
-        np.add.at(per_path, mesh.path, mesh.integral)
-        attributions = per_path.reshape(n, b, -1)
+    def of(cls, attributions: np.ndarray, mesh: Mesh, floor: np.ndarray) -> "Ledger":
+        """Sum up a mesh whose attributions are (N, B, G); `floor` (N,) bounds the scale of the errors from below."""
+        n, b, _ = attributions.shape
         row = mesh.path // b
         error = np.bincount(row, mesh.error, n) / b
         noise = np.bincount(row, mesh.noise, n) / b
@@ -146,10 +174,16 @@ class _Ledger:
         return cls(attributions, relative, relative_noise, scale)
 
 
-def _worst_panels(
-    mesh: Panels, ledger: _Ledger, paths: Paths, effort: Effort, evaluations: np.ndarray, cost: int
+def _attributions(mesh: Panels, paths: Paths) -> np.ndarray:
+    per_path = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
+    np.add.at(per_path, mesh.path, mesh.integral)
+    return per_path.reshape(paths.n_rows, paths.n_baselines, -1)
+
+
+def worst_panels(
+    mesh: Mesh, ledger: Ledger, paths: Paths, effort: Effort, evaluations: np.ndarray, cost: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mask of the panels to bisect and what that costs each row.
+    """Return a mask of the panels to split, at `cost` evaluations each, and what that costs each row.
 
     Of an unconverged row, the largest estimates are taken until the rest fits into SPARE of the tolerance, as far as
     the budget goes; panels whose estimate is only rounding are left alone.
@@ -159,7 +193,7 @@ def _worst_panels(
     improvable = open_rows[row] & (mesh.error > 2 * mesh.noise) & (mesh.b - mesh.a > 2.0**-MAX_LEVEL)
     order = np.lexsort((-mesh.error, row))
     order = order[improvable[order]]
-    chosen = np.zeros(len(mesh), dtype=bool)
+    chosen = np.zeros(len(mesh.path), dtype=bool)
     if not len(order):
         return chosen, np.zeros(paths.n_rows, dtype=np.int64)
     owner = row[order]
@@ -175,7 +209,8 @@ def _worst_panels(
     return chosen, np.bincount(owner[keep], minlength=paths.n_rows) * cost
 
 
-def _status(ledger: _Ledger, effort: Effort) -> np.ndarray:
+def settled_status(ledger: Ledger, effort: Effort) -> np.ndarray:
+    """Return the status of rows that are refined no further, (N,)."""
     status = np.full(len(ledger.relative_error), OK, dtype=object)
     missed = ~(ledger.relative_error <= effort.tolerance)
     status[missed] = NOT_CONVERGED

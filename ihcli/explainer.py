@@ -18,11 +18,15 @@ from ihcli.methods import METHODS, ExplainedRows, Method, explain_rows, sampling
 from ihcli.models import Model
 from ihcli.models.preflight import preflight
 from ihcli.models.targets import PREDICTED, Target, resolve_target
+from ihcli.piecewise import is_piecewise_linear
 from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
 
 SAMPLE_ROWS = 256
+MEMORY_RAN_OUT = "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller --memory."
 PROBE_ROWS = 8
 PROBE_BASELINES = 4
+KINKS = 32
+"""Kinks of a path that are followed: gradients are kept at each until its row is done."""
 KINKED_EVALUATIONS = 64
 """Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
 
@@ -53,6 +57,7 @@ class Explainer:
     model      as explained, smoothed where asked;  original is the model as it came
     smoothing  what replacing did, None when nothing was replaced
     engine_reason  why this engine was taken, in words
+    piecewise_linear  whether f is piecewise linear along the paths, so that first order follows its kinks
     warnings   sentences the user should read before trusting the result
     """
 
@@ -65,6 +70,7 @@ class Explainer:
     baselines: Baselines
     engine: Engine
     engine_reason: str
+    piecewise_linear: bool
     effort: Effort
     memory_bytes: int
     warnings: tuple[str, ...]
@@ -73,6 +79,11 @@ class Explainer:
     def targets_per_row(self) -> int:
         """Return how many entries each row of the data gets."""
         return len(self.target.names) if self.target.spec == "all" else 1
+
+    @property
+    def memory_ran_out(self) -> bool:
+        """Return whether a batch did not fit, so that batches were made smaller."""
+        return self.engine.memory_bytes < _engine_bytes(self.memory_bytes)
 
     @property
     def entry_bytes(self) -> int:
@@ -112,14 +123,15 @@ class Explainer:
     def _blocks(self, wanted: np.ndarray) -> list[np.ndarray]:
         """Cut entries into blocks whose panels and matrices fit into half of the memory budget."""
         g, b = len(self.groups.names), len(self.baselines.values)
-        panels = 2 * b * g * 8 * (8 if self.method.second_order else 2)
+        kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
+        panels = b * g * kept
         matrices = 3 * g * g * self.model.dtype.itemsize if self.method.second_order else 0
         size = max(1, self.memory_bytes // 2 // (panels + matrices))
         return [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
         paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)
-        found = explain_rows(self.engine, paths, self.method, self.effort)
+        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear)
         return self._as_explanation(found, original)
 
     def _as_explanation(self, found: ExplainedRows, original: np.ndarray) -> Explanation:
@@ -188,7 +200,7 @@ def prepare_explainer(
         warnings += _smoothing_warnings(smoothing, settings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     probe = _probe_paths(smooth, groups, baselines, rows)
-    choice = choose_engine(smooth.outputs, probe, memory_bytes // 2, settings.engine)
+    choice = choose_engine(smooth.outputs, probe, _engine_bytes(memory_bytes), settings.engine)
     effort = settings.effort
     if method.second_order and find_kinks(choice.engine, probe).any():
         warnings.append(_kink_warning(find_operations(smooth, rows[:PROBE_ROWS]), method, smoothing is not None))
@@ -203,6 +215,7 @@ def prepare_explainer(
         baselines=baselines,
         engine=choice.engine,
         engine_reason=choice.reason,
+        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, probe),
         effort=effort,
         memory_bytes=memory_bytes,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -271,6 +284,11 @@ def _check_effort(effort: Effort, n_baselines: int) -> None:
             f"--max-evaluations: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
             f"nodes for each of the {n_baselines} baselines."
         )
+
+
+def _engine_bytes(memory_bytes: int) -> int:
+    """Return the engine's half of the budget; the other half is for panels and matrices."""
+    return memory_bytes // 2
 
 
 def _numpy_dtype(dtype: torch.dtype) -> type[np.floating]:

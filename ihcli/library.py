@@ -13,7 +13,7 @@ from ihcli.certify import Effort
 from ihcli.columns import Columns
 from ihcli.dataset import ArrayDataset
 from ihcli.errors import DataError, OptionError
-from ihcli.explainer import SAMPLE_ROWS, Settings, prepare_explainer
+from ihcli.explainer import MEMORY_RAN_OUT, SAMPLE_ROWS, Settings, prepare_explainer
 from ihcli.explanation import Explanation
 from ihcli.gates import Groups
 from ihcli.groups import check_groups
@@ -94,7 +94,10 @@ def explain(
         for text in explainer.warnings:
             warnings.warn(text, IhcliWarning, stacklevel=2)
         inputs = np.concatenate(list(data.inputs()))
-        return explainer.explain(inputs, None if labels is None else np.asarray(labels, dtype=object))
+        explanation = explainer.explain(inputs, None if labels is None else np.asarray(labels, dtype=object))
+    if explainer.memory_ran_out:
+        warnings.warn(MEMORY_RAN_OUT, IhcliWarning, stacklevel=2)
+    return explanation
 
 
 def _as_dataset(model: Model, x: Any) -> ArrayDataset:

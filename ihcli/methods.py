@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ihcli.batching import in_batches, points
 from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives import Engine
 from ihcli.explanation import NON_FINITE
 from ihcli.gates import Paths
-from ihcli.panels import batches, points
+from ihcli.piecewise import certify_piecewise
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,17 @@ class ExplainedRows:
     interactions: np.ndarray | None
 
 
-def explain_rows(engine: Engine, paths: Paths, method: Method, effort: Effort) -> ExplainedRows:
+def explain_rows(
+    engine: Engine, paths: Paths, method: Method, effort: Effort, piecewise_linear: bool = False
+) -> ExplainedRows:
     """Certify a mesh for every row, then assemble second derivatives on it, once.
 
     Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
     """
-    certificate = certify(engine, paths, method.second_order, effort)
+    if piecewise_linear and not method.second_order and effort.steps is None:
+        certificate = certify_piecewise(engine, paths, effort)
+    else:
+        certificate = certify(engine, paths, method.second_order, effort)
     assembled = None
     if method.second_order:
         assembled = _assemble(engine, paths, certificate)
@@ -92,10 +99,13 @@ def _assemble(engine: Engine, paths: Paths, certificate: Certificate) -> np.ndar
     n_nodes = nodes.t.shape[1]
     total = paths.inputs.new_empty(n, g, g)
     done = 0  # rows begun; every row has panels and they come in order, so a batch's rows have no gap
-    for some in batches(engine, paths, len(mesh), n_nodes, g):
+
+    def assembled(some: slice) -> tuple[Tensor, Tensor]:
         path, t = points(paths, np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel())
         node_weights = torch.as_tensor(weights[some].ravel(), dtype=total.dtype, device=total.device)
-        rows, sums = engine.assemble(paths, path, t, node_weights)
+        return engine.assemble(paths, path, t, node_weights)
+
+    for rows, sums in in_batches(engine, paths, len(mesh), n_nodes, g, assembled):
         first, last = int(rows[0]), int(rows[-1])
         known = done - first
         for row in range(first, done):

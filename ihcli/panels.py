@@ -13,13 +13,13 @@ errors, so it only bounds the error from below; but four times it catches a kink
 panel's end, where no node looks. tests/test_certify_honesty.py holds the factors to their promise.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.batching import in_batches, points
 from ihcli.derivatives import Engine
 from ihcli.gates import Paths
 from ihcli.quadrature import PanelNodes, PanelRule
@@ -70,14 +70,29 @@ def end_values(engine: Engine, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     n, b = paths.n_rows, paths.n_baselines
     outputs, first_row, position = np.unique(paths.outputs.cpu().numpy(), return_index=True, return_inverse=True)
     starts = (first_row[:, None] * b + np.arange(b)).ravel()
-    prediction = _values(engine, paths, np.arange(n) * b, np.ones(n))
-    baseline = _values(engine, paths, starts, np.zeros(len(starts))).reshape(len(outputs), b)
+    prediction = path_values(engine, paths, np.arange(n) * b, np.ones(n))
+    baseline = path_values(engine, paths, starts, np.zeros(len(starts))).reshape(len(outputs), b)
     return prediction, baseline[position]
 
 
-def _values(engine: Engine, paths: Paths, path: np.ndarray, t: np.ndarray) -> np.ndarray:
-    parts = [engine.values(paths, *points(paths, path[s], t[s])) for s in batches(engine, paths, len(path), 1, 0)]
-    return torch.cat(parts).double().cpu().numpy()
+def path_values(engine: Engine, paths: Paths, path: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return f at points of paths, (P,): one forward each."""
+
+    def values(some: slice) -> Tensor:
+        return engine.values(paths, *points(paths, path[some], t[some]))
+
+    return torch.cat(list(in_batches(engine, paths, len(path), 1, 0, values))).double().cpu().numpy()
+
+
+def path_gradients(engine: Engine, paths: Paths, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return f, (P,) float64, and F, (P, G) in the model's dtype, at points of paths: one gradient each."""
+
+    def gradients(some: slice) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = engine.gradients(paths, *points(paths, path[some], t[some]))
+        return value.double().cpu().numpy(), gradient.cpu().numpy()
+
+    values, per_group = zip(*in_batches(engine, paths, len(path), 1, 0, gradients), strict=True)
+    return np.concatenate(values), np.concatenate(per_group)
 
 
 def whole_paths(paths: Paths, prediction: np.ndarray, baseline: np.ndarray, second_order: bool) -> Panels:
@@ -111,8 +126,11 @@ class Measure:
     def __call__(self, panels: Panels) -> Panels:
         """Fill in integrals and estimates."""
         directions = int(self._second_order)
-        slices = batches(self._engine, self._paths, len(panels), len(self._rule.nodes), directions)
-        return Panels.join([self._measured(_head(panels, some)) for some in slices])
+        n = len(self._rule.nodes)
+        measured = in_batches(
+            self._engine, self._paths, len(panels), n, directions, lambda some: self._measured(_head(panels, some))
+        )
+        return Panels.join(list(measured))
 
     def bisect(self, panels: Panels) -> Panels:
         """Return both halves of every panel, unmeasured; the end they share is evaluated once."""
@@ -129,13 +147,9 @@ class Measure:
     def _at(self, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return f and -t ln t F at single points of paths; under first order only f."""
         if not self._second_order:
-            return _values(self._engine, self._paths, path, t), np.zeros((len(path), 0))
-        values, edges = [], []
-        for batch in batches(self._engine, self._paths, len(path), 1, 0):
-            value, gradient = self._engine.gradients(self._paths, *points(self._paths, path[batch], t[batch]))
-            values.append(value.double().cpu().numpy())
-            edges.append(gradient.double().cpu().numpy() * (-t * np.log(t))[batch, None])
-        return np.concatenate(values), np.concatenate(edges)
+            return path_values(self._engine, self._paths, path, t), np.zeros((len(path), 0))
+        value, gradient = path_gradients(self._engine, self._paths, path, t)
+        return value, gradient * (-t * np.log(t))[:, None]
 
     def _measured(self, panels: Panels) -> Panels:
         nodes = self._rule.on(panels.a, panels.b)
@@ -208,16 +222,3 @@ def _with_results(
 
 def _head(panels: Panels, batch: slice) -> Panels:
     return _unmeasured(panels.path[batch], panels.a[batch], panels.b[batch], panels.value[batch], panels.edge[batch])
-
-
-def points(paths: Paths, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return path and t as an engine takes them: on the model's device, t in its dtype."""
-    device = paths.inputs.device
-    return torch.as_tensor(path, device=device), torch.as_tensor(t, dtype=paths.inputs.dtype, device=device)
-
-
-def batches(engine: Engine, paths: Paths, count: int, points_each: int, directions: int) -> Iterator[slice]:
-    """Cut `count` things of `points_each` points into batches that fit the engine's memory budget."""
-    size = max(1, engine.batch_points(paths, directions) // points_each)
-    for start in range(0, count, size):
-        yield slice(start, start + size)

@@ -14,8 +14,11 @@ ORDER = (
     "quadrature",
     "gates",
     "derivatives",
+    "batching",
     "panels",
+    "lines",
     "certify",
+    "piecewise",
     "methods",
     "models",
     "smoothing",
@@ -32,6 +35,7 @@ ORDER = (
     "output",
     "summary",
     "request",
+    "overlap",
     "preparation",
     "pipeline",
     "cli",
@@ -50,6 +54,7 @@ TORCH_FREE = (
     "output",
     "summary",
     "request",
+    "overlap",
     "cli",
 )
 

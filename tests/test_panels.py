@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.gates import Paths
-from ihcli.panels import Measure, Panels, batches, end_values, whole_paths
+from ihcli.panels import Measure, Panels, end_values, whole_paths
 from ihcli.quadrature import panel_rule
 
 EXACT = 1e-12
@@ -160,15 +160,6 @@ def test_small_batches_measure_the_same(second_order):
         found.append(measure(measure.bisect(panels)))
     for name in ("path", "a", "b", "value", "edge", "integral", "log_integral", "error", "noise"):
         np.testing.assert_allclose(getattr(found[1], name), getattr(found[0], name), atol=EXACT, err_msg=name)
-
-
-def test_batches_cover_everything_once():
-    engine, paths = AutogradEngine(sharp_network(), 10**5), steep_paths()
-    slices = list(batches(engine, paths, 1001, 8, 1))
-    assert len(slices) > 1
-    covered = np.concatenate([np.arange(1001)[some] for some in slices])
-    np.testing.assert_array_equal(covered, np.arange(1001))
-    assert 8 * len(np.arange(1001)[slices[0]]) <= max(8, engine.batch_points(paths, 1))
 
 
 def test_integrals_add_up_over_halves():

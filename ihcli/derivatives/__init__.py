@@ -13,10 +13,11 @@ class Engine(Protocol):
         F_g(t)  = dh/du_g          F'(t) = H 1          H_gh(t) = d2h/du_g du_h
 
     `path` is (P,) int64 into `paths`, `t` is (P,) in the model's dtype. Every call is one batch: the caller keeps P
-    within `batch_points`.
+    within `batch_points`, and lowers `memory_bytes` when memory runs out.
     """
 
     name: str
+    memory_bytes: int
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Return how many points fit into the memory budget with that many second-order directions at once."""

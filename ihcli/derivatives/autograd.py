@@ -22,7 +22,7 @@ class AutogradEngine:
 
     def __init__(self, function: Callable[[Tensor], Tensor], memory_bytes: int) -> None:
         self._function = function
-        self._memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes
         self._bytes_per_point: float | None = None
         self._batched = True
 
@@ -31,7 +31,7 @@ class AutogradEngine:
         if self._bytes_per_point is None:
             self._bytes_per_point = self._measure(paths)
         passes = 3 if directions == 0 else 6 + 2 * min(directions, DIRECTIONS)
-        return max(1, int(self._memory_bytes / (passes * self._bytes_per_point)))
+        return max(1, int(self.memory_bytes / (passes * self._bytes_per_point)))
 
     def _measure(self, paths: Paths) -> float:
         saved = 0

@@ -91,12 +91,12 @@ class MlpEngine:
 
     def __init__(self, chain: Chain, memory_bytes: int) -> None:
         self._chain = chain
-        self._memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the arrays that a point leaves behind, and its share of the matrices."""
         d, widths, g = paths.inputs.shape[1], sum(self._chain.widths), paths.n_groups
-        values, memory_bytes = 6 * d + 12 * widths + 3 * self._chain.widths[-1] ** 2, self._memory_bytes
+        values, memory_bytes = 6 * d + 12 * widths + 3 * self._chain.widths[-1] ** 2, self.memory_bytes
         if directions > 1:
             values += (g * g + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
             memory_bytes = min(memory_bytes, MATRIX_BYTES) if paths.inputs.device.type == "cpu" else memory_bytes
