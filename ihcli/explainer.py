@@ -23,6 +23,8 @@ from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoo
 
 SAMPLE_ROWS = 256
 MEMORY_RAN_OUT = "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller --memory."
+CPU_BATCH_BYTES = 256 << 20
+"""Larger batches on a CPU are not faster: they leave its caches, and page faults grow."""
 PROBE_ROWS = 8
 PROBE_BASELINES = 4
 KINKS = 32
@@ -83,7 +85,7 @@ class Explainer:
     @property
     def memory_ran_out(self) -> bool:
         """Return whether a batch did not fit, so that batches were made smaller."""
-        return self.engine.memory_bytes < _engine_bytes(self.memory_bytes)
+        return self.engine.memory_bytes < _engine_bytes(self.memory_bytes, self.model.device)
 
     @property
     def entry_bytes(self) -> int:
@@ -104,7 +106,7 @@ class Explainer:
             self._explain_block(inputs[row[block]], output[block], outputs[row[block], output[block]])
             for block in self._blocks(np.flatnonzero(known))
         ]
-        explanation = scatter(join_explanations([self._nothing(), *parts]), known)
+        explanation = scatter(join_explanations(parts or [self._nothing()]), known)
         names = np.array(self.target.names, dtype=object)[output]
         if self.target.spec == PREDICTED:
             names[~known] = None
@@ -200,7 +202,7 @@ def prepare_explainer(
         warnings += _smoothing_warnings(smoothing, settings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     probe = _probe_paths(smooth, groups, baselines, rows)
-    choice = choose_engine(smooth.outputs, probe, _engine_bytes(memory_bytes), settings.engine)
+    choice = choose_engine(smooth.outputs, probe, _engine_bytes(memory_bytes, model.device), settings.engine)
     effort = settings.effort
     if method.second_order and find_kinks(choice.engine, probe).any():
         warnings.append(_kink_warning(find_operations(smooth, rows[:PROBE_ROWS]), method, smoothing is not None))
@@ -286,9 +288,9 @@ def _check_effort(effort: Effort, n_baselines: int) -> None:
         )
 
 
-def _engine_bytes(memory_bytes: int) -> int:
-    """Return the engine's half of the budget; the other half is for panels and matrices."""
-    return memory_bytes // 2
+def _engine_bytes(memory_bytes: int, device: torch.device) -> int:
+    """Return the engine's half of the budget, less on a CPU; the other half is for panels and matrices."""
+    return min(memory_bytes // 2, CPU_BATCH_BYTES) if device.type == "cpu" else memory_bytes // 2
 
 
 def _numpy_dtype(dtype: torch.dtype) -> type[np.floating]:

@@ -59,6 +59,8 @@ _PER_ENTRY = tuple(field.name for field in fields(Explanation) if field.name != 
 
 def join_explanations(parts: Sequence[Explanation]) -> Explanation:
     """Return one explanation of all entries of the parts, in order; parts share features and optional columns."""
+    if len(parts) == 1:
+        return parts[0]
 
     def joined(name: str) -> np.ndarray | None:
         arrays = [getattr(part, name) for part in parts]

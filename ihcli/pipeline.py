@@ -4,20 +4,22 @@ import hashlib
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ihcli.dataset import Chunk
 from ihcli.errors import RunError
-from ihcli.explainer import Explainer
-from ihcli.explanation import OK
+from ihcli.explainer import MEMORY_RAN_OUT, Explainer
+from ihcli.explanation import OK, Explanation
 from ihcli.output import RunWriter, create_run, refuse_existing
+from ihcli.overlap import ahead, behind
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
@@ -27,7 +29,9 @@ PILOT_ROWS = 32
 
 
 def run(request: RunRequest, out: str | Path, observer: Observer, overwrite: bool = False) -> RunTotals:
-    """Explain every row and write the run directory.
+    """Explain every row and write the run directory; reading and writing go on while rows are explained.
+
+    The observer hears of finished chunks from the thread that writes.
 
     Raises RunError when the directory cannot be written, and what `prepare_run` raises. After a failure the finished
     parts stay and run.json says so; without any, no run is left behind.
@@ -40,26 +44,60 @@ def run(request: RunRequest, out: str | Path, observer: Observer, overwrite: boo
     info = _describe(prepared)
     with _kept_honest(writer, info):
         writer.write_info(info)
-        summary, statuses, evaluations, rows = Summary(), Counter[str](), 0, 0
-        for index, chunk in enumerate(prepared.chunks()):
-            explanation = prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row)
-            writer.write_part(index, explanation, chunk.keys)
-            summary.update(explanation)
-            statuses.update(explanation.status.tolist())
-            evaluations += int(explanation.evaluations.sum())
-            rows += len(chunk)
-            observer.chunk_done(len(chunk), explanation)
-        writer.write_summary(summary.attributions(), summary.interactions())
-        totals = RunTotals(
-            path=writer.path,
-            rows=rows,
-            entries=statuses.total(),
-            statuses=dict(sorted(statuses.items(), key=lambda item: (item[0] != OK, item[0]))),
-            evaluations=evaluations,
-            wall_s=time.monotonic() - started,
-        )
+        record = _Record(writer, observer)
+        with closing(_explained(prepared)) as explained:
+            behind(record.keep, explained)
+        if prepared.explainer.memory_ran_out:
+            observer.warned(MEMORY_RAN_OUT)
+        totals = record.finish(started)
         writer.write_info({**info, "status": "done", "finished": _now(), "totals": _totals(totals)})
     return totals
+
+
+class _Explained(NamedTuple):
+    part: int
+    chunk: Chunk
+    explanation: Explanation
+
+
+def _explained(prepared: PreparedRun) -> Generator[_Explained]:
+    """Explain chunk after chunk while the next one is read."""
+    with closing(ahead(prepared.chunks())) as chunks:
+        for part, chunk in enumerate(chunks):
+            yield _Explained(part, chunk, prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
+
+
+class _Record:
+    """What a run has on disk so far, and its figures; used by one thread at a time."""
+
+    def __init__(self, writer: RunWriter, observer: Observer) -> None:
+        self._writer = writer
+        self._observer = observer
+        self._summary = Summary()
+        self._statuses = Counter[str]()
+        self._rows = self._evaluations = 0
+
+    def keep(self, explained: _Explained) -> None:
+        """Write a part, then count it, so that what is counted is on disk."""
+        part, chunk, explanation = explained
+        self._writer.write_part(part, explanation, chunk.keys)
+        self._summary.update(explanation)
+        self._statuses.update(explanation.status.tolist())
+        self._evaluations += int(explanation.evaluations.sum())
+        self._rows += len(chunk)
+        self._observer.chunk_done(len(chunk), explanation)
+
+    def finish(self, started: float) -> RunTotals:
+        """Write the summary, and return the totals of a run that started then (monotonic seconds)."""
+        self._writer.write_summary(self._summary.attributions(), self._summary.interactions())
+        return RunTotals(
+            path=self._writer.path,
+            rows=self._rows,
+            entries=self._statuses.total(),
+            statuses=dict(sorted(self._statuses.items(), key=lambda item: (item[0] != OK, item[0]))),
+            evaluations=self._evaluations,
+            wall_s=time.monotonic() - started,
+        )
 
 
 def estimate(request: RunRequest, observer: Observer) -> Estimate:

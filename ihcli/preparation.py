@@ -20,7 +20,7 @@ from ihcli.request import RunRequest
 from ihcli.scan import Scan
 from ihcli.tables import listed
 
-CHUNK_BYTES = 256 << 20
+CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 65_536
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 

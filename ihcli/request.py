@@ -43,7 +43,10 @@ class RunRequest:
 
 
 class Observer:
-    """What a run tells while it goes; override what is of interest."""
+    """What a run tells while it goes; override what is of interest.
+
+    `chunk_done` is called from the thread that writes, one chunk at a time.
+    """
 
     def warned(self, text: str) -> None:
         """Something the user should know that does not stop the run."""

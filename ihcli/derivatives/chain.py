@@ -156,6 +156,11 @@ class _Recorder(TorchDispatchMode):
         self._kept: list[Any] = [inputs]
         self._refs: dict[int, Ref] = {id(inputs): Ref(-1)}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which takes a second, to tell it to leave this class alone."""
+        return False
+
     def ref(self, tensor: Any) -> Ref | None:
         return self._refs.get(id(tensor)) if isinstance(tensor, Tensor) else None
 
