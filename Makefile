@@ -32,8 +32,20 @@ lint: $(VENV)/installed-for-tests  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-for-tests  ## measure speed and memory; writes benchmarks/results/
+$(VENV)/installed-for-bench: $(VENV)/installed
+	$(INSTALL) --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/installed-for-bench  ## measure speed and memory; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implementation, in .venv-peers
+	$(PYTHON) -m venv .venv-peers
+	echo '*' > .venv-peers/.gitignore
+	-.venv-peers/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		path-explain tensorflow-cpu torch matplotlib pandas tqdm
+	$(BIN)/python -m benchmarks.run peers
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache

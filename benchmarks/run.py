@@ -1,9 +1,40 @@
-"""`make bench`: measure everything and write the tables."""
+"""`make bench`: measure everything but the peers in an environment of their own, and write the tables."""
 
-from benchmarks import stream, tables
+import argparse
+import importlib
+import os
+import time
+
+from benchmarks.setup import THREADS, Setup
+
+NAMES = ("paper", "first_order", "rates", "growth", "general", "relu", "stream")
+APART = ("peers",)
+"""Benchmarks that run only when named."""
+ORDER = ("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream")
+"""Tables in the Markdown file."""
+
+
+def main() -> None:
+    """Run the named benchmarks, print their tables, and write them unless it is only a trial."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but peers")
+    parser.add_argument("--quick", action="store_true", help="few rows, nothing written: to try a benchmark out")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - {*NAMES, *APART}
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join((*NAMES, *APART))}")
+    # The processes that measure inherit it and import torch after.
+    os.environ.update(OMP_NUM_THREADS=str(THREADS), MKL_NUM_THREADS=str(THREADS))
+    tables = importlib.import_module("benchmarks.tables")
+    for name in arguments.names or NAMES:
+        started = time.monotonic()
+        results = importlib.import_module(f"benchmarks.{name}").measure(Setup(arguments.quick))
+        for result in results:
+            print(result.markdown(), flush=True)
+        print(f"({name}: {time.monotonic() - started:.0f} s)\n", flush=True)
+        if not arguments.quick:
+            tables.write(results, ORDER)
+
 
 if __name__ == "__main__":
-    results = [stream.measure()]
-    tables.write(results)
-    for result in results:
-        print(result.markdown())
+    main()
