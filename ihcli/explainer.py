@@ -127,8 +127,7 @@ class Explainer:
         g, b = len(self.groups.names), len(self.baselines.values)
         kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
         panels = b * g * kept
-        matrices = 3 * g * g * self.model.dtype.itemsize if self.method.second_order else 0
-        size = max(1, self.memory_bytes // 2 // (panels + matrices))
+        size = max(1, self.memory_bytes // 2 // (panels + self.entry_bytes))
         return [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
