@@ -14,7 +14,7 @@ from ihcli.errors import OptionError
 from ihcli.explanation import Explanation, join_explanations, scatter
 from ihcli.gates import Groups, Paths
 from ihcli.memory import default_memory_bytes
-from ihcli.methods import METHODS, ExplainedRows, Method, explain_rows, sampling_error
+from ihcli.methods import ExplainedRows, Method, explain_rows, method_named, sampling_error
 from ihcli.models import Model
 from ihcli.models.preflight import preflight
 from ihcli.models.targets import PREDICTED, Target, resolve_target
@@ -189,7 +189,7 @@ def prepare_explainer(
         OptionError: an unknown method or target, a beta that cannot be, or a budget below one panel for each baseline.
         ModelError: the preflight found something that makes explanations wrong.
     """
-    method = _method(settings.method)
+    method = method_named(settings.method)
     _check_effort(settings.effort, len(baselines.values))
     rows = torch.as_tensor(sample[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
     checked = preflight(model, rows[:PROBE_ROWS], method.second_order)
@@ -268,12 +268,6 @@ def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
         f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger --smooth, or "
         "--smooth-tolerance."
     ]
-
-
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise OptionError(f"--method: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
-    return METHODS[name]
 
 
 def _check_effort(effort: Effort, n_baselines: int) -> None:

@@ -12,12 +12,12 @@ from ihcli.baselines import resolve_baselines
 from ihcli.certify import Effort
 from ihcli.columns import Columns
 from ihcli.dataset import ArrayDataset
-from ihcli.errors import DataError, OptionError
+from ihcli.errors import DataError
 from ihcli.explainer import MEMORY_RAN_OUT, SAMPLE_ROWS, Settings, prepare_explainer
 from ihcli.explanation import Explanation
 from ihcli.gates import Groups
 from ihcli.groups import check_groups
-from ihcli.methods import METHODS
+from ihcli.methods import method_named
 from ihcli.models import Model, evaluating, wrap_module
 
 
@@ -66,8 +66,7 @@ def explain(
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
     wrapped = model if isinstance(model, Model) else wrap_module(model)
-    if method not in METHODS:
-        raise OptionError(f"method: {method!r} is no method. Expected one of {', '.join(METHODS)}.")
+    many = method_named(method).many_baselines
     data = _as_dataset(wrapped, x)
     settings = Settings(
         method=method,
@@ -80,7 +79,7 @@ def explain(
     )
     baselines = resolve_baselines(
         baseline,
-        many=METHODS[method].many_baselines,
+        many=many,
         dataset=data,
         zero=wrapped.zero,
         limit_rows=baseline_rows,

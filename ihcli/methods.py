@@ -16,6 +16,7 @@ from torch import Tensor
 from ihcli.batching import in_batches, points
 from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives import Engine
+from ihcli.errors import OptionError
 from ihcli.explanation import NON_FINITE
 from ihcli.gates import Paths
 from ihcli.piecewise import certify_piecewise
@@ -40,6 +41,13 @@ METHODS = {
         Method("eh", "Expected Hessians", second_order=True, many_baselines=True),
     )
 }
+
+
+def method_named(name: str) -> Method:
+    """Return the method of that name; raises OptionError with the names there are."""
+    if name not in METHODS:
+        raise OptionError(f"--method: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
+    return METHODS[name]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ihcli.errors import DataError, OptionError
 from ihcli.explainer import SAMPLE_ROWS, Explainer, Settings, prepare_explainer
 from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
-from ihcli.methods import METHODS
+from ihcli.methods import method_named
 from ihcli.models import Model, load_model
 from ihcli.parts import InteractionStorage
 from ihcli.request import RunRequest
@@ -55,8 +55,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
 
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
-    if request.method not in METHODS:
-        raise OptionError(f"--method: {request.method!r} is no method. Expected one of {', '.join(METHODS)}.")
+    method = method_named(request.method)
     InteractionStorage.parse(request.interactions)
     dtype = None if request.dtype is None else DTYPES[request.dtype]
     model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
@@ -73,7 +72,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
     _require_complete_inputs(request, scan)
     baselines = resolve_baselines(
         request.baseline,
-        many=METHODS[request.method].many_baselines,
+        many=method.many_baselines,
         dataset=dataset,
         zero=_zero(model, dataset),
         mean=scan.mean if request.limit is None else None,
