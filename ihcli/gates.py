@@ -37,10 +37,10 @@ class Paths:
     """N rows times B baselines: path p leads from baseline p % B to row p // B.
 
     inputs     (N, D)
-    baselines  (B, D)
+    baselines  (B, D), or (N, B, D) where every row has its own
     outputs    (N,) int64: the explained output of every row
-    n_groups   G
-    group_of   (D,) int64: group of every input, or None when G = D
+    n_groups   G; of rows that have their own, the most
+    group_of   int64 group of every input: (D,), or (N, D) where every row has its own, or None when G = D
     """
 
     inputs: Tensor
@@ -57,7 +57,12 @@ class Paths:
     @property
     def n_baselines(self) -> int:
         """B."""
-        return len(self.baselines)
+        return self.baselines.shape[-2]
+
+    @property
+    def have_own_baselines(self) -> bool:
+        """Return whether every row has baselines of its own."""
+        return self.baselines.dim() == 3
 
     def rows(self, path: Tensor) -> Tensor:
         """Return the row of each path."""
@@ -65,15 +70,21 @@ class Paths:
 
     def ends(self, path: Tensor) -> tuple[Tensor, Tensor]:
         """Return x' and delta = x - x' of each path, both (P, D)."""
-        start = self.baselines[path % self.n_baselines]
-        return start, self.inputs[self.rows(path)] - start
+        row, baseline = self.rows(path), path % self.n_baselines
+        start = self.baselines[row, baseline] if self.have_own_baselines else self.baselines[baseline]
+        return start, self.inputs[row] - start
 
-    def to_groups(self, per_input: Tensor) -> Tensor:
-        """Sum (P, D) values over each group: v -> v S, (P, G)."""
+    def to_groups(self, per_input: Tensor, row: Tensor) -> Tensor:
+        """Sum (P, D) values, of points of these rows, over each group: v -> v S, (P, G)."""
         if self.group_of is None:
             return per_input
-        return per_input.new_zeros(len(per_input), self.n_groups).index_add(1, self.group_of, per_input)
+        sums = per_input.new_zeros(len(per_input), self.n_groups)
+        if self.group_of.dim() == 1:
+            return sums.index_add(1, self.group_of, per_input)
+        return sums.scatter_add(1, self.group_of[row], per_input)
 
-    def to_inputs(self, per_group: Tensor) -> Tensor:
-        """Give every input its group's value: u -> u S', (P, D)."""
-        return per_group if self.group_of is None else per_group[:, self.group_of]
+    def to_inputs(self, per_group: Tensor, row: Tensor) -> Tensor:
+        """Give every input of these rows its group's value: u -> u S', (R, D) from (R, G)."""
+        if self.group_of is None:
+            return per_group
+        return per_group[:, self.group_of] if self.group_of.dim() == 1 else per_group.gather(1, self.group_of[row])

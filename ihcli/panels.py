@@ -66,12 +66,13 @@ class Panels:
 
 
 def end_values(engine: Engine, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """Return f(x), (N,), and f(x'), (N, B): the latter once for each explained output, not for each row."""
+    """Return f(x), (N,), and f(x'), (N, B): shared baselines once for each explained output, not for each row."""
     n, b = paths.n_rows, paths.n_baselines
-    outputs, first_row, position = np.unique(paths.outputs.cpu().numpy(), return_index=True, return_inverse=True)
+    alike = np.arange(n) if paths.have_own_baselines else paths.outputs.cpu().numpy()
+    _, first_row, position = np.unique(alike, return_index=True, return_inverse=True)
     starts = (first_row[:, None] * b + np.arange(b)).ravel()
     prediction = path_values(engine, paths, np.arange(n) * b, np.ones(n))
-    baseline = path_values(engine, paths, starts, np.zeros(len(starts))).reshape(len(outputs), b)
+    baseline = path_values(engine, paths, starts, np.zeros(len(starts))).reshape(len(first_row), b)
     return prediction, baseline[position]
 
 

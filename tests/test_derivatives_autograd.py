@@ -175,6 +175,20 @@ def test_a_batch_never_falls_below_one_point(paths):
     assert AutogradEngine(deep_network(), 1).batch_points(paths, 100) == 1
 
 
+def test_a_large_model_takes_fewer_directions_at_once_and_agrees(paths):
+    engine, small = (AutogradEngine(deep_network(), memory) for memory in (10**8, 10**4))
+    assert small.batch_points(paths, 0) > 1  # a pass over some points fits, one in every direction does not
+    path, t = some_points(paths)
+    weights = torch.ones_like(t)
+    torch.testing.assert_close(small.assemble(paths, path, t, weights), engine.assemble(paths, path, t, weights))
+
+
+def test_inputs_of_another_length_are_measured_anew():
+    engine = AutogradEngine(lambda z: z.sin().sum(1, keepdim=True), 10**6)
+    short, long = (straight_paths(normal(2, width, seed=14)) for width in (5, 500))
+    assert engine.batch_points(short, 1) > 20 * engine.batch_points(long, 1)
+
+
 def test_a_wider_network_takes_smaller_batches():
     paths = straight_paths(normal(2, N_INPUTS, seed=14))
     narrow, wide = (network([N_INPUTS, width], nn.Tanh, seed=15) for width in (10, 1000))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from problems import normal, straight_paths
 
-from ihcli.gates import Groups
+from ihcli.gates import Groups, Paths
 
 FEATURES = ["age", "color=red", "size", "color=blue", "weight"]
 
@@ -44,5 +44,19 @@ def test_groups_sum_and_spread_like_the_membership_matrix(group_of):
     if group_of is not None:
         membership = torch.nn.functional.one_hot(torch.tensor(group_of)).double()
     per_input, per_group = normal(7, 5, seed=4), normal(7, paths.n_groups, seed=5)
-    torch.testing.assert_close(paths.to_groups(per_input), per_input @ membership)
-    torch.testing.assert_close(paths.to_inputs(per_group), per_group @ membership.T)
+    row = torch.tensor([0, 1, 1, 0, 0, 1, 0])
+    torch.testing.assert_close(paths.to_groups(per_input, row), per_input @ membership)
+    torch.testing.assert_close(paths.to_inputs(per_group, row), per_group @ membership.T)
+
+
+def test_rows_may_have_groups_and_baselines_of_their_own():
+    x, baselines = normal(2, 3, seed=1), normal(2, 2, 3, seed=2)
+    group_of = torch.tensor([[0, 0, 1], [2, 1, 0]])
+    paths = Paths(x, baselines, torch.zeros(2, dtype=torch.int64), n_groups=3, group_of=group_of)
+    assert (paths.n_rows, paths.n_baselines) == (2, 2)
+    start, delta = paths.ends(torch.tensor([0, 3]))
+    torch.testing.assert_close(start, torch.stack([baselines[0, 0], baselines[1, 1]]), rtol=0, atol=0)
+    torch.testing.assert_close(delta, x - start, rtol=0, atol=0)
+    per_input, rows = torch.tensor([[1.0, 2.0, 4.0]] * 2), torch.tensor([0, 1])
+    assert paths.to_groups(per_input, rows).tolist() == [[3.0, 4.0, 0.0], [4.0, 2.0, 1.0]]
+    assert paths.to_inputs(per_input, rows).tolist() == [[1.0, 1.0, 2.0], [4.0, 2.0, 1.0]]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from oracles import expected_double_integral
 from problems import (
+    MEMORY_BYTES,
     XOR,
     baselines_for,
     explain,
@@ -18,8 +19,11 @@ from problems import (
 from torch import Tensor, nn
 
 from ihcli.certify import Effort
+from ihcli.derivatives.chain import find_chain
+from ihcli.derivatives.mlp import MlpEngine
 from ihcli.explanation import NON_FINITE, OK
-from ihcli.methods import METHODS, sampling_error
+from ihcli.gates import Paths
+from ihcli.methods import METHODS, explain_rows, sampling_error
 
 EXACT = 1e-10
 """Relative to the largest answer: some hundred float64 terms, a polynomial's cancellation included."""
@@ -280,6 +284,24 @@ def test_each_row_explains_its_own_output(method):
         assert_close(together.attributions[row], single.attributions[0])
         if METHODS[method].second_order:
             assert_close(together.interactions[row], single.interactions[0])
+
+
+@METHOD
+def test_rows_with_their_own_groups_and_baselines_are_explained_as_if_alone(method):
+    module = network([6, 8, 7], lambda: softplus(3), seed=61)
+    x, baselines = normal(4, 6, seed=62), torch.stack([baselines_for(method, 6, seed=63 + row) for row in range(4)])
+    groups = [random_groups(6, n_groups, seed=64) for n_groups in (3, 4, 2, 4)]
+    own = Paths(x, baselines, torch.zeros(4, dtype=torch.int64), n_groups=4, group_of=torch.tensor(groups))
+    together = explain(module, own, method, Effort(1e-4))
+    closed = explain_rows(MlpEngine(find_chain(module, x), MEMORY_BYTES), own, METHODS[method], Effort(1e-4))
+    for row, group_of in enumerate(groups):
+        alone = explain(module, straight_paths(x[row : row + 1], baselines[row], group_of), method, Effort(1e-4))
+        g = max(group_of) + 1
+        for found in (together, closed):
+            assert_close(found.attributions[row, :g], alone.attributions[0])
+            assert np.all(found.attributions[row, g:] == 0)
+            if METHODS[method].second_order:
+                assert_close(found.interactions[row, :g, :g], alone.interactions[0])
 
 
 @pytest.mark.parametrize("method", SECOND_ORDER)

@@ -8,7 +8,10 @@ from torch import Tensor
 from ihcli.gates import Paths
 
 DIRECTIONS = 32
-"""Second-order directions taken in one backward pass: larger slices gain no speed on CPU and cost memory."""
+"""Most second-order directions taken in one backward pass: larger slices gain no speed on CPU and cost memory."""
+POINTS_BESIDE = 8
+"""Directions are fewer where this many points would not fit beside them: of a large model, points fill a pass as well
+as directions do, and what the points save is shared by all passes."""
 
 
 class AutogradEngine:
@@ -23,22 +26,31 @@ class AutogradEngine:
     def __init__(self, function: Callable[[Tensor], Tensor], memory_bytes: int) -> None:
         self._function = function
         self.memory_bytes = memory_bytes
-        self._bytes_per_point: float | None = None
+        self._bytes_per_point: dict[int, float] = {}  # by D, which is a text's length times the embedding's
         self._batched = True
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the bytes that one point's forward was seen to save, and the passes that hold them again."""
-        if self._bytes_per_point is None:
-            self._bytes_per_point = self._measure(paths)
-        passes = 3 if directions == 0 else 6 + 2 * min(directions, DIRECTIONS)
-        return max(1, int(self.memory_bytes / (passes * self._bytes_per_point)))
+        passes = 3 if directions == 0 else 6 + 2 * min(directions, self._directions(paths))
+        return max(1, int(self.memory_bytes / (passes * self._point_bytes(paths))))
+
+    def _directions(self, paths: Paths) -> int:
+        """Return how many directions a backward pass takes."""
+        room = self.memory_bytes / (POINTS_BESIDE * self._point_bytes(paths))
+        return int(min(max((room - 6) / 2, 1), DIRECTIONS))
+
+    def _point_bytes(self, paths: Paths) -> float:
+        width = paths.inputs.shape[1]
+        if width not in self._bytes_per_point:
+            self._bytes_per_point[width] = self._measure(paths)
+        return self._bytes_per_point[width]
 
     def _measure(self, paths: Paths) -> float:
         saved = 0
 
         def count(tensor: Tensor) -> Tensor:
             nonlocal saved
-            saved += tensor.numel() * tensor.element_size() if tensor.dim() and len(tensor) == points else 0
+            saved += tensor.numel() * tensor.element_size() if tensor.dim() and len(tensor) % points == 0 else 0
             return tensor
 
         points = 61  # a prime that no layer width is likely to share, so that saved weights are told from saved points
@@ -71,7 +83,7 @@ class AutogradEngine:
         with torch.enable_grad():
             z, delta, value = self._forward(paths, path, t)
             gradient = _gradient(value.sum(), z)
-        return value.detach(), paths.to_groups(gradient * delta)
+        return value.detach(), paths.to_groups(gradient * delta, paths.rows(path))
 
     def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F' = H 1, whose direction in input space is delta: a gradient and one product."""
@@ -79,19 +91,21 @@ class AutogradEngine:
             z, delta, value = self._forward(paths, path, t)
             gradient = _gradient(value.sum(), z, create_graph=True)
             product = _gradient((gradient * delta).sum(), z)
-        return value.detach(), paths.to_groups(gradient.detach() * delta), paths.to_groups(product * delta)
+        row = paths.rows(path)
+        return value.detach(), paths.to_groups(gradient.detach() * delta, row), paths.to_groups(product * delta, row)
 
     def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Sum weight * H over each row's points inside the backward pass, by gates that a row's points share."""
-        rows, position = torch.unique(paths.rows(path), return_inverse=True)
+        row = paths.rows(path)
+        rows, position = torch.unique(row, return_inverse=True)
         start, delta = paths.ends(path)
         with torch.enable_grad():
             gates = start.new_zeros(len(rows), paths.n_groups).requires_grad_()
-            z = start + (t[:, None] + paths.to_inputs(gates)[position]) * delta
+            z = start + (t[:, None] + paths.to_inputs(gates, rows)[position]) * delta
             gradient = _gradient(self._explained(paths, path, z).sum(), z, create_graph=True)
-            weighted = paths.to_groups(weights[:, None] * gradient * delta)
+            weighted = paths.to_groups(weights[:, None] * gradient * delta, row)
             summed = torch.zeros_like(gates).index_add(0, position, weighted)
-            columns = [self._columns(summed, gates, some) for some in _slices(paths.n_groups)]
+            columns = [self._columns(summed, gates, some) for some in _slices(paths.n_groups, self._directions(paths))]
         return rows, torch.cat(columns).permute(1, 0, 2)
 
     def _columns(self, summed: Tensor, gates: Tensor, groups: range) -> Tensor:
@@ -101,7 +115,7 @@ class AutogradEngine:
         directions = gates.new_zeros(len(groups), *gates.shape)
         for i, group in enumerate(groups):
             directions[i, :, group] = 1
-        if self._batched:
+        if self._batched and len(groups) > 1:
             try:
                 return _gradient(summed, gates, directions, retain_graph=True, batched=True)
             except torch.OutOfMemoryError:
@@ -111,8 +125,8 @@ class AutogradEngine:
         return torch.stack([_gradient(summed, gates, direction, retain_graph=True) for direction in directions])
 
 
-def _slices(n_groups: int) -> list[range]:
-    return [range(i, min(i + DIRECTIONS, n_groups)) for i in range(0, n_groups, DIRECTIONS)]
+def _slices(n_groups: int, size: int) -> list[range]:
+    return [range(i, min(i + size, n_groups)) for i in range(0, n_groups, size)]
 
 
 def _gradient(

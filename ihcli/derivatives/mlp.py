@@ -140,7 +140,7 @@ class MlpEngine:
         done = self._pass(paths, path, lines.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
-        maps = _maps(paths, to_basis, lines.delta)
+        maps = _maps(paths, to_basis, lines)
         bends = [_weighted(weights, jet.second, back) for jet, back in zip(done.jets, done.backward, strict=True)]
         last = None if done.bend is None else weights[:, None, None] * done.bend
         sums = self._sums(lines, maps if in_gates else None, done.jets, bends, last)
@@ -191,7 +191,7 @@ class MlpEngine:
     def _to_gates(self, paths: Paths, lines: _Lines, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
         per_input = g @ self._chain.affines[0].weight
-        return paths.to_groups(lines.times_delta(per_input))
+        return paths.to_groups(lines.times_delta(per_input), paths.rows(lines.path)[lines.point])
 
     def _sums(
         self, lines: _Lines, maps: Tensor | None, jets: list[Jet], bends: list[Tensor | None], last: Tensor | None
@@ -273,9 +273,10 @@ def _weighted(weights: Tensor, second: Tensor | None, backward: Tensor) -> Tenso
     return None if second is None else weights[:, None] * second * backward
 
 
-def _maps(paths: Paths, weight: Tensor, delta: Tensor) -> Tensor:
+def _maps(paths: Paths, weight: Tensor, lines: _Lines) -> Tensor:
     """Return P = W_1 diag(delta) S of every path, (U, m, G)."""
-    scaled = weight[None] * delta[:, None, :]
+    scaled = weight[None] * lines.delta[:, None, :]
     if paths.group_of is None:
         return scaled
-    return paths.to_groups(scaled.flatten(0, 1)).unflatten(0, scaled.shape[:2])
+    row = paths.rows(lines.path).repeat_interleave(len(weight))
+    return paths.to_groups(scaled.flatten(0, 1), row).unflatten(0, scaled.shape[:2])
