@@ -1,34 +1,27 @@
-"""A model made ready to explain rows: checked, smoothed where asked, with its baselines, groups and target."""
+"""A model made ready to explain: checked, smoothed where asked, with its engine and target; rows or texts alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.baselines import Baselines
 from ihcli.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
-from ihcli.explanation import Explanation, join_explanations, scatter
-from ihcli.gates import Groups, Paths
+from ihcli.gates import Paths
 from ihcli.memory import default_memory_bytes
-from ihcli.methods import ExplainedRows, Method, explain_rows, method_named, sampling_error
+from ihcli.methods import ExplainedRows, Method, method_named
 from ihcli.models import Model
 from ihcli.models.preflight import preflight
-from ihcli.models.targets import PREDICTED, Target, resolve_target
+from ihcli.models.targets import Target, resolve_target
 from ihcli.piecewise import is_piecewise_linear
 from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
 
-SAMPLE_ROWS = 256
 MEMORY_RAN_OUT = "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller --memory."
-CPU_BATCH_BYTES = 64 << 20
-"""Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
 PROBE_ROWS = 8
-PROBE_BASELINES = 4
-KINKS = 32
-"""Kinks of a path that are followed: gradients are kept at each until its row is done."""
 KINKED_EVALUATIONS = 64
 """Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
 
@@ -53,12 +46,35 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Real rows that a model is tried on before it explains others.
+
+    batches      inputs (n, D), each batch of one D, on the model's device and in its dtype
+    paths        makes paths of a few of them for a model
+    n_baselines  B
+    batch_bytes  most that a batch may hold, whatever the memory
+    is_cheap     whether kinks are looked for even where no operation of the model hints at one
+    """
+
+    batches: tuple[Tensor, ...]
+    paths: Callable[[Model], Paths]
+    n_baselines: int
+    batch_bytes: int
+    is_cheap: bool
+
+    @property
+    def probe(self) -> Tensor:
+        """The few rows of one batch that preflight takes."""
+        return self.batches[0][:PROBE_ROWS]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explainer:
-    """Explains rows with one model, method, target, set of groups and baselines; `prepare_explainer` makes one.
+    """What explaining takes that does not depend on the rows; `settle` makes one.
 
     model      as explained, smoothed where asked;  original is the model as it came
     smoothing  what replacing did, None when nothing was replaced
-    engine_reason  why this engine was taken, in words
+    engine_reason  why this engine was taken, in words;  engine_bytes is what it was given for a batch
     piecewise_linear  whether f is piecewise linear along the paths, so that first order follows its kinks
     warnings   sentences the user should read before trusting the result
     """
@@ -68,10 +84,9 @@ class Explainer:
     smoothing: Smoothing | None
     method: Method
     target: Target
-    groups: Groups
-    baselines: Baselines
     engine: Engine
     engine_reason: str
+    engine_bytes: int
     piecewise_linear: bool
     effort: Effort
     memory_bytes: int
@@ -85,161 +100,104 @@ class Explainer:
     @property
     def memory_ran_out(self) -> bool:
         """Return whether a batch did not fit, so that batches were made smaller."""
-        return self.engine.memory_bytes < _engine_bytes(self.memory_bytes, self.model.device)
+        return self.engine.memory_bytes < self.engine_bytes
 
-    @property
-    def entry_bytes(self) -> int:
-        """Return what the explanation of one entry holds in memory, in bytes."""
-        g, width = len(self.groups.names), self.model.dtype.itemsize
-        return width * (g * g if self.method.second_order else 0) + width * g + 200
-
-    def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> Explanation:
-        """Explain rows (N, D); rows with a missing or infinite input are returned as such, without figures.
-
-        Raises DataError when the target is each row's label and a label names no output.
-        """
-        complete = np.isfinite(inputs).all(axis=1)
-        outputs = self._outputs(inputs, complete)
-        row, output = self.target.select(outputs, labels, first_row)
-        known = complete[row]
-        parts = [
-            self._explain_block(inputs[row[block]], output[block], outputs[row[block], output[block]])
-            for block in self._blocks(np.flatnonzero(known))
-        ]
-        explanation = scatter(join_explanations(parts or [self._nothing()]), known)
-        names = np.array(self.target.names, dtype=object)[output]
-        if self.target.spec == PREDICTED:
-            names[~known] = None
-        return replace(explanation, row=first_row + row, target=names)
-
-    def _outputs(self, inputs: np.ndarray, complete: np.ndarray) -> np.ndarray:
-        """Return the original model's outputs (N, K), NaN for rows that are not complete."""
-        outputs = np.full((len(inputs), len(self.target.names)), np.nan)
-        wanted = np.flatnonzero(complete)
-        size = max(1, self.memory_bytes // (64 * max(1, inputs.shape[1]) * inputs.itemsize))
+    def outputs(self, inputs: Tensor) -> np.ndarray:
+        """Return the original model's outputs (n, K) as float64, in batches that fit."""
+        size = max(1, self.memory_bytes // (64 * max(1, inputs.shape[1]) * inputs.element_size()))
         with torch.no_grad():
-            for some in (wanted[i : i + size] for i in range(0, len(wanted), size)):
-                outputs[some] = self.original.outputs(self._tensor(inputs[some])).double().cpu().numpy()
-        return outputs
+            parts = [self.original.outputs(some).double().cpu().numpy() for some in inputs.split(size)]
+        return np.concatenate(parts)
 
-    def _blocks(self, wanted: np.ndarray) -> list[np.ndarray]:
-        """Cut entries into blocks whose panels and matrices fit into half of the memory budget."""
-        g, b = len(self.groups.names), len(self.baselines.values)
-        kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
-        panels = b * g * kept
-        size = max(1, self.memory_bytes // 2 // (panels + self.entry_bytes))
-        return [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
-    def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
-        paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)
-        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear)
-        return self._as_explanation(found, original)
+@dataclass(frozen=True)
+class Figures:
+    """The figures that every entry has, whatever it explains, (n,) each; see `Entries`."""
 
-    def _as_explanation(self, found: ExplainedRows, original: np.ndarray) -> Explanation:
+    prediction: np.ndarray
+    baseline_prediction: np.ndarray
+    completeness_gap: np.ndarray
+    relative_error: np.ndarray
+    drift: np.ndarray | None
+    evaluations: np.ndarray
+    status: np.ndarray
+
+    @classmethod
+    def of(cls, found: ExplainedRows, original: np.ndarray, is_smoothed: bool) -> "Figures":
+        """Take them from explained rows; `original` (n,) is what the model gives before smoothing."""
         certificate = found.certificate
         baseline_prediction = certificate.baseline_prediction.mean(axis=1)
         gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
-        subsampled = self.baselines.population > len(self.baselines.values)
-        return Explanation(
-            row=np.zeros(len(original), np.int64),
-            target=np.zeros(len(original), object),
-            feature_names=self.groups.names,
-            attributions=found.attributions.astype(_numpy_dtype(self.model.dtype)),
-            interactions=found.interactions,
+        return cls(
             prediction=certificate.prediction,
             baseline_prediction=baseline_prediction,
             completeness_gap=gap,
             relative_error=certificate.relative_error,
-            sampling_error=sampling_error(certificate.attributions, self.baselines.population) if subsampled else None,
-            drift=None if self.smoothing is None else certificate.prediction - original,
+            drift=certificate.prediction - original if is_smoothed else None,
             evaluations=certificate.evaluations,
             status=certificate.status,
         )
 
-    def _nothing(self) -> Explanation:
-        """Return an explanation of no rows, with the columns that one of rows would have."""
-        g, dtype = len(self.groups.names), _numpy_dtype(self.model.dtype)
+    @classmethod
+    def of_nothing(cls, is_smoothed: bool) -> "Figures":
+        """Return those of no entries."""
         nothing = np.zeros(0)
-        return Explanation(
-            row=np.zeros(0, np.int64),
-            target=np.zeros(0, object),
-            feature_names=self.groups.names,
-            attributions=np.zeros((0, g), dtype),
-            interactions=np.zeros((0, g, g), dtype) if self.method.second_order else None,
-            prediction=nothing,
-            baseline_prediction=nothing,
-            completeness_gap=nothing,
-            relative_error=nothing,
-            sampling_error=nothing if self.baselines.population > len(self.baselines.values) else None,
-            drift=None if self.smoothing is None else nothing,
-            evaluations=np.zeros(0, np.int32),
-            status=np.zeros(0, object),
-        )
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=self.model.dtype, device=self.model.device)
+        drift = nothing if is_smoothed else None
+        return cls(nothing, nothing, nothing, nothing, drift, np.zeros(0, np.int32), np.zeros(0, object))
 
 
-def prepare_explainer(
-    model: Model, groups: Groups, baselines: Baselines, sample: np.ndarray, settings: Settings
-) -> Explainer:
-    """Check the model on a sample of complete rows (at most SAMPLE_ROWS are used), smooth it, and settle the target.
+def settle(model: Model, sample: Sample, settings: Settings) -> Explainer:
+    """Check the model on a sample, smooth it, and settle target, engine and effort.
 
     Raises:
         OptionError: an unknown method or target, a beta that cannot be, or a budget below one panel for each baseline.
         ModelError: the preflight found something that makes explanations wrong.
     """
     method = method_named(settings.method)
-    _check_effort(settings.effort, len(baselines.values))
-    rows = torch.as_tensor(sample[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
-    checked = preflight(model, rows[:PROBE_ROWS], method.second_order)
+    _check_effort(settings.effort, sample.n_baselines)
+    checked = preflight(model, sample.probe, method.second_order)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names)
-    smooth, smoothing = resolve_smoothing(model, settings.smooth, rows, method.second_order, settings.smooth_tolerance)
+    smooth, smoothing = resolve_smoothing(
+        model, settings.smooth, sample.batches, method.second_order, settings.smooth_tolerance
+    )
     warnings = [*checked.warnings]
     if smoothing is not None:
-        warnings += preflight(smooth, rows[:PROBE_ROWS], method.second_order).warnings
+        warnings += preflight(smooth, sample.probe, method.second_order).warnings
         warnings += _smoothing_warnings(smoothing, settings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
-    probe = _probe_paths(smooth, groups, baselines, rows)
-    choice = choose_engine(smooth.outputs, probe, _engine_bytes(memory_bytes, model.device), settings.engine)
+    engine_bytes = _engine_bytes(memory_bytes, sample.batch_bytes, model.device)
+    paths = sample.paths(smooth)
+    choice = choose_engine(smooth.outputs, paths, engine_bytes, settings.engine)
     effort = settings.effort
-    if method.second_order and find_kinks(choice.engine, probe).any():
-        warnings.append(_kink_warning(find_operations(smooth, rows[:PROBE_ROWS]), method, smoothing is not None))
-        effort = replace(effort, max_evaluations=_kinked_budget(effort, len(baselines.values)))
+    if method.second_order and _has_kinks(smooth, sample, choice.engine, paths):
+        warnings.append(_kink_warning(find_operations(smooth, sample.probe), method, smoothing is not None))
+        effort = replace(effort, max_evaluations=_kinked_budget(effort, sample.n_baselines))
     return Explainer(
         model=smooth,
         original=model,
         smoothing=smoothing,
         method=method,
         target=target,
-        groups=groups,
-        baselines=baselines,
         engine=choice.engine,
         engine_reason=choice.reason,
-        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, probe),
+        engine_bytes=engine_bytes,
+        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, paths),
         effort=effort,
         memory_bytes=memory_bytes,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _paths(model: Model, inputs: Tensor, baselines: Tensor, output: np.ndarray, groups: Groups) -> Paths:
-    return Paths(
-        inputs=inputs,
-        baselines=baselines,
-        outputs=torch.as_tensor(output, dtype=torch.int64, device=model.device),
-        n_groups=len(groups.names),
-        group_of=None if groups.index is None else torch.as_tensor(groups.index, device=model.device),
-    )
+def numpy_dtype(model: Model) -> type[np.floating]:
+    """Return the model's dtype as numpy's."""
+    return np.float64 if model.dtype == torch.float64 else np.float32
 
 
-def _probe_paths(model: Model, groups: Groups, baselines: Baselines, rows: Tensor) -> Paths:
-    """Return paths of the first rows to their highest output from the first baselines."""
-    few = torch.as_tensor(baselines.values[:PROBE_BASELINES], dtype=model.dtype, device=model.device)
-    probe = rows[:PROBE_ROWS]
-    with torch.no_grad():
-        output = model.outputs(probe).argmax(dim=1).cpu().numpy()
-    return _paths(model, probe, few, output, groups)
+def _has_kinks(smooth: Model, sample: Sample, engine: Engine, paths: Paths) -> bool:
+    operations = find_operations(smooth, sample.probe)
+    if sample.is_cheap or operations.replaceable or operations.kinks:
+        return bool(find_kinks(engine, paths).any())
+    return False
 
 
 def _kinked_budget(effort: Effort, n_baselines: int) -> int:
@@ -281,10 +239,6 @@ def _check_effort(effort: Effort, n_baselines: int) -> None:
         )
 
 
-def _engine_bytes(memory_bytes: int, device: torch.device) -> int:
+def _engine_bytes(memory_bytes: int, most_on_cpu: int, device: torch.device) -> int:
     """Return the engine's half of the budget, less on a CPU; the other half is for panels and matrices."""
-    return min(memory_bytes // 2, CPU_BATCH_BYTES) if device.type == "cpu" else memory_bytes // 2
-
-
-def _numpy_dtype(dtype: torch.dtype) -> type[np.floating]:
-    return np.float64 if dtype == torch.float64 else np.float32
+    return min(memory_bytes // 2, most_on_cpu) if device.type == "cpu" else memory_bytes // 2

@@ -1,8 +1,8 @@
-"""The result of explaining rows: plain numpy arrays, no torch, no files."""
+"""The result of explaining rows or texts: plain numpy arrays, no torch, no files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,18 +14,15 @@ NON_FINITE = "non_finite"
 STATUSES = (OK, NOT_CONVERGED, ROUNDING, MISSING_INPUT, NON_FINITE)
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Attributions and interactions of N explained rows over G features or groups.
+@dataclass(frozen=True, kw_only=True)
+class Entries:
+    """What is known of N explained rows beside their attributions.
 
     One entry along N is one (row, target) pair: with `target="all"` a row of the data appears once per output.
     All figures but the errors are in units of the explained output.
 
     row                  (N,) int64: index of the row in the data
     target               (N,) str: name of the explained output, its index where the model has no names
-    feature_names        G names, in the order of the columns of `attributions`
-    attributions         (N, G): phi; sums to prediction - baseline_prediction
-    interactions         (N, G, G) symmetric: Gamma; rows sum to phi; None under ig and eg
     prediction           (N,): f(x)
     baseline_prediction  (N,): mean of f(x') over the baselines
     completeness_gap     (N,): sum(phi) - (prediction - baseline_prediction), signed
@@ -38,9 +35,6 @@ class Explanation:
 
     row: np.ndarray
     target: np.ndarray
-    feature_names: tuple[str, ...]
-    attributions: np.ndarray
-    interactions: np.ndarray | None
     prediction: np.ndarray
     baseline_prediction: np.ndarray
     completeness_gap: np.ndarray
@@ -54,10 +48,44 @@ class Explanation:
         return len(self.row)
 
 
-_PER_ENTRY = tuple(field.name for field in fields(Explanation) if field.name != "feature_names")
+@dataclass(frozen=True, kw_only=True)
+class Explanation(Entries):
+    """Attributions and interactions of N explained rows over the same G features or groups.
+
+    feature_names  G names, in the order of the columns of `attributions`
+    attributions   (N, G): phi; sums to prediction - baseline_prediction
+    interactions   (N, G, G) symmetric: Gamma; rows sum to phi; None under ig and eg
+    """
+
+    feature_names: tuple[str, ...]
+    attributions: np.ndarray
+    interactions: np.ndarray | None
 
 
-def join_explanations(parts: Sequence[Explanation]) -> Explanation:
+@dataclass(frozen=True, kw_only=True)
+class TextExplanation(Entries):
+    """Attributions and interactions of N explained texts, each over units of its own.
+
+    Arrays of N objects, None where the status is missing_input:
+
+    units         tuples of n words or tokens, in reading order
+    attributions  (n,): phi; sums to prediction - baseline_prediction
+    interactions  (n, n) symmetric: Gamma; rows sum to phi; None under ig
+
+    truncated     (N,) bool: what lies beyond the model's limit was left out
+    """
+
+    units: np.ndarray
+    attributions: np.ndarray
+    interactions: np.ndarray | None
+    truncated: np.ndarray
+
+
+E = TypeVar("E", bound=Entries)
+_SHARED = ("feature_names",)
+
+
+def join_explanations(parts: Sequence[E]) -> E:
     """Return one explanation of all entries of the parts, in order; parts share features and optional columns."""
     if len(parts) == 1:
         return parts[0]
@@ -69,21 +97,38 @@ def join_explanations(parts: Sequence[Explanation]) -> Explanation:
     return _with_entries(parts[0], joined)
 
 
-def scatter(explanation: Explanation, present: np.ndarray) -> Explanation:
+def scatter(explanation: E, present: np.ndarray) -> E:
     """Put entries where `present` (N,) is True, in order; the others have missing input: NaN, and no evaluations."""
     if present.all():
         return explanation
 
-    def spread(values: np.ndarray | None) -> np.ndarray | None:
+    def spread(name: str) -> np.ndarray | None:
+        values = getattr(explanation, name)
         if values is None:
             return None
-        fill = MISSING_INPUT if values.dtype == object else np.nan if values.dtype.kind == "f" else 0
-        full = np.full((len(present), *values.shape[1:]), fill, dtype=values.dtype)
+        full = np.full((len(present), *values.shape[1:]), _nothing(name, values.dtype), dtype=values.dtype)
         full[present] = values
         return full
 
-    return _with_entries(explanation, lambda name: spread(getattr(explanation, name)))
+    return _with_entries(explanation, spread)
 
 
-def _with_entries(explanation: Explanation, values: Callable[[str], Any]) -> Explanation:
-    return replace(explanation, **{name: values(name) for name in _PER_ENTRY})
+def in_order(explanation: E, position: np.ndarray) -> E:
+    """Put the entry that is i-th now at `position[i]` (N,)."""
+    order = np.argsort(position)
+    return _with_entries(explanation, lambda name: _taken(getattr(explanation, name), order))
+
+
+def _taken(values: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[order]
+
+
+def _nothing(name: str, dtype: np.dtype[Any]) -> Any:
+    if name == "status":
+        return MISSING_INPUT
+    return {"f": np.nan, "O": None}.get(dtype.kind, 0)
+
+
+def _with_entries(explanation: E, values: Callable[[str], Any]) -> E:
+    names = [field.name for field in fields(explanation) if field.name not in _SHARED]
+    return replace(explanation, **{name: values(name) for name in names})

@@ -13,12 +13,13 @@ from ihcli.certify import Effort
 from ihcli.columns import Columns
 from ihcli.dataset import ArrayDataset
 from ihcli.errors import DataError
-from ihcli.explainer import MEMORY_RAN_OUT, SAMPLE_ROWS, Settings, prepare_explainer
+from ihcli.explainer import MEMORY_RAN_OUT, Settings
 from ihcli.explanation import Explanation
 from ihcli.gates import Groups
 from ihcli.groups import check_groups
 from ihcli.methods import method_named
 from ihcli.models import Model, evaluating, wrap_module
+from ihcli.table_explainer import SAMPLE_ROWS, prepare_table_explainer
 
 
 class IhcliWarning(UserWarning):
@@ -89,7 +90,9 @@ def explain(
     if groups is not None:
         check_groups(groups, Columns(data.columns.features), "groups")
     with evaluating(wrapped.module):
-        explainer = prepare_explainer(wrapped, Groups.of(data.columns.features, groups), baselines, sample, settings)
+        explainer = prepare_table_explainer(
+            wrapped, Groups.of(data.columns.features, groups), baselines, sample, settings
+        )
         for text in explainer.warnings:
             warnings.warn(text, IhcliWarning, stacklevel=2)
         inputs = np.concatenate(list(data.inputs()))

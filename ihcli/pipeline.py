@@ -16,7 +16,7 @@ import numpy as np
 
 from ihcli.dataset import Chunk
 from ihcli.errors import RunError
-from ihcli.explainer import MEMORY_RAN_OUT, Explainer
+from ihcli.explainer import MEMORY_RAN_OUT
 from ihcli.explanation import OK, Explanation
 from ihcli.output import RunWriter, create_run, refuse_existing
 from ihcli.overlap import ahead, behind
@@ -24,6 +24,7 @@ from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 from ihcli.summary import Summary
+from ihcli.table_explainer import TableExplainer
 
 PILOT_ROWS = 32
 
@@ -138,7 +139,7 @@ def _announce(prepared: PreparedRun, observer: Observer) -> None:
     observer.prepared(prepared.scan.n_rows)
 
 
-def _stored_bytes(explainer: Explainer, interactions: str) -> int:
+def _stored_bytes(explainer: TableExplainer, interactions: str) -> int:
     """Return about what one entry takes on disk, in bytes, before compression."""
     g, width = len(explainer.groups.names), explainer.model.dtype.itemsize
     storage = InteractionStorage.parse(interactions)

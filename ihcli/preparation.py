@@ -10,7 +10,7 @@ from ihcli.baselines import Baselines, resolve_baselines
 from ihcli.certify import Effort
 from ihcli.dataset import Chunk, Dataset, open_dataset
 from ihcli.errors import DataError, OptionError
-from ihcli.explainer import SAMPLE_ROWS, Explainer, Settings, prepare_explainer
+from ihcli.explainer import Settings
 from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
 from ihcli.methods import method_named
@@ -18,6 +18,7 @@ from ihcli.models import Model, load_model
 from ihcli.parts import InteractionStorage
 from ihcli.request import RunRequest
 from ihcli.scan import Scan
+from ihcli.table_explainer import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
 from ihcli.tables import listed
 
 CHUNK_BYTES = 64 << 20
@@ -34,7 +35,7 @@ class PreparedRun:
     scan: Scan
     baselines: Baselines
     sample: np.ndarray
-    explainer: Explainer
+    explainer: TableExplainer
 
     @property
     def chunk_rows(self) -> int:
@@ -89,7 +90,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
         engine=request.engine_derivatives,
     )
     sample = _sample(request, dataset)
-    explainer = prepare_explainer(model, _groups(request, dataset), baselines, sample, settings)
+    explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, settings)
     return PreparedRun(request, dataset, scan, baselines, sample, explainer)
 
 

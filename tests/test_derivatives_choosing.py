@@ -18,11 +18,12 @@ from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.jets import aten
 from ihcli.errors import OptionError
-from ihcli.explainer import Settings, prepare_explainer
+from ihcli.explainer import Settings
 from ihcli.explanation import Explanation
 from ihcli.gates import Groups, Paths
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
+from ihcli.table_explainer import prepare_table_explainer
 
 EXACT = 1e-9
 """Float64, relative to the largest entry of an explanation."""
@@ -213,7 +214,7 @@ def explained(module: nn.Module, engine: str, method: str, groups: dict[str, lis
     base = baselines_for(method, D, seed=31).numpy()
     settings = Settings(method=method, effort=Effort(1e-4), engine=engine, memory_bytes=MEMORY_BYTES)
     named = Groups.of([f"x{i}" for i in range(D)], groups)
-    prepared = prepare_explainer(wrap_module(module), named, Baselines(base, len(base), "test"), x, settings)
+    prepared = prepare_table_explainer(wrap_module(module), named, Baselines(base, len(base), "test"), x, settings)
     assert prepared.engine.name == ("autograd" if engine == "autograd" else "mlp")
     assert prepared.engine_reason == ("asked for" if engine == "autograd" else CHAIN)
     return prepared.explain(x)
@@ -239,7 +240,7 @@ def test_asking_for_the_closed_form_fails_before_any_row_is_explained() -> None:
     baselines = Baselines(np.zeros((1, D)), 1, "zeros")
     module = Skipping().eval()
     with pytest.raises(OptionError, match="--engine-derivatives mlp: cannot serve this model"):
-        prepare_explainer(
+        prepare_table_explainer(
             wrap_module(module),
             Groups.of([str(i) for i in range(D)]),
             baselines,

@@ -30,6 +30,7 @@ ORDER = (
     "baselines",
     "memory",
     "explainer",
+    "table_explainer",
     "library",
     "parts",
     "output",

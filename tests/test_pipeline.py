@@ -14,13 +14,13 @@ from torch import nn
 
 from ihcli.dataset import Chunk
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.explainer import Explainer
 from ihcli.explanation import Explanation
 from ihcli.output import RunWriter, create_run, open_run
 from ihcli.pipeline import estimate, run
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.request import Observer, RunRequest
 from ihcli.summary import Summary
+from ihcli.table_explainer import TableExplainer
 
 ROUNDING = 1e-12  # float64 sums in another order
 
@@ -196,14 +196,14 @@ def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
         def chunk_done(self, rows: int, explanation: Explanation) -> None:
             counted.append(rows)
 
-    explain = Explainer.explain
+    explain = TableExplainer.explain
 
-    def interrupted(self: Explainer, inputs: np.ndarray, labels: object = None, first_row: int = 0) -> Explanation:
+    def interrupted(self: TableExplainer, inputs: np.ndarray, labels: object = None, first_row: int = 0) -> Explanation:
         if first_row == 20:
             raise KeyboardInterrupt
         return explain(self, inputs, labels, first_row)
 
-    monkeypatch.setattr(Explainer, "explain", interrupted)
+    monkeypatch.setattr(TableExplainer, "explain", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(request_of(folder, chunk_rows=10), tmp_path / "run", Counting())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"

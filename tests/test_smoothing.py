@@ -424,7 +424,7 @@ def test_the_smallest_beta_of_the_ladder_within_the_tolerance_is_chosen(toleranc
     torch.manual_seed(3)
     module = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)).double().requires_grad_(False)
     sample = rows(200)
-    smooth, smoothing = choose_beta(as_model(module), sample, tolerance)
+    smooth, smoothing = choose_beta(as_model(module), [sample], tolerance)
     drifts = [relative_drift(module, beta, sample) for beta in BETA_LADDER]
     within = [beta for beta, drift in zip(BETA_LADDER, drifts, strict=True) if drift <= tolerance]
     assert BETA_LADDER[0] < smoothing.beta == within[0] < BETA_LADDER[-1]
@@ -441,9 +441,9 @@ def test_changed_predictions_alone_ask_for_a_sharper_softplus():
             return torch.cat([x.relu() - 1e-3, 0 * x], dim=1)
 
     sample = torch.linspace(-1, 1, 201, dtype=torch.float64).unsqueeze(1)
-    _, smoothing = choose_beta(as_model(Classes()), sample, 0.05)
+    _, smoothing = choose_beta(as_model(Classes()), [sample], 0.05)
     rung = BETA_LADDER.index(smoothing.beta)
-    _, gentler = resolve_smoothing(as_model(Classes()), BETA_LADDER[rung - 1], sample, True, 0.05)
+    _, gentler = resolve_smoothing(as_model(Classes()), BETA_LADDER[rung - 1], [sample], True, 0.05)
     assert gentler.drift < 0.05 < gentler.changed
     assert smoothing.changed <= 0.05
 
@@ -461,9 +461,9 @@ def test_a_probability_changes_its_prediction_at_one_half():
 
     exact = Probability()(sample)[:, 0] >= 0.5
     smoothed = (0.45 + torch.logaddexp(torch.zeros(()).double(), 4 * sample) / 8)[:, 0] >= 0.5
-    _, smoothing = resolve_smoothing(as_model(Probability()), 4.0, sample, True, 0.01)
+    _, smoothing = resolve_smoothing(as_model(Probability()), 4.0, [sample], True, 0.01)
     assert smoothing.changed == (exact != smoothed).double().mean() == 0.25
-    _, smoothing = resolve_smoothing(as_model(Logit()), 4.0, sample, True, 0.01)
+    _, smoothing = resolve_smoothing(as_model(Logit()), 4.0, [sample], True, 0.01)
     assert smoothing.changed == 0
 
 
@@ -474,7 +474,7 @@ def test_of_several_outputs_the_worst_drift_counts():
 
     sample = rows(50)
     drift = (torch.logaddexp(torch.zeros(()).double(), 3 * sample[:, 0]) / 3 - sample[:, 0].relu()).square().mean()
-    _, smoothing = resolve_smoothing(as_model(Scaled()), 3.0, sample, True, 0.01)
+    _, smoothing = resolve_smoothing(as_model(Scaled()), 3.0, [sample], True, 0.01)
     expected = drift.sqrt() / sample[:, 0].relu().std(correction=0)
     assert math.isclose(smoothing.drift, expected, rel_tol=1e-9)
 
@@ -482,13 +482,13 @@ def test_of_several_outputs_the_worst_drift_counts():
 def test_a_model_that_begins_in_place_changes_neither_probe_nor_sample():
     sample = rows()
     assert find_operations(as_model(nn.ReLU(inplace=True)), sample).replaceable == ("relu",)
-    _, smoothing = choose_beta(as_model(nn.ReLU(inplace=True)), sample, 0.01)
-    assert smoothing == choose_beta(as_model(nn.ReLU()), sample, 0.01)[1]
+    _, smoothing = choose_beta(as_model(nn.ReLU(inplace=True)), [sample], 0.01)
+    assert smoothing == choose_beta(as_model(nn.ReLU()), [sample], 0.01)[1]
     assert torch.equal(sample, rows())
 
 
 def test_the_sharpest_beta_is_returned_and_marked_where_none_is_within_the_tolerance():
-    smooth, smoothing = choose_beta(as_model(nn.ReLU()), rows(), 0.0)
+    smooth, smoothing = choose_beta(as_model(nn.ReLU()), [rows()], 0.0)
     assert smoothing.beta == smooth.module.beta == BETA_LADDER[-1]
     assert not smoothing.within_tolerance
 
@@ -498,24 +498,24 @@ def test_a_constant_output_is_measured_against_its_size():
         def forward(self, x: Tensor) -> Tensor:
             return (0 * x[:, :1]).relu() + 10
 
-    _, smoothing = resolve_smoothing(as_model(Constant()), 1.0, rows(), True, 0.01)
+    _, smoothing = resolve_smoothing(as_model(Constant()), 1.0, [rows()], True, 0.01)
     assert math.isclose(smoothing.drift, math.log(2) / 10, rel_tol=1e-9)
-    _, smoothing = resolve_smoothing(as_model(nn.Sequential(nn.ReLU())), 1.0, -rows().abs()[:1], True, 0.01)
+    _, smoothing = resolve_smoothing(as_model(nn.Sequential(nn.ReLU())), 1.0, [-rows().abs()[:1]], True, 0.01)
     assert math.isfinite(smoothing.drift)
 
 
 def test_auto_smooths_only_where_second_derivatives_need_it():
     relu, tanh = as_model(nn.ReLU()), as_model(nn.Tanh())
-    assert resolve_smoothing(relu, "auto", rows(), False, 0.01) == (relu, None)
-    assert resolve_smoothing(tanh, "auto", rows(), True, 0.01) == (tanh, None)
-    assert resolve_smoothing(relu, "none", rows(), True, 0.01) == (relu, None)
-    _, smoothing = resolve_smoothing(relu, "auto", rows(), True, 0.01)
-    assert smoothing == choose_beta(relu, rows(), 0.01)[1]
+    assert resolve_smoothing(relu, "auto", [rows()], False, 0.01) == (relu, None)
+    assert resolve_smoothing(tanh, "auto", [rows()], True, 0.01) == (tanh, None)
+    assert resolve_smoothing(relu, "none", [rows()], True, 0.01) == (relu, None)
+    _, smoothing = resolve_smoothing(relu, "auto", [rows()], True, 0.01)
+    assert smoothing == choose_beta(relu, [rows()], 0.01)[1]
 
 
 def test_a_given_beta_is_used_whatever_the_drift():
     for option in (2.0, "2"):
-        smooth, smoothing = resolve_smoothing(as_model(nn.ReLU()), option, rows(), False, 1e-6)
+        smooth, smoothing = resolve_smoothing(as_model(nn.ReLU()), option, [rows()], False, 1e-6)
         assert smooth.module.beta == smoothing.beta == 2.0
         assert smoothing.replaced == ("relu",)
         assert not smoothing.within_tolerance
@@ -524,7 +524,7 @@ def test_a_given_beta_is_used_whatever_the_drift():
 @pytest.mark.parametrize("beta", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_beta_that_is_not_finite_and_positive_is_refused(beta):
     with pytest.raises(OptionError) as refusal:
-        resolve_smoothing(as_model(nn.ReLU()), beta, rows(), True, 0.01)
+        resolve_smoothing(as_model(nn.ReLU()), beta, [rows()], True, 0.01)
     assert str(refusal.value) == (
         f"--smooth: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try --smooth auto."
     )
@@ -532,7 +532,7 @@ def test_a_beta_that_is_not_finite_and_positive_is_refused(beta):
 
 def test_an_unknown_setting_is_refused_with_the_ones_there_are():
     with pytest.raises(OptionError) as refusal:
-        resolve_smoothing(as_model(nn.ReLU()), "soft", rows(), True, 0.01)
+        resolve_smoothing(as_model(nn.ReLU()), "soft", [rows()], True, 0.01)
     assert str(refusal.value) == (
         "--smooth: 'soft' is no setting. Expected auto, none or a number above 0, got 'soft'. Try --smooth auto."
     )

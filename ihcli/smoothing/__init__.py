@@ -5,6 +5,7 @@ Lee 2021): a network of ReLUs has no second derivatives to integrate, its smooth
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -92,16 +93,16 @@ def smooth_model(model: Model, beta: float) -> Model:
     return replace(model, module=smooth_eager(model.module, float(beta), rewrite))
 
 
-def choose_beta(model: Model, sample: Tensor, tolerance: float) -> tuple[Model, Smoothing]:
+def choose_beta(model: Model, sample: Sequence[Tensor], tolerance: float) -> tuple[Model, Smoothing]:
     """Return the model smoothed with the smallest beta of BETA_LADDER that the tolerance admits.
 
-    sample     (N, D) rows, N about 256, on the model's device and in its dtype
+    sample     batches (n, D) of about 256 rows in all, on the model's device and in its dtype
     tolerance  the largest drift, in standard deviations of the output, and the largest share of changed predictions
 
     Where even the last beta is not within the tolerance, it is returned and says so. Cost: one call of the model with
     the sample for every beta tried.
     """
-    operations = find_operations(model, sample[:_PROBE_ROWS])
+    operations = find_operations(model, sample[0][:_PROBE_ROWS])
     for beta in BETA_LADDER:
         smooth, smoothing = _smooth_and_measure(model, beta, operations, sample, tolerance)
         if smoothing.within_tolerance:
@@ -110,7 +111,11 @@ def choose_beta(model: Model, sample: Tensor, tolerance: float) -> tuple[Model, 
 
 
 def resolve_smoothing(
-    model: Model, option: Literal["auto", "none"] | float | str, sample: Tensor, second_order: bool, tolerance: float
+    model: Model,
+    option: Literal["auto", "none"] | float | str,
+    sample: Sequence[Tensor],
+    second_order: bool,
+    tolerance: float,
 ) -> tuple[Model, Smoothing | None]:
     """Return the model as `--smooth` asks, and what that did to it (None: nothing was replaced).
 
@@ -125,11 +130,11 @@ def resolve_smoothing(
     if option == "none":
         return model, None
     if option == "auto":
-        if second_order and find_operations(model, sample[:_PROBE_ROWS]).replaceable:
+        if second_order and find_operations(model, sample[0][:_PROBE_ROWS]).replaceable:
             return choose_beta(model, sample, tolerance)
         return model, None
     beta = _parse_beta(option)
-    return _smooth_and_measure(model, beta, find_operations(model, sample[:_PROBE_ROWS]), sample, tolerance)
+    return _smooth_and_measure(model, beta, find_operations(model, sample[0][:_PROBE_ROWS]), sample, tolerance)
 
 
 def _parse_beta(option: float | str) -> float:
@@ -143,12 +148,14 @@ def _parse_beta(option: float | str) -> float:
 
 
 def _smooth_and_measure(
-    model: Model, beta: float, operations: Operations, sample: Tensor, tolerance: float
+    model: Model, beta: float, operations: Operations, sample: Sequence[Tensor], tolerance: float
 ) -> tuple[Model, Smoothing]:
     smooth = smooth_model(model, beta)
     with torch.no_grad():
         # Clones, because a model that begins with an in-place operation changes what it is given.
-        exact, smoothed = (either.outputs(sample.clone()).double() for either in (model, smooth))
+        exact, smoothed = (
+            torch.cat([either.outputs(batch.clone()).double() for batch in sample]) for either in (model, smooth)
+        )
     drift, changed = _relative_drift(exact, smoothed), _changed_share(exact, smoothed)
     within_tolerance = drift <= tolerance and changed <= tolerance
     return smooth, Smoothing(beta, operations.replaceable, operations.kinks, drift, changed, within_tolerance)
