@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from ihcli.errors import ModelError
-from ihcli.models import pickled, torchscript
+from ihcli.models import huggingface, pickled, torchscript
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, recognise
 from ihcli.models.wrapping import Source, checked_device, checked_dtype
@@ -14,7 +14,7 @@ from ihcli.models.wrapping import Source, checked_device, checked_dtype
 def load_model(
     path: str | Path, *, trust: bool = False, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Model:
-    """Read a model from a file, recognised by its content.
+    """Read a model from a file or directory, recognised by its content.
 
     Without `trust` nothing that the file brings along is run: TorchScript code is the exception, it runs inside
     torch's interpreter and is searched for file access first. With `trust` pickles may hold any class that can be
@@ -34,6 +34,8 @@ def load_model(
         return pickled.read_legacy_file(source)
     elif kind is Kind.PICKLE:
         return pickled.read_pickle(source)
+    elif kind is Kind.HUGGING_FACE:
+        return huggingface.read(source)
     raise ModelError(
         f"{path}: a {kind.value}, which this version does not read. Try saving the model as TorchScript: "
         "torch.jit.trace(model.eval(), example_row).save(path)."

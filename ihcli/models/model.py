@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ihcli.models.texts import TextReader
+
 
 @dataclass(frozen=True)
 class Model:
@@ -19,6 +21,7 @@ class Model:
     feature_names  the D names the model was trained with, or None
     output_names   the K class or output names, or None
     zero           the D raw inputs that the network itself sees as 0 (behind a folded scaler: its centre); None: zeros
+    text           turns texts into inputs, D being any multiple of its width; None for a model of tables
     """
 
     module: nn.Module
@@ -30,6 +33,7 @@ class Model:
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     zero: tuple[float, ...] | None = None
+    text: TextReader | None = None
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the outputs as (P, K), whatever shape the module gives a single output.

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from ihcli.errors import ModelError
 
-KINDS_IN_WORDS = "a TorchScript file, a pickled torch module, or a scikit-learn MLP (pickle or joblib)"
+KINDS_IN_WORDS = (
+    "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
+    "Face checkpoint"
+)
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _HEAD_BYTES = 4096

@@ -1,0 +1,115 @@
+"""What the directory of a checkpoint holds, looked at before anything of it is loaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.models.wrapping import Source
+
+TASK = "ForSequenceClassification"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
+WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_SHOWN = 5
+
+
+def read_settings(source: Source) -> dict[str, Any]:
+    """Return what config.json says of a text classifier whose files are all there.
+
+    Raises UnsafeModelError for pickled weights without `trust` and for code of the checkpoint's own; ModelError for
+    anything else than a text classifier, its weights and its tokenizer.
+    """
+    settings = _json(source.path / "config.json")
+    _check_settings(settings, source)
+    _check_tokenizer(source.path)
+    _check_weights(source)
+    return settings
+
+
+def has_safetensors(directory: Path) -> bool:
+    """Return whether weights are there in the format that can hold nothing but numbers."""
+    return any((directory / name).is_file() for name in (WEIGHTS, SHARDS))
+
+
+def listed(entries: list[str]) -> str:
+    """Return the first few entries, and how many there are where that is not all."""
+    shown = ", ".join(entries[:_SHOWN])
+    return shown if len(entries) <= _SHOWN else f"{shown}, ... ({len(entries)} in all)"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be opened ({error.strerror}).") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}). Try saving or copying the checkpoint again.") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds a {type(content).__name__}. Expected the settings of a model, by name.")
+    return content
+
+
+def _check_settings(settings: dict[str, Any], source: Source) -> None:
+    path = source.path / "config.json"
+    if "auto_map" in settings:
+        _refuse_code(path)
+    if "quantization_config" in settings:
+        raise ModelError(f"{path}: a quantized model, which has no derivatives. Try the checkpoint it was made from.")
+    architectures = settings.get("architectures") or []
+    if not any(str(name).endswith(TASK) for name in architectures):
+        what = ", ".join(map(str, architectures)) or "a model without a name for its task (no architectures)"
+        raise ModelError(
+            f"{path}: {what}. Expected a text classifier or regressor, whose name ends in {TASK}. "
+            "Try the checkpoint of a fine-tuned classifier."
+        )
+
+
+def _refuse_code(path: Path) -> None:
+    raise UnsafeModelError(
+        f"{path}: asks for Python code that comes with the checkpoint (auto_map), which is never run. "
+        "Try a checkpoint of an architecture that transformers has itself."
+    )
+
+
+def _check_tokenizer(directory: Path) -> None:
+    """Refuse a directory without one, which transformers would give an empty vocabulary."""
+    if not any((directory / name).is_file() for name in TOKENIZER_FILES):
+        raise ModelError(
+            f"{directory}: holds no tokenizer. Expected one of {', '.join(TOKENIZER_FILES)}. "
+            "Try tokenizer.save_pretrained to the same directory."
+        )
+    path = directory / "tokenizer_config.json"
+    if path.exists() and "auto_map" in _json(path):
+        _refuse_code(path)
+
+
+def _check_weights(source: Source) -> None:
+    directory = source.path
+    if (directory / "adapter_config.json").exists():
+        raise ModelError(
+            f"{directory}: holds an adapter (adapter_config.json). Expected whole weights. "
+            "Try merging it into its model and saving that."
+        )
+    if (directory / WEIGHTS).is_file():
+        return
+    if (directory / SHARDS).is_file():
+        _check_shards(directory)
+    elif not any((directory / name).is_file() for name in PICKLED_WEIGHTS):
+        raise ModelError(f"{directory}: holds no weights. Expected {WEIGHTS}, or {SHARDS} and the files it names.")
+    elif not source.trust:
+        raise UnsafeModelError(
+            f"{directory}: holds its weights as a pickle ({PICKLED_WEIGHTS[0]}). Expected {WEIGHTS}. Try saving it "
+            "again with save_pretrained(..., safe_serialization=True) or, only if you trust who made it, --trust."
+        )
+
+
+def _check_shards(directory: Path) -> None:
+    places = _json(directory / SHARDS).get("weight_map")
+    if not isinstance(places, dict):
+        raise ModelError(f"{directory / SHARDS}: does not say which file holds which weight (no weight_map).")
+    missing = sorted(name for name in set(map(str, places.values())) if not (directory / name).is_file())
+    if missing:
+        raise ModelError(
+            f"{directory}: {listed(missing)} missing, which {SHARDS} names. Try copying the checkpoint again."
+        )
