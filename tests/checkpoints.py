@@ -45,6 +45,13 @@ def byte_level(special: tuple[str, ...] = (), **roles: str) -> tuple[Tokenizer, 
     return tokenizer, roles or {"unk_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
 
 
+def ended() -> tuple[Tokenizer, dict[str, str]]:
+    """GPT-2's with the end of the text added."""
+    tokenizer, roles = byte_level()
+    tokenizer.post_processor = _template(tokenizer, "$A <|endoftext|>", "$A <|endoftext|> $B:1 <|endoftext|>:1")
+    return tokenizer, roles
+
+
 def roberta() -> tuple[Tokenizer, dict[str, str]]:
     """RoBERTa's: GPT-2's with <s> a </s></s> b </s>."""
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -175,6 +182,27 @@ ARCHITECTURES = {
     "llama": Architecture(llama, {**_BERT, "num_key_value_heads": 1, "pad_token_id": None}),
 }
 """By transformers' model_type. Sizes are small, and unlike each other where an architecture lets them be."""
+REFUSED = {
+    "bart": Architecture(
+        roberta,
+        {
+            "d_model": HIDDEN,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 24,
+            "decoder_ffn_dim": 24,
+            "max_position_embeddings": MAX_TOKENS,
+            "pad_token_id": 1,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "decoder_start_token_id": 2,
+            "forced_eos_token_id": 2,
+        },
+    )
+}
+"""One that takes ids only."""
 
 
 def save(
@@ -185,6 +213,7 @@ def save(
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
     tokenizer: Callable[[], tuple[Tokenizer, dict[str, str]]] | None = None,
+    model_max_length: int | None = None,
     **settings: Any,
 ) -> Path:
     """Write a checkpoint of an architecture; labels are names, or the number of nameless ones."""
@@ -192,6 +221,7 @@ def save(
         warnings.simplefilter("ignore")
         classifier, fast = _built(name, labels, dtype, seed, tokenizer, settings)
         classifier.save_pretrained(directory)
+        fast.model_max_length = model_max_length or fast.model_max_length
         fast.save_pretrained(directory)
     return directory
 
@@ -206,7 +236,7 @@ def _built(
 ) -> tuple[Any, Any]:
     import transformers
 
-    architecture = ARCHITECTURES[name]
+    architecture = (ARCHITECTURES | REFUSED)[name]
     backend, roles = _trained(tokenizer or architecture.tokenizer)
     kinds = {"num_labels": labels} if isinstance(labels, int) else {"id2label": dict(enumerate(labels))}
     wanted = {"vocab_size": backend.get_vocab_size(), **architecture.settings, **kinds, **settings}

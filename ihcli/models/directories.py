@@ -1,6 +1,7 @@
 """What the directory of a checkpoint holds, looked at before anything of it is loaded."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ TASK = "ForSequenceClassification"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# What no code has to be fetched for; transformers heeds these settings whatever attention it is asked for.
+_PLAIN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 _SHOWN = 5
 
 
@@ -54,15 +57,34 @@ def _check_settings(settings: dict[str, Any], source: Source) -> None:
     path = source.path / "config.json"
     if "auto_map" in settings:
         _refuse_code(path)
+    foreign = [name for name in _implementations(settings) if name not in _PLAIN]
+    if foreign:
+        raise UnsafeModelError(
+            f"{path}: asks for the implementation {foreign[0]!r}, code that transformers may fetch and run. "
+            f"Expected {_PLAIN[0]} or {_PLAIN[1]}, or none. Try taking that line out of config.json."
+        )
     if "quantization_config" in settings:
         raise ModelError(f"{path}: a quantized model, which has no derivatives. Try the checkpoint it was made from.")
-    architectures = settings.get("architectures") or []
+    architectures = settings.get("architectures")
+    architectures = architectures if isinstance(architectures, list) else []
     if not any(str(name).endswith(TASK) for name in architectures):
         what = ", ".join(map(str, architectures)) or "a model without a name for its task (no architectures)"
         raise ModelError(
             f"{path}: {what}. Expected a text classifier or regressor, whose name ends in {TASK}. "
             "Try the checkpoint of a fine-tuned classifier."
         )
+
+
+def _implementations(settings: Any, is_one: bool = False) -> Iterator[str]:
+    """Yield every attention and other implementation that settings name, at any depth."""
+    if isinstance(settings, dict):
+        for name, value in settings.items():
+            yield from _implementations(value, is_one or "implementation" in name)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _implementations(value, is_one)
+    elif is_one and isinstance(settings, str):
+        yield settings
 
 
 def _refuse_code(path: Path) -> None:

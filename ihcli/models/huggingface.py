@@ -20,8 +20,8 @@ from ihcli.models.sniffing import Kind
 from ihcli.models.texts import TextReader
 from ihcli.models.wrapping import Names, Source, place_module
 
-# Outputs beside the logits that a forward would compute or keep.
-_EXTRAS = ("use_cache", "use_mems_eval", "output_hidden_states", "output_attentions")
+# Outputs beside the logits, which hold memory, and compilation, which has no second derivative.
+_UNWANTED = ("use_cache", "use_mems_eval", "output_hidden_states", "output_attentions", "reference_compile")
 # A tokenizer without a limit says so with an enormous one.
 _NO_LIMIT = 10**9
 _PROBE = "A film that was not bad at all."
@@ -74,10 +74,11 @@ def read(source: Source) -> Model:
         classifier = _classifier(settings, source)
         tokenizer = _tokenizer(source)
         reader = _reader(classifier, tokenizer, source)
-        names = Names(outputs=tuple(str(classifier.config.id2label[i]) for i in range(classifier.config.num_labels)))
         module = EmbeddedText(classifier, reader.width, reader.has_segments)
         wanted = replace(source, dtype=_dtype(settings, source))
-        model = place_module(module, wanted, f"{Kind.HUGGING_FACE.value} ({type(classifier).__name__})", names)
+        model = place_module(
+            module, wanted, f"{Kind.HUGGING_FACE.value} ({type(classifier).__name__})", _names(classifier.config)
+        )
         _check_agreement(model, classifier, reader)
     return replace(model, text=reader)
 
@@ -108,8 +109,8 @@ def _classifier(settings: dict[str, Any], source: Source) -> Any:
             f"{source.path}: cannot be loaded ({_reason(error)}). Try saving or copying it again."
         ) from error
     _check_weights(classifier, report, settings, source)
-    for name in _EXTRAS:
-        if getattr(classifier.config, name, False):
+    for name in _UNWANTED:
+        if hasattr(classifier.config, name):
             setattr(classifier.config, name, False)
     return classifier
 
@@ -131,6 +132,14 @@ def _check_weights(classifier: Any, report: dict[str, Any], settings: dict[str, 
             f"{source.path}: has no weights for {listed(sorted(report['missing_keys']))}, so that they would be "
             "random. Expected a fine-tuned model. Try the checkpoint that training wrote."
         )
+
+
+def _names(config: Any) -> Names:
+    """Return the names of the labels, none where they are not numbered from 0."""
+    labels = config.id2label or {}
+    if sorted(labels) != list(range(config.num_labels)):
+        return Names()
+    return Names(outputs=tuple(str(labels[i]) for i in range(config.num_labels)))
 
 
 def _tokenizer(source: Source) -> Any:
@@ -218,8 +227,9 @@ def _no_embeddings_message(path: Path, classifier: Any, reason: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """Return the first sentence of an error, and the line after it where it only announces that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".,")
 
 
 @contextmanager

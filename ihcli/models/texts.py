@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,16 +130,17 @@ class TextReader:
         """Return the text that each run of tokens stands for; its first token where that is nothing but space."""
         starts = np.flatnonzero(begins).tolist()
         names = []
-        for first, end in zip(starts, [*starts[1:], len(begins)], strict=True):
+        for first, end in zip(starts, [*starts, len(begins)][1:], strict=True):
             part = None if encoding.special_tokens_mask[first] else encoding.sequence_ids[first]
             if part is None:
                 names.append(tokens[first])
                 continue
             span = slice(encoding.offsets[first][0], encoding.offsets[end - 1][1])
             word = parts[part][span].strip()
-            names.append((word.lower() if self._is_uncased() else word) or tokens[first])
+            names.append((word.lower() if self._is_uncased else word) or tokens[first])
         return tuple(names)
 
+    @cached_property
     def _is_uncased(self) -> bool:
         normalizer = self.tokenizer.backend_tokenizer.normalizer
         return normalizer is not None and "A" not in normalizer.normalize_str("A")
@@ -156,10 +158,10 @@ class TextReader:
     def _check_ids(self, ids: np.ndarray, tokens: Sequence[str]) -> None:
         beyond = np.flatnonzero(ids >= self.embedding.num_embeddings)
         if len(beyond):
+            token, number = tokens[beyond[0]], ids[beyond[0]]
             raise ModelError(
-                f"model: its tokenizer gives the token {tokens[beyond[0]]!r} the id {ids[beyond[0]]}, but only "
-                f"{self.embedding.num_embeddings} tokens have embeddings. Try the tokenizer that the model was trained "
-                "with."
+                f"{self.tokenizer.name_or_path}: its tokenizer gives {token!r} the id {number}, but the model has "
+                f"{self.embedding.num_embeddings} embeddings. Try the tokenizer that the model was trained with."
             )
 
     def _embedded(self, ids: np.ndarray) -> Tensor:
