@@ -1,6 +1,5 @@
 """The rows to explain: chunks of inputs, keys and labels in a fixed order, from files or from an array."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from ihcli.columns import Columns, Roles, choose_columns
 from ihcli.errors import DataError
+from ihcli.fingerprints import files_fingerprint, values_fingerprint
 from ihcli.scan import Scan, Tally
 from ihcli.tables import BATCH_VALUES, TableFiles, open_table
 
@@ -116,12 +116,7 @@ class Dataset(Rows):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the name, size and content of every file."""
-        digest = hashlib.sha256()
-        for file in self.files:
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{file.name}\n{file.stat().st_size}\n{content}\n".encode())
-        return digest.hexdigest()
+        return files_fingerprint(self.files)
 
     def _blocks(self) -> Iterator[Chunk]:
         wanted, first_row = self._wanted(), 0
@@ -168,9 +163,7 @@ class ArrayDataset(Rows):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over shape, dtype and values."""
-        digest = hashlib.sha256(f"{self._x.shape} {self._x.dtype}\n".encode())
-        digest.update(np.ascontiguousarray(self._x).data)
-        return digest.hexdigest()
+        return values_fingerprint(self._x)
 
     def _blocks(self) -> Iterator[Chunk]:
         first_row = 0

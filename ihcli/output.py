@@ -2,27 +2,29 @@
 
 import json
 import math
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ihcli.durable import disk_errors, is_temporary, make_directory, remove_temporaries, replacing, sync_directory
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation
+from ihcli.lock import LOCK, is_locked, refusal
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
+from ihcli.states import STATES, StateFiles
 
 INFO = "run.json"
+DONE = "done"
+NEW = {"status": "running"}  # run.json of a run that is just being made
 ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
-ENTRIES = (INFO, ATTRIBUTIONS, INTERACTIONS, SUMMARY)
+DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
 COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
 LEAST_COMPRESSED_BYTES = 64 << 10  # of the widest column: below, starting a compressor costs more than it saves
 
@@ -34,23 +36,39 @@ class RunWriter:
     path: Path
     storage: InteractionStorage = field(default_factory=InteractionStorage)
 
-    def write_part(self, index: int, explanation: Explanation, keys: pa.Table) -> None:
+    @property
+    def states(self) -> StateFiles:
+        """What resuming needs; for a run under way."""
+        return StateFiles(self.path)
+
+    def write_part(
+        self, index: int, explanation: Explanation, keys: pa.Table, state: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         """Write the explanation of one chunk.
 
-        The attributions part is written last: where it exists, the interactions part of the chunk does too.
+        The attributions part is written last: where it exists, the interactions part and the state do too. The state
+        takes the place of the one before, which stays until then: whatever happens, one fits the parts on disk.
 
         Parameters:
             index: position of the chunk in the run, from 0.
             keys: the chunk's keys, one row for every data row (several targets of a row share it).
+            state: of the record of all parts up to this one, of which `parts` names them; what resuming starts from.
 
         Raises:
             RunError: the disk is full or refuses.
         """
-        name = f"part-{index:06d}.parquet"
+        if state is not None:
+            self.states.write(index, state)
         interactions = interactions_table(explanation, keys, self.storage)
         if interactions is not None:
-            _write_table(self.path / INTERACTIONS / name, interactions)
-        _write_table(self.path / ATTRIBUTIONS / name, attributions_table(explanation, keys))
+            _write_table(self.path / INTERACTIONS / _part_name(index), interactions)
+        _write_table(self.path / ATTRIBUTIONS / _part_name(index), attributions_table(explanation, keys))
+        if state is not None:
+            self.states.keep_only(index)
+
+    def read_state(self) -> dict[str, np.ndarray] | None:
+        """Return the state of the most parts that are all on disk; None where there is none."""
+        return self.states.newest({int(path.stem.removeprefix("part-")) for path in _parts(self.path / ATTRIBUTIONS)})
 
     def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> None:
         """Write the tables of a Summary."""
@@ -60,14 +78,15 @@ class RunWriter:
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null."""
-        text = json.dumps(_plain(info), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with _replacing(self.path / INFO) as stream:
+        text = json.dumps(plain(info), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with replacing(self.path / INFO) as stream:
             stream.write(text.encode())
 
     def abandon(self) -> None:
         """Remove the run again when it holds no finished part; for a failure before the first of them."""
         if not _parts(self.path / ATTRIBUTIONS):
-            _remove_run(self.path)
+            _remove_parts(self.path)
+            (self.path / INFO).unlink(missing_ok=True)
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 
@@ -81,6 +100,11 @@ class Run:
 
     path: Path
     info: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """One of running, interrupted, failed and done; a killed run stays running."""
+        return str(self.info.get("status", "unknown"))
 
     @property
     def has_interactions(self) -> bool:
@@ -112,10 +136,11 @@ class Run:
     def _summary_table(self, kind: str) -> pa.Table:
         file = self.path / SUMMARY / f"{kind}.parquet"
         if not file.exists():
-            status = self.info.get("status", "unknown")
+            if is_locked(self.path):
+                raise RunError(f"{self.path}: the run is still going on, so it has no summary yet. Try again later.")
             raise RunError(
-                f"{self.path}: the run did not finish (status {status}), so it has no summary. "
-                "Try ihcli explain again with --overwrite."
+                f"{self.path}: the run did not finish (status {self.status}), so it has no summary. "
+                "Try the same ihcli explain with --resume, which keeps the finished parts."
             )
         return _read_table([file], None, None)
 
@@ -126,19 +151,19 @@ class Run:
         return _read_table(files, columns, rows)
 
 
-def refuse_existing(path: str | Path, overwrite: bool) -> None:
-    """Raise RunError where something is at the path that a run may not replace."""
+def refuse_existing(path: str | Path, replaces: bool) -> None:
+    """Raise RunError where something is at the path that a run may not replace (or go on with)."""
     path = Path(path)
     if not path.exists():
         return
     if not path.is_dir():
         raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
-    if not any(path.iterdir()):
-        return
     if not (path / INFO).is_file():
+        if all(entry.name == LOCK or is_temporary(entry) for entry in path.iterdir()):
+            return
         raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
-    if not overwrite:
-        raise RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
+    if not replaces:
+        raise _existing(path)
 
 
 def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
@@ -154,10 +179,23 @@ def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool 
     """
     writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
     refuse_existing(writer.path, overwrite)
-    with _disk_errors(writer.path):
-        _remove_run(writer.path)
-        (writer.path / ATTRIBUTIONS).mkdir(parents=True)
-    writer.write_info({"status": "running"})
+    with disk_errors(writer.path):
+        make_directory(writer.path)
+        writer.write_info(NEW)  # before the parts go: what is torn from here on has no arguments
+        _remove_parts(writer.path)
+        make_directory(writer.path / ATTRIBUTIONS)
+    return writer
+
+
+def reopen_run(path: str | Path, *, interactions: str = "full") -> RunWriter:
+    """Return the writer of a run that was begun, freed of what a killed process left half written.
+
+    Raises RunError where the disk refuses.
+    """
+    writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
+    with disk_errors(writer.path):
+        for directory in ("", *DIRECTORIES):
+            remove_temporaries(writer.path / directory)
     return writer
 
 
@@ -177,13 +215,29 @@ def open_run(path: str | Path) -> Run:
     return Run(path, info)
 
 
-def _remove_run(path: Path) -> None:
-    """Remove what a run consists of and nothing else; run.json last, so that a torn removal can be repeated."""
-    for entry in reversed(ENTRIES):
-        if (path / entry).is_dir():
-            shutil.rmtree(path / entry)
-        else:
-            (path / entry).unlink(missing_ok=True)
+def _existing(path: Path) -> RunError:
+    if is_locked(path):
+        return refusal(path)
+    status = open_run(path).status
+    if status == DONE:
+        return RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
+    return RunError(
+        f"{path}: holds a run that did not finish (status {status}). Try --resume to go on with it, --overwrite to "
+        "begin anew, or another -o."
+    )
+
+
+def _remove_parts(path: Path) -> None:
+    """Remove what a run consists of beside run.json, and nothing else."""
+    for name in DIRECTORIES:
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+    remove_temporaries(path)
+    sync_directory(path)
+
+
+def _part_name(index: int) -> str:
+    return f"part-{index:06d}.parquet"
 
 
 def _parts(directory: Path) -> list[Path]:
@@ -204,9 +258,9 @@ def _write_table(path: Path, table: pa.Table) -> None:
     leaves = dict(_leaves(table.schema))
     floats = [name for name, type_ in leaves.items() if pa.types.is_floating(type_)]
     widest = max(column.nbytes for column in table.columns)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as stream:
+    with replacing(path) as stream:
         pq.write_table(
             table,
             stream,
@@ -237,49 +291,14 @@ def _leaves_of(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType
         yield path, type_
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose content takes the file's name once all of it is on disk; nothing is left on failure."""
-    # Readers of the directory skip names that start with a dot.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with _disk_errors(path):
-        try:
-            with temporary.open("xb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-            _sync_directory(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"{path}: cannot be written: {reason}. Try another directory with -o.") from error
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return what JSON can hold: numpy values and tuples as Python's, paths as text, NaN and infinity as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value

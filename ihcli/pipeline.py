@@ -1,9 +1,7 @@
 """A run: chunks of a table to explanations to part files, with what was run written beside them."""
 
-import hashlib
 import platform
 import time
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
@@ -18,41 +16,87 @@ from ihcli.dataset import Chunk
 from ihcli.errors import RunError
 from ihcli.explainer import MEMORY_RAN_OUT
 from ihcli.explanation import OK, Explanation
-from ihcli.output import RunWriter, create_run, refuse_existing
+from ihcli.fingerprints import path_fingerprint, values_fingerprint
+from ihcli.lock import locked
+from ihcli.output import DONE, RunWriter, create_run, refuse_existing, reopen_run
 from ihcli.overlap import ahead, behind
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
+from ihcli.record import Record
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
-from ihcli.summary import Summary
+from ihcli.resuming import BegunRun, find_begun
 from ihcli.table_explainer import TableExplainer
 
 PILOT_ROWS = 32
 
 
-def run(request: RunRequest, out: str | Path, observer: Observer, overwrite: bool = False) -> RunTotals:
+def run(
+    request: RunRequest, out: str | Path, observer: Observer, overwrite: bool = False, resume: bool = False
+) -> RunTotals:
     """Explain every row and write the run directory; reading and writing go on while rows are explained.
 
     The observer hears of finished chunks from the thread that writes.
 
-    Raises RunError when the directory cannot be written, and what `prepare_run` raises. After a failure the finished
-    parts stay and run.json says so; without any, no run is left behind.
+    Parameters:
+        overwrite: replace the run that is there.
+        resume: go on with the run that is there and keep its finished parts: the result is, byte for byte, that of a
+            run that nothing stopped, on the same machine. Without a run there it begins one; a finished one is left
+            as it is.
+
+    Raises RunError when the directory cannot be written, another process writes it, or a run that shall go on was begun
+    with something else; and what `prepare_run` raises. After a failure the finished parts stay and run.json says so;
+    without any, no run is left behind.
     """
-    refuse_existing(out, overwrite)  # before the minutes that checking a large table can take
-    prepared = prepare_run(request)
-    _announce(prepared, observer)
-    writer = create_run(out, interactions=request.interactions, overwrite=overwrite)
-    started = time.monotonic()
+    path = Path(out)
+    refuse_existing(path, overwrite or resume)  # before the minutes that checking a large table can take
+    with locked(path, observer.warned):
+        refuse_existing(path, overwrite or resume)  # what another process did meanwhile
+        begun = find_begun(path) if resume else None
+        if begun is not None:
+            begun.require_same_question(request)
+            if begun.is_done:
+                reopen_run(path).states.forget()  # a kill can come between the last word and this
+                return begun.totals()
+            request = begun.settle(request)
+        return _explain_into(path, prepare_run(request), observer, begun, overwrite or resume)
+
+
+def _explain_into(
+    path: Path, prepared: PreparedRun, observer: Observer, begun: BegunRun | None, replaces: bool
+) -> RunTotals:
     info = _describe(prepared)
+    if begun is not None:
+        begun.require_same_meaning(info)
+        info = begun.continued(info, _now())
+    _announce(prepared, observer)
+    writer = _writer(path, prepared.request, begun, replaces)
     with _kept_honest(writer, info):
         writer.write_info(info)
-        record = _Record(writer, observer)
-        with closing(_explained(prepared)) as explained:
-            behind(record.keep, explained)
+        done = _done_before(writer, begun, observer)
+        keeper = _Keeper(writer, observer, done)
+        with closing(_explained(prepared, done)) as explained:
+            behind(keeper.keep, explained)
         if prepared.explainer.memory_ran_out:
             observer.warned(MEMORY_RAN_OUT)
-        totals = record.finish(started)
-        writer.write_info({**info, "status": "done", "finished": _now(), "totals": _totals(totals)})
+        totals = keeper.finish()
+        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": _totals(totals)})
+        writer.states.forget()
     return totals
+
+
+def _writer(path: Path, request: RunRequest, begun: BegunRun | None, replaces: bool) -> RunWriter:
+    if begun is not None:
+        return reopen_run(path, interactions=request.interactions)
+    return create_run(path, interactions=request.interactions, overwrite=replaces)
+
+
+def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) -> Record:
+    """Return the record of the parts that are on disk."""
+    state = writer.read_state()
+    record = Record() if state is None else Record.of_state(state)
+    if begun is not None:
+        observer.resumed(record.rows)
+    return record
 
 
 class _Explained(NamedTuple):
@@ -61,44 +105,49 @@ class _Explained(NamedTuple):
     explanation: Explanation
 
 
-def _explained(prepared: PreparedRun) -> Generator[_Explained]:
-    """Explain chunk after chunk while the next one is read."""
-    with closing(ahead(prepared.chunks())) as chunks:
-        for part, chunk in enumerate(chunks):
+def _explained(prepared: PreparedRun, done: Record) -> Generator[_Explained]:
+    """Explain the chunks whose parts are not done, one after the other while the next one is read."""
+    unfinished = ((part, chunk) for part, chunk in enumerate(prepared.chunks()) if part not in done)
+    with closing(ahead(unfinished)) as chunks:
+        for part, chunk in chunks:
             yield _Explained(part, chunk, prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
 
 
-class _Record:
-    """What a run has on disk so far, and its figures; used by one thread at a time."""
+class _Keeper:
+    """Writes what is explained and keeps the record of it; used by one thread at a time."""
 
-    def __init__(self, writer: RunWriter, observer: Observer) -> None:
+    def __init__(self, writer: RunWriter, observer: Observer, done: Record) -> None:
         self._writer = writer
         self._observer = observer
-        self._summary = Summary()
-        self._statuses = Counter[str]()
-        self._rows = self._evaluations = 0
+        self._record = done
+        self._since = time.monotonic()
 
     def keep(self, explained: _Explained) -> None:
-        """Write a part, then count it, so that what is counted is on disk."""
+        """Write a part, then tell of it, so that what is told of is on disk."""
         part, chunk, explanation = explained
-        self._writer.write_part(part, explanation, chunk.keys)
-        self._summary.update(explanation)
-        self._statuses.update(explanation.status.tolist())
-        self._evaluations += int(explanation.evaluations.sum())
-        self._rows += len(chunk)
+        self._record.merge(Record.of_part(part, len(chunk), explanation))
+        self._count_seconds()
+        self._writer.write_part(part, explanation, chunk.keys, self._record.state())
         self._observer.chunk_done(len(chunk), explanation)
 
-    def finish(self, started: float) -> RunTotals:
-        """Write the summary, and return the totals of a run that started then (monotonic seconds)."""
-        self._writer.write_summary(self._summary.attributions(), self._summary.interactions())
+    def finish(self) -> RunTotals:
+        """Write the summary, and return the totals."""
+        record = self._record
+        self._writer.write_summary(record.summary.attributions(), record.summary.interactions())
+        self._count_seconds()
         return RunTotals(
             path=self._writer.path,
-            rows=self._rows,
-            entries=self._statuses.total(),
-            statuses=dict(sorted(self._statuses.items(), key=lambda item: (item[0] != OK, item[0]))),
-            evaluations=self._evaluations,
-            wall_s=time.monotonic() - started,
+            rows=record.rows,
+            entries=record.entries,
+            statuses=record.statuses,
+            evaluations=record.evaluations,
+            wall_s=record.wall_s,
         )
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self._record.wall_s += now - self._since
+        self._since = now
 
 
 def estimate(request: RunRequest, observer: Observer) -> Estimate:
@@ -171,7 +220,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
         "arguments": asdict(request),
         "model": {
             "path": str(request.model),
-            "sha256": _sha256(Path(request.model)),
+            "sha256": path_fingerprint(Path(request.model)),
             "format": explainer.original.format,
             "outputs": list(explainer.target.names),
         },
@@ -190,7 +239,9 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
             "source": prepared.baselines.source,
             "rows": len(prepared.baselines.values),
             "population": prepared.baselines.population,
+            "sha256": values_fingerprint(prepared.baselines.values),
         },
+        "groups_sha256": None if request.groups is None else path_fingerprint(Path(request.groups)),
         "smoothing": None if smoothing is None else asdict(smoothing),
         "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
         "device": str(explainer.model.device),
@@ -230,8 +281,3 @@ def _totals(totals: RunTotals) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

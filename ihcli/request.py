@@ -54,6 +54,9 @@ class Observer:
     def prepared(self, n_rows: int) -> None:
         """The model and the data are checked; so many rows will be explained."""
 
+    def resumed(self, rows: int) -> None:
+        """So many of them are explained and written already; said once, by a run that goes on."""
+
     def chunk_done(self, rows: int, explanation: Explanation) -> None:
         """So many rows of the data are explained and written."""
 
@@ -64,6 +67,8 @@ class RunTotals:
 
     path      the run directory
     statuses  count of entries by status, "ok" first, only those that occur
+    wall_s    all sessions of a resumed run together
+    was_done  whether it was finished before, so that nothing was left to resume
     """
 
     path: Path
@@ -72,6 +77,7 @@ class RunTotals:
     statuses: dict[str, int]
     evaluations: int
     wall_s: float
+    was_done: bool = False
 
     @property
     def missed(self) -> int:

@@ -1,6 +1,7 @@
 """Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,32 @@ class TargetSummary:
     mains: Moments | None
     pairs: Moments | None
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all figures as arrays by name."""
+        arrays = {"smallest": self.smallest, "largest": self.largest}
+        for kind in ("attributions", "mains", "pairs"):
+            moments: Moments | None = getattr(self, kind)
+            if moments is not None:
+                arrays |= {f"{kind}.{name}": np.asarray(figures) for name, figures in vars(moments).items()}
+        return arrays
+
+    @classmethod
+    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "TargetSummary":
+        """Return what `state` was taken of."""
+
+        def moments(kind: str) -> Moments:
+            mean, mean_abs, squares = (arrays[f"{kind}.{name}"] for name in ("mean", "mean_abs", "squares"))
+            return Moments(int(arrays[f"{kind}.count"]), mean, mean_abs, squares)
+
+        has_interactions = "mains.count" in arrays
+        return cls(
+            moments("attributions"),
+            arrays["smallest"],
+            arrays["largest"],
+            moments("mains") if has_interactions else None,
+            moments("pairs") if has_interactions else None,
+        )
+
     def merge(self, other: "TargetSummary") -> "TargetSummary":
         """Return the summary of both sets of rows."""
         return TargetSummary(
@@ -124,6 +151,24 @@ class Summary:
         for target, summary in other._targets.items():
             mine = self._targets.get(target)
             self._targets[target] = summary if mine is None else mine.merge(summary)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that was seen as arrays by name, from which `of_state` makes an equal summary."""
+        names = {"names": self._names, "targets": list(self._targets), "has_interactions": self._has_interactions}
+        arrays = {"summary": np.frombuffer(json.dumps(names).encode(), np.uint8)}
+        for i, found in enumerate(self._targets.values()):
+            arrays |= {f"{i}.{name}": values for name, values in found.state().items()}
+        return arrays
+
+    @classmethod
+    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Summary":
+        """Return the summary of which these arrays are the state; other names among them are passed over."""
+        summary, names = cls(), json.loads(arrays["summary"].tobytes())
+        summary._names, summary._has_interactions = tuple(names["names"]), names["has_interactions"]
+        for i, target in enumerate(names["targets"]):
+            mine = {name.partition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{i}.")}
+            summary._targets[target] = TargetSummary.of_state(mine)
+        return summary
 
     def attributions(self) -> pa.Table:
         """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""

@@ -37,8 +37,8 @@ class FakeRun:
         self.totals = ALL_OK
         self.error: BaseException | None = None
 
-    def __call__(self, request: RunRequest, out: Path, observer: Observer, overwrite: bool) -> RunTotals:
-        self.request, self.out, self.overwrite = request, out, overwrite
+    def __call__(self, request: RunRequest, out: Path, observer: Observer, overwrite: bool, resume: bool) -> RunTotals:
+        self.request, self.out, self.overwrite, self.resume = request, out, overwrite, resume
         observer.warned("the gradient is zero.")
         observer.prepared(12)
         observer.chunk_done(6, made_up_explanation())
@@ -56,7 +56,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
 def test_without_options_the_request_has_its_defaults(fake: FakeRun) -> None:
     assert ask("-o", "run").exit_code == 0
-    assert (fake.request, fake.out, fake.overwrite) == (RunRequest("m.pt", "d.csv"), Path("run"), False)
+    assert (fake.request, fake.out) == (RunRequest("m.pt", "d.csv"), Path("run"))
+    assert (fake.overwrite, fake.resume) == (False, False)
 
 
 def test_every_option_reaches_the_request(fake: FakeRun, tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_an_interruption_names_what_is_kept(fake: FakeRun) -> None:
     done = ask("-o", "run")
     assert done.exit_code == 130
     assert done.stderr.splitlines()[-1] == (
-        "Interrupted. The finished parts, 6 rows, are kept in run; there is no summary of them."
+        "Interrupted. The finished parts, 6 rows, are kept in run. Try the same command with --resume to go on."
     )
 
 
@@ -261,6 +262,6 @@ def test_control_c_keeps_the_finished_parts(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    assert f"are kept in {run}; there is no summary of them." in errors
+    assert f"are kept in {run}. Try the same command with --resume to go on." in errors
     assert "Traceback" not in errors
     assert list(run.glob("attributions/part-*.parquet"))

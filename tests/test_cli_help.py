@@ -17,7 +17,7 @@ COMMANDS = ("explain", "interactions", "attributions", "inspect")
 HELP_WITHIN_S = 0.5
 DAILY = (
     *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
-    *("--dry-run", "--overwrite"),
+    *("--dry-run", "--resume", "--overwrite"),
 )
 ADVANCED = (
     *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),

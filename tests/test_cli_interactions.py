@@ -197,7 +197,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunRequest, Path]]:
     """Let computations write a made-up run of which two rows missed; returns what was asked."""
     asked = []
 
-    def compute(request: RunRequest, out: Path, observer: Observer, overwrite: bool) -> RunTotals:
+    def compute(request: RunRequest, out: Path, observer: Observer, *_: bool) -> RunTotals:
         asked.append((request, out))
         write_run(out)
         observer.chunk_done(6, made_up_explanation())

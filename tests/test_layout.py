@@ -10,6 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
+    "durable",
+    "fingerprints",
+    "lock",
     "explanation",
     "quadrature",
     "gates",
@@ -33,9 +36,12 @@ ORDER = (
     "table_explainer",
     "library",
     "parts",
+    "states",
     "output",
     "summary",
+    "record",
     "request",
+    "resuming",
     "overlap",
     "preparation",
     "pipeline",
@@ -43,6 +49,9 @@ ORDER = (
 )
 TORCH_FREE = (
     "errors",
+    "durable",
+    "fingerprints",
+    "lock",
     "explanation",
     "quadrature",
     "tables",
@@ -52,9 +61,12 @@ TORCH_FREE = (
     "dataset",
     "baselines",
     "parts",
+    "states",
     "output",
     "summary",
+    "record",
     "request",
+    "resuming",
     "overlap",
     "cli",
 )

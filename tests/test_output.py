@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,20 +263,22 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
     with pytest.raises(RunError) as caught:
         writer.write_part(0, explained(), KEYS)
     file = tmp_path / "run" / "interactions" / "part-000000.parquet"
-    assert str(caught.value) == f"{file}: cannot be written: No space left on device. Try another directory with -o."
+    assert str(caught.value) == (
+        f"{file}: cannot be written: No space left on device. Try to make room, then the same command with --resume."
+    )
     assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [tmp_path / "run" / "run.json"]
 
 
 def test_a_file_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
     writer = create_run(tmp_path / "run")
     names_at_sync = []
-    original = output.os.fsync
+    original = os.fsync
 
     def spy(descriptor):
         names_at_sync.append(sorted(path.name for path in (tmp_path / "run" / "attributions").iterdir()))
         original(descriptor)
 
-    monkeypatch.setattr(output.os, "fsync", spy)
+    monkeypatch.setattr(os, "fsync", spy)
     writer.write_part(0, replace(explained(), interactions=None), KEYS)
     file_sync, directory_sync = names_at_sync
     assert file_sync[0].startswith(".part-000000.parquet.")
@@ -366,7 +369,7 @@ def test_an_unfinished_run_has_no_summary(tmp_path):
             read()
         assert str(caught.value) == (
             f"{tmp_path / 'run'}: the run did not finish (status running), so it has no summary. "
-            "Try ihcli explain again with --overwrite."
+            "Try the same ihcli explain with --resume, which keeps the finished parts."
         )
 
 

@@ -120,6 +120,7 @@ def test_run_json_tells_what_was_run(folder: Path, tmp_path: Path) -> None:
     assert info["totals"]["rows"] == totals.rows == 23
     assert info["totals"]["statuses"] == {"ok": 23}
     assert info["arguments"]["method"] == "eg"
+    assert len(info["baseline"].pop("sha256")) == 64
     assert info["baseline"] == {
         "source": f"the data {folder / 'table.parquet'}, 10 of 23 complete rows (seed 0)",
         "rows": 10,

@@ -17,6 +17,12 @@ from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
 @click.option(
     "--dry-run", cls=SectionedOption, is_flag=True, help="Explain a few rows, print what all would cost, write nothing."
 )
+@click.option(
+    "--resume",
+    cls=SectionedOption,
+    is_flag=True,
+    help="Go on with the run that is there, with the options it was begun with; begin it where there is none.",
+)
 @click.option("--overwrite", cls=SectionedOption, is_flag=True, help="Replace the run that is there.")
 @reporting_options
 @debug_option
@@ -28,6 +34,7 @@ def explain(
     out: str | None,
     computation: Computation,
     dry_run: bool,
+    resume: bool,
     overwrite: bool,
     strict: bool,
     quiet: bool,
@@ -40,9 +47,12 @@ def explain(
     \b
     ihcli explain model.pt data.csv -o run
     ihcli explain model.pt data.parquet -o run -m eh --target all --key id
+    ihcli explain model.pt data.csv -o run --resume     after an interruption
     """
     if out is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--out': the directory to write. Try -o run, or --dry-run.")
+    if resume and overwrite:
+        raise click.UsageError("--resume keeps the run that is there, --overwrite replaces it. Try one of them.")
     from ihcli.cli.progress import compute, foresee
     from ihcli.cli.words import forecast_in_words, summary_in_words
 
@@ -50,8 +60,10 @@ def explain(
     if out is None or dry_run:
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
-    totals = compute(request, Path(out), overwrite=overwrite, quiet=quiet)
-    if not quiet:
+    totals = compute(request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet)
+    if totals.was_done:
+        say(f"The run in {out} is finished already, {totals.rows} rows; nothing is left to do.")
+    elif not quiet:
         first, *others = summary_in_words(totals, request)
         say("\n".join([f"{first} Run written to {out}.", *others]))
     if strict and totals.missed:

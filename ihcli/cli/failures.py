@@ -25,6 +25,12 @@ class Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=file is None)
 
 
+class Ended(Interrupted):
+    """The process was asked to end; the exit code is 128 and the signal, as shells have it."""
+
+    exit_code = 143
+
+
 @contextmanager
 def failures_are_messages(context: click.Context) -> Iterator[None]:
     """Turn exceptions into messages of click, exit code 1; with --debug they pass with their traceback."""

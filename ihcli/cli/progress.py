@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ihcli.cli.failures import Interrupted, say
+from ihcli.cli.failures import Ended, Interrupted, say
+from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.words import number_in_words, share_in_words
 from ihcli.explanation import OK, Explanation
 from ihcli.pipeline import estimate, run
@@ -26,7 +27,7 @@ from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 
 
 class Narrator(Observer):
-    """Prints warnings, and remembers how many rows were written."""
+    """Prints warnings, and remembers how many rows are written."""
 
     def __init__(self) -> None:
         self.rows_done = 0
@@ -34,6 +35,10 @@ class Narrator(Observer):
     def warned(self, text: str) -> None:
         """Print a warning."""
         say(f"Warning: {text}")
+
+    def resumed(self, rows: int) -> None:
+        """Count the rows that were there before."""
+        self.rows_done += rows
 
     def chunk_done(self, rows: int, explanation: Explanation) -> None:
         """Count the rows."""
@@ -47,7 +52,7 @@ class BarNarrator(Narrator):
         super().__init__()
         self._progress = progress
         self._task = progress.add_task("Checking model and data", total=None, figures="")
-        self._entries = self._converged = self._evaluations = 0
+        self._rows = self._entries = self._converged = self._evaluations = 0
 
     def warned(self, text: str) -> None:
         """Print a warning above the bar."""
@@ -57,14 +62,20 @@ class BarNarrator(Narrator):
         """Let the bar begin; the seconds that checks took do not count for rows/s."""
         self._progress.reset(self._task, total=n_rows, description="Explaining")
 
+    def resumed(self, rows: int) -> None:
+        """Let the bar begin where the run was stopped."""
+        super().resumed(rows)
+        self._progress.update(self._task, completed=rows)
+
     def chunk_done(self, rows: int, explanation: Explanation) -> None:
         """Move the bar."""
         super().chunk_done(rows, explanation)
+        self._rows += rows
         self._entries += len(explanation)
         self._converged += int((explanation.status == OK).sum())
         self._evaluations += int(explanation.evaluations.sum())
         figures = (
-            f"{self._evaluations / max(1, self.rows_done):.1f} evaluations per row, "
+            f"{self._evaluations / max(1, self._rows):.1f} evaluations per row, "
             f"{share_in_words(self._converged, self._entries)} within tolerance"
         )
         self._progress.update(self._task, advance=rows, figures=figures)
@@ -80,14 +91,22 @@ class RowsPerSecond(ProgressColumn):
 
 
 def compute(
-    request: RunRequest, out: Path, *, overwrite: bool = False, quiet: bool = False, kept: bool = True
+    request: RunRequest,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    quiet: bool = False,
+    kept: bool = True,
 ) -> RunTotals:
     """Explain into the directory `out`, which is `kept` when the user interrupts."""
     with _narrator(quiet) as narrator:
         try:
-            return run(request, out, narrator, overwrite)
-        except KeyboardInterrupt:
-            raise Interrupted(_interruption(out, narrator.rows_done) if kept else "Interrupted.") from None
+            with stopping_once():
+                return run(request, out, narrator, overwrite, resume)
+        except KeyboardInterrupt as signalled:
+            failure = Ended if isinstance(signalled, Terminated) else Interrupted
+            raise failure(_interruption(out, narrator.rows_done, resume) if kept else "Interrupted.") from None
 
 
 def foresee(request: RunRequest, *, quiet: bool = False) -> Estimate:
@@ -114,7 +133,12 @@ def _narrator(quiet: bool) -> Iterator[Narrator]:
         yield BarNarrator(progress)
 
 
-def _interruption(out: Path, rows_done: int) -> str:
-    if rows_done == 0:
-        return "Interrupted before any row was written; nothing is kept."
-    return f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}; there is no summary of them."
+def _interruption(out: Path, rows_done: int, resume: bool) -> str:
+    if rows_done:
+        return (
+            f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "
+            "Try the same command with --resume to go on."
+        )
+    if resume:
+        return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to go on."
+    return "Interrupted before any row was written; nothing is kept."

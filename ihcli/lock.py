@@ -1,0 +1,124 @@
+"""The lock of a run directory: one process writes it, and the kernel frees it however that process ends."""
+
+import errno
+import fcntl
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ihcli.durable import disk_errors, make_directory
+from ihcli.errors import RunError
+
+LOCK = ".lock"
+TAKEN = (errno.EAGAIN, errno.EACCES)
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+ATTEMPTS = 20  # a lock that its owner removes just now is made again
+
+
+@contextmanager
+def locked(path: Path, warned: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes from writing a run; the directory is made, and removed again when nothing came into it.
+
+    Where the file system knows no locks, `warned` is told, and nothing keeps the others away.
+
+    Raises RunError where another process holds it, naming that process, or where the disk refuses.
+    """
+    made = _missing(path)
+    with disk_errors(path):
+        make_directory(path)
+        descriptor = _acquire(path, warned)
+    try:
+        yield
+    finally:
+        (path / LOCK).unlink(missing_ok=True)  # while it is held: who opened it before finds that it is gone
+        os.close(descriptor)
+        _remove_empty(made)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process is writing the run."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in TAKEN
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def refusal(path: Path) -> RunError:
+    """Return the error for a second process on one run."""
+    return RunError(
+        f"{path}: {_owner(path)} is writing it now. Expected one process for one run. "
+        "Try again when that is done, or another -o."
+    )
+
+
+def _acquire(path: Path, warned: Callable[[str], None]) -> int:
+    for _ in range(ATTEMPTS):
+        make_directory(path)
+        try:
+            descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # its owner left and took the directory along
+            continue
+        try:
+            _flock(path, descriptor, warned)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if _is_there(path / LOCK, descriptor):
+            _sign(descriptor)
+            return descriptor
+        os.close(descriptor)
+    raise refusal(path)
+
+
+def _sign(descriptor: int) -> None:
+    with suppress(OSError):  # a full disk takes no name, but the lock holds
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+
+
+def _flock(path: Path, descriptor: int, warned: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in TAKEN:
+            raise refusal(path) from None
+        if error.errno not in UNSUPPORTED:
+            raise
+        warned(f"{path}: the file system has no locks. Make sure that no other process writes this run.")
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Return whether the name still belongs to the file that was opened."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    try:
+        return (path / LOCK).read_text(encoding="utf-8") or "another process"
+    except (OSError, ValueError):
+        return "another process"
+
+
+def _missing(path: Path) -> list[Path]:
+    """Return the directories that are not there yet, the deepest first."""
+    return [directory for directory in (path, *path.parents) if not directory.exists()]
+
+
+def _remove_empty(directories: list[Path]) -> None:
+    for directory in directories:
+        try:
+            directory.rmdir()
+        except OSError:  # something came into it
+            return

@@ -1,0 +1,91 @@
+"""What is known of the parts of a run that are done: which, their counts and their summary; mergeable and storable."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ihcli.explanation import OK, Explanation
+from ihcli.summary import Summary
+
+
+class Record:
+    """Parts of a run, the rows, statuses and evaluations in them, the seconds they took, and their summary.
+
+    Records of different parts merge; the counts of a merged record are exact, its summary is up to rounding.
+
+    parts  ranges of part numbers that do not touch, in order
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[range] = []
+        self.rows = self.evaluations = 0
+        self.wall_s = 0.0
+        self.summary = Summary()
+        self._statuses = Counter[str]()
+
+    @classmethod
+    def of_part(cls, part: int, rows: int, explanation: Explanation) -> "Record":
+        """Return the record of one part: the explanation of so many rows of the data."""
+        record = cls()
+        record.parts, record.rows = [range(part, part + 1)], rows
+        record.evaluations = int(explanation.evaluations.sum())
+        record._statuses.update(explanation.status.tolist())
+        record.summary.update(explanation)
+        return record
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Count of entries by status, "ok" first, only those that occur."""
+        return dict(sorted(self._statuses.items(), key=lambda item: (item[0] != OK, item[0])))
+
+    @property
+    def entries(self) -> int:
+        """Explained entries: rows times targets."""
+        return self._statuses.total()
+
+    def __contains__(self, part: int) -> bool:
+        return any(part in some for some in self.parts)
+
+    def merge(self, other: "Record") -> None:
+        """Add what is known of other parts; raises ValueError where a part is in both."""
+        self.parts = _joined([*self.parts, *other.parts])
+        self.rows += other.rows
+        self.evaluations += other.evaluations
+        self.wall_s += other.wall_s
+        self._statuses.update(other._statuses)
+        self.summary.merge(other.summary)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays by name, from which `of_state` makes an equal record."""
+        counts = {
+            "rows": self.rows,
+            "evaluations": self.evaluations,
+            "wall_s": self.wall_s,
+            "statuses": dict(self._statuses),
+        }
+        text = np.frombuffer(json.dumps(counts).encode(), np.uint8)
+        parts = np.array([(some.start, some.stop) for some in self.parts], np.int64)
+        return {"parts": parts, "counts": text, **self.summary.state()}
+
+    @classmethod
+    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Record":
+        """Return the record of which these arrays are the state."""
+        record, counts = cls(), json.loads(arrays["counts"].tobytes())
+        record.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+        record.rows, record.evaluations, record.wall_s = (counts[name] for name in ("rows", "evaluations", "wall_s"))
+        record._statuses.update(counts["statuses"])
+        record.summary = Summary.of_state(arrays)
+        return record
+
+
+def _joined(parts: Iterable[range]) -> list[range]:
+    joined: list[range] = []
+    for some in sorted(parts, key=lambda some: some.start):
+        if joined and some.start < joined[-1].stop:
+            raise ValueError(f"part {some.start} would count twice")
+        if joined and some.start == joined[-1].stop:
+            some = range(joined.pop().start, some.stop)
+        joined.append(some)
+    return joined

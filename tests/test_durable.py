@@ -1,0 +1,52 @@
+"""Files that are whole or not there, and directories whose names are on disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ihcli.durable import is_temporary, make_directory, remove_temporaries, replacing
+from ihcli.errors import RunError
+
+
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the paths that are synced from now on."""
+    paths: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: paths.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    return paths
+
+
+def test_a_file_is_synced_then_named_then_its_directory_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = synced(monkeypatch)
+    with replacing(tmp_path / "run.json") as stream:
+        stream.write(b"{}")
+        (begun,) = tmp_path.iterdir()
+        assert is_temporary(begun)
+    assert paths == [str(begun), str(tmp_path)]
+    assert (tmp_path / "run.json").read_bytes() == b"{}"
+
+
+def test_a_failed_write_keeps_the_file_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("old")
+    with pytest.raises(RunError, match=r"run\.json: cannot be written: boom"), replacing(tmp_path / "run.json") as out:
+        out.write(b"new")
+        raise OSError("boom")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("run.json", "old")]
+
+
+def test_every_new_directory_is_synced_into_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = synced(monkeypatch)
+    make_directory(tmp_path / "a" / "b")
+    make_directory(tmp_path / "a" / "b")
+    assert paths == [str(tmp_path), str(tmp_path / "a")]
+
+
+def test_only_names_of_our_own_making_are_temporary(tmp_path: Path) -> None:
+    names = [f".run.json.{'a1' * 16}", ".lock", ".run.json.swp", f"part.{'a1' * 16}", f".x.{'a1' * 16}.gz"]
+    for name in names:
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(names[1:])
+    remove_temporaries(tmp_path / "none")
