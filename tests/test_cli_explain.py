@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from ihcli.cli.words import duration_in_words, number_in_words, share_in_words, 
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
+STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs
 ALL_OK = RunTotals(Path("run"), 569, 569, {"ok": 569}, 12_120, 3.21)
 
 
@@ -36,12 +39,16 @@ class FakeRun:
     def __init__(self) -> None:
         self.totals = ALL_OK
         self.error: BaseException | None = None
+        self.rows_before = 0
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def __call__(self, request: RunRequest, out: Path, observer: Observer, overwrite: bool, resume: bool) -> RunTotals:
         self.request, self.out, self.overwrite, self.resume = request, out, overwrite, resume
         observer.warned("the gradient is zero.")
         observer.prepared(12)
+        observer.resumed(self.rows_before)
         observer.chunk_done(6, made_up_explanation())
+        self.meanwhile()
         if self.error is not None:
             raise self.error
         return self.totals
@@ -179,6 +186,88 @@ def test_an_interruption_names_what_is_kept(fake: FakeRun) -> None:
     )
 
 
+def test_an_interruption_of_a_resumed_run_counts_the_rows_before(fake: FakeRun) -> None:
+    fake.error, fake.rows_before = KeyboardInterrupt(), 100
+    assert "The finished parts, 106 rows, are kept in run." in ask("-o", "run", "--resume").stderr
+
+
+def test_being_ended_is_an_interruption_with_its_own_exit_code(fake: FakeRun) -> None:
+    fake.meanwhile = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM)
+    done = ask("-o", "run")
+    assert done.exit_code == 143
+    assert done.stderr.splitlines()[-1].startswith("Interrupted. The finished parts, 6 rows, are kept in run.")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_more_signals_do_not_disturb_what_stops(fake: FakeRun) -> None:
+    calm = []
+
+    def meanwhile() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+            calm.append(True)
+
+    fake.meanwhile = meanwhile
+    assert ask("-o", "run").exit_code == 130
+    assert calm == [True]
+
+
+def test_a_signal_counts_again_when_stopping_takes_long(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ihcli.cli.stopping.GRACE_S", 0.0)
+
+    def meanwhile() -> None:
+        with suppress(KeyboardInterrupt):  # as Python does where an exception has nowhere to go
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    fake.meanwhile = meanwhile
+    assert ask("-o", "run").exit_code == 143
+
+
+def test_signals_that_the_caller_ignores_stay_ignored(fake: FakeRun) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        fake.meanwhile = lambda: os.kill(os.getpid(), signal.SIGINT)
+        assert ask("-o", "run").exit_code == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_resuming_a_finished_run_says_so(fake: FakeRun) -> None:
+    fake.totals = replace(ALL_OK, was_done=True, statuses=MISSES)
+    done = ask("-o", "run", "--resume")
+    assert fake.resume
+    assert (done.exit_code, done.stderr.splitlines()[1:]) == (
+        0,
+        ["The run in run is finished already, 569 rows; nothing is left to do."],
+    )
+    assert ask("-o", "run", "--resume", "--strict").exit_code == 3
+    assert ask("-o", "run", "--resume", "--quiet").stderr == "Warning: the gradient is zero.\n"
+
+
+def test_resuming_and_overwriting_exclude_each_other(fake: FakeRun) -> None:
+    done = ask("-o", "run", "--resume", "--overwrite")
+    assert done.exit_code == 2
+    assert "--resume keeps the run that is there, --overwrite replaces it. Try one of them." in done.stderr
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_was_stopped() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=True)
+    columns = ("{task.completed}/{task.total}", "{task.fields[figures]}")
+    with Progress(*map(TextColumn, columns), console=console, auto_refresh=False) as progress:
+        narrator = BarNarrator(progress)
+        narrator.prepared(112)
+        narrator.resumed(100)
+        narrator.chunk_done(6, made_up_explanation())
+        progress.refresh()
+    assert "106/112 8.0 evaluations per row, 100.0 % within tolerance" in text.getvalue()
+
+
 def test_the_bar_shows_rows_evaluations_and_share_converged() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True)
@@ -253,15 +342,35 @@ def test_sample_data_is_explained_from_end_to_end(tmp_path: Path) -> None:
     assert ranked.stdout.startswith("target,feature_i,feature_j,rank")
 
 
-def test_control_c_keeps_the_finished_parts(tmp_path: Path) -> None:
+def test_control_c_stops_in_seconds_and_resuming_goes_on(tmp_path: Path) -> None:
     run, model, data = tmp_path / "run", SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
-    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", run, "--chunk-rows", "1"]
+    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", run, "--chunk-rows", "5", "--limit", "60"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     while process.poll() is None and not list(run.glob("attributions/part-000002.parquet")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
     assert process.returncode == 130, errors
     assert f"are kept in {run}. Try the same command with --resume to go on." in errors
     assert "Traceback" not in errors
-    assert list(run.glob("attributions/part-*.parquet"))
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    resumed = CliRunner().invoke(main, [*map(str, command[3:]), "--resume"])
+    assert resumed.exit_code == 0, resumed.stderr
+    assert resumed.stderr.startswith("Explained 60 rows in ")
+    assert pq.read_table(run / "attributions")["_row"].to_pylist() == list(range(60))
+
+
+def test_control_c_stops_in_the_middle_of_a_large_chunk(tmp_path: Path) -> None:
+    model, data = SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
+    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", tmp_path / "run"]
+    command += ["-m", "eh", "--tolerance", "1e-6", "--max-evaluations", "1000000"]  # minutes, in one chunk
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while process.poll() is None and not list(tmp_path.glob("run/run.json")):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "Interrupted before any row was written; nothing is kept."
+    assert not (tmp_path / "run").exists()

@@ -160,7 +160,8 @@ def test_a_run_that_did_not_finish_says_so(tmp_path: Path) -> None:
     create_run(tmp_path / "run")
     done = ask(tmp_path / "run")
     assert done.exit_code == 1
-    assert "the run did not finish (status running)" in done.stderr
+    assert "the run did not finish (status running), so it has no summary. " in done.stderr
+    assert "Try the same ihcli explain with --resume" in done.stderr
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:

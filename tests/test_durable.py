@@ -16,6 +16,12 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
+def fail_to_write(path: Path) -> None:
+    with replacing(path) as stream:
+        stream.write(b"new")
+        raise OSError("boom")
+
+
 def test_a_file_is_synced_then_named_then_its_directory_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,9 +36,8 @@ def test_a_file_is_synced_then_named_then_its_directory_is_synced(
 
 def test_a_failed_write_keeps_the_file_that_was_there(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("old")
-    with pytest.raises(RunError, match=r"run\.json: cannot be written: boom"), replacing(tmp_path / "run.json") as out:
-        out.write(b"new")
-        raise OSError("boom")
+    with pytest.raises(RunError, match=r"run\.json: cannot be written: boom"):
+        fail_to_write(tmp_path / "run.json")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("run.json", "old")]
 
 

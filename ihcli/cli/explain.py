@@ -61,7 +61,7 @@ def explain(
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
     totals = compute(request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet)
-    if totals.was_done:
+    if not quiet and totals.was_done:
         say(f"The run in {out} is finished already, {totals.rows} rows; nothing is left to do.")
     elif not quiet:
         first, *others = summary_in_words(totals, request)
