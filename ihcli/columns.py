@@ -22,6 +22,7 @@ RESERVED = (
     "_drift",
     "_sampling_error",
     "_evaluations",
+    "_truncated",
     "_status",
 )
 # Columns of a run that stand beside the keys but never beside the features.
@@ -71,6 +72,30 @@ def choose_columns(table: TableFiles, roles: Roles) -> Columns:
     _refuse_reserved(table.path, "feature", features, RESERVED)
     _require_numbers(table, features, is_listed=roles.features is not None or roles.model_features is not None)
     return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
+
+
+def choose_text_columns(
+    table: TableFiles, texts: Sequence[str], keys: Sequence[str] = (), label: str | None = None
+) -> Columns:
+    """Settle which columns hold the texts (one, or a pair), the keys and the label; every other one is left alone.
+
+    Raises OptionError for a column that is not there or has two roles, DataError for one that holds no text.
+    """
+    _refuse_duplicates(table)
+    options = ("--text", "--text-pair")
+    for option, name in zip(options, texts, strict=False):
+        _require_columns(table, option, (name,))
+        type_ = table.schema.field(name).type
+        if pa.types.is_dictionary(type_):
+            type_ = type_.value_type
+        if not (pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_null(type_)):
+            raise DataError(f"{table.path}: column {name!r} holds {_type_in_words(type_)}. Expected text.")
+    for option, names in (("--key", keys), ("--label", () if label is None else (label,))):
+        _require_columns(table, option, names)
+    if len(set(texts)) < len(texts):
+        raise OptionError(f"--text-pair {texts[0]}: is the column of --text too. Expected another one.")
+    _refuse_reserved(table.path, "--key", keys, RESERVED_FOR_KEYS)
+    return Columns(tuple(texts), tuple(dict.fromkeys(keys)), label)
 
 
 def did_you_mean(name: str, valid: Sequence[str]) -> str:

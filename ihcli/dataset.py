@@ -20,7 +20,7 @@ class Chunk:
     """Consecutive rows.
 
     first_row  index in the data of the first of them
-    inputs     (n, D) float64 in the order of the features; a missing value is NaN
+    inputs     (n, D) float64 in the order of the features, a missing value is NaN; of texts, see `ihcli.text`
     keys       n rows of key columns, typed as stored
     labels     (n,) Python objects, or None where no label column was named
     """
@@ -104,7 +104,7 @@ class Dataset(Rows):
         self.files = table.files
         self.format = table.format
         self._table = table
-        self._features = pa.schema([(name, table.feature_type(name)) for name in columns.features])
+        self._features = pa.schema([(name, self._input_type(name)) for name in columns.features])
         self._carried: pa.Schema | None = None
         if next(self.inputs(), None) is None:
             raise DataError(f"{self.path}: has no rows. Expected at least one.")
@@ -112,7 +112,7 @@ class Dataset(Rows):
     def inputs(self) -> Iterator[np.ndarray]:
         """Stream the feature columns; no other column is read."""
         for batch in self._table.batches(self._features):
-            yield _matrix(batch, self.columns.features)
+            yield self._inputs_of(batch)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the name, size and content of every file."""
@@ -121,13 +121,22 @@ class Dataset(Rows):
     def _blocks(self) -> Iterator[Chunk]:
         wanted, first_row = self._wanted(), 0
         for batch in self._table.batches(wanted):
-            inputs = _matrix(batch, self.columns.features)
+            inputs = self._inputs_of(batch)
             keys = _no_keys(len(inputs))
             if self.columns.keys:
                 keys = pa.Table.from_batches([batch.select(list(self.columns.keys))])
             labels = None if self.columns.label is None else _objects(batch.column(self.columns.label))
             yield Chunk(first_row, inputs, keys, labels)
             first_row += len(inputs)
+
+    def _input_type(self, name: str) -> pa.DataType:
+        return self._table.feature_type(name)
+
+    def _inputs_of(self, batch: pa.RecordBatch) -> np.ndarray:
+        matrix = np.empty((batch.num_rows, len(self.columns.features)))
+        for i, name in enumerate(self.columns.features):
+            matrix[:, i] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return matrix
 
     def _wanted(self) -> pa.Schema:
         if self._carried is None:
@@ -227,13 +236,6 @@ def _join(pieces: Sequence[Chunk]) -> Chunk:
 
 def _no_keys(n_rows: int) -> pa.Table:
     return pa.table({"row": np.empty(n_rows, np.int8)}).select([])
-
-
-def _matrix(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
-    matrix = np.empty((batch.num_rows, len(names)))
-    for i, name in enumerate(names):
-        matrix[:, i] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return matrix
 
 
 def _objects(column: pa.Array) -> np.ndarray:

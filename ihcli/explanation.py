@@ -81,6 +81,7 @@ class TextExplanation(Entries):
     truncated: np.ndarray
 
 
+AnyExplanation = Explanation | TextExplanation
 E = TypeVar("E", bound=Entries)
 _SHARED = ("feature_names",)
 
@@ -113,9 +114,9 @@ def scatter(explanation: E, present: np.ndarray) -> E:
     return _with_entries(explanation, spread)
 
 
-def in_order(explanation: E, position: np.ndarray) -> E:
-    """Put the entry that is i-th now at `position[i]` (N,)."""
-    order = np.argsort(position)
+def in_order(explanation: E, by: np.ndarray) -> E:
+    """Return the entries in ascending order of `by` (N,)."""
+    order = np.argsort(by, kind="stable")
     return _with_entries(explanation, lambda name: _taken(getattr(explanation, name), order))
 
 

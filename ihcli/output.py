@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ihcli.durable import disk_errors, is_temporary, make_directory, remove_temporaries, replacing, sync_directory
 from ihcli.errors import RunError
-from ihcli.explanation import Explanation
+from ihcli.explanation import AnyExplanation
 from ihcli.lock import LOCK, is_locked, refusal
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.states import STATES, StateFiles
@@ -42,7 +42,7 @@ class RunWriter:
         return StateFiles(self.path)
 
     def write_part(
-        self, index: int, explanation: Explanation, keys: pa.Table, state: Mapping[str, np.ndarray] | None = None
+        self, index: int, explanation: AnyExplanation, keys: pa.Table, state: Mapping[str, np.ndarray] | None = None
     ) -> None:
         """Write the explanation of one chunk.
 

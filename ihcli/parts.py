@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import OptionError, RunError
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, Explanation
+from ihcli.explanation import MISSING_INPUT, NON_FINITE, AnyExplanation, Explanation, TextExplanation
 
 OUTPUT_UNIT = "units of the explained output"
 NO_UNIT = "1"
@@ -27,9 +27,11 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
     "_drift": ("f_smooth(x) - f(x): what the SoftPlus replacement changed", OUTPUT_UNIT),
     "_sampling_error": ("relative L1 standard error of the attributions over subsampled baselines", NO_UNIT),
     "_evaluations": ("path points at which a gradient was taken", NO_UNIT),
+    "_truncated": ("whether the text was longer than the model takes, so that its end was left out", NO_UNIT),
     "_status": ("ok, not_converged, rounding, missing_input or non_finite", NO_UNIT),
 }
 FULL_DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
+TEXT_DEFINITION = "Gamma (n x n over the units, symmetric, row-major): rows sum to the attributions"
 TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
 SLAB_VALUES = 1 << 22  # pair effects held at once while the largest are chosen
 
@@ -56,8 +58,10 @@ class InteractionStorage:
         )
 
 
-def attributions_table(explanation: Explanation, keys: pa.Table) -> pa.Table:
+def attributions_table(explanation: AnyExplanation, keys: pa.Table) -> pa.Table:
     """Return the attributions part: who the row is, how well it was explained, and one column per feature or group.
+
+    Of texts, `units` and `attributions` are lists instead.
 
     Parameters:
         keys: one row of key columns for every data row of the explanation, in row order.
@@ -69,31 +73,96 @@ def attributions_table(explanation: Explanation, keys: pa.Table) -> pa.Table:
         columns.append(_numbers(values, is_empty))
     fields.append(pa.field("_status", pa.string(), metadata=_metadata(*DEFINITIONS["_status"])))
     columns.append(_strings(explanation.status))
-    for i, name in enumerate(explanation.feature_names):
-        values = explanation.attributions[:, i]
-        type_ = pa.from_numpy_dtype(values.dtype)
-        fields.append(pa.field(name, type_, metadata=_metadata(f"attribution phi of {name}", OUTPUT_UNIT)))
-        columns.append(_numbers(values, is_empty))
-    return _table(fields, columns, explanation)
+    if isinstance(explanation, TextExplanation):
+        definition = _metadata("attribution phi of each unit", OUTPUT_UNIT)
+        added = [_units(explanation, is_empty), _lists("attributions", explanation.attributions, is_empty, definition)]
+    else:
+        added = _feature_columns(explanation, is_empty)
+    return _table([*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation)
 
 
-def interactions_table(explanation: Explanation, keys: pa.Table, storage: InteractionStorage) -> pa.Table | None:
+def interactions_table(explanation: AnyExplanation, keys: pa.Table, storage: InteractionStorage) -> pa.Table | None:
     """Return the interactions part, or None where there are no interactions or none are stored."""
     if explanation.interactions is None or storage.kind == "none":
         return None
     fields, columns = _identity(explanation, keys)
     is_empty = _has_no_values(explanation)
+    if isinstance(explanation, TextExplanation):
+        added = [_units(explanation, is_empty), _text_interactions(explanation, is_empty, storage)]
+    else:
+        added = [_interactions(explanation, explanation.interactions, is_empty, storage)]
+    return _table([*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation)
+
+
+def _feature_columns(explanation: Explanation, is_empty: np.ndarray) -> list[tuple[pa.Field, pa.Array]]:
+    added = []
+    for i, name in enumerate(explanation.feature_names):
+        values = explanation.attributions[:, i]
+        type_ = pa.from_numpy_dtype(values.dtype)
+        field = pa.field(name, type_, metadata=_metadata(f"attribution phi of {name}", OUTPUT_UNIT))
+        added.append((field, _numbers(values, is_empty)))
+    return added
+
+
+def _interactions(
+    explanation: Explanation, matrices: np.ndarray, is_empty: np.ndarray, storage: InteractionStorage
+) -> tuple[pa.Field, pa.Array]:
     if storage.kind == "full":
-        column, definition = _tensors(explanation.interactions, is_empty), FULL_DEFINITION
+        column, definition = _tensors(matrices, is_empty), FULL_DEFINITION
     else:
         column, definition = _top_pairs(explanation, is_empty, storage.top), TOP_DEFINITION
     metadata = _metadata(definition, OUTPUT_UNIT) | {"feature_names": json.dumps(explanation.feature_names)}
-    fields.append(pa.field("interactions", column.type, metadata=metadata))
-    columns.append(column)
-    return _table(fields, columns, explanation)
+    return pa.field("interactions", column.type, metadata=metadata), column
 
 
-def _identity(explanation: Explanation, keys: pa.Table) -> tuple[list[pa.Field], list[pa.Array]]:
+def _units(explanation: TextExplanation, is_empty: np.ndarray) -> tuple[pa.Field, pa.Array]:
+    units = [None if empty else list(names) for names, empty in zip(explanation.units, is_empty, strict=True)]
+    metadata = _metadata("words or tokens of the text, in reading order")
+    return pa.field("units", pa.list_(pa.string()), metadata=metadata), pa.array(units, pa.list_(pa.string()))
+
+
+def _text_interactions(
+    explanation: TextExplanation, is_empty: np.ndarray, storage: InteractionStorage
+) -> tuple[pa.Field, pa.Array]:
+    matrices = explanation.interactions
+    if matrices is None:
+        raise ValueError("no interactions to store")
+    if storage.kind == "full":
+        return _lists("interactions", matrices, is_empty, _metadata(TEXT_DEFINITION, OUTPUT_UNIT))
+    pairs = [
+        None if empty else _top_text_pairs(names, gamma, storage.top)
+        for names, gamma, empty in zip(explanation.units, matrices, is_empty, strict=True)
+    ]
+    value = pa.float64() if _float_type(matrices) == np.float64 else pa.float32()
+    type_ = pa.list_(pa.struct([("i", pa.string()), ("j", pa.string()), ("value", value)]))
+    return pa.field("interactions", type_, metadata=_metadata(TOP_DEFINITION, OUTPUT_UNIT)), pa.array(pairs, type_)
+
+
+def _top_text_pairs(units: tuple[str, ...], gamma: np.ndarray, top: int) -> list[dict[str, object]]:
+    first, second = np.triu_indices(len(units), 1)
+    effects = gamma[first, second] + gamma[second, first]
+    chosen = np.argsort(-np.abs(effects), kind="stable")[:top]
+    return [{"i": units[first[k]], "j": units[second[k]], "value": float(effects[k])} for k in chosen]
+
+
+def _lists(
+    name: str, arrays: np.ndarray, is_empty: np.ndarray, metadata: Mapping[str, str]
+) -> tuple[pa.Field, pa.Array]:
+    """Return a column of one list per entry, of arrays of any shape (row-major), null where there is none."""
+    kept = [np.ravel(values) for values, empty in zip(arrays, is_empty, strict=True) if not empty]
+    sizes = np.zeros(len(arrays), np.int64)
+    sizes[~is_empty] = [len(values) for values in kept]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
+    values = pa.array(np.concatenate([*kept, np.zeros(0, _float_type(arrays))]))
+    column = pa.ListArray.from_arrays(offsets, values, mask=pa.array(is_empty) if is_empty.any() else None)
+    return pa.field(name, column.type, metadata=metadata), column
+
+
+def _float_type(arrays: np.ndarray) -> type[np.floating]:
+    return next((values.dtype.type for values in arrays if values is not None), np.float32)
+
+
+def _identity(explanation: AnyExplanation, keys: pa.Table) -> tuple[list[pa.Field], list[pa.Array]]:
     fields = [pa.field("_row", pa.int64(), metadata=_metadata(*DEFINITIONS["_row"]))]
     columns: list[pa.Array] = [pa.array(explanation.row, pa.int64())]
     if keys.num_columns:
@@ -110,7 +179,7 @@ def _identity(explanation: Explanation, keys: pa.Table) -> tuple[list[pa.Field],
     return fields, columns
 
 
-def _quality(explanation: Explanation) -> list[tuple[str, np.ndarray]]:
+def _quality(explanation: AnyExplanation) -> list[tuple[str, np.ndarray]]:
     measures = (
         ("_prediction", explanation.prediction),
         ("_baseline_prediction", explanation.baseline_prediction),
@@ -119,11 +188,12 @@ def _quality(explanation: Explanation) -> list[tuple[str, np.ndarray]]:
         ("_drift", explanation.drift),
         ("_sampling_error", explanation.sampling_error),
         ("_evaluations", explanation.evaluations.astype(np.int32)),
+        ("_truncated", getattr(explanation, "truncated", None)),
     )
     return [(name, values) for name, values in measures if values is not None]
 
 
-def _has_no_values(explanation: Explanation) -> np.ndarray:
+def _has_no_values(explanation: AnyExplanation) -> np.ndarray:
     return np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
 
 
@@ -145,11 +215,12 @@ def _strings(values: np.ndarray) -> pa.Array:
     return pa.array([str(value) for value in values], pa.string())
 
 
-def _table(fields: list[pa.Field], columns: list[pa.Array], explanation: Explanation) -> pa.Table:
+def _table(fields: list[pa.Field], columns: list[pa.Array], explanation: AnyExplanation) -> pa.Table:
     name, count = Counter(field.name for field in fields).most_common(1)[0]
     if count > 1:
         raise RunError(f"{name}: two columns of the run would have this name. Try to rename the key or the group.")
-    metadata = {"feature_names": json.dumps(explanation.feature_names)}
+    names = getattr(explanation, "feature_names", None)
+    metadata = None if names is None else {"feature_names": json.dumps(names)}
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=metadata))
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from ihcli.dataset import Chunk
 from ihcli.errors import RunError
 from ihcli.explainer import MEMORY_RAN_OUT
-from ihcli.explanation import OK, Explanation
-from ihcli.fingerprints import path_fingerprint, values_fingerprint
+from ihcli.explanation import OK, AnyExplanation
+from ihcli.fingerprints import path_fingerprint
 from ihcli.lock import locked
 from ihcli.output import DONE, RunWriter, create_run, refuse_existing, reopen_run
 from ihcli.overlap import ahead, behind
@@ -26,6 +26,7 @@ from ihcli.record import Record
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 from ihcli.resuming import BegunRun, find_begun
 from ihcli.table_explainer import TableExplainer
+from ihcli.text_summary import TextSummary
 
 PILOT_ROWS = 32
 
@@ -102,7 +103,7 @@ def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) 
 class _Explained(NamedTuple):
     part: int
     chunk: Chunk
-    explanation: Explanation
+    explanation: AnyExplanation
 
 
 def _explained(prepared: PreparedRun, done: Record) -> Generator[_Explained]:
@@ -133,7 +134,10 @@ class _Keeper:
     def finish(self) -> RunTotals:
         """Write the summary, and return the totals."""
         record = self._record
-        self._writer.write_summary(record.summary.attributions(), record.summary.interactions())
+        summary = record.summary
+        self._writer.write_summary(summary.attributions(), summary.interactions())
+        if isinstance(summary, TextSummary) and summary.note:
+            self._observer.warned(summary.note)
         self._count_seconds()
         return RunTotals(
             path=self._writer.path,
@@ -141,6 +145,7 @@ class _Keeper:
             entries=record.entries,
             statuses=record.statuses,
             evaluations=record.evaluations,
+            truncated=record.truncated,
             wall_s=record.wall_s,
         )
 
@@ -164,13 +169,13 @@ def estimate(request: RunRequest, observer: Observer) -> Estimate:
     return Estimate(
         rows=rows,
         pilot_rows=len(inputs),
-        features=len(explainer.groups.names),
+        features=len(explainer.groups.names) if isinstance(explainer, TableExplainer) else None,
         targets=explainer.targets_per_row,
         evaluations_per_row=float(explanation.evaluations.sum()) / len(inputs),
         share_converged=float((explanation.status == OK).mean()),
         rows_per_s=rows_per_s,
         wall_s=rows / rows_per_s,
-        disk_bytes=rows * explainer.targets_per_row * _stored_bytes(explainer, request.interactions),
+        disk_bytes=int(rows / len(inputs) * sum(_stored_bytes(explanation, request.interactions))),
         notes=tuple(_notes(prepared)),
     )
 
@@ -183,19 +188,22 @@ def _pilot_rows(prepared: PreparedRun) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _announce(prepared: PreparedRun, observer: Observer) -> None:
-    for warning in prepared.explainer.warnings:
+    for warning in prepared.warnings:
         observer.warned(warning)
     observer.prepared(prepared.scan.n_rows)
 
 
-def _stored_bytes(explainer: TableExplainer, interactions: str) -> int:
-    """Return about what one entry takes on disk, in bytes, before compression."""
-    g, width = len(explainer.groups.names), explainer.model.dtype.itemsize
+def _stored_bytes(explanation: AnyExplanation, interactions: str) -> Iterator[int]:
+    """Yield about what each entry takes on disk, in bytes, before compression."""
     storage = InteractionStorage.parse(interactions)
-    pairs = 0
-    if explainer.method.second_order and storage.kind != "none":
-        pairs = 24 * storage.top if storage.kind == "top" else width * g * g
-    return pairs + width * g + 64
+    for phi in explanation.attributions:
+        if phi is None:
+            yield 64
+            continue
+        pairs = 0
+        if explanation.interactions is not None and storage.kind != "none":
+            pairs = 24 * storage.top if storage.kind == "top" else phi.itemsize * phi.size**2
+        yield pairs + phi.nbytes + 64
 
 
 @contextmanager
@@ -231,16 +239,10 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
             "files": [str(file) for file in prepared.dataset.files],
             "rows": prepared.scan.n_rows,
         },
-        "features": list(explainer.groups.names),
+        **explainer.description(),
         "keys": list(prepared.dataset.columns.keys),
         "method": {"name": explainer.method.name, "title": explainer.method.title},
         "target": explainer.target.spec,
-        "baseline": {
-            "source": prepared.baselines.source,
-            "rows": len(prepared.baselines.values),
-            "population": prepared.baselines.population,
-            "sha256": values_fingerprint(prepared.baselines.values),
-        },
         "groups_sha256": None if request.groups is None else path_fingerprint(Path(request.groups)),
         "smoothing": None if smoothing is None else asdict(smoothing),
         "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
@@ -248,11 +250,11 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
         "dtype": str(explainer.model.dtype).removeprefix("torch."),
         "memory_bytes": explainer.memory_bytes,
         "chunk_rows": prepared.chunk_rows,
-        "warnings": list(explainer.warnings),
+        "warnings": list(prepared.warnings),
         "versions": {
             "ihcli": version("ihcli"),
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "pyarrow")},
+            **{name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
         },
     }
 
@@ -261,7 +263,7 @@ def _notes(prepared: PreparedRun) -> Iterator[str]:
     explainer = prepared.explainer
     yield f"{explainer.method.title}, derivatives by {explainer.engine.name}"
     yield f"model: {explainer.original.format}, {prepared.request.model}"
-    yield f"baseline: {prepared.baselines.source}"
+    yield f"baseline: {explainer.description()['baseline']['source']}"
     if explainer.smoothing is not None:
         yield (
             f"SoftPlus with beta {explainer.smoothing.beta:g} replaces {', '.join(explainer.smoothing.replaced)}; "
@@ -275,6 +277,7 @@ def _totals(totals: RunTotals) -> dict[str, Any]:
         "entries": totals.entries,
         "statuses": totals.statuses,
         "evaluations": totals.evaluations,
+        "truncated": totals.truncated,
         "wall_s": round(totals.wall_s, 3),
     }
 

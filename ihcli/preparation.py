@@ -6,20 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ihcli.baselines import Baselines, resolve_baselines
+from ihcli.baselines import resolve_baselines
 from ihcli.certify import Effort
 from ihcli.dataset import Chunk, Dataset, open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.explainer import Settings
+from ihcli.explanation import MISSING_INPUT
 from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
+from ihcli.models.texts import ZEROS
 from ihcli.parts import InteractionStorage
 from ihcli.request import RunRequest
 from ihcli.scan import Scan
 from ihcli.table_explainer import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
 from ihcli.tables import listed
+from ihcli.text import open_texts
+from ihcli.text_explainer import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 65_536
@@ -28,22 +32,25 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A request whose model and data were opened and checked; nothing is written yet."""
+    """A request whose model and data were opened and checked; nothing is written yet.
+
+    sample    real rows, complete ones, drawn from all of them
+    warnings  sentences the user should read before trusting the result
+    """
 
     request: RunRequest
     dataset: Dataset
     scan: Scan
-    baselines: Baselines
     sample: np.ndarray
-    explainer: TableExplainer
+    explainer: TableExplainer | TextExplainer
+    warnings: tuple[str, ...]
 
     @property
     def chunk_rows(self) -> int:
         """Rows read and written together: as asked, else so many that a chunk's results stay near CHUNK_BYTES."""
         if self.request.chunk_rows is not None:
             return self.request.chunk_rows
-        explainer = self.explainer
-        per_row = explainer.targets_per_row * explainer.entry_bytes + 8 * len(self.dataset.columns.features)
+        per_row = self.explainer.row_bytes
         return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
 
     def chunks(self) -> Iterator[Chunk]:
@@ -56,10 +63,20 @@ def prepare_run(request: RunRequest) -> PreparedRun:
 
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
-    method = method_named(request.method)
+    method_named(request.method)
     InteractionStorage.parse(request.interactions)
     dtype = None if request.dtype is None else DTYPES[request.dtype]
+    if request.text is not None:
+        _refuse_table_options(request)
     model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
+    if request.text is not None:
+        return _prepare_texts(request, model, request.text)
+    if model.text is not None:
+        raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try --text COLUMN.")
+    return _prepare_table(request, model)
+
+
+def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:
     dataset = open_dataset(
         request.data,
         keys=request.key,
@@ -73,14 +90,49 @@ def prepare_run(request: RunRequest) -> PreparedRun:
     _require_complete_inputs(request, scan)
     baselines = resolve_baselines(
         request.baseline,
-        many=method.many_baselines,
+        many=method_named(request.method).many_baselines,
         dataset=dataset,
         zero=_zero(model, dataset),
         mean=scan.mean if request.limit is None else None,
         limit_rows=request.baseline_rows,
         seed=request.seed,
     )
-    settings = Settings(
+    sample = _sample(request, dataset)
+    explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, _settings(request))
+    return PreparedRun(request, dataset, scan, sample, explainer, explainer.warnings)
+
+
+def _prepare_texts(request: RunRequest, model: Model, column: str) -> PreparedRun:
+    if method_named(request.method).many_baselines:
+        raise OptionError(
+            f"--method {request.method}: averages over many baselines, and a text has one. "
+            f"Try --method {'ih' if method_named(request.method).second_order else 'ig'}."
+        )
+    dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
+    scan = dataset.scan(request.limit)
+    if scan.n_complete == 0:
+        raise DataError(f"{request.data}: every text in column {column!r} is empty or null. Expected one at least.")
+    sample = dataset.sample(SAMPLE_TEXTS, request.seed, request.limit)
+    explainer = prepare_text_explainer(model, sample, _settings(request), request.units, request.baseline or ZEROS)
+    empty = scan.n_rows - scan.n_complete
+    noted = (f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {MISSING_INPUT}.",) if empty else ()
+    return PreparedRun(request, dataset, scan, sample, explainer, (*explainer.warnings, *noted))
+
+
+def _refuse_table_options(request: RunRequest) -> None:
+    given = {
+        "--features": request.features,
+        "--exclude": request.exclude,
+        "--groups": request.groups,
+        "--groups-by": request.groups_by,
+    }
+    for option, value in given.items():
+        if value:
+            raise OptionError(f"{option}: is for tables of numbers, and --text explains texts. Try without {option}.")
+
+
+def _settings(request: RunRequest) -> Settings:
+    return Settings(
         method=request.method,
         target=request.target,
         effort=Effort(request.tolerance, request.max_evaluations, request.steps),
@@ -89,9 +141,6 @@ def prepare_run(request: RunRequest) -> PreparedRun:
         memory_bytes=request.memory_bytes,
         engine=request.engine_derivatives,
     )
-    sample = _sample(request, dataset)
-    explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, settings)
-    return PreparedRun(request, dataset, scan, baselines, sample, explainer)
 
 
 def _device(name: str) -> torch.device:

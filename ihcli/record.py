@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ihcli.explanation import OK, Explanation
+from ihcli.explanation import OK, AnyExplanation, TextExplanation
 from ihcli.summary import Summary
+from ihcli.text_summary import TextSummary
 
 
 class Record:
-    """Parts of a run, the rows, statuses and evaluations in them, the seconds they took, and their summary.
+    """Parts of a run, the rows, statuses, evaluations and cut texts in them, the seconds they took, and their summary.
 
     Records of different parts merge; the counts of a merged record are exact, its summary is up to rounding.
 
@@ -20,20 +21,31 @@ class Record:
 
     def __init__(self) -> None:
         self.parts: list[range] = []
-        self.rows = self.evaluations = 0
+        self.rows = self.evaluations = self.truncated = 0
         self.wall_s = 0.0
-        self.summary = Summary()
+        self._summary: Summary | TextSummary | None = None
         self._statuses = Counter[str]()
 
     @classmethod
-    def of_part(cls, part: int, rows: int, explanation: Explanation) -> "Record":
+    def of_part(cls, part: int, rows: int, explanation: AnyExplanation) -> "Record":
         """Return the record of one part: the explanation of so many rows of the data."""
         record = cls()
         record.parts, record.rows = [range(part, part + 1)], rows
         record.evaluations = int(explanation.evaluations.sum())
         record._statuses.update(explanation.status.tolist())
-        record.summary.update(explanation)
+        if isinstance(explanation, TextExplanation):
+            record.truncated = int(explanation.truncated.sum())
+            record._summary = TextSummary()
+            record._summary.update(explanation)
+        else:
+            record._summary = Summary()
+            record._summary.update(explanation)
         return record
+
+    @property
+    def summary(self) -> Summary | TextSummary:
+        """The summary of all parts, an empty one where there are none."""
+        return self._summary or Summary()
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -54,14 +66,19 @@ class Record:
         self.rows += other.rows
         self.evaluations += other.evaluations
         self.wall_s += other.wall_s
+        self.truncated += other.truncated
         self._statuses.update(other._statuses)
-        self.summary.merge(other.summary)
+        if self._summary is None:
+            self._summary = other._summary
+        elif other._summary is not None:
+            self._summary.merge(other._summary)  # type: ignore[arg-type]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays by name, from which `of_state` makes an equal record."""
         counts = {
             "rows": self.rows,
             "evaluations": self.evaluations,
+            "truncated": self.truncated,
             "wall_s": self.wall_s,
             "statuses": dict(self._statuses),
         }
@@ -74,9 +91,11 @@ class Record:
         """Return the record of which these arrays are the state."""
         record, counts = cls(), json.loads(arrays["counts"].tobytes())
         record.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
-        record.rows, record.evaluations, record.wall_s = (counts[name] for name in ("rows", "evaluations", "wall_s"))
+        for name in ("rows", "evaluations", "truncated", "wall_s"):
+            setattr(record, name, counts[name])
         record._statuses.update(counts["statuses"])
-        record.summary = Summary.of_state(arrays)
+        kind = TextSummary if "units.count" in arrays else Summary
+        record._summary = kind.of_state(arrays)
         return record
 
 

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ihcli.explanation import Explanation
+from ihcli.explanation import AnyExplanation
 
 
 @dataclass(frozen=True)
 class RunRequest:
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
-    `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default.
+    `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default, `text`
+    and `text_pair` the columns of texts, for a model that reads them.
     """
 
     model: str
@@ -40,6 +41,9 @@ class RunRequest:
     chunk_rows: int | None = None
     engine_derivatives: str = "auto"
     trust: bool = False
+    text: str | None = None
+    text_pair: str | None = None
+    units: str = "word"
 
 
 class Observer:
@@ -57,7 +61,7 @@ class Observer:
     def resumed(self, rows: int) -> None:
         """So many of them are explained and written already; said once, by a run that goes on."""
 
-    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
         """So many rows of the data are explained and written."""
 
 
@@ -68,6 +72,7 @@ class RunTotals:
     path      the run directory
     statuses  count of entries by status, "ok" first, only those that occur
     wall_s    all sessions of a resumed run together
+    truncated  texts whose end was left out
     was_done  whether it was finished before, so that nothing was left to resume
     """
 
@@ -77,6 +82,7 @@ class RunTotals:
     statuses: dict[str, int]
     evaluations: int
     wall_s: float
+    truncated: int = 0
     was_done: bool = False
 
     @property
@@ -89,14 +95,14 @@ class RunTotals:
 class Estimate:
     """What a run would cost, from a pilot of a few rows.
 
-    rows, pilot_rows, features (groups counted once), targets (explained outputs a row)
+    rows, pilot_rows, features (groups counted once; None for texts), targets (explained outputs a row)
     evaluations_per_row, share_converged, rows_per_s, wall_s, disk_bytes
     notes: sentences on method, baselines, smoothing and engine
     """
 
     rows: int
     pilot_rows: int
-    features: int
+    features: int | None
     targets: int
     evaluations_per_row: float
     share_converged: float

@@ -173,13 +173,13 @@ class Summary:
     def attributions(self) -> pa.Table:
         """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""
         columns = ATTRIBUTION_COLUMNS + (MAIN_COLUMNS if self._has_interactions else ())
-        return _stacked(columns, [self._ranked_features(target) for target in self._targets])
+        return statistics_table(columns, [self._ranked_features(target) for target in self._targets])
 
     def interactions(self) -> pa.Table | None:
         """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg."""
         if not self._has_interactions:
             return None
-        return _stacked(INTERACTION_COLUMNS, [self._ranked_pairs(target) for target in self._targets])
+        return statistics_table(INTERACTION_COLUMNS, [self._ranked_pairs(target) for target in self._targets])
 
     def _ranked_features(self, target: str) -> dict[str, np.ndarray]:
         found = self._targets[target]
@@ -259,7 +259,8 @@ def _ranked(target: str, moments: Moments) -> tuple[np.ndarray, dict[str, np.nda
     }
 
 
-def _stacked(names: tuple[str, ...], rankings: list[dict[str, np.ndarray]]) -> pa.Table:
+def statistics_table(names: tuple[str, ...], rankings: list[dict[str, np.ndarray]]) -> pa.Table:
+    """Return rankings one below the other, as a table of these columns of STATISTICS."""
     columns, fields = [], []
     for name in names:
         type_, definition, unit = STATISTICS[name]

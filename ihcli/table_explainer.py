@@ -1,6 +1,7 @@
 """Rows of a table explained: inputs of one width, the same baselines and groups for all."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from ihcli.baselines import Baselines
 from ihcli.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import Explanation, join_explanations, scatter
+from ihcli.fingerprints import values_fingerprint
 from ihcli.gates import Groups, Paths
 from ihcli.methods import explain_rows, sampling_error
 from ihcli.models import Model
@@ -30,10 +32,26 @@ class TableExplainer(Explainer):
     baselines: Baselines
 
     @property
-    def entry_bytes(self) -> int:
-        """Return what the explanation of one entry holds in memory, in bytes."""
+    def row_bytes(self) -> int:
+        """Return what one row of the data and its explanation hold in memory, in bytes."""
+        return self.targets_per_row * self._entry_bytes + 8 * self.baselines.values.shape[1]
+
+    @property
+    def _entry_bytes(self) -> int:
         g, width = len(self.groups.names), self.model.dtype.itemsize
         return width * (g * g if self.method.second_order else 0) + width * g + 200
+
+    def description(self) -> dict[str, Any]:
+        """Return what run.json says of features and baselines."""
+        return {
+            "features": list(self.groups.names),
+            "baseline": {
+                "source": self.baselines.source,
+                "rows": len(self.baselines.values),
+                "population": self.baselines.population,
+                "sha256": values_fingerprint(self.baselines.values),
+            },
+        }
 
     def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> Explanation:
         """Explain rows (N, D); rows with a missing or infinite input are returned as such, without figures.
@@ -61,7 +79,7 @@ class TableExplainer(Explainer):
         g, b = len(self.groups.names), len(self.baselines.values)
         kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
         panels = b * g * kept
-        size = max(1, self.memory_bytes // 2 // (panels + self.entry_bytes))
+        size = max(1, self.memory_bytes // 2 // (panels + self._entry_bytes))
         return [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:

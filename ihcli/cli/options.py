@@ -44,8 +44,8 @@ DAILY = (
     _option(
         "--baseline",
         metavar="[zeros|mean|median|data|FILE]",
-        help="Where paths start; a FILE has one row (ig, ih) or many (eg, eh) with the feature columns.  "
-        "[default: zeros for ig and ih, data for eg and eh]",
+        help="Where paths start; a FILE has one row (ig, ih) or many (eg, eh) with the feature columns. Of texts: "
+        "zeros, pad or mask.  [default: zeros for ig and ih, data for eg and eh]",
     ),
     TARGET,
     _option(
@@ -88,6 +88,19 @@ DAILY = (
     ),
 )
 RARE = (
+    _option(
+        "--text",
+        metavar="COL",
+        help="Column of texts, for a model that reads them: words and their interactions are explained.",
+    ),
+    _option("--text-pair", metavar="COL", help="Column of the second text, for a model that reads pairs."),
+    _option(
+        "--units",
+        type=click.Choice(["word", "token"]),
+        default="word",
+        show_default=True,
+        help="What is explained of a text: words, each the sum of its pieces, or the tokenizer's tokens.",
+    ),
     _option(
         "--features",
         type=ColumnList(),

@@ -21,7 +21,7 @@ from rich.text import Text
 from ihcli.cli.failures import Ended, Interrupted, say
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.words import number_in_words, share_in_words
-from ihcli.explanation import OK, Explanation
+from ihcli.explanation import OK, AnyExplanation
 from ihcli.pipeline import estimate, run
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 
@@ -40,7 +40,7 @@ class Narrator(Observer):
         """Count the rows that were there before."""
         self.rows_done += rows
 
-    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
         """Count the rows."""
         self.rows_done += rows
 
@@ -67,7 +67,7 @@ class BarNarrator(Narrator):
         super().resumed(rows)
         self._progress.update(self._task, completed=rows)
 
-    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
         """Move the bar."""
         super().chunk_done(rows, explanation)
         self._rows += rows

@@ -56,6 +56,8 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
         f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
         f"{share_in_words(totals.statuses.get(OK, 0), totals.entries)} within tolerance {request.tolerance:g}."
     ]
+    if totals.truncated:
+        sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
     if missed := _counts(totals, (NOT_CONVERGED, ROUNDING)):
         remedies = _remedies(missed, request)
         sentences.append(
@@ -70,7 +72,7 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> str:
     """Return one line per figure of an estimate, then its notes."""
     figures = {
         "Rows": str(estimate.rows),
-        "Features": str(estimate.features),
+        **({} if estimate.features is None else {"Features": str(estimate.features)}),
         "Targets per row": str(estimate.targets),
         "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
         f"Within tolerance {tolerance:g}": f"{100 * estimate.share_converged:.1f} %",

@@ -1,0 +1,71 @@
+"""The texts to explain: one column of a table, or a pair of them, streamed like the rows of any table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.columns import choose_text_columns
+from ihcli.dataset import Dataset
+from ihcli.scan import Missing, Scan
+from ihcli.tables import open_table
+
+
+class TextDataset(Dataset):
+    """Texts in files: inputs are (n, 1) Python strings, (n, 2) for pairs, None for nulls; `open_texts` makes one."""
+
+    def sample(self, size: int, seed: int, limit: int | None = None) -> np.ndarray:
+        """Return up to `size` texts with words, drawn uniformly and without replacement, in the order of the data."""
+        taken, first = [], 0
+        population = self.scan(limit).n_complete
+        chosen = np.sort(np.random.default_rng(seed).choice(population, min(size, population), replace=False))
+        for chunk in self.chunks(1 << 12, limit):
+            texts = chunk.inputs[have_words(chunk.inputs)]
+            start, stop = np.searchsorted(chosen, (first, first + len(texts)))
+            taken.append(texts[chosen[start:stop] - first])
+            first += len(texts)
+            if stop == len(chosen):
+                break
+        return np.concatenate(taken)
+
+    def _input_type(self, name: str) -> pa.DataType:
+        return pa.string()
+
+    def _inputs_of(self, batch: pa.RecordBatch) -> np.ndarray:
+        texts = np.empty((batch.num_rows, len(self.columns.features)), dtype=object)
+        for i, name in enumerate(self.columns.features):
+            texts[:, i] = batch.column(name).to_pylist()
+        return texts
+
+    def _scan(self, limit: int | None) -> Scan:
+        n_rows = n_complete = 0
+        first_missing = None
+        for chunk in self.chunks(1 << 12, limit):
+            complete = have_words(chunk.inputs)
+            if first_missing is None and not complete.all():
+                first_missing = n_rows + int(complete.argmin())
+            n_rows += len(complete)
+            n_complete += int(complete.sum())
+        name, count = self.columns.features[0], n_rows - n_complete
+        missing = () if first_missing is None else (Missing(name, count, first_missing, "empty or null"),)
+        return Scan(n_rows, n_complete, np.zeros(0), missing)
+
+
+def have_words(texts: np.ndarray) -> np.ndarray:
+    """Return which texts, or pairs (n, 1 or 2), are neither null nor nothing but space, (n,) bool."""
+    return np.array([all(text is not None and text.strip() for text in row) for row in texts], dtype=bool)
+
+
+def open_texts(
+    path: str | Path, text: str, pair: str | None = None, *, keys: Sequence[str] = (), label: str | None = None
+) -> TextDataset:
+    """Open a Parquet or CSV file, a directory of them or a glob, with its texts in a column or a pair of columns.
+
+    Raises:
+        DataError: no such file, an unreadable or empty one, or a column that holds no text.
+        OptionError: a column that is named but not there, or has two roles.
+    """
+    table = open_table(str(path))
+    columns = choose_text_columns(table, (text,) if pair is None else (text, pair), keys, label)
+    return TextDataset(table, columns)

@@ -1,0 +1,198 @@
+"""Texts explained: units of each text's own, and paths of one length together, so that nothing is ever padded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.errors import DataError, ModelError
+from ihcli.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
+from ihcli.explanation import TextExplanation, in_order, join_explanations, scatter
+from ihcli.gates import Paths
+from ihcli.methods import ExplainedRows, explain_rows
+from ihcli.models import Model
+from ihcli.models.targets import PREDICTED
+from ihcli.models.texts import MASK, PAD, ZEROS, EncodedText, TextReader
+from ihcli.text import have_words
+
+SAMPLE_TEXTS = 64
+PROBE_TEXTS = 2
+CPU_BATCH_BYTES = 256 << 20
+TEXT_BYTES = 256 << 10
+BASELINES_IN_WORDS = {
+    ZEROS: "the zero embedding in place of every token",
+    PAD: "the embedding of the padding token in place of every token but the special ones",
+    MASK: "the embedding of the mask token in place of every token but the special ones",
+}
+UNKNOWN_SHARE = 0.1
+"""Share of tokens outside the vocabulary from which on the tokenizer hardly knows the language."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextExplainer(Explainer):
+    """Explains texts with one model, method, target and kind of baseline; see `prepare_text_explainer`.
+
+    reader    cuts texts into tokens and embeds them
+    units     "word" or "token": what an attribution belongs to
+    baseline  "zeros", "pad" or "mask", see `TextReader.baseline`
+    """
+
+    reader: TextReader
+    units: str
+    baseline: str
+
+    @property
+    def row_bytes(self) -> int:
+        """Return what stands for the bytes of one text, so that a chunk has enough texts of each length."""
+        return self.targets_per_row * TEXT_BYTES
+
+    def description(self) -> dict[str, Any]:
+        """Return what run.json says of features and baselines."""
+        return {
+            "features": None,
+            "units": self.units,
+            "baseline": {"source": BASELINES_IN_WORDS[self.baseline], "rows": 1, "population": 1},
+        }
+
+    def explain(self, texts: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> TextExplanation:
+        """Explain texts (N, 1) or pairs (N, 2) of strings; empty and null ones are returned as such, without figures.
+
+        Raises DataError when the target is each text's label and a label names no output.
+        """
+        encoded = encode(self.reader, texts, self.units)
+        known = np.array([text is not None for text in encoded], dtype=bool)
+        outputs = np.full((len(texts), len(self.target.names)), np.nan)
+        for some in self._blocks(encoded, np.flatnonzero(known)):
+            outputs[some] = self.outputs(self.reader.inputs([encoded[i] for i in some]))
+        row, output = self.target.select(outputs, labels, first_row)
+        order = list(self._blocks([encoded[i] for i in row], np.flatnonzero(known[row])))
+        parts = [
+            self._explain_block([encoded[i] for i in row[some]], output[some], outputs[row[some], output[some]])
+            for some in order
+        ]
+        explanation = join_explanations(parts or [self._nothing()])
+        explanation = scatter(in_order(explanation, np.concatenate([*order, np.zeros(0, np.int64)])), known[row])
+        names = np.array(self.target.names, dtype=object)[output]
+        if self.target.spec == PREDICTED:
+            names[~known[row]] = None
+        return replace(explanation, row=first_row + row, target=names)
+
+    def _blocks(self, encoded: list[EncodedText | None], wanted: np.ndarray) -> Iterator[np.ndarray]:
+        """Put texts of one length together, as many as half of the memory budget holds."""
+        lengths = np.array([0 if text is None else len(text.ids) for text in encoded])
+        for length in np.unique(lengths[wanted]):
+            alike = wanted[lengths[wanted] == length]
+            g = int(length)
+            per_text = 4 * self.reader.width * g * self.model.dtype.itemsize + 8 * self.reader.width * g + 8 * g * g
+            size = max(1, self.memory_bytes // 2 // (per_text + 1024 * g))
+            yield from (alike[i : i + size] for i in range(0, len(alike), size))
+
+    def _explain_block(self, encoded: list[EncodedText], output: np.ndarray, original: np.ndarray) -> TextExplanation:
+        paths = text_paths(self.reader, encoded, self.baseline, output)
+        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear)
+        figures = Figures.of(found, original, self.smoothing is not None)
+        return self._explanation(figures, encoded, found)
+
+    def _explanation(
+        self, figures: Figures, encoded: list[EncodedText], found: ExplainedRows | None
+    ) -> TextExplanation:
+        n, dtype = len(encoded), numpy_dtype(self.model)
+        units, attributions, interactions = (np.empty(n, dtype=object) for _ in range(3))
+        for i, text in enumerate(encoded):
+            g = len(text.units)
+            units[i] = text.units
+            if found is not None:
+                attributions[i] = found.attributions[i, :g].astype(dtype)
+                interactions[i] = None if found.interactions is None else found.interactions[i, :g, :g]
+        return TextExplanation(
+            row=np.zeros(n, np.int64),
+            target=np.zeros(n, object),
+            units=units,
+            attributions=attributions,
+            interactions=interactions if self.method.second_order else None,
+            sampling_error=None,
+            truncated=np.array([text.truncated for text in encoded], dtype=bool),
+            **vars(figures),
+        )
+
+    def _nothing(self) -> TextExplanation:
+        return self._explanation(Figures.of_nothing(self.smoothing is not None), [], None)
+
+
+def prepare_text_explainer(
+    model: Model, sample: np.ndarray, settings: Settings, units: str, baseline: str
+) -> TextExplainer:
+    """Settle how a model explains texts, on a sample (at most SAMPLE_TEXTS are used) of texts with words; see `settle`.
+
+    Raises ModelError where the model reads no texts, DataError where the tokenizer finds nothing in the sample.
+    """
+    if model.text is None:
+        raise ModelError(
+            f"{model.path or 'model'}: a {model.format}, which takes numbers. Expected a Hugging Face checkpoint of a "
+            "text classifier. Try without --text."
+        )
+    reader = model.text
+    encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
+    if not encoded:
+        raise DataError("--text: the tokenizer finds no token in any text of a sample. Try another column.")
+    few = [text for text in encoded if len(text.ids) == len(encoded[0].ids)][:PROBE_TEXTS]
+
+    def probe_paths(smooth: Model) -> Paths:
+        with torch.no_grad():
+            output = smooth.outputs(reader.inputs(few)).argmax(dim=1).cpu().numpy()
+        return text_paths(reader, few, baseline, output)
+
+    tried = Sample(_batches(reader, encoded), probe_paths, 1, CPU_BATCH_BYTES, is_cheap=False)
+    settled = settle(model, tried, settings)
+    warnings = (*settled.warnings, *_warnings(encoded, reader))
+    return TextExplainer(**{**vars(settled), "warnings": warnings}, reader=reader, units=units, baseline=baseline)
+
+
+def encode(reader: TextReader, texts: np.ndarray, units: str) -> list[EncodedText | None]:
+    """Cut texts (N, 1), or pairs (N, 2), into tokens; None for those without words, or without any token."""
+    wanted = np.flatnonzero(have_words(texts))
+    pairs = texts[wanted, 1].tolist() if texts.shape[1] > 1 else None
+    found: list[EncodedText | None] = [None] * len(texts)
+    for i, encoded in zip(wanted, reader.encode(texts[wanted, 0].tolist(), pairs, units), strict=True):
+        found[i] = encoded if len(encoded.ids) else None
+    return found
+
+
+def text_paths(reader: TextReader, encoded: list[EncodedText], baseline: str, output: np.ndarray) -> Paths:
+    """Return a path to each of N texts of one length L: D = L * width inputs, one group for each unit."""
+    inputs = reader.inputs(encoded)
+    unit = torch.as_tensor(np.stack([text.unit for text in encoded]), device=inputs.device)
+    return Paths(
+        inputs=inputs,
+        baselines=reader.baseline(encoded, baseline)[:, None],
+        outputs=torch.as_tensor(output, dtype=torch.int64, device=inputs.device),
+        n_groups=max(len(text.units) for text in encoded),
+        group_of=unit.repeat_interleave(reader.width, dim=1),
+    )
+
+
+def _batches(reader: TextReader, encoded: list[EncodedText]) -> tuple[Tensor, ...]:
+    """Return the inputs of the texts, those of one length together, PROBE_ROWS of them at most."""
+    by_length: dict[int, list[EncodedText]] = {}
+    for text in encoded:
+        by_length.setdefault(len(text.ids), []).append(text)
+    return tuple(reader.inputs(alike[:PROBE_ROWS]) for alike in by_length.values())
+
+
+def _warnings(encoded: list[EncodedText], reader: TextReader) -> Iterator[str]:
+    tokens = sum(int((~text.special).sum()) for text in encoded)
+    unknown = sum(text.unknown for text in encoded)
+    if unknown > UNKNOWN_SHARE * tokens:
+        yield (
+            f"{unknown / tokens:.0%} of the tokens in a sample of texts are unknown to the tokenizer: it may belong to "
+            "another model or language, and what the model sees is not what you read."
+        )
+    truncated = sum(text.truncated for text in encoded)
+    if truncated:
+        yield (
+            f"{truncated} of {len(encoded)} texts of a sample are longer than the {reader.max_tokens} tokens that the "
+            "model takes: what lies beyond is left out, and _truncated says so."
+        )
