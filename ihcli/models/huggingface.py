@@ -122,9 +122,7 @@ def _check_weights(classifier: Any, report: dict[str, Any], settings: dict[str, 
             f"{source.path}: a {', '.join(settings['architectures'])}, which this version of transformers would read "
             f"as {type(classifier).__name__}. Expected the same. Try another version of transformers."
         )
-    others = [
-        f"{name} {tuple(stored)} instead of {tuple(wanted)}" for name, stored, wanted in report["mismatched_keys"]
-    ]
+    others = [_mismatch(entry) for entry in report["mismatched_keys"]]
     if others:
         raise ModelError(f"{source.path}: weights of other shapes than config.json says: {listed(sorted(others))}.")
     if report["missing_keys"]:
@@ -132,6 +130,14 @@ def _check_weights(classifier: Any, report: dict[str, Any], settings: dict[str, 
             f"{source.path}: has no weights for {listed(sorted(report['missing_keys']))}, so that they would be "
             "random. Expected a fine-tuned model. Try the checkpoint that training wrote."
         )
+
+
+def _mismatch(entry: str | tuple[str, Any, Any]) -> str:
+    """Return the name of a weight and its shapes, which transformers tells from version 5 on."""
+    if isinstance(entry, str):
+        return entry
+    name, stored, wanted = entry
+    return f"{name} {tuple(stored)} instead of {tuple(wanted)}"
 
 
 def _names(config: Any) -> Names:

@@ -187,7 +187,7 @@ class TextReader:
         """Return the baselines that this checkpoint has, in words."""
         ids = {kind: getattr(self.tokenizer, f"{kind}_token_id") for kind in (PAD, MASK)}
         had = [kind for kind, token in ids.items() if token is not None and token < self.embedding.num_embeddings]
-        return " or ".join([ZEROS, *had])
+        return f"{', '.join([ZEROS, *had[:-1]])} or {had[-1]}" if had else ZEROS
 
 
 def _beginnings(encoding: Any) -> Iterator[bool]:
