@@ -7,15 +7,20 @@ if TYPE_CHECKING:
     from ihcli.explanation import Explanation
     from ihcli.library import IhcliWarning, explain
     from ihcli.models import Model, load_model
+    from ihcli.reading import Result, read
+    from ihcli.records import Record
 
-__all__ = ["Explanation", "IhcliWarning", "Model", "explain", "load_model"]
+__all__ = ["Explanation", "IhcliWarning", "Model", "Record", "Result", "explain", "load_model", "read"]
 
 _HOMES = {
     "Explanation": "ihcli.explanation",
     "IhcliWarning": "ihcli.library",
     "Model": "ihcli.models",
+    "Record": "ihcli.records",
+    "Result": "ihcli.reading",
     "explain": "ihcli.library",
     "load_model": "ihcli.models",
+    "read": "ihcli.reading",
 }
 
 

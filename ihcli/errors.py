@@ -27,3 +27,7 @@ class DataError(IhcliError):
 
 class RunError(IhcliError):
     """A run directory that cannot be written, or cannot be read as a run."""
+
+
+class PackageError(IhcliError):
+    """A package that only this needs, and that is not installed."""

@@ -5,12 +5,12 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ihcli.durable import disk_errors, is_temporary, make_directory, remove_temporaries, replacing, sync_directory
@@ -18,6 +18,7 @@ from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
 from ihcli.lock import LOCK, is_locked, refusal
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
+from ihcli.rowgroups import PartFiles, unreadable
 from ihcli.states import STATES, StateFiles
 
 INFO = "run.json"
@@ -101,6 +102,16 @@ class Run:
     path: Path
     info: dict[str, Any]
 
+    @cached_property
+    def attribution_parts(self) -> PartFiles:
+        """The attributions parts that were finished when this was first asked."""
+        return PartFiles(self.path / ATTRIBUTIONS)
+
+    @cached_property
+    def interaction_parts(self) -> PartFiles:
+        """The interactions parts that were finished when this was first asked."""
+        return PartFiles(self.path / INTERACTIONS)
+
     @property
     def status(self) -> str:
         """One of running, interrupted, failed and done; a killed run stays running."""
@@ -109,15 +120,15 @@ class Run:
     @property
     def has_interactions(self) -> bool:
         """Whether interactions of every row were stored."""
-        return bool(_parts(self.path / INTERACTIONS))
+        return bool(self.interaction_parts.files)
 
     def attributions(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> pa.Table:
         """Return the attributions parts as one table, or only some columns and rows of the data; raises RunError."""
-        return self._part_table(ATTRIBUTIONS, columns, rows)
+        return self.attribution_parts.read(columns, rows)
 
     def interactions(self, rows: Sequence[int] | None = None) -> pa.Table:
         """Return the interactions parts as one table; raises RunError where none were stored."""
-        return self._part_table(INTERACTIONS, None, rows)
+        return self.interaction_parts.read(None, rows)
 
     def summary_attributions(self) -> pa.Table:
         """Return the ranked features of every target; raises RunError where the run did not finish."""
@@ -125,7 +136,7 @@ class Run:
 
     def summary_interactions(self) -> pa.Table:
         """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
-        self._summary_table(ATTRIBUTIONS)
+        self._summary_file(ATTRIBUTIONS)
         if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
             raise RunError(
                 f"{self.path}: has no interactions, only attributions. Expected a run of ih or eh. "
@@ -133,7 +144,7 @@ class Run:
             )
         return self._summary_table(INTERACTIONS)
 
-    def _summary_table(self, kind: str) -> pa.Table:
+    def _summary_file(self, kind: str) -> Path:
         file = self.path / SUMMARY / f"{kind}.parquet"
         if not file.exists():
             if is_locked(self.path):
@@ -142,13 +153,15 @@ class Run:
                 f"{self.path}: the run did not finish (status {self.status}), so it has no summary. "
                 "Try the same ihcli explain with --resume, which keeps the finished parts."
             )
-        return _read_table([file], None, None)
+        return file
 
-    def _part_table(self, kind: str, columns: Sequence[str] | None, rows: Sequence[int] | None) -> pa.Table:
-        files = _parts(self.path / kind)
-        if not files:
-            raise RunError(f"{self.path}: stores no {kind} of single rows. Expected {kind}/part-000000.parquet.")
-        return _read_table(files, columns, rows)
+    def _summary_table(self, kind: str) -> pa.Table:
+        file = self._summary_file(kind)
+        try:
+            with pq.ParquetFile(file) as opened:
+                return opened.read()
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(file, error) from error
 
 
 def refuse_existing(path: str | Path, replaces: bool) -> None:
@@ -242,16 +255,6 @@ def _part_name(index: int) -> str:
 
 def _parts(directory: Path) -> list[Path]:
     return sorted(directory.glob("part-*.parquet"))
-
-
-def _read_table(files: Sequence[Path], columns: Sequence[str] | None, rows: Sequence[int] | None) -> pa.Table:
-    filters = None if rows is None else pc.field("_row").isin(pa.array(rows, pa.int64()))
-    try:
-        return pq.read_table(list(files), columns=columns, filters=filters)
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(
-            f"{files[0].parent}: cannot be read: {error}. Try ihcli explain again with --overwrite."
-        ) from error
 
 
 def _write_table(path: Path, table: pa.Table) -> None:
