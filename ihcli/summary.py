@@ -26,9 +26,10 @@ STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
     "rows": (pa.int64(), "explained rows; rows without values are left out", "1"),
     "main_mean_abs": (pa.float64(), "mean of |Gamma_gg|, the main effect, over rows", OUTPUT_UNIT),
     "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
+    "main_std": (pa.float64(), "population standard deviation of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
 }
 ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
-MAIN_COLUMNS = ("main_mean_abs", "main_mean")
+MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std")
 INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
 
 
@@ -190,7 +191,11 @@ class Summary:
             "max": found.largest[order],
         }
         if found.mains is not None:
-            columns |= {"main_mean_abs": found.mains.mean_abs[order], "main_mean": found.mains.mean[order]}
+            columns |= {
+                "main_mean_abs": found.mains.mean_abs[order],
+                "main_mean": found.mains.mean[order],
+                "main_std": found.mains.std[order],
+            }
         return columns
 
     def _ranked_pairs(self, target: str) -> dict[str, np.ndarray]:

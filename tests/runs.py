@@ -52,7 +52,9 @@ def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bo
     writer = create_run(path, overwrite=True)
     writer.write_part(0, explanation, pa.table({"patient": [f"P{row}" for row in range(6)]}))
     writer.write_summary(summary.attributions(), summary.interactions())
-    writer.write_info({"status": "done", "features": list(FEATURES)})
+    info = {"status": "done", "features": list(FEATURES), "keys": ["patient"]}
+    method = {"name": "ih" if second_order else "ig"}
+    writer.write_info({**info, "method": method, "totals": {"rows": 6}})
     return explanation
 
 

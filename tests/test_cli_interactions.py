@@ -71,7 +71,7 @@ def test_json_lines_hold_one_record_a_line(run: Path) -> None:
 def test_parquet_and_arrow_hold_the_same_table(run: Path) -> None:
     expected = open_run(run).summary_interactions()
     assert pq.read_table(io.BytesIO(ask(run, "--format", "parquet").stdout_bytes)).equals(expected)
-    assert pa.ipc.open_file(ask(run, "--format", "arrow").stdout_bytes).read_all().equals(expected)
+    assert pa.ipc.open_stream(ask(run, "--format", "arrow").stdout_bytes).read_all().equals(expected)
 
 
 def test_the_name_of_the_file_chooses_the_format(run: Path, tmp_path: Path) -> None:

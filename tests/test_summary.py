@@ -72,6 +72,7 @@ def test_attributions_equal_numpy_on_all_rows():
         "share": np.abs(phi).mean(axis=0) / np.abs(phi).mean(axis=0).sum(),
         "main_mean_abs": np.abs(main).mean(axis=0),
         "main_mean": main.mean(axis=0),
+        "main_std": main.std(axis=0),
     }
     for column, values in expected.items():
         np.testing.assert_allclose(by_feature(table, column), values, rtol=ROUNDING, err_msg=column)
@@ -133,7 +134,7 @@ def test_tables_have_the_specified_columns():
     summary = summed(explained(5))
     assert summary.attributions().column_names == [
         *("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows"),
-        *("main_mean_abs", "main_mean"),
+        *("main_mean_abs", "main_mean", "main_std"),
     ]
     expected = ["target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows"]
     assert summary.interactions().column_names == expected

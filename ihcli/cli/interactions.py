@@ -1,30 +1,49 @@
 """`ihcli interactions`: pairs of features, the strongest first."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from ihcli.cli.ranking import Ranking, ranking_options
+from ihcli.cli.ranking import Kind, Ranking, option, ranking_options
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.errors import OptionError
 
-COLUMNS = ("rank", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ihcli.records import Record
+
+COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
+RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
+MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Rank pairs of features.")
-@ranking_options
+@ranking_options(option("--main-effects", is_flag=True, help=MAIN_HELP))
 @click.pass_context
 def interactions(context: click.Context, ranking: Ranking) -> None:
-    """Rank pairs of features by the mean size of their interaction over rows.
+    """Rank pairs of features by the mean size of their interaction over rows, or by the effects in one row.
 
-    Of the finished run RUN, or of MODEL and DATA, which are explained first (nothing of that is kept). A pair's
-    effect is Gamma_ij + Gamma_ji, in units of the explained output.
+    Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
+    of the table). A pair's effect is Gamma_ij + Gamma_ji, in units of the explained output.
 
     \b
     ihcli interactions run --top-k 20
+    ihcli interactions run --feature age --by std
+    ihcli interactions run --key id=P42
     ihcli interactions model.pt data.csv --key id -o pairs.csv
     """
     if ranking.data is not None:
         _require_second_order(ranking.computation.values["method"])
-    ranking.show(context, lambda run: run.summary_interactions(), COLUMNS)
+    from ihcli.rankings import pairs_of_records, ranked_pairs
+
+    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, _drawing))
+
+
+def _drawing(record: "Record", width: int) -> "RenderableType":
+    from ihcli.cli.heat import heat_table
+
+    return heat_table(record, width)
 
 
 def _require_second_order(name: str) -> None:

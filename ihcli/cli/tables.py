@@ -5,9 +5,9 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,12 +16,28 @@ from ihcli.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import RenderableType
     from rich.table import Table
 
 STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table with a column `target`, and how a person sees it.
+
+    columns   those that a table for people shows, where there are such
+    titles    what stands above the entries of each target
+    drawings  what a terminal shows below them; gets the columns of the terminal
+    """
+
+    table: "pa.Table"
+    columns: tuple[str, ...]
+    titles: Mapping[str, str]
+    drawings: Mapping[str, Callable[[int], "RenderableType"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,22 +81,22 @@ class Destination:
         if not path.parent.is_dir():
             raise OptionError(f"-o {self.file}: there is no directory {path.parent}. Try creating it first.")
 
-    def write(self, table: "pa.Table", columns: tuple[str, ...]) -> None:
-        """Write a table; `columns` are those that a table for people shows. Raises RunError."""
+    def write(self, shown: Shown) -> None:
+        """Write a table. Raises RunError."""
         with self._stream() as stream:
             if self.format == "parquet":
-                _write_parquet(table, stream)
+                _write_parquet(shown.table, stream)
             elif self.format == "arrow":
-                _write_arrow(table, stream)
+                _write_arrow(shown.table, stream)
             else:
-                stream.write(self._text(table, columns).encode())
+                stream.write(self._text(shown).encode())
 
-    def _text(self, table: "pa.Table", columns: tuple[str, ...]) -> str:
+    def _text(self, shown: Shown) -> str:
         if self.format == "csv":
-            return _csv(table)
+            return _csv(shown.table)
         if self.format == "jsonl":
-            return _json_lines(table)
-        return _rich_tables(table, columns, self.is_terminal)
+            return _json_lines(shown.table)
+        return _rich_tables(shown, self.is_terminal)
 
     @contextmanager
     def _stream(self) -> Iterator[BinaryIO]:
@@ -96,6 +112,8 @@ class Destination:
             else:
                 with _replacing(path) as stream:
                     yield stream
+        except BrokenPipeError:
+            raise
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(f"-o {self.file}: cannot be written: {reason}. Try another file with -o.") from error
@@ -131,7 +149,7 @@ def _csv(table: "pa.Table") -> str:
 
 def _json_lines(table: "pa.Table") -> str:
     records = (dict(zip(table.column_names, record, strict=True)) for record in _records(table))
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records)
 
 
 def _write_parquet(table: "pa.Table", stream: BinaryIO) -> None:
@@ -143,24 +161,26 @@ def _write_parquet(table: "pa.Table", stream: BinaryIO) -> None:
 def _write_arrow(table: "pa.Table", stream: BinaryIO) -> None:
     import pyarrow as pa
 
-    with pa.ipc.new_file(stream, table.schema) as writer:
+    with pa.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table)
 
 
-def _rich_tables(table: "pa.Table", columns: tuple[str, ...], is_terminal: bool) -> str:
-    """Draw one table per target, with `columns` where there are such."""
-    import pyarrow.compute as pc
+def _rich_tables(shown: Shown, is_terminal: bool) -> str:
+    """Draw one table per target, and on a terminal what belongs below it."""
     from rich.console import Console
 
+    from ihcli.rankings import by_target
+
+    table = shown.table
     if not len(table):
         return "nothing to rank\n"
     console = Console(force_terminal=is_terminal, width=None if is_terminal else UNBOUNDED)
-    shown = [name for name in columns if name in table.column_names]
+    columns = [name for name in shown.columns if name in table.column_names]
     with console.capture() as captured:
-        for target in table["target"].unique().to_pylist():
-            ranked = table.filter(pc.equal(table["target"], target))
-            title = f"target {target}, {ranked['rows'][0]} rows"
-            console.print(_rich_table(ranked.select(shown), title))
+        for target, ranked in by_target(table).items():
+            console.print(_rich_table(ranked.select(columns), shown.titles[target]))
+            if is_terminal and target in shown.drawings:
+                console.print(shown.drawings[target](console.width))
     return captured.get()
 
 
@@ -173,12 +193,12 @@ def _rich_table(table: "pa.Table", title: str) -> "Table":
     drawn = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=Text(title, "bold"), title_justify="left"
     )
-    for field in table.schema:
-        is_text = pa.types.is_string(field.type)
+    for column in table.schema:
+        is_text = pa.types.is_string(column.type)
         if is_text:
-            drawn.add_column(Text(field.name), overflow="fold", min_width=NAME_WIDTH)
+            drawn.add_column(Text(column.name), overflow="fold", min_width=NAME_WIDTH)
         else:
-            drawn.add_column(Text(field.name), justify="right", no_wrap=True)
+            drawn.add_column(Text(column.name), justify="right", no_wrap=True)
     for record in _records(table):
         drawn.add_row(*(Text(_cell(value)) for value in record))
     return drawn
