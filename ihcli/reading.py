@@ -135,7 +135,7 @@ class Result:
         row = self._row(row, key or {})
         entries = self.run.attributions(rows=[row]).to_pylist()
         if not entries:
-            raise OptionError(f"--row {row}: {self.path} has no such row. Expected 0 to {self.n_rows - 1}.")
+            raise OptionError(f"--row {row}: there is no such row. Expected 0 to {self.n_rows - 1}.")
         if target is not None:
             names = [entry[TARGET] for entry in entries]
             entries = [entry for entry in entries if entry[TARGET] == target]

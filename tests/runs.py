@@ -1,14 +1,17 @@
 """Small finished runs with made-up figures, written without a model; and commands run on a terminal."""
 
+import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ihcli.explanation import OK, Explanation
 from ihcli.output import create_run
@@ -56,6 +59,51 @@ def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bo
     method = {"name": "ih" if second_order else "ig"}
     writer.write_info({**info, "method": method, "totals": {"rows": 6}})
     return explanation
+
+
+TEXTS = (("not", "good", "not", "bad"), ("fine",), None)
+
+
+def write_text_run(path: Path, texts: tuple[tuple[str, ...] | None, ...] = TEXTS) -> list[np.ndarray]:
+    """Write a finished run over texts, None for one without values; return the matrix of each, in order."""
+    rng = np.random.default_rng(SEED)
+    halves = [rng.normal(size=(len(units or ()),) * 2) for units in texts]
+    gammas = [half + half.T for half in halves]
+    n_rows = len(texts)
+    identity = {"_row": list(range(n_rows)), "id": [f"T{i}" for i in range(n_rows)], "_target": ["positive"] * n_rows}
+    units = {"units": pa.array([units and list(units) for units in texts], pa.list_(pa.string()))}
+    quality = {
+        "_prediction": [None if units is None else 1.0 for units in texts],
+        "_baseline_prediction": [None if units is None else 0.5 for units in texts],
+        "_completeness_gap": [None if units is None else 0.0 for units in texts],
+        "_relative_error": [None if units is None else 1e-3 for units in texts],
+        "_evaluations": pa.array([8] * n_rows, pa.int32()),
+        "_status": ["missing_input" if units is None else OK for units in texts],
+    }
+    lists = pa.list_(pa.float32())
+    phi = pa.array([None if not len(gamma) else gamma.sum(axis=1).tolist() for gamma in gammas], lists)
+    flat = pa.array([None if not len(gamma) else gamma.ravel().tolist() for gamma in gammas], lists)
+    tables = {
+        "attributions/part-000000": {**identity, **quality, **units, "attributions": phi},
+        "interactions/part-000000": {**identity, **units, "interactions": flat},
+        "summary/attributions": _summary_of_texts({"feature": ["not", "bad"]}, {"rows": [2, 1]}),
+        "summary/interactions": _summary_of_texts({"feature_i": ["bad", "good"], "feature_j": ["not", "not"]}),
+    }
+    for name, columns in tables.items():
+        file = path / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), file)
+    info = {"status": "done", "units": "word", "features": None, "keys": ["id"], "method": {"name": "ih"}}
+    (path / "run.json").write_text(json.dumps({**info, "totals": {"rows": n_rows}}))
+    return gammas
+
+
+def _summary_of_texts(names: dict[str, list[str]], more: dict[str, list[int]] | None = None) -> dict[str, Any]:
+    figures = {"mean_abs": [2.0, 1.0], "mean": [-2.0, 0.5], "std": [0.1, 0.2], "share": [0.6, 0.4], "rows": [1, 1]}
+    mains = {"main_mean_abs": [3.0, 0.5], "main_mean": [3.0, 0.5], "main_std": [0.0, 0.1]}
+    if "feature" in names:
+        figures |= {"min": [-3.0, 0.0], "max": [0.0, 1.0], **mains}
+    return {"target": ["positive"] * 2, **names, "rank": pa.array([1, 2], pa.int32()), **figures, **(more or {})}
 
 
 def on_terminal(*arguments: str, columns: int = 120) -> str:
