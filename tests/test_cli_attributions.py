@@ -41,3 +41,28 @@ def test_top_k_is_at_least_one(tmp_path: Path) -> None:
     done = ask(tmp_path, "--top-k", 0)
     assert done.exit_code == 2
     assert "'--top-k': Expected a whole number of at least 1, got '0'." in done.stderr
+
+
+def test_features_are_ranked_by_any_statistic_and_chosen(tmp_path: Path) -> None:
+    explanation = write_run(tmp_path / "run")
+    spread = explanation.attributions.std(axis=0)
+    found = list(csv.DictReader(io.StringIO(ask(tmp_path / "run", "--by", "std").stdout)))
+    assert [record["feature"] for record in found] == [FEATURES[i] for i in np.argsort(-spread)]
+    chosen = ask(tmp_path / "run", "--feature", "age", "--feature", "pressure").stdout
+    assert {record["feature"] for record in csv.DictReader(io.StringIO(chosen))} == {"age", "pressure"}
+
+
+def test_one_row_shows_its_signed_attributions(tmp_path: Path) -> None:
+    explanation = write_run(tmp_path / "run")
+    for arguments in (["--row", 4], ["--key", "patient=P4"]):
+        found = list(csv.DictReader(io.StringIO(ask(tmp_path / "run", *arguments).stdout)))
+        phi = {record["feature"]: float(record["attribution"]) for record in found}
+        assert phi == dict(zip(FEATURES, explanation.attributions[4].tolist(), strict=True))
+        assert [abs(value) for value in phi.values()] == sorted(map(abs, phi.values()), reverse=True)
+
+
+def test_main_effects_are_for_pairs_only(tmp_path: Path) -> None:
+    done = ask(tmp_path, "--main-effects")
+    assert done.exit_code == 2
+    assert "No such option" in done.stderr
+    assert "--main-effects" in done.stderr

@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from runs import made_up_explanation, on_terminal, write_run
+from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
 from ihcli.cli import main
 from ihcli.cli.words import number_in_words
+from ihcli.errors import OptionError
 from ihcli.output import create_run, open_run
 from ihcli.request import Observer, RunRequest, RunTotals
 
@@ -140,10 +143,157 @@ def test_head_gets_the_first_line(run: Path) -> None:
     assert done.stderr == ""
 
 
-def test_ranking_a_run_does_not_import_torch(run: Path) -> None:
+@pytest.mark.parametrize("format_name", ["csv", "jsonl", "parquet", "arrow", "table"])
+def test_a_pipe_that_closes_is_no_error_in_any_format(run: Path, format_name: str) -> None:
+    shell = f"{sys.executable} -m ihcli interactions {run} --format {format_name} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def piped(run: Path, format_name: str, code: str) -> str:
+    """Return what a Python program prints that reads a ranking from its standard input."""
+    shell = f"set -o pipefail; {sys.executable} -m ihcli interactions {run} --format {format_name} -o - | "
+    shell += f'{sys.executable} -c "{code}"'
+    return subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout
+
+
+def test_json_lines_are_read_from_a_pipe(run: Path) -> None:
+    code = "import json, sys; print([json.loads(line)['rank'] for line in sys.stdin])"
+    assert piped(run, "jsonl", code) == "[1, 2, 3, 1, 2, 3]\n"
+
+
+def test_arrow_is_a_stream_that_is_read_from_a_pipe(run: Path) -> None:
+    code = "import pyarrow.ipc, sys; print(pyarrow.ipc.open_stream(sys.stdin.buffer).read_all()['rank'].to_pylist())"
+    assert piped(run, "arrow", code) == "[1, 2, 3, 1, 2, 3]\n"
+
+
+def test_duckdb_reads_arrow_from_a_pipe(run: Path) -> None:
+    code = "import duckdb, pyarrow.ipc, sys; pairs = pyarrow.ipc.open_stream(sys.stdin.buffer); "
+    code += "print(duckdb.sql('select target, count(*) from pairs group by target order by target').fetchall())"
+    assert piped(run, "arrow", code) == "[('benign', 3), ('malignant', 3)]\n"
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--by", "std"], ["--main-effects", "--feature", "age"], ["--target", "benign"]]
+)
+def test_ranking_a_run_imports_neither_torch_nor_pandas(run: Path, options: list[str]) -> None:
     code = "import sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
-    code += "assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code, "interactions", str(run)], capture_output=True, check=True)
+    code += "assert not {'torch', 'pandas', 'pyarrow.dataset'} & set(sys.modules)"
+    command = [sys.executable, "-c", code, "interactions", str(run), *options]
+    subprocess.run(command, capture_output=True, check=True)
+
+
+def test_ranking_reads_no_part(run: Path) -> None:
+    for part in run.glob("*/part-*.parquet"):
+        part.write_bytes(b"torn")
+    assert ask(run, "--by", "share", "--main-effects").exit_code == 0
+
+
+@pytest.mark.parametrize(("by", "size"), [("mean_abs", float), ("mean", abs), ("std", float), ("share", float)])
+def test_by_ranks_by_any_statistic(run: Path, by: str, size: Callable[[float], float]) -> None:
+    found = records(ask(run, "--by", by, "--target", "malignant").stdout)
+    sizes = [size(float(record[by])) for record in found]
+    assert sizes == sorted(sizes, reverse=True)
+    assert [record["rank"] for record in found] == ["1", "2", "3"]
+    assert by != "mean" or any(float(record["mean"]) < 0 for record in found)
+
+
+def test_feature_shows_the_pairs_with_it(run: Path) -> None:
+    found = records(ask(run, "--feature", "age", "--target", "benign").stdout)
+    assert len(found) == 2
+    assert all("age" in (record["feature_i"], record["feature_j"]) for record in found)
+    assert ask(run, "--feature", "agee").stderr == (
+        "Error: --feature: there is no 'agee'. Expected one of 3 names, got agee. Try age.\n"
+    )
+
+
+def test_main_effects_rank_among_pairs(run: Path) -> None:
+    found = records(ask(run, "--main-effects", "--target", "benign").stdout)
+    assert {record["feature_i"] for record in found if record["kind"] == "main"} == set(FEATURES)
+    assert sum(float(record["share"]) for record in found) == pytest.approx(1)
+    assert "kind" in ask(run, "--main-effects", "--format", "table").stdout
+
+
+def test_one_row_shows_its_signed_effects(run: Path) -> None:
+    gamma = made_up_explanation(targets=BOTH).interactions
+    assert gamma is not None
+    for arguments in (["--row", 3], ["--key", "patient=P3"]):
+        found = records(ask(run, *arguments).stdout)
+        assert [(record["target"], record["rank"]) for record in found[::3]] == [("benign", "1"), ("malignant", "1")]
+        for record in found:
+            i, j = FEATURES.index(record["feature_i"]), FEATURES.index(record["feature_j"])
+            assert float(record["effect"]) == 2 * gamma[6 + BOTH.index(record["target"]), i, j]
+            assert (record["_row"], record["patient"]) == ("3", "P3")
+    assert {record["target"] for record in records(ask(run, "--row", 3, "--target", "benign").stdout)} == {"benign"}
+
+
+def test_the_title_of_a_row_says_who_it_is_and_how_well_it_is_explained(run: Path) -> None:
+    text = ask(run, "--row", 3, "--target", "benign", "--format", "table").stdout
+    prediction = number_in_words(made_up_explanation(targets=BOTH).prediction[6])
+    expected = (
+        f"row 3, patient P3, target benign: prediction {prediction}, baseline 0.5000, relative error 0.001000, ok"
+    )
+    assert text.splitlines()[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--key", "patient"], 2, "--key patient: Expected COL=VALUE with a RUN, got 'patient'. Try --key patient="),
+        (["--key", "name=x"], 1, "--key name: RUN has no such key column. Expected one of patient."),
+        (["--key", "patient=P9"], 1, "--key patient=P9: no row of RUN has it."),
+        (["--row", "1", "--key", "patient=P1"], 2, "--row, --key: each tells which row to show. Try one of them."),
+        (["--row", "1", "--by", "std"], 2, "--by: is of all rows; of one row the largest come first."),
+        (["--row", "6"], 1, "--row 6: there is no such row. Expected 0 to 5."),
+        (["--row", "-1"], 2, "'--row': Expected a whole number of at least 0, got '-1'."),
+        (["--row", "1", "--target", "x"], 1, "--target: row 1 has no target 'x'. Expected benign, malignant."),
+        (["--keep", "copy"], 2, "--keep: for MODEL and DATA only; a RUN is computed already. Try again without."),
+        (["--by", "max"], 2, "'max' is not one of 'mean_abs', 'mean', 'std', 'share'."),
+    ],
+)
+def test_rows_and_keys_that_cannot_be_shown_are_named(
+    run: Path, arguments: list[str], exit_code: int, message: str
+) -> None:
+    done = ask(run, *arguments)
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert message.replace("RUN has", f"{run} has").replace("of RUN", f"of {run}") in done.stderr
+
+
+def test_a_key_column_may_hold_an_equals_sign(tmp_path: Path) -> None:
+    writer = create_run(tmp_path / "run")
+    writer.write_part(0, made_up_explanation(), pa.table({"a=b": ["=1", "=2", "=3", "4", "5", "6"]}))
+    writer.write_info({"features": FEATURES, "keys": ["a=b"]})
+    assert {record["_row"] for record in records(ask(tmp_path / "run", "--key", "a=b==2").stdout)} == {"1"}
+
+
+def test_a_row_of_a_text_names_units_by_position(tmp_path: Path) -> None:
+    write_text_run(tmp_path / "run")
+    found = records(ask(tmp_path / "run", "--row", 0).stdout)
+    assert list(found[0])[2:8] == ["target", "position_i", "feature_i", "position_j", "feature_j", "rank"]
+    assert ("0", "not", "2", "not") in {tuple(list(record.values())[3:7]) for record in found}
+    assert "target positive, rows: occurrences in texts" in ask(tmp_path / "run", "--format", "table").stdout
+
+
+def test_a_text_is_drawn_as_a_matrix_on_a_terminal_only(tmp_path: Path) -> None:
+    gamma = write_text_run(tmp_path / "run")[0]
+    text = on_terminal("interactions", str(tmp_path / "run"), "--row", "0")
+    assert "Gamma in percent of" in text
+    assert f"{100 * gamma[1, 3] / np.abs(gamma).max():+.0f}" in text
+    assert "Gamma in percent" not in ask(tmp_path / "run", "--row", 0, "--format", "table").stdout
+
+
+@pytest.mark.parametrize(
+    ("units", "columns", "message"),
+    [
+        (31, 200, "The matrix of 31 units is not drawn: it is readable up to 30."),
+        (20, 80, "The matrix of 20 units is not drawn: it takes 96 columns, the terminal has 80."),
+    ],
+)
+def test_a_matrix_that_nobody_could_read_is_not_drawn(tmp_path: Path, units: int, columns: int, message: str) -> None:
+    write_text_run(tmp_path / "run", (tuple(f"w{i}" for i in range(units)),))
+    text = on_terminal("interactions", str(tmp_path / "run"), "--row", "0", "--top-k", "2", columns=columns)
+    assert message in " ".join(text.split())
+    assert "position_i" in text
 
 
 def test_a_run_without_interactions_names_the_methods_that_give_them(tmp_path: Path) -> None:
@@ -220,6 +370,36 @@ def test_model_and_data_are_explained_first_and_nothing_is_kept(computed: list[t
     )
     assert not out.exists()
     assert out.parent.parent == Path(tempfile.gettempdir())
+
+
+def test_keep_names_the_run_that_is_kept(computed: list[tuple[RunRequest, Path]], tmp_path: Path) -> None:
+    done = ask("m.pt", "d.csv", "--keep", tmp_path / "kept", "--top-k", 1)
+    request, out = computed[0]
+    assert (done.exit_code, request.interactions, out) == (0, "full", tmp_path / "kept")
+    assert f"within tolerance 0.01. Run written to {out}.\n" in done.stderr
+    assert "they are flagged in _status" in done.stderr
+    assert ask(out, "--top-k", 1).stdout == done.stdout
+
+
+def test_one_row_of_a_model_and_data_needs_what_is_stored_of_rows(computed: list[tuple[RunRequest, Path]]) -> None:
+    done = ask("m.pt", "d.csv", "--key", "patient", "--row", 2)
+    request, out = computed[0]
+    assert (request.interactions, request.key) == ("full", ("patient",))
+    assert {record["patient"] for record in records(done.stdout)} == {"P2"}
+    assert not out.exists()
+
+
+def test_a_value_of_a_key_is_for_runs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OptionError("--key id=P1: d.csv has no such column. Expected one of 'id', 'x'.")
+
+    monkeypatch.setattr("ihcli.cli.progress.run", refuse)
+    done = ask("m.pt", "d.csv", "--key", "id=P1")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: --key id=P1: d.csv has no such column. Expected one of 'id', 'x'. With MODEL and DATA --key names a "
+        "column only: try --row N, or --keep RUN and then --key id=P1 with that RUN.\n"
+    )
 
 
 def test_strict_ends_with_3_after_the_table(computed: list[tuple[RunRequest, Path]]) -> None:

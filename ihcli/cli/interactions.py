@@ -1,17 +1,11 @@
 """`ihcli interactions`: pairs of features, the strongest first."""
 
-from typing import TYPE_CHECKING
-
 import click
 
+from ihcli.cli.heat import Heat
 from ihcli.cli.ranking import Kind, Ranking, option, ranking_options
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.errors import OptionError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from ihcli.records import Record
 
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
 RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
@@ -37,13 +31,7 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
         _require_second_order(ranking.computation.values["method"])
     from ihcli.rankings import pairs_of_records, ranked_pairs
 
-    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, _drawing))
-
-
-def _drawing(record: "Record", width: int) -> "RenderableType":
-    from ihcli.cli.heat import heat_table
-
-    return heat_table(record, width)
+    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat))
 
 
 def _require_second_order(name: str) -> None:

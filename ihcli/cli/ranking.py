@@ -57,7 +57,7 @@ class Kind:
     of_records: Callable[[Sequence["Record"], "Choice", bool], "pa.Table"]
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
-    drawing: Callable[["Record", int], Any] | None = None
+    drawing: Callable[["Record"], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Ranking:
         table = kind.of_records(records, choice, result.is_text)
         drawings = {}
         if kind.drawing is not None and result.is_text:
-            drawings = {record.target: functools.partial(kind.drawing, record) for record in records}
+            drawings = {record.target: kind.drawing(record) for record in records}
         return Shown(table, kind.record_columns, {record.target: _title(record) for record in records}, drawings)
 
     @contextmanager

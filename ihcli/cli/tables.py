@@ -5,7 +5,7 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
@@ -31,13 +31,13 @@ class Shown:
 
     columns   those that a table for people shows, where there are such
     titles    what stands above the entries of each target
-    drawings  what a terminal shows below them; gets the columns of the terminal
+    drawings  what a terminal shows below them
     """
 
     table: "pa.Table"
     columns: tuple[str, ...]
     titles: Mapping[str, str]
-    drawings: Mapping[str, Callable[[int], "RenderableType"]] = field(default_factory=dict)
+    drawings: Mapping[str, "RenderableType"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ def _write_arrow(table: "pa.Table", stream: BinaryIO) -> None:
 def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     """Draw one table per target, and on a terminal what belongs below it."""
     from rich.console import Console
+    from rich.text import Text
 
     from ihcli.rankings import by_target
 
@@ -178,21 +179,20 @@ def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     columns = [name for name in shown.columns if name in table.column_names]
     with console.capture() as captured:
         for target, ranked in by_target(table).items():
-            console.print(_rich_table(ranked.select(columns), shown.titles[target]))
+            console.print(Text(shown.titles[target], "bold"))
+            console.print(_rich_table(ranked.select(columns)))
             if is_terminal and target in shown.drawings:
-                console.print(shown.drawings[target](console.width))
+                console.print(shown.drawings[target])
     return captured.get()
 
 
-def _rich_table(table: "pa.Table", title: str) -> "Table":
+def _rich_table(table: "pa.Table") -> "Table":
     import pyarrow as pa
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=Text(title, "bold"), title_justify="left"
-    )
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.schema:
         is_text = pa.types.is_string(column.type)
         if is_text:
