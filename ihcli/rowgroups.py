@@ -125,7 +125,7 @@ class PartFiles:
         if not chosen:
             return
         names = None if columns is None else list(dict.fromkeys([*columns, *([] if wanted is None else [ROW])]))
-        with self._opened(self.files[part]) as file:
+        with self._opened(self.files[part], footer) as file:
             for group in chosen:
                 table = file.read_row_group(group, names)
                 if wanted is not None:
@@ -133,9 +133,10 @@ class PartFiles:
                 yield table if columns is None else table.select(list(columns))
 
     @contextmanager
-    def _opened(self, path: Path) -> Iterator[pq.ParquetFile]:
+    def _opened(self, path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+        """Open a file, without reading its footer a second time where it is known."""
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, metadata=footer) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             raise unreadable(path, error) from error

@@ -381,6 +381,13 @@ def test_keep_names_the_run_that_is_kept(computed: list[tuple[RunRequest, Path]]
     assert ask(out, "--top-k", 1).stdout == done.stdout
 
 
+def test_a_kept_run_is_replaced_only_when_asked(computed: list[tuple[RunRequest, Path]], run: Path) -> None:
+    done = ask("m.pt", "d.csv", "--keep", run)
+    assert (done.exit_code, done.stdout, computed) == (1, "", [])
+    assert done.stderr == f"Error: {run}: holds a run already. Try --overwrite to replace it, or another --keep.\n"
+    assert ask("m.pt", "d.csv", "--keep", run, "--overwrite").exit_code == 0
+
+
 def test_one_row_of_a_model_and_data_needs_what_is_stored_of_rows(computed: list[tuple[RunRequest, Path]]) -> None:
     done = ask("m.pt", "d.csv", "--key", "patient", "--row", 2)
     request, out = computed[0]

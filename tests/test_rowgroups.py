@@ -54,9 +54,9 @@ def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             return found
 
     class Watched(pq.ParquetFile):
-        def __init__(self, source: Path) -> None:
+        def __init__(self, source: Path, metadata: pq.FileMetaData | None = None) -> None:
             self._stream = Counting(source)
-            super().__init__(self._stream)
+            super().__init__(self._stream, metadata=metadata)
 
         def close(self, force: bool = False) -> None:
             super().close(force)
@@ -93,13 +93,21 @@ def test_parts_without_statistics_are_read_all_the_same(tmp_path: Path) -> None:
 def test_one_row_is_read_with_its_row_group_and_few_footers(parts: PartFiles, bytes_read: list[int]) -> None:
     assert parts.read(None, [777]).num_rows == 1
     group = GROUP_ROWS * NOISE_BYTES
-    footers = (2 + math.ceil(math.log2(PARTS))) * FOOTER_BYTES
+    footers = (1 + math.ceil(math.log2(PARTS))) * FOOTER_BYTES
     assert group < sum(bytes_read) < group + footers < ROWS * NOISE_BYTES / 20
 
 
 def test_a_key_is_searched_without_other_columns(parts: PartFiles, bytes_read: list[int]) -> None:
+    assert len(parts.rows_where({"day": 3})) == 143  # in every row group
+    assert sum(bytes_read) < 1.2 * PARTS * FOOTER_BYTES < ROWS * NOISE_BYTES / 20
+
+
+def test_a_sorted_key_is_searched_in_one_row_group(parts: PartFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *given: groups.append(given[1]) or original(*given))
     assert parts.rows_where({"id": "P0777"}) == [777]
-    assert sum(bytes_read) < 2 * PARTS * FOOTER_BYTES < ROWS * NOISE_BYTES / 10
+    assert groups == [(777 - 700) // GROUP_ROWS]
 
 
 def test_keys_all_hold_for_the_rows_that_are_found(parts: PartFiles) -> None:

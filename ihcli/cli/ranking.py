@@ -15,7 +15,7 @@ from ihcli.cli.options import DAILY, RARE, TARGET, Computation, computing_option
 from ihcli.cli.sections import Command, Declaration, SectionedOption
 from ihcli.cli.tables import FORMATS, Destination, Shown
 from ihcli.cli.values import WholeNumber
-from ihcli.errors import IhcliError, OptionError
+from ihcli.errors import IhcliError, OptionError, RunError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,12 +152,22 @@ class Ranking:
         stored = "full" if kept or self.is_of_one_row else "none"
         request = self.computation.request(self.path, data, target=self.target, interactions=stored)
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
-            out = Path(directory) / "run" if self.keep is None else Path(self.keep)
+            out = Path(directory) / "run" if self.keep is None else self._kept_path(self.keep)
             totals = compute(request, out, overwrite=kept and self.overwrite, quiet=self.quiet, kept=kept)
             if not self.quiet:
                 first, *others = summary_in_words(totals, request, kept=kept)
                 say("\n".join([f"{first} Run written to {out}." if kept else first, *others]))
             yield open_run(totals.path), totals.missed
+
+    def _kept_path(self, path: str) -> Path:
+        from ihcli.output import refuse_existing
+
+        try:
+            refuse_existing(path, self.overwrite)
+        except RunError as error:
+            before, _, after = str(error).rpartition("-o")  # here the run has another option
+            raise RunError(f"{before}--keep{after}") from error
+        return Path(path)
 
 
 def ranking_options(*more: Callable[[Command], Command]) -> Callable[[Command], Command]:
