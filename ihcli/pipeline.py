@@ -22,7 +22,7 @@ from ihcli.output import DONE, RunWriter, create_run, refuse_existing, reopen_ru
 from ihcli.overlap import ahead, behind
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
-from ihcli.record import Record
+from ihcli.progress import Progress
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 from ihcli.resuming import BegunRun, find_begun
 from ihcli.table_explainer import TableExplainer
@@ -91,13 +91,13 @@ def _writer(path: Path, request: RunRequest, begun: BegunRun | None, replaces: b
     return create_run(path, interactions=request.interactions, overwrite=replaces)
 
 
-def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) -> Record:
-    """Return the record of the parts that are on disk."""
+def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) -> Progress:
+    """Return the progress of the parts that are on disk."""
     state = writer.read_state()
-    record = Record() if state is None else Record.of_state(state)
+    progress = Progress() if state is None else Progress.of_state(state)
     if begun is not None:
-        observer.resumed(record.rows)
-    return record
+        observer.resumed(progress.rows)
+    return progress
 
 
 class _Explained(NamedTuple):
@@ -106,7 +106,7 @@ class _Explained(NamedTuple):
     explanation: AnyExplanation
 
 
-def _explained(prepared: PreparedRun, done: Record) -> Generator[_Explained]:
+def _explained(prepared: PreparedRun, done: Progress) -> Generator[_Explained]:
     """Explain the chunks whose parts are not done, one after the other while the next one is read."""
     unfinished = ((part, chunk) for part, chunk in enumerate(prepared.chunks()) if part not in done)
     with closing(ahead(unfinished)) as chunks:
@@ -115,43 +115,43 @@ def _explained(prepared: PreparedRun, done: Record) -> Generator[_Explained]:
 
 
 class _Keeper:
-    """Writes what is explained and keeps the record of it; used by one thread at a time."""
+    """Writes what is explained and keeps the progress of it; used by one thread at a time."""
 
-    def __init__(self, writer: RunWriter, observer: Observer, done: Record) -> None:
+    def __init__(self, writer: RunWriter, observer: Observer, done: Progress) -> None:
         self._writer = writer
         self._observer = observer
-        self._record = done
+        self._progress = done
         self._since = time.monotonic()
 
     def keep(self, explained: _Explained) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
         part, chunk, explanation = explained
-        self._record.merge(Record.of_part(part, len(chunk), explanation))
+        self._progress.merge(Progress.of_part(part, len(chunk), explanation))
         self._count_seconds()
-        self._writer.write_part(part, explanation, chunk.keys, self._record.state())
+        self._writer.write_part(part, explanation, chunk.keys, self._progress.state())
         self._observer.chunk_done(len(chunk), explanation)
 
     def finish(self) -> RunTotals:
         """Write the summary, and return the totals."""
-        record = self._record
-        summary = record.summary
+        progress = self._progress
+        summary = progress.summary
         self._writer.write_summary(summary.attributions(), summary.interactions())
         if isinstance(summary, TextSummary) and summary.note:
             self._observer.warned(summary.note)
         self._count_seconds()
         return RunTotals(
             path=self._writer.path,
-            rows=record.rows,
-            entries=record.entries,
-            statuses=record.statuses,
-            evaluations=record.evaluations,
-            truncated=record.truncated,
-            wall_s=record.wall_s,
+            rows=progress.rows,
+            entries=progress.entries,
+            statuses=progress.statuses,
+            evaluations=progress.evaluations,
+            truncated=progress.truncated,
+            wall_s=progress.wall_s,
         )
 
     def _count_seconds(self) -> None:
         now = time.monotonic()
-        self._record.wall_s += now - self._since
+        self._progress.wall_s += now - self._since
         self._since = now
 
 

@@ -11,10 +11,10 @@ from ihcli.summary import Summary
 from ihcli.text_summary import TextSummary
 
 
-class Record:
+class Progress:
     """Parts of a run, the rows, statuses, evaluations and cut texts in them, the seconds they took, and their summary.
 
-    Records of different parts merge; the counts of a merged record are exact, its summary is up to rounding.
+    Records of different parts merge; the counts of a merged progress are exact, its summary is up to rounding.
 
     parts  ranges of part numbers that do not touch, in order
     """
@@ -27,20 +27,20 @@ class Record:
         self._statuses = Counter[str]()
 
     @classmethod
-    def of_part(cls, part: int, rows: int, explanation: AnyExplanation) -> "Record":
-        """Return the record of one part: the explanation of so many rows of the data."""
-        record = cls()
-        record.parts, record.rows = [range(part, part + 1)], rows
-        record.evaluations = int(explanation.evaluations.sum())
-        record._statuses.update(explanation.status.tolist())
+    def of_part(cls, part: int, rows: int, explanation: AnyExplanation) -> "Progress":
+        """Return the progress of one part: the explanation of so many rows of the data."""
+        progress = cls()
+        progress.parts, progress.rows = [range(part, part + 1)], rows
+        progress.evaluations = int(explanation.evaluations.sum())
+        progress._statuses.update(explanation.status.tolist())
         if isinstance(explanation, TextExplanation):
-            record.truncated = int(explanation.truncated.sum())
-            record._summary = TextSummary()
-            record._summary.update(explanation)
+            progress.truncated = int(explanation.truncated.sum())
+            progress._summary = TextSummary()
+            progress._summary.update(explanation)
         else:
-            record._summary = Summary()
-            record._summary.update(explanation)
-        return record
+            progress._summary = Summary()
+            progress._summary.update(explanation)
+        return progress
 
     @property
     def summary(self) -> Summary | TextSummary:
@@ -60,7 +60,7 @@ class Record:
     def __contains__(self, part: int) -> bool:
         return any(part in some for some in self.parts)
 
-    def merge(self, other: "Record") -> None:
+    def merge(self, other: "Progress") -> None:
         """Add what is known of other parts; raises ValueError where a part is in both."""
         self.parts = _joined([*self.parts, *other.parts])
         self.rows += other.rows
@@ -74,7 +74,7 @@ class Record:
             self._summary.merge(other._summary)  # type: ignore[arg-type]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all of it as arrays by name, from which `of_state` makes an equal record."""
+        """Return all of it as arrays by name, from which `of_state` makes an equal progress."""
         counts = {
             "rows": self.rows,
             "evaluations": self.evaluations,
@@ -87,16 +87,16 @@ class Record:
         return {"parts": parts, "counts": text, **self.summary.state()}
 
     @classmethod
-    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Record":
-        """Return the record of which these arrays are the state."""
-        record, counts = cls(), json.loads(arrays["counts"].tobytes())
-        record.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
+        """Return the progress of which these arrays are the state."""
+        progress, counts = cls(), json.loads(arrays["counts"].tobytes())
+        progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
         for name in ("rows", "evaluations", "truncated", "wall_s"):
-            setattr(record, name, counts[name])
-        record._statuses.update(counts["statuses"])
+            setattr(progress, name, counts[name])
+        progress._statuses.update(counts["statuses"])
         kind = TextSummary if "units.count" in arrays else Summary
-        record._summary = kind.of_state(arrays)
-        return record
+        progress._summary = kind.of_state(arrays)
+        return progress
 
 
 def _joined(parts: Iterable[range]) -> list[range]:
