@@ -53,14 +53,14 @@ class Sample:
     paths        makes paths of a few of them for a model
     n_baselines  B
     batch_bytes  most that a batch may hold, whatever the memory
-    is_cheap     whether kinks are looked for even where no operation of the model hints at one
+    is_text      whether they are texts: no closed form is looked for, and kinks only where an operation hints at one
     """
 
     batches: tuple[Tensor, ...]
     paths: Callable[[Model], Paths]
     n_baselines: int
     batch_bytes: int
-    is_cheap: bool
+    is_text: bool
 
     @property
     def probe(self) -> Tensor:
@@ -167,7 +167,7 @@ def settle(model: Model, sample: Sample, settings: Settings) -> Explainer:
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, sample.batch_bytes, model.device)
     paths = sample.paths(smooth)
-    choice = choose_engine(smooth.outputs, paths, engine_bytes, settings.engine)
+    choice = choose_engine(smooth.outputs, paths, engine_bytes, settings.engine, may_be_chain=not sample.is_text)
     effort = settings.effort
     if method.second_order and _has_kinks(smooth, sample, choice.engine, paths):
         warnings.append(_kink_warning(find_operations(smooth, sample.probe), method, smoothing is not None))
@@ -194,10 +194,11 @@ def numpy_dtype(model: Model) -> type[np.floating]:
 
 
 def _has_kinks(smooth: Model, sample: Sample, engine: Engine, paths: Paths) -> bool:
-    operations = find_operations(smooth, sample.probe)
-    if sample.is_cheap or operations.replaceable or operations.kinks:
-        return bool(find_kinks(engine, paths).any())
-    return False
+    if sample.is_text:
+        operations = find_operations(smooth, sample.probe)
+        if not (operations.replaceable or operations.kinks):
+            return False
+    return bool(find_kinks(engine, paths).any())
 
 
 def _kinked_budget(effort: Effort, n_baselines: int) -> int:

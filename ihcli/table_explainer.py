@@ -136,7 +136,7 @@ def prepare_table_explainer(
         probe = rows[:PROBE_ROWS]
         return _paths(smooth, probe, few, highest_outputs(smooth, probe), groups)
 
-    tried = Sample((rows,), probe_paths, len(baselines.values), CPU_BATCH_BYTES, is_cheap=True)
+    tried = Sample((rows,), probe_paths, len(baselines.values), CPU_BATCH_BYTES, is_text=False)
     return TableExplainer(**vars(settle(model, tried, settings)), groups=groups, baselines=baselines)
 
 

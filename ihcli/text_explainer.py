@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import DataError, ModelError
-from ihcli.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
+from ihcli.explainer import Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import TextExplanation, in_order, join_explanations, scatter
 from ihcli.gates import Paths
 from ihcli.methods import ExplainedRows, explain_rows
@@ -20,6 +20,8 @@ from ihcli.text import have_words
 
 SAMPLE_TEXTS = 64
 PROBE_TEXTS = 2
+"""Texts that the checks before a run take, the shortest of the sample: a long one can need a GiB for one of them."""
+LIKE_TEXTS = 8
 CPU_BATCH_BYTES = 256 << 20
 TEXT_BYTES = 256 << 10
 BASELINES_IN_WORDS = {
@@ -138,14 +140,16 @@ def prepare_text_explainer(
     encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
     if not encoded:
         raise DataError("--text: the tokenizer finds no token in any text of a sample. Try another column.")
-    few = [text for text in encoded if len(text.ids) == len(encoded[0].ids)][:PROBE_TEXTS]
+    shortest = min(len(text.ids) for text in encoded)
+    few = [text for text in encoded if len(text.ids) == shortest][:PROBE_TEXTS]
 
     def probe_paths(smooth: Model) -> Paths:
         with torch.no_grad():
             output = smooth.outputs(reader.inputs(few)).argmax(dim=1).cpu().numpy()
         return text_paths(reader, few, baseline, output)
 
-    tried = Sample(_batches(reader, encoded), probe_paths, 1, CPU_BATCH_BYTES, is_cheap=False)
+    batches = (reader.inputs(few), *_batches(reader, encoded))
+    tried = Sample(batches, probe_paths, 1, CPU_BATCH_BYTES, is_text=True)
     settled = settle(model, tried, settings)
     warnings = (*settled.warnings, *_warnings(encoded, reader))
     return TextExplainer(**{**vars(settled), "warnings": warnings}, reader=reader, units=units, baseline=baseline)
@@ -175,11 +179,11 @@ def text_paths(reader: TextReader, encoded: list[EncodedText], baseline: str, ou
 
 
 def _batches(reader: TextReader, encoded: list[EncodedText]) -> tuple[Tensor, ...]:
-    """Return the inputs of the texts, those of one length together, PROBE_ROWS of them at most."""
+    """Return the inputs of the texts, those of one length together, LIKE_TEXTS of them at most."""
     by_length: dict[int, list[EncodedText]] = {}
     for text in encoded:
         by_length.setdefault(len(text.ids), []).append(text)
-    return tuple(reader.inputs(alike[:PROBE_ROWS]) for alike in by_length.values())
+    return tuple(reader.inputs(alike[:LIKE_TEXTS]) for alike in by_length.values())
 
 
 def _warnings(encoded: list[EncodedText], reader: TextReader) -> Iterator[str]:

@@ -19,13 +19,13 @@ from torch import nn
 
 from ihcli import explainer, preparation
 from ihcli.errors import RunError
-from ihcli.explainer import Explainer
 from ihcli.explanation import Explanation
 from ihcli.lock import LOCK
 from ihcli.output import open_run
 from ihcli.pipeline import run
 from ihcli.request import Observer, RunRequest, RunTotals
 from ihcli.states import STATES
+from ihcli.table_explainer import TableExplainer
 
 N_PARTS = 20
 KINDS = {
@@ -166,7 +166,7 @@ def test_a_last_file_that_does_not_fit_leaves_a_run_that_only_lacks_its_summary(
         "Try the same ihcli explain with --resume, which keeps the finished parts."
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Explainer, "explain", forbidden)
+        patched.setattr(TableExplainer, "explain", forbidden)
         run(asked, out, Observer(), resume=True)
     assert content(out) == content(tmp_path / "whole")
 
@@ -246,7 +246,7 @@ def test_a_finished_run_is_left_as_it_is(folder: Path, tmp_path: Path, monkeypat
     asked, out = request_of(folder), tmp_path / "run"
     first = run(asked, out, Observer())
     before = content(out) | {"run.json": (out / "run.json").read_bytes()}
-    monkeypatch.setattr(Explainer, "explain", forbidden)
+    monkeypatch.setattr(TableExplainer, "explain", forbidden)
     again = run(asked, out, Observer(), resume=True)
     assert again == replace(first, was_done=True, wall_s=again.wall_s)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before

@@ -28,12 +28,17 @@ class Choice:
 
 
 def choose_engine(
-    function: Callable[[Tensor], Tensor], probe: Paths, memory_bytes: int, wanted: str = "auto"
+    function: Callable[[Tensor], Tensor],
+    probe: Paths,
+    memory_bytes: int,
+    wanted: str = "auto",
+    may_be_chain: bool = True,
 ) -> Choice:
     """Return the engine for a function from (P, D) to (P, K).
 
-    probe   paths of a few real rows to a few baselines, on which the engines are compared
-    wanted  "auto", or "autograd" or "mlp"
+    probe         paths of a few real rows to a few baselines, on which the engines are compared
+    wanted        "auto", or "autograd" or "mlp"
+    may_be_chain  whether to look for one, which keeps every array of a forward
 
     Raises OptionError where "mlp" is wanted and cannot serve.
     """
@@ -43,6 +48,8 @@ def choose_engine(
     if wanted == "autograd":
         return Choice(general, "asked for")
     try:
+        if not may_be_chain:
+            raise NotAChainError("the model reads texts")
         closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
         _compare(general, closed, probe)
     except NotAChainError as reason:

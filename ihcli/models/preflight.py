@@ -242,7 +242,15 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
 
 
 def _hessian_products(model: Model, rows: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
-    """Return H v of every row, (P, D), by reverse over reverse; zeros where the gradient is constant."""
+    """Return H v of every row, (P, D), by reverse over reverse; zeros where the gradient is constant.
+
+    One row at a time: of a large model, the graph of a gradient's gradient is what memory must be kept for.
+    """
+    pairs = zip(rows.split(1), directions.split(1), strict=True)
+    return torch.cat([_hessian_product(model, row, weights, direction) for row, direction in pairs])
+
+
+def _hessian_product(model: Model, rows: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
     inputs = rows.detach().requires_grad_()
     gradients = _gradients(model, inputs, weights, create_graph=True)
     if not gradients.requires_grad:
