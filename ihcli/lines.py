@@ -85,10 +85,15 @@ class Lines:
         return np.where(t <= self.kink, before, self.value[:, 1] - (self.width - into) * self.slope[:, 1])
 
     def probes(self) -> Iterator[np.ndarray]:
-        """Give where to look, as shares of the width: well away from t*, then close to it, on either side."""
+        """Give where to look, as shares of the width: well away from t*, then close to it, on either side.
+
+        Where t* is close to an end, rounding hides from the close probes a third line that f follows on its long side
+        up to a kink near t*; between that and the probe far away another looks.
+        """
         share, one = self.share, self.is_one
         near = np.maximum(CLOSE, 2 * self.slack)
         yield np.where(one, 0.9, np.where(share < 0.95, 0.4 + 0.6 * share, 0.2))
         yield np.where(one, 0.13, np.where(share > 0.05, 0.6 * share, 0.8))
         yield np.where(one, 0.382, np.where(share + near < 1, share + near, 0.5))
         yield np.where(one, 0.71, np.where(share - near > 0, share - near, 0.5))
+        yield np.where(one, 0.55, np.where(share > 0.5, 0.8 * share, 0.2 + 0.8 * share))
