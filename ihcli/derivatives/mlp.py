@@ -68,20 +68,15 @@ class _Pass:
 
     value        (P,) f
     jets         element-wise functions of layers 1 to L - 1
-    backward     W_{l+1}' g_{l+1} of the same layers, (P, m_l)
-    last         g_L (P, m_L);  bend: d2 head / da_L^2 (P, m_L, m_L) or None where it is zero
+    backward     W_{l+1}' g_{l+1} of the same layers, (P, m_l); none where nothing bends
+    first        g_1 (P, m_1);  bend: d2 head / da_L^2 (P, m_L, m_L) or None where it is zero
     """
 
     value: Tensor
     jets: list[Jet]
     backward: list[Tensor]
-    last: Tensor
+    first: Tensor
     bend: Tensor | None
-
-    @property
-    def first(self) -> Tensor:
-        """Return g_1."""
-        return self.jets[0].first * self.backward[0] if self.jets else self.last
 
 
 class MlpEngine:
@@ -165,11 +160,13 @@ class MlpEngine:
             jets.append(activation.jet(a, bending))
             a = torch.addmm(affine.bias, jets[-1].value, affine.weight.T)
         value, g, bend = self._head(paths, path, a, bending)
-        last, backward = g, []
+        backward: list[Tensor] = []
         for jet, affine in zip(reversed(jets), reversed(self._chain.affines[1:]), strict=True):
-            backward.append(g @ affine.weight)
-            g = jet.first * backward[-1]
-        return _Pass(value, jets, backward[::-1], last, bend)
+            carried = g @ affine.weight
+            if bending:
+                backward.insert(0, carried)
+            g = jet.first * carried if bending else carried.mul_(jet.first)
+        return _Pass(value, jets, backward, g, bend)
 
     def _head(self, paths: Paths, path: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return f, its gradient and its Hessian (None: zero) in the last pre-activations, by autograd."""
