@@ -182,17 +182,19 @@ def columns_of(file: Path) -> dict[str, pq.ColumnChunkMetaData]:
     return {column.path_in_schema: column for column in (group.column(i) for i in range(group.num_columns))}
 
 
-def test_floats_are_stored_in_split_bytes(tmp_path):
-    for storage, leaf in (("full", "interactions.list.element"), ("top:2", "interactions.list.element.value")):
-        run = written(tmp_path / storage[:3], explained(), interactions=storage)
-        assert "BYTE_STREAM_SPLIT" in columns_of(run / "interactions" / "part-000000.parquet")[leaf].encodings
-
-
-@pytest.mark.parametrize(("n_features", "codec"), [(3, "UNCOMPRESSED"), (80, "ZSTD")])
-def test_only_columns_worth_a_compressor_are_compressed(tmp_path, n_features, codec):
-    run = written(tmp_path / "run", explained(4, n_features))
-    columns = columns_of(run / "interactions" / "part-000000.parquet")
-    assert columns["interactions.list.element"].compression == codec
+@pytest.mark.parametrize(
+    ("n_features", "zeros", "codec"), [(3, 0.9, "UNCOMPRESSED"), (80, 0.0, "UNCOMPRESSED"), (80, 0.9, "ZSTD")]
+)
+def test_matrices_are_compressed_where_it_pays(tmp_path, n_features, zeros, codec):
+    explanation = explained(4, n_features)
+    dropped = np.random.default_rng(0).random(explanation.interactions.shape) < zeros
+    sparse = np.where(dropped, 0, explanation.interactions)
+    run = written(tmp_path / "run", replace(explanation, interactions=sparse))
+    leaf = columns_of(run / "interactions" / "part-000000.parquet")["interactions.list.element"]
+    assert leaf.compression == codec
+    assert ("BYTE_STREAM_SPLIT" in leaf.encodings) == (codec == "ZSTD")
+    stored = np.stack(open_run(run).interactions()["interactions"].to_pylist())
+    np.testing.assert_array_equal(stored.reshape(sparse.shape), sparse)
 
 
 def test_columns_have_statistics_but_elements_of_lists_have_none(tmp_path):
