@@ -66,12 +66,21 @@ def test_missing_files_and_directories_are_one_message(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_formats_of_later_versions_are_named_and_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt2"
+@pytest.mark.parametrize(
+    "record",
+    ["model/models/model.json", "models/model.json", "m/models/other.json", "serialized_exported_program.json"],
+)
+def test_every_archive_of_torch_export_is_recognised(record: str, tmp_path: Path) -> None:
+    path = tmp_path / "model"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model/models/model.json", "{}")
-    with pytest.raises(ModelError, match=r"a torch\.export program \(\.pt2\), which this version does not read\. Try"):
-        load_model(path)
+        archive.writestr(record, "{}")
+        archive.writestr("model/constants.pkl", "")
+        archive.writestr("model/data.pkl", "")
+    assert recognise(path) is Kind.EXPORTED
+
+
+def test_an_archive_without_a_model_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "model"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("weights.npy", "")
     with pytest.raises(ModelError, match="a zip archive without a model in it"):

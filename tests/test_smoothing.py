@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError, OptionError
+from ihcli.models.exported import Batch, read_program
 from ihcli.models.model import Model
 from ihcli.smoothing import BETA_LADDER, choose_beta, find_operations, resolve_smoothing, smooth_model
 
@@ -180,7 +181,19 @@ def frozen(module: nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.freeze(torch.jit.script(module))
 
 
-KINDS = {"eager": lambda module: module, "scripted": scripted, "traced": traced, "reloaded": reloaded, "frozen": frozen}
+def exported(module: nn.Module) -> nn.Module:
+    """Return a program exported at a batch size that its graph does not mention."""
+    return read_program(torch.export.export(module, (rows(),)), Batch(1, None))
+
+
+KINDS = {
+    "eager": lambda module: module,
+    "scripted": scripted,
+    "traced": traced,
+    "reloaded": reloaded,
+    "frozen": frozen,
+    "exported": exported,
+}
 
 
 def derivatives(function: Activation, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,7 +208,7 @@ def derivatives(function: Activation, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("statement", CASES)
 def test_every_replaced_form_has_the_values_and_hessians_of_softplus_written_by_hand(build, statement):
-    compare_with_formula(build(statement), statement, ["eager", "traced", "reloaded"])
+    compare_with_formula(build(statement), statement, ["eager", "traced", "reloaded", "exported"])
 
 
 @pytest.mark.parametrize("statement", ["y = self.relu_in_place(z)", "y = self.prelu(z)", "y = z.clamp(-0.5, 0.3)"])
@@ -276,7 +289,7 @@ class ClampedWeights(nn.Module):
         return x @ self.weight.clamp(min=0.0).t() + first.unsqueeze(1)
 
 
-@pytest.mark.parametrize("kind", ["eager", "scripted"])
+@pytest.mark.parametrize("kind", ["eager", "scripted", "exported"])
 def test_clamped_weights_and_indices_are_left_alone(kind):
     model = as_model(KINDS[kind](ClampedWeights()))
     assert torch.equal(smooth_model(model, 0.5).outputs(rows()), model.outputs(rows()))
@@ -287,7 +300,7 @@ LEFT_ALONE = ["y = z.clamp(0.5, 0.1)", "y = torch.clamp(z, 0.0, 1.0, out=torch.e
 
 @pytest.mark.parametrize("statement", LEFT_ALONE)
 def test_clamps_that_are_no_sum_of_relus_are_left_alone(build, statement):
-    for convert in (KINDS["eager"], scripted):
+    for convert in (KINDS["eager"], scripted, exported):
         model = as_model(convert(build(statement).requires_grad_(False)))
         assert torch.equal(smooth_model(model, BETA).outputs(rows()), model.outputs(rows()))
 
@@ -319,6 +332,7 @@ def test_operations_are_counted_in_the_order_they_are_met():
     assert operations.replaceable == ("relu x2", "leaky_relu")
     assert operations.kinks == ()
     assert find_operations(as_model(scripted(module)), None) == operations
+    assert find_operations(as_model(exported(module)), None) == operations
     assert find_operations(as_model(module), None) == operations
 
 
@@ -347,7 +361,7 @@ KINKS = {
 @pytest.mark.parametrize("statement", KINKS)
 def test_what_bends_or_jumps_and_stays_is_named(build, statement):
     network = build(statement)
-    for kind in ("eager", "scripted", "traced"):
+    for kind in ("eager", "scripted", "traced", "exported"):
         operations = find_operations(as_model(KINDS[kind](network)), rows())
         assert operations.kinks == (KINKS[statement],), kind
         assert operations.replaceable == (), kind
@@ -365,7 +379,7 @@ SMOOTH = [
 
 @pytest.mark.parametrize("statement", SMOOTH)
 def test_smooth_operations_and_kinks_of_weights_and_sizes_are_not_named(build, statement):
-    for convert in (KINDS["eager"], scripted):
+    for convert in (KINDS["eager"], scripted, exported):
         assert find_operations(as_model(convert(build(statement))), rows()).kinks == ()
 
 

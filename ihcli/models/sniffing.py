@@ -1,6 +1,7 @@
 """What a model file is, told from its content and never from its name."""
 
 import pickletools
+import re
 import zipfile
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,7 @@ KINDS_IN_WORDS = (
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _HEAD_BYTES = 4096
+_PROGRAM = re.compile(r"models/[^/]+\.json")
 _FOREIGN = {
     b"PAR1": "a Parquet table, not a model: the model comes first, the data second",
     b"\x89HDF": "an HDF5 file (Keras?), which is not read",
@@ -104,7 +106,8 @@ def _recognise_zip(path: Path) -> Kind:
             "Try saving or copying it again."
         ) from None
     inner = {name.partition("/")[2] for name in names}
-    if "models/model.json" in inner or "models/model.json" in names:
+    # Before torch 2.8 an archive without a directory, whose program has a name of its own.
+    if "serialized_exported_program.json" in names or any(_PROGRAM.fullmatch(name) for name in {*inner, *names}):
         return Kind.EXPORTED
     # torch itself takes any archive with constants.pkl for TorchScript: both must be scanned before torch sees them.
     if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):

@@ -91,14 +91,16 @@ def wrap_module(
     return _model(module, "torch module", dtype, device, None, n_inputs, names)
 
 
-def place_module(module: nn.Module, source: Source, format_in_words: str, names: Names | None = None) -> Model:
+def place_module(
+    module: nn.Module, source: Source, format_in_words: str, names: Names | None = None, n_inputs: int | None = None
+) -> Model:
     """Return a Model around a module that was read: eval mode, no gradients of weights, wanted dtype and device."""
     dtype = source.dtype or own_dtype(module)
     module.eval().to(device=source.device, dtype=dtype)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     names = names or Names.carried_by(module)
-    return _model(module, format_in_words, dtype, source.device, source.path, None, names)
+    return _model(module, format_in_words, dtype, source.device, source.path, n_inputs, names)
 
 
 def checked_device(device: str | torch.device) -> torch.device:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import OptionError
+from ihcli.models.exported import ExportedModule
 from ihcli.models.model import Model
 from ihcli.smoothing.eager import SoftPlusModule, scripts_within, smooth_eager, tally_calls, tally_modules
+from ihcli.smoothing.exported import smooth_exported, tally_exported
 from ihcli.smoothing.torchscript import smooth_script, tally_graph
 from ihcli.smoothing.vocabulary import Operations, Tally
 
@@ -59,11 +61,15 @@ class Smoothing:
 def find_operations(model: Model, probe: Tensor | None) -> Operations:
     """Return the activations and kinks of a model.
 
-    A TorchScript graph is read as it is. Other modules are run once on `probe` (P, D), rows in the model's dtype;
-    without a probe only the classes of their submodules are known, and functional calls stay unseen.
+    The graph of a TorchScript module or an exported program is read as it is. Other modules are run once on `probe`
+    (P, D), rows in the model's dtype; without a probe only the classes of their submodules are known, and functional
+    calls stay unseen.
     """
     tally = Tally()
     module = model.module
+    if isinstance(module, ExportedModule):
+        tally_exported(module, tally)
+        return tally.operations()
     if not isinstance(module, torch.jit.ScriptModule):
         if probe is None:
             tally_modules(module, tally)
@@ -77,7 +83,8 @@ def find_operations(model: Model, probe: Tensor | None) -> Operations:
 def smooth_model(model: Model, beta: float) -> Model:
     """Return a model computed with SoftPlus_beta; the given one and its parameters stay as they are.
 
-    An eager module is wrapped (and its parameters shared), a TorchScript module copied and rewritten.
+    An eager module is wrapped (and its parameters shared), the graph of a TorchScript module or of an exported program
+    copied and rewritten.
 
     Raises:
         OptionError: beta is not a finite number above 0.
@@ -87,6 +94,8 @@ def smooth_model(model: Model, beta: float) -> Model:
         raise OptionError(
             f"--smooth: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try --smooth auto."
         )
+    if isinstance(model.module, ExportedModule):
+        return replace(model, module=smooth_exported(model.module, float(beta)))
     rewrite = partial(smooth_script, beta=float(beta), dtype=model.dtype)
     if isinstance(model.module, torch.jit.ScriptModule):
         return replace(model, module=rewrite(model.module))
