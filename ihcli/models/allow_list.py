@@ -6,6 +6,7 @@ instances only the attributes are kept.
 """
 
 import importlib
+import math
 import pkgutil
 from collections import OrderedDict
 from collections.abc import Callable
@@ -141,7 +142,12 @@ def _scikit_learn_names() -> dict[tuple[str, str], Any]:
 
 
 def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    """Return the tensor over a storage read as a flat tensor; the bounds are checked, hooks are left behind."""
+    """Return the tensor over a storage read as a flat tensor; the bounds are checked, hooks are left behind.
+
+    A tensor larger than its storage repeats it, and a few bytes could ask for any memory once it is copied.
+    """
+    if math.prod(size) > max(storage.numel(), 1):
+        raise ValueError(f"a tensor of shape {tuple(size)} is out of bounds for storage of {storage.numel()} numbers")
     return torch.as_strided(storage, tuple(size), tuple(stride), offset)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ihcli.errors import IhcliError, ModelError, UnsafeModelError
 from ihcli.models import scikit_learn
-from ihcli.models.allow_list import Record, activation_functions, module_classes
+from ihcli.models.allow_list import Record
+from ihcli.models.archives import read_archive
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.streams import read_stream
@@ -24,8 +25,8 @@ _SAFE_WAY = "torch.jit.script(model).save(path)"
 
 
 def read_zip(source: Source) -> Model:
-    """Read a module that torch.save wrote, with torch's weights-only reader and the layers of torch.nn allowed."""
-    return _read(source, _strict_zip, _free_torch)
+    """Read a module that torch.save wrote in its zip format."""
+    return _read(source, read_archive, _free_torch)
 
 
 def read_legacy_file(source: Source) -> Model:
@@ -54,16 +55,6 @@ def _read(source: Source, strict: Callable[[Path], Any], free: Callable[[Path], 
         return _model(content, source)
 
 
-def _strict_zip(path: Path) -> Any:
-    allowed: list[Any] = [*module_classes(), *activation_functions()]
-    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        refused = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        if refused:
-            raise ForbiddenError(", ".join(sorted(refused)))
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn whatever hostile or damaged bytes raise into one ModelError that names the file."""
@@ -76,9 +67,6 @@ def _reading(path: Path) -> Iterator[None]:
     except (TruncatedError, EOFError):
         raise ModelError(f"{path}: breaks off before its end. Try saving or copying it again.") from None
     except Exception as error:
-        # torch's own reader refuses with this type, and with advice that does not apply here.
-        if isinstance(error, pickle.UnpicklingError) and "weights" in str(error).lower():
-            raise _unsafe(path, "objects that its weights-only reader refuses") from None
         reason = f"{type(error).__name__}: {_first_line(error)}"
         raise ModelError(
             f"{path}: cannot be read as a pickled model ({reason}). Try saving or copying it again."

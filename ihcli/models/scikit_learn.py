@@ -6,6 +6,7 @@ Its outputs are those of predict_proba for a classifier, of predict for a regres
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def convert(record: Record, source: Source) -> Model:
             raise ModelError(f"{source.path}: its step {step.name} cannot be folded in. Expected {EXPECTED}.")
     if network.name not in _NETWORKS:
         raise ModelError(f"{source.path}: ends in a {network.name}, not in a network. Expected {EXPECTED}.")
+    _check_shapes(scalers, network, source)
     first = scalers[0] if scalers else network
     layers = [layer for scaler in scalers for layer in _scaler_layers(scaler, source)]
     zero = _zero(layers, int(_fitted(network, "coefs_", source)[0].shape[0]))
@@ -71,6 +73,28 @@ def convert(record: Record, source: Source) -> Model:
     wanted = Source(source.path, source.trust, source.device, source.dtype or torch.float64)
     kind = "scikit-learn Pipeline with an" if record.name == "Pipeline" else "scikit-learn"
     return place_module(nn.Sequential(*layers), wanted, f"{kind} {network.name}", names)
+
+
+def _check_shapes(scalers: list[Record], network: Record, source: Source) -> None:
+    """Refuse weights that do not fit each other, and a count of inputs that would be believed before they are seen."""
+    weights, biases = _fitted(network, "coefs_", source), _fitted(network, "intercepts_", source)
+    shapes: list[tuple[int, ...]] = [getattr(weight, "shape", ()) for weight in weights]
+    widths = [getattr(bias, "shape", ()) for bias in biases]
+    fits = len(shapes) == len(widths) > 0 and all(
+        len(shape) == 2 and width == shape[1:] for shape, width in zip(shapes, widths, strict=True)
+    )
+    if not fits or any(left[1] != right[0] for left, right in pairwise(shapes)):
+        raise ModelError(
+            f"{source.path}: the weights of its {network.name} do not fit each other (coefs_ {shapes}, intercepts_ "
+            f"{widths}). Try saving or copying it again."
+        )
+    for scaler in scalers:
+        counted = _fitted(scaler, "n_features_in_", source)
+        if counted != shapes[0][0]:
+            raise ModelError(
+                f"{source.path}: its {scaler.name} takes {counted!r} inputs, but the {network.name} behind it "
+                f"{shapes[0][0]}. Try saving or copying it again."
+            )
 
 
 def _steps(record: Record, source: Source) -> list[Record]:

@@ -15,6 +15,8 @@ KINDS_IN_WORDS = (
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _HEAD_BYTES = 4096
+# An archive of torch unpacks to its own size, but for the code in it.
+_MOST_EXPANSION, _HARMLESS_BYTES = 2, 64 << 20
 _PROGRAM = re.compile(r"models/[^/]+\.json")
 _FOREIGN = {
     b"PAR1": "a Parquet table, not a model: the model comes first, the data second",
@@ -43,6 +45,8 @@ def recognise(path: Path) -> Kind:
     try:
         if path.is_dir():
             return _recognise_directory(path)
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{path}: a pipe or device, not a file. Expected {KINDS_IN_WORDS}. Try saving it first.")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
             file.seek(max(0, path.stat().st_size - 1))
@@ -100,11 +104,18 @@ def _recognise_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            unpacked = sum(record.file_size for record in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         raise ModelError(
             f"{path}: a zip archive that breaks off or is damaged. Expected {KINDS_IN_WORDS}. "
             "Try saving or copying it again."
         ) from None
+    most = max(_HARMLESS_BYTES, _MOST_EXPANSION * path.stat().st_size)
+    if unpacked > most:
+        raise ModelError(
+            f"{path}: a zip archive that unpacks to {unpacked} bytes from {path.stat().st_size}. Expected at most "
+            f"{most}, as torch stores weights without compression. Try saving it again with torch."
+        )
     inner = {name.partition("/")[2] for name in names}
     # Before torch 2.8 an archive without a directory, whose program has a name of its own.
     if "serialized_exported_program.json" in names or any(_PROGRAM.fullmatch(name) for name in {*inner, *names}):

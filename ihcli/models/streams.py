@@ -11,6 +11,8 @@ from ihcli.errors import ModelError
 from ihcli.models.sniffing import KINDS_IN_WORDS, compression, is_pickle
 
 MAX_DECOMPRESSED_BYTES = 2 << 30
+# Weights hardly compress; what expands more than this beyond a size that hurts nobody was made to.
+_MOST_EXPANSION, _HARMLESS_BYTES = 20, 64 << 20
 _CHUNK_BYTES = 1 << 20
 _LZMA_MEMORY_BYTES = 256 << 20
 
@@ -37,7 +39,7 @@ def read_stream(path: Path) -> io.BytesIO:
 
 def _decompress(content: bytes, kind: str, path: Path) -> bytes:
     """Return the decompressed bytes; a small file may ask for terabytes, so the output is taken in chunks."""
-    decompressor = _decompressor(kind)
+    decompressor, most = _decompressor(kind), _most_bytes(len(content))
     pieces, size, pending = [], 0, content
     while not decompressor.eof:
         piece = decompressor.decompress(pending, _CHUNK_BYTES)
@@ -46,13 +48,17 @@ def _decompress(content: bytes, kind: str, path: Path) -> bytes:
         if not piece and not pending and not decompressor.eof:
             raise EOFError
         size += len(piece)
-        if size > MAX_DECOMPRESSED_BYTES:
+        if size > most:
             raise ModelError(
-                f"{path}: decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes from {len(content)}. "
+                f"{path}: decompresses to more than {most} bytes from {len(content)}. "
                 "Try saving it without compression if that is its true size."
             )
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _most_bytes(compressed_bytes: int) -> int:
+    return min(MAX_DECOMPRESSED_BYTES, max(_HARMLESS_BYTES, _MOST_EXPANSION * compressed_bytes))
 
 
 def _decompressor(kind: str) -> Any:

@@ -1,7 +1,6 @@
 """TorchScript files: searched before loading, silenced while loading, probed for dtypes after it."""
 
 import json
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +11,10 @@ from torch import Tensor, nn
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.models.model import Model
+from ihcli.models.script_code import refused_in
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import CARRIED, Names, Source, first_weight, input_count, named, own_dtype, place_module
 
-# The two operators of TorchScript that touch files; as words, because spaces and line ends may stand around the dots.
-_FILE_ACCESS = re.compile(rb"\b(save|from_file)\b")
 _TRAINING_INPUT = {"aten::dropout": 2, "aten::feature_dropout": 2, "aten::alpha_dropout": 2, "aten::batch_norm": 5}
 _EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
 
@@ -24,8 +22,9 @@ _EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
 def read(source: Source) -> Model:
     """Read a TorchScript file.
 
-    Raises UnsafeModelError where its code reads or writes files and `trust` is off; ModelError where it is damaged,
-    holds layers in training mode for ever, or cannot compute in the wanted dtype or on the wanted device.
+    Raises UnsafeModelError where its code can read or write files, or runs while it is loaded, and `trust` is off;
+    ModelError where it is damaged, holds layers in training mode for ever, or cannot compute in the wanted dtype or on
+    the wanted device.
     """
     module, extra = _load(source)
     _refuse_training(module, source)
@@ -42,7 +41,7 @@ def _load(source: Source) -> tuple[Any, dict[str, Any]]:
     extra: dict[str, Any] = dict.fromkeys(_EXTRA_FILES, "")
     try:
         if not source.trust:
-            _refuse_file_access(source)
+            _refuse_code(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.jit.load(str(source.path), map_location=source.device, _extra_files=extra), extra
@@ -52,18 +51,12 @@ def _load(source: Source) -> tuple[Any, dict[str, Any]]:
         ) from None
 
 
-def _refuse_file_access(source: Source) -> None:
-    """Search the code with the archive reader that torch loads it with: a zip may show others something else."""
-    archive = torch._C.PyTorchFileReader(str(source.path))
-    for name in archive.get_all_records():
-        if not name.startswith("code/") or not name.endswith(".py"):
-            continue
-        found = _FILE_ACCESS.search(archive.get_record(name))
-        if found:
-            raise UnsafeModelError(
-                f"{source.path}: its code ({name}) uses {found.group().decode()}, which can read or write files. "
-                "Nothing of the file was run. Try, only if you trust who made the file, the flag --trust."
-            )
+def _refuse_code(source: Source) -> None:
+    for words in refused_in(torch._C.PyTorchFileReader(str(source.path))):
+        raise UnsafeModelError(
+            f"{source.path}: {words}. Nothing of the file was run. Try, only if you trust who made the file, the flag "
+            "--trust."
+        )
 
 
 def _refuse_training(module: Any, source: Source) -> None:

@@ -179,8 +179,8 @@ class StrictUnpickler(_PythonUnpickler):
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
 
-class _LegacyUnpickler(StrictUnpickler):
-    """The object of a legacy torch.save stream: its persistent ids are storages whose bytes follow it.
+class StorageUnpickler(StrictUnpickler):
+    """An object of torch.save, whose persistent ids are storages.
 
     A storage is kept as a flat tensor, over which its tensors are views: tied weights stay tied.
     """
@@ -188,7 +188,6 @@ class _LegacyUnpickler(StrictUnpickler):
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream)
         self.storages: dict[str, Tensor] = {}
-        self._available = self._reader.remaining()
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what the allow-list reads the name as, or the dtype of a storage class."""
@@ -197,20 +196,38 @@ class _LegacyUnpickler(StrictUnpickler):
         return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
-        """Return the storage, still to be filled, or the class of a module saved along with its source code."""
+        """Return the storage, or the class of a module saved along with its source code."""
         if type(pid) is tuple and len(pid) == 4 and pid[0] == "module":
             return pid[1]
-        if type(pid) is not tuple or len(pid) != 6 or pid[0] != "storage" or not isinstance(pid[1], torch.dtype):
+        if type(pid) is not tuple or len(pid) not in (5, 6) or pid[0] != "storage":
             raise ForbiddenError("a persistent id that is no tensor storage")
-        _, dtype, key, _, count, view = pid
-        if view is not None:
+        _, dtype, key, _, count, *views = pid
+        if not isinstance(dtype, torch.dtype) or type(key) is not str or type(count) is not int or count < 0:
+            raise ForbiddenError("a persistent id that is no tensor storage")
+        if any(view is not None for view in views):
             raise ForbiddenError("a storage that is a view of another")
         if key not in self.storages:
-            self._available -= count * dtype.itemsize
-            if self._available < 0:
-                raise TruncatedError
-            self.storages[key] = torch.zeros(count, dtype=dtype)
+            self.storages[key] = self.storage(key, count, dtype)
         return self.storages[key]
+
+    def storage(self, key: str, count: int, dtype: torch.dtype) -> Tensor:
+        """Return the storage of that key as a flat tensor of so many numbers."""
+        raise NotImplementedError
+
+
+class _LegacyUnpickler(StorageUnpickler):
+    """The object of a legacy torch.save stream, whose storages follow it."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self._available = self._reader.remaining()
+
+    def storage(self, key: str, count: int, dtype: torch.dtype) -> Tensor:
+        """Return the storage, still to be filled."""
+        self._available -= count * dtype.itemsize
+        if self._available < 0:
+            raise TruncatedError
+        return torch.zeros(count, dtype=dtype)
 
 
 def read_legacy(stream: io.BytesIO) -> Any:
