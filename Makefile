@@ -47,6 +47,10 @@ bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implemen
 		path-explain tensorflow-cpu torch matplotlib pandas tqdm
 	$(BIN)/python -m benchmarks.run peers
 
+.PHONY: fuzz
+fuzz: $(VENV)/installed-for-tests  ## read damaged files for ten minutes (FUZZ_SECONDS)
+	$(BIN)/python tests/fuzzing.py $(or $(FUZZ_SECONDS),600)
+
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .venv-peers demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,10 @@
 """The files of a table: found, recognised by content, and streamed in order as record batches."""
 
+import csv
 import glob
+import gzip
 import re
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +21,8 @@ TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
 BATCH_VALUES = 1 << 20  # values held by one record batch, whatever the number of columns
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
 CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
+HEAD_BYTES = 1 << 16  # in which the header and the first row of a CSV are looked for
+SEPARATORS = (",", ";", "\t", "|")
 PARQUET_MAGIC, GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
 # Integers that print as they were written and fit 64 bits; the empty value stays empty.
 WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})?$"
@@ -116,7 +121,7 @@ class ParquetFiles(TableFiles):
 
 
 class CsvFiles(TableFiles):
-    """Comma-separated files with a header line, plain or gzipped; types come from the first block of the first file."""
+    """CSV files with a header line, plain or gzipped; types come from the first block of the first file."""
 
     format = "CSV"
 
@@ -168,8 +173,10 @@ class CsvFiles(TableFiles):
     def _first_schema(self, file: Path) -> pa.Schema:
         with file.open("rb") as stream:
             try:
-                return _csv_reader(stream, None).schema
-            except (pa.ArrowException, OSError, EOFError) as error:
+                schema = _csv_reader(stream, None).schema
+                _ = schema.names  # decoded only now
+                return schema
+            except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
                 raise self._unreadable(file, error) from error
 
     def _unreadable(self, file: Path, error: Exception) -> DataError:
@@ -226,6 +233,7 @@ def _find_files(path: str) -> list[Path]:
     if found.is_dir():
         files = sorted(file for file in found.iterdir() if _is_table_name(file) and file.is_file())
         if not files:
+            _refuse_partitions(found)
             raise DataError(
                 f"{path}: the directory holds no table. Expected {', '.join(TABLE_SUFFIXES)} files directly in it."
             )
@@ -242,11 +250,24 @@ def _find_files(path: str) -> list[Path]:
     )
 
 
+def _refuse_partitions(directory: Path) -> None:
+    """Refuse a directory whose subdirectories are named by values, which would have to become a column."""
+    named = next((entry.name for entry in sorted(directory.iterdir()) if entry.is_dir() and "=" in entry.name), None)
+    if named is not None:
+        raise DataError(
+            f"{directory}: is partitioned by {named.partition('=')[0]!r}, and values in names of directories are not "
+            f"read. Expected files with all their columns. Try the glob '{directory}/*/*.parquet' to go without that "
+            "column, or to write the table without partitions."
+        )
+
+
 def _is_table_name(file: Path) -> bool:
     return file.name.lower().endswith(TABLE_SUFFIXES) and not file.name.startswith((".", "_"))
 
 
 def _recognise(file: Path) -> type[TableFiles]:
+    if not file.is_file():
+        raise DataError(f"{file}: a pipe or device. Expected a file, which can be read more than once. Try saving it.")
     try:
         with file.open("rb") as stream:
             start = stream.read(4096)
@@ -264,6 +285,8 @@ def _recognise(file: Path) -> type[TableFiles]:
 def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamingReader:
     is_gzip = stream.read(2) == GZIP_MAGIC
     stream.seek(0)
+    separator = _separator(_head(stream, is_gzip))
+    stream.seek(0)
     convert = pacsv.ConvertOptions()
     if wanted is not None:
         convert.include_columns = wanted.names
@@ -272,9 +295,32 @@ def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamin
     return pacsv.open_csv(
         pa.input_stream(stream, compression="gzip" if is_gzip else None),
         read_options=pacsv.ReadOptions(block_size=CSV_BLOCK_BYTES, use_threads=False),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
         convert_options=convert,
     )
+
+
+def _head(stream: BinaryIO, is_gzip: bool) -> bytes:
+    """Return the first bytes of a CSV; nothing where they cannot be unzipped, which reading them will tell."""
+    if not is_gzip:
+        return stream.read(HEAD_BYTES)
+    try:
+        return gzip.GzipFile(fileobj=stream).read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _separator(head: bytes) -> str:
+    """Return the comma, or another separator where it alone cuts the header and the first row into as many columns."""
+    lines = head.decode("utf-8-sig", "replace").splitlines()[:2]
+    for separator in SEPARATORS:
+        try:
+            widths = {len(row) for row in csv.reader(lines, delimiter=separator)}
+        except csv.Error:
+            break
+        if len(widths) == 1 and widths.pop() > 1:
+            return separator
+    return SEPARATORS[0]
 
 
 def _is_number_text(value: str) -> bool:
