@@ -127,13 +127,15 @@ class Figures:
         """Take them from explained rows; `original` (n,) is what the model gives before smoothing."""
         certificate = found.certificate
         baseline_prediction = certificate.baseline_prediction.mean(axis=1)
-        gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
+        with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
+            gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
+            drift = certificate.prediction - original if is_smoothed else None
         return cls(
             prediction=certificate.prediction,
             baseline_prediction=baseline_prediction,
             completeness_gap=gap,
             relative_error=certificate.relative_error,
-            drift=certificate.prediction - original if is_smoothed else None,
+            drift=drift,
             evaluations=certificate.evaluations,
             status=certificate.status,
         )

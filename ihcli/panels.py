@@ -184,9 +184,10 @@ class Measure:
 
     def _scalar_residual(self, panels: Panels, integral: Tensor) -> np.ndarray:
         """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
-        residual = np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
-        rounding = NOISE * torch.finfo(self._paths.inputs.dtype).eps * np.abs(panels.value).max(1)
-        return np.maximum(residual - rounding, 0)
+        with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
+            residual = np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
+            rounding = NOISE * torch.finfo(self._paths.inputs.dtype).eps * np.abs(panels.value).max(1)
+            return np.maximum(residual - rounding, 0)
 
     def _noise(self, size: Tensor) -> np.ndarray:
         eps = torch.finfo(self._paths.inputs.dtype).eps

@@ -1,10 +1,7 @@
 """The files of a table: found, recognised by content, and streamed in order as record batches."""
 
-import csv
 import glob
-import gzip
 import re
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,13 +13,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ihcli.errors import DataError
+from ihcli.separators import read_head, separator_of
 
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
 BATCH_VALUES = 1 << 20  # values held by one record batch, whatever the number of columns
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
 CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
-HEAD_BYTES = 1 << 16  # in which the header and the first row of a CSV are looked for
-SEPARATORS = (",", ";", "\t", "|")
 PARQUET_MAGIC, GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
 # Integers that print as they were written and fit 64 bits; the empty value stays empty.
 WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})?$"
@@ -285,7 +281,7 @@ def _recognise(file: Path) -> type[TableFiles]:
 def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamingReader:
     is_gzip = stream.read(2) == GZIP_MAGIC
     stream.seek(0)
-    separator = _separator(_head(stream, is_gzip))
+    separator = separator_of(read_head(stream, is_gzip))
     stream.seek(0)
     convert = pacsv.ConvertOptions()
     if wanted is not None:
@@ -298,29 +294,6 @@ def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamin
         parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
         convert_options=convert,
     )
-
-
-def _head(stream: BinaryIO, is_gzip: bool) -> bytes:
-    """Return the first bytes of a CSV; nothing where they cannot be unzipped, which reading them will tell."""
-    if not is_gzip:
-        return stream.read(HEAD_BYTES)
-    try:
-        return gzip.GzipFile(fileobj=stream).read(HEAD_BYTES)
-    except (OSError, EOFError, zlib.error):
-        return b""
-
-
-def _separator(head: bytes) -> str:
-    """Return the comma, or another separator where it alone cuts the header and the first row into as many columns."""
-    lines = head.decode("utf-8-sig", "replace").splitlines()[:2]
-    for separator in SEPARATORS:
-        try:
-            widths = {len(row) for row in csv.reader(lines, delimiter=separator)}
-        except csv.Error:
-            break
-        if len(widths) == 1 and widths.pop() > 1:
-            return separator
-    return SEPARATORS[0]
 
 
 def _is_number_text(value: str) -> bool:

@@ -323,8 +323,8 @@ HOSTILE: dict[str, tuple[Build, str]] = {
         "out of bounds for storage",
     ),
     "tensor of negative strides": (lambda path, marker: _tensor(path, (2, 2), (-1, 1)), "cannot be read"),
-    "deep lists": (stream(500_000 * b"]" + 499_999 * b"a"), "holds a list"),
-    "deep tuples": (stream(b")" + 500_000 * b"\x85"), "holds a tuple"),
+    "deep lists": (stream(100_000 * b"]" + 99_999 * b"a"), "holds a list"),
+    "deep tuples": (stream(b")" + 100_000 * b"\x85"), "holds a tuple"),
     "deep layers": (deep_modules, "cannot be read"),
     "doubled tuples": (stream(doubled(60)), "holds a tuple"),
     "doubled tuples as a shape": (
