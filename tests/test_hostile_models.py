@@ -339,6 +339,8 @@ HOSTILE: dict[str, tuple[Build, str]] = {
     ),
     "integer of a million digits": (stream(b"L" + b"9" * MIB + b"L\n", 0), "cannot be read"),
     "memo of 2**32 entries": (stream(b"Nr\xff\xff\xff\xff"), "holds a NoneType"),
+    "name of terminal codes": (stream(b"cos\x1b[2J\nsys\x07tem\n", 2), r"asks for os\x1b[2J.sys\x07tem,"),
+    "name of a million letters": (stream(b"c" + b"o" * MIB + b"\nsystem\n", 2), "ooo..., which is not on the list"),
     "extension registry": (stream(b"\x83\xff\xff"), "the extension code 65535"),
     "pipe": (lambda path, marker: os.mkfifo(path), "a pipe or device"),
 }
@@ -372,7 +374,7 @@ HEAVY = [
 
 
 def test_the_corpus_is_as_large_as_the_documents_say() -> None:
-    assert (len(HOSTILE), len(CORPUS)) == (52, 95)
+    assert (len(HOSTILE), len(CORPUS)) == (54, 97)
     words = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
     assert f"{len(CORPUS)} hostile files" in words
 
@@ -390,7 +392,8 @@ def test_a_hostile_file_runs_nothing_and_is_one_message(name: str, tmp_path: Pat
     assert culprit in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1500
     assert time.process_time() - started < MOST_SECONDS
 
 

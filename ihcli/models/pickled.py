@@ -21,6 +21,7 @@ from ihcli.models.streams import read_stream
 from ihcli.models.unpickling import ForbiddenError, StrictUnpickler, TruncatedError, read_legacy
 from ihcli.models.wrapping import Source, place_module
 
+_MOST_LETTERS = 300
 _SAFE_WAY = "torch.jit.script(model).save(path)"
 
 
@@ -63,7 +64,7 @@ def _reading(path: Path) -> Iterator[None]:
     except IhcliError:
         raise
     except ForbiddenError as error:
-        raise _unsafe(path, str(error)) from None
+        raise _unsafe(path, _printable(str(error))) from None
     except (TruncatedError, EOFError):
         raise ModelError(f"{path}: breaks off before its end. Try saving or copying it again.") from None
     except Exception as error:
@@ -145,4 +146,10 @@ def _dictionary_message(content: dict[Any, Any], path: Path) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    return _printable(next(iter(str(error).splitlines()), "") or type(error).__name__)
+
+
+def _printable(text: str) -> str:
+    """Return words that a file chose, without line ends and terminal codes, cut where they go on and on."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:_MOST_LETTERS])
+    return shown if len(text) <= _MOST_LETTERS else f"{shown}..."
