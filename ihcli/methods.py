@@ -74,11 +74,13 @@ def explain_rows(
         certificate = certify_piecewise(engine, paths, effort)
     else:
         certificate = certify(engine, paths, method.second_order, effort)
-    assembled = None
+    attributions, assembled = certificate.attributions.mean(1), None
     if method.second_order:
         assembled = _assemble(engine, paths, certificate)
-        assembled[certificate.status == NON_FINITE] = np.nan
-    return ExplainedRows(certificate, certificate.attributions.mean(1), assembled)
+    for figures in (attributions, assembled):
+        if figures is not None:
+            figures[certificate.status == NON_FINITE] = np.nan
+    return ExplainedRows(certificate, attributions, assembled)
 
 
 def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:

@@ -1,14 +1,23 @@
 """Reading a model file of any format: the table of formats, and who reads each."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from ihcli.errors import ModelError
 from ihcli.models import exported, huggingface, pickled, torchscript
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, recognise
 from ihcli.models.wrapping import Source, checked_device, checked_dtype
+
+READERS: dict[Kind, Callable[[Source], Model]] = {
+    Kind.TORCHSCRIPT: torchscript.read,
+    Kind.TORCH_ZIP: pickled.read_zip,
+    Kind.TORCH_LEGACY: pickled.read_legacy_file,
+    Kind.PICKLE: pickled.read_pickle,
+    Kind.EXPORTED: exported.read,
+    Kind.HUGGING_FACE: huggingface.read,
+}
 
 
 def load_model(
@@ -25,20 +34,4 @@ def load_model(
     allow-list, OptionError for a device or dtype that cannot be had.
     """
     source = Source(Path(path), trust, checked_device(device), checked_dtype(dtype))
-    kind = recognise(source.path)
-    if kind is Kind.TORCHSCRIPT:
-        return torchscript.read(source)
-    elif kind is Kind.TORCH_ZIP:
-        return pickled.read_zip(source)
-    elif kind is Kind.TORCH_LEGACY:
-        return pickled.read_legacy_file(source)
-    elif kind is Kind.PICKLE:
-        return pickled.read_pickle(source)
-    elif kind is Kind.HUGGING_FACE:
-        return huggingface.read(source)
-    elif kind is Kind.EXPORTED:
-        return exported.read(source)
-    raise ModelError(
-        f"{path}: a {kind.value}, which this version does not read. Try saving the model as TorchScript: "
-        "torch.jit.trace(model.eval(), example_row).save(path)."
-    )
+    return READERS[recognise(source.path)](source)
