@@ -51,6 +51,10 @@ bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implemen
 fuzz: $(VENV)/installed-for-tests  ## read damaged files for ten minutes (FUZZ_SECONDS)
 	$(BIN)/python tests/fuzzing.py $(or $(FUZZ_SECONDS),600)
 
+.PHONY: bench-texts
+bench-texts: $(VENV)/installed-for-bench  ## the same for a checkpoint: CHECKPOINT=directory TEXTS=table COLUMN=name
+	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run texts
+
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .venv-peers demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`make bench`: measure everything but the peers in an environment of their own, and write the tables."""
+"""`make bench`: measure what needs neither an environment nor a checkpoint of its own, and write the tables."""
 
 import argparse
 import importlib
@@ -8,16 +8,18 @@ import time
 from benchmarks.setup import THREADS, Setup
 
 NAMES = ("paper", "first_order", "rates", "growth", "general", "relu", "stream")
-APART = ("peers",)
+APART = ("peers", "texts")
 """Benchmarks that run only when named."""
-ORDER = ("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream")
+ORDER = ("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream", "texts")
 """Tables in the Markdown file."""
 
 
 def main() -> None:
     """Run the named benchmarks, print their tables, and write them unless it is only a trial."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but peers")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but the last two"
+    )
     parser.add_argument("--quick", action="store_true", help="few rows, nothing written: to try a benchmark out")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {*NAMES, *APART}
