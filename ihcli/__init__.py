@@ -4,13 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ihcli.explanation import Explanation
-    from ihcli.library import IhcliWarning, explain
+    from ihcli.explanation import Explanation, TextExplanation
+    from ihcli.library import IhcliWarning, explain, explain_texts
     from ihcli.models import Model, load_model
     from ihcli.reading import Result, read
     from ihcli.records import Record
 
-__all__ = ["Explanation", "IhcliWarning", "Model", "Record", "Result", "explain", "load_model", "read"]
+__all__ = [
+    "Explanation",
+    "IhcliWarning",
+    "Model",
+    "Record",
+    "Result",
+    "TextExplanation",
+    "explain",
+    "explain_texts",
+    "load_model",
+    "read",
+]
 
 _HOMES = {
     "Explanation": "ihcli.explanation",
@@ -18,7 +29,9 @@ _HOMES = {
     "Model": "ihcli.models",
     "Record": "ihcli.records",
     "Result": "ihcli.reading",
+    "TextExplanation": "ihcli.explanation",
     "explain": "ihcli.library",
+    "explain_texts": "ihcli.library",
     "load_model": "ihcli.models",
     "read": "ihcli.reading",
 }

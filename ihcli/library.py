@@ -1,8 +1,8 @@
-"""The library's front door: explain rows in memory."""
+"""The library's front door: explain rows, or texts, in memory."""
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,14 +12,19 @@ from ihcli.baselines import resolve_baselines
 from ihcli.certify import Effort
 from ihcli.columns import Columns
 from ihcli.dataset import ArrayDataset
-from ihcli.errors import DataError
+from ihcli.errors import DataError, ModelError
 from ihcli.explainer import MEMORY_RAN_OUT, Settings
-from ihcli.explanation import Explanation
+from ihcli.explanation import Explanation, TextExplanation
 from ihcli.gates import Groups
 from ihcli.groups import check_groups
 from ihcli.methods import method_named
 from ihcli.models import Model, evaluating, wrap_module
+from ihcli.models.texts import WORD, ZEROS
 from ihcli.table_explainer import SAMPLE_ROWS, prepare_table_explainer
+from ihcli.text import have_words
+from ihcli.text_explainer import prepare_text_explainer
+
+E = TypeVar("E", covariant=True)
 
 
 class IhcliWarning(UserWarning):
@@ -67,6 +72,8 @@ def explain(
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
     wrapped = model if isinstance(model, Model) else wrap_module(model)
+    if wrapped.text is not None:
+        raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
     many = method_named(method).many_baselines
     data = _as_dataset(wrapped, x)
     settings = Settings(
@@ -89,17 +96,90 @@ def explain(
     sample = resolve_baselines("data", many=True, dataset=data, limit_rows=SAMPLE_ROWS, seed=seed).values
     if groups is not None:
         check_groups(groups, Columns(data.columns.features), "groups")
+    named = Groups.of(data.columns.features, groups)
     with evaluating(wrapped.module):
-        explainer = prepare_table_explainer(
-            wrapped, Groups.of(data.columns.features, groups), baselines, sample, settings
-        )
-        for text in explainer.warnings:
-            warnings.warn(text, IhcliWarning, stacklevel=2)
-        inputs = np.concatenate(list(data.inputs()))
-        explanation = explainer.explain(inputs, None if labels is None else np.asarray(labels, dtype=object))
+        explainer = prepare_table_explainer(wrapped, named, baselines, sample, settings)
+        return _explained(explainer, np.concatenate(list(data.inputs())), labels)
+
+
+def explain_texts(
+    model: Model,
+    texts: Sequence[str | None],
+    pairs: Sequence[str | None] | None = None,
+    *,
+    units: str = WORD,
+    method: str = "ih",
+    baseline: str = ZEROS,
+    target: str | int | None = None,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    tolerance: float = 0.01,
+    smooth: str | float = "auto",
+    smooth_tolerance: float = 0.01,
+    max_evaluations: int | None = None,
+    steps: int | None = None,
+    memory_bytes: int | None = None,
+) -> TextExplanation:
+    """Explain texts word by word, or pairs of texts.
+
+    Parameters:
+        model: a loaded Hugging Face checkpoint.
+        texts, pairs: N strings each; None, and nothing but space, is flagged missing_input.
+        units: "word", each the sum of its pieces, or "token".
+        method: "ig" or "ih".
+        baseline: "zeros", "pad" or "mask", see `ihcli.models.texts.TextReader.baseline`.
+        target and all others: as for `explain`.
+
+    Raises DataError, OptionError and ModelError; warns with IhcliWarning.
+    """
+    inputs = _as_texts(texts, pairs)
+    settings = Settings(
+        method=method,
+        target=target,
+        effort=Effort(tolerance, max_evaluations, steps),
+        smooth=smooth,
+        smooth_tolerance=smooth_tolerance,
+        memory_bytes=memory_bytes,
+    )
+    explainer = prepare_text_explainer(model, inputs[have_words(inputs)], settings, units, baseline)
+    return _explained(explainer, inputs, labels)
+
+
+class _Explains(Protocol[E]):
+    """What explainers of tables and of texts have in common here."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    @property
+    def memory_ran_out(self) -> bool: ...
+
+    def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, /) -> E: ...
+
+
+def _explained(explainer: _Explains[E], inputs: np.ndarray, labels: Sequence[Any] | np.ndarray | None) -> E:
+    for text in explainer.warnings:
+        warnings.warn(text, IhcliWarning, stacklevel=3)
+    explanation = explainer.explain(inputs, None if labels is None else np.asarray(labels, dtype=object))
     if explainer.memory_ran_out:
-        warnings.warn(MEMORY_RAN_OUT, IhcliWarning, stacklevel=2)
+        warnings.warn(MEMORY_RAN_OUT, IhcliWarning, stacklevel=3)
     return explanation
+
+
+def _as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -> np.ndarray:
+    """Return N strings as (N, 1), N pairs as (N, 2), None for nulls."""
+    if isinstance(texts, str) or isinstance(pairs, str):
+        raise DataError("texts: is one string. Expected a sequence of strings. Try [text].")
+    columns = [list(column) for column in (texts, pairs) if column is not None]
+    if not columns[0] or len(columns[0]) != len(columns[-1]):
+        raise DataError(
+            f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. Expected as many, not none."
+        )
+    if not all(text is None or isinstance(text, str) for column in columns for text in column):
+        raise DataError("texts: holds something that is no string. Expected strings, and None where there is none.")
+    rows = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for i, column in enumerate(columns):
+        rows[:, i] = column
+    return rows
 
 
 def _as_dataset(model: Model, x: Any) -> ArrayDataset:

@@ -104,11 +104,6 @@ def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:
 
 
 def _prepare_texts(request: RunRequest, model: Model, column: str) -> PreparedRun:
-    if method_named(request.method).many_baselines:
-        raise OptionError(
-            f"--method {request.method}: averages over many baselines, and a text has one. "
-            f"Try --method {'ih' if method_named(request.method).second_order else 'ig'}."
-        )
     dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
     scan = dataset.scan(request.limit)
     if scan.n_complete == 0:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.errors import DataError, ModelError
+from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.explainer import Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import TextExplanation, in_order, join_explanations, scatter
 from ihcli.gates import Paths
-from ihcli.methods import ExplainedRows, explain_rows
+from ihcli.methods import ExplainedRows, Method, explain_rows, method_named
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED
 from ihcli.models.texts import MASK, PAD, ZEROS, EncodedText, TextReader
@@ -129,13 +129,15 @@ def prepare_text_explainer(
 ) -> TextExplainer:
     """Settle how a model explains texts, on a sample (at most SAMPLE_TEXTS are used) of texts with words; see `settle`.
 
-    Raises ModelError where the model reads no texts, DataError where the tokenizer finds nothing in the sample.
+    Raises ModelError where the model reads no texts, OptionError for eg and eh, DataError where the tokenizer finds
+    nothing in the sample.
     """
     if model.text is None:
         raise ModelError(
             f"{model.path or 'model'}: a {model.format}, which takes numbers. Expected a Hugging Face checkpoint of a "
             "text classifier. Try without --text."
         )
+    _require_one_baseline(method_named(settings.method))
     reader = model.text
     encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
     if not encoded:
@@ -153,6 +155,14 @@ def prepare_text_explainer(
     settled = settle(model, tried, settings)
     warnings = (*settled.warnings, *_warnings(encoded, reader))
     return TextExplainer(**{**vars(settled), "warnings": warnings}, reader=reader, units=units, baseline=baseline)
+
+
+def _require_one_baseline(method: Method) -> None:
+    if method.many_baselines:
+        raise OptionError(
+            f"--method {method.name}: averages over many baselines, and a text has one. "
+            f"Try --method {'ih' if method.second_order else 'ig'}."
+        )
 
 
 def encode(reader: TextReader, texts: np.ndarray, units: str) -> list[EncodedText | None]:

@@ -1,5 +1,8 @@
 """ihcli.explain on arrays and DataFrames."""
 
+from collections.abc import Callable
+
+import checkpoints
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,7 @@ import torch
 from torch import nn
 
 import ihcli
-from ihcli.errors import DataError, OptionError
+from ihcli.errors import DataError, ModelError, OptionError
 
 EXACT = 1e-10  # float64, a few hundred operations
 
@@ -178,3 +181,44 @@ def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(OptionError) as caught:
         ihcli.explain(small_net(), rows(), **arguments)
     assert message in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> ihcli.Model:
+    directory = tmp_path_factory.mktemp("checkpoint")
+    checkpoints.save(directory, "bert")
+    return ihcli.load_model(directory)
+
+
+def test_texts_are_explained_word_by_word(reader: ihcli.Model) -> None:
+    result = ihcli.explain_texts(reader, ["not bad at all", None, "bad"], target=0)
+    assert result.status.tolist() == ["ok", "missing_input", "ok"]
+    assert result.units[0][1:-1] == ("not", "bad", "at", "all")
+    phi = result.attributions[0]
+    assert np.abs(result.interactions[0].sum(axis=1) - phi).sum() <= 0.01 * np.abs(phi).sum()
+    alone = ihcli.explain_texts(reader, ["bad"], target=0)
+    np.testing.assert_allclose(result.attributions[2], alone.attributions[0], rtol=1e-4, atol=1e-6)
+
+
+def test_pairs_of_texts_are_explained_together(reader: ihcli.Model) -> None:
+    result = ihcli.explain_texts(reader, ["not bad", "good"], ["bad", None], method="ig", units="token")
+    assert result.interactions is None
+    assert result.status.tolist() == ["ok", "missing_input"]
+    assert result.units[0].count("bad") == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda model: ihcli.explain(model, rows()), ModelError, r"reads texts\. Try ihcli\.explain_texts"),
+        (lambda model: ihcli.explain_texts(model, "not bad"), DataError, r"is one string\. .* Try \[text\]"),
+        (lambda model: ihcli.explain_texts(model, ["a"], ["b", "c"]), DataError, "has 1 strings and 2 pairs"),
+        (lambda model: ihcli.explain_texts(model, [1.5]), DataError, "holds something that is no string"),
+        (lambda model: ihcli.explain_texts(model, ["a"], method="eh"), OptionError, "a text has one. Try --method ih"),
+    ],
+)
+def test_texts_and_tables_are_told_apart(
+    reader: ihcli.Model, call: Callable[[ihcli.Model], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call(reader)
