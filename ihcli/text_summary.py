@@ -14,6 +14,11 @@ from ihcli.summary import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS
 UNIT_KEYS, PAIR_KEYS = ("target", "feature"), ("target", "feature_i", "feature_j")
 MOST_KEPT = 2_000_000
 """Distinct pairs kept, about 300 MB; beyond, those seen least are dropped (Manku and Motwani 2002, lossy counting)."""
+KINDS = ("units", "mains", "pairs")
+LEAST_PENDING = 1 << 16
+"""Lines that may wait to be merged, however few are merged."""
+BLOCK_PAIRS = 1 << 20
+"""Pairs spelled out at once, about 100 MB: eight texts of 512 words have as many."""
 FIGURES = ("count", "mean", "mean_abs", "squares", "smallest", "largest")
 
 
@@ -68,9 +73,29 @@ class Occurrences:
             frame, dropped = frame[counts > rare].reset_index(drop=True), dropped + rare
         return Occurrences(self.keys, frame, dropped)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays by name: keys as places in lists of names, of `frame`, then of `pending`."""
+        parts = (self.frame, *self.pending)
+        whole = pd.concat(parts, ignore_index=True)
+        arrays = {"dropped": np.array(self.dropped), "sizes": np.array([len(part) for part in parts])}
+        for name in self.keys:
+            places, names = pd.factorize(whole[name])
+            arrays[name] = places.astype(np.int32)
+            arrays[f"{name}.names"] = np.frombuffer(json.dumps(list(names), ensure_ascii=False).encode(), np.uint8)
+        return arrays | {name: whole[name].to_numpy() for name in FIGURES}
+
+    @classmethod
+    def of_state(cls, keys: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> "Occurrences":
+        """Return the occurrences of which these arrays are the state."""
+        names = {name: np.array(json.loads(arrays[f"{name}.names"].tobytes()), object) for name in keys}
+        columns = {name: names[name][arrays[name]] for name in keys} | {name: arrays[name] for name in FIGURES}
+        whole, ends = pd.DataFrame(columns), np.cumsum(arrays["sizes"]).tolist()
+        frame, *pending = (whole[start:end] for start, end in zip([0, *ends], ends, strict=False))
+        return cls(keys, frame, int(arrays["dropped"]), tuple(pending))
+
     def _with(self, part: pd.DataFrame, dropped: int) -> "Occurrences":
         more = replace(self, dropped=dropped, pending=(*self.pending, part))
-        return more.settled() if sum(map(len, more.pending)) > max(len(self.frame), 1 << 16) else more
+        return more.settled() if sum(map(len, more.pending)) > max(len(self.frame), LEAST_PENDING) else more
 
 
 class TextSummary:
@@ -89,8 +114,13 @@ class TextSummary:
         """Add the texts of an explanation; those without figures are left out."""
         known = np.flatnonzero(~np.isin(explanation.status, (MISSING_INPUT, NON_FINITE)))
         self._has_interactions |= explanation.interactions is not None
-        if not len(known):
-            return
+        pairs = np.cumsum([len(explanation.units[i]) ** 2 // 2 for i in known], dtype=np.int64)
+        for block in np.split(known, np.searchsorted(pairs, np.arange(BLOCK_PAIRS, pairs[-1:].sum(), BLOCK_PAIRS))):
+            if len(block):
+                self._add(explanation, block)
+
+    def _add(self, explanation: TextExplanation, known: np.ndarray) -> None:
+        """Add these entries, all of which have figures."""
         targets = [str(explanation.target[i]) for i in known]
         units = [explanation.units[i] for i in known]
         keys = {
@@ -134,15 +164,14 @@ class TextSummary:
         return _ranked(_columns(self._pairs.settled().frame), INTERACTION_COLUMNS) if self._has_interactions else None
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all that was seen as arrays by name, from which `of_state` makes an equal summary."""
+        """Return all that was seen as arrays by name, from which `of_state` makes an equal summary.
+
+        What is pending stays so: merged in another order, figures would have another rounding.
+        """
         arrays = {"has_interactions": np.array(self._has_interactions)}
-        for kind in ("units", "mains", "pairs"):
-            found: Occurrences = getattr(self, f"_{kind}").settled()
-            arrays[f"{kind}.dropped"] = np.array(found.dropped)
-            for name in found.frame:
-                values = found.frame[name].to_numpy()
-                text = json.dumps(values.tolist(), ensure_ascii=False).encode() if name in found.keys else None
-                arrays[f"{kind}.{name}"] = values if text is None else np.frombuffer(text, np.uint8)
+        for kind in KINDS:
+            found: Occurrences = getattr(self, f"_{kind}")
+            arrays |= {f"{kind}.{name}": values for name, values in found.state().items()}
         return arrays
 
     @classmethod
@@ -150,12 +179,9 @@ class TextSummary:
         """Return the summary of which these arrays are the state; other names among them are passed over."""
         summary = cls()
         summary._has_interactions = bool(arrays["has_interactions"])
-        for kind in ("units", "mains", "pairs"):
-            keys: tuple[str, ...] = getattr(summary, f"_{kind}").keys
-            texts = {name: np.array(json.loads(arrays[f"{kind}.{name}"].tobytes()), object) for name in keys}
-            figures = {name: arrays[f"{kind}.{name}"] for name in FIGURES}
-            found = Occurrences(keys, pd.DataFrame(texts | figures), int(arrays[f"{kind}.dropped"]))
-            setattr(summary, f"_{kind}", found)
+        for kind in KINDS:
+            mine = {name.partition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{kind}.")}
+            setattr(summary, f"_{kind}", Occurrences.of_state(getattr(summary, f"_{kind}").keys, mine))
         return summary
 
 
