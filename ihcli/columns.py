@@ -85,15 +85,13 @@ def choose_text_columns(
     options = ("--text", "--text-pair")
     for option, name in zip(options, texts, strict=False):
         _require_columns(table, option, (name,))
-        type_ = table.schema.field(name).type
-        if pa.types.is_dictionary(type_):
-            type_ = type_.value_type
-        if not (pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_null(type_)):
-            raise DataError(f"{table.path}: column {name!r} holds {_type_in_words(type_)}. Expected text.")
+        _require_text(table, option, name)
     for option, names in (("--key", keys), ("--label", () if label is None else (label,))):
         _require_columns(table, option, names)
     if len(set(texts)) < len(texts):
         raise OptionError(f"--text-pair {texts[0]}: is the column of --text too. Expected another one.")
+    if label in texts:
+        raise OptionError(f"--label {label}: is a column of texts. Expected the column of classes.")
     _refuse_reserved(table.path, "--key", keys, RESERVED_FOR_KEYS)
     return Columns(tuple(texts), tuple(dict.fromkeys(keys)), label)
 
@@ -211,11 +209,27 @@ def _require_numbers(table: TableFiles, features: Sequence[str], is_listed: bool
     )
 
 
-def _type_in_words(type_: pa.DataType) -> str:
+def _require_text(table: TableFiles, option: str, name: str) -> None:
+    type_ = table.schema.field(name).type
+    if _is_text(type_) or pa.types.is_null(type_):
+        return
+    others = [field.name for field in table.schema if _is_text(field.type)]
+    advice = f". Try one of the columns of text: {listed(others)}." if others else ", and no column holds any."
+    encoding = " in UTF-8" if pa.types.is_binary(type_) else ""  # in a CSV file other encodings come as bytes
+    raise DataError(f"{option} {name}: holds {_type_in_words(type_)} in {table.path}. Expected text{encoding}{advice}")
+
+
+def _is_text(type_: pa.DataType) -> bool:
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+    return any(check(type_) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _type_in_words(type_: pa.DataType) -> str:
+    if _is_text(type_):
         return "text"
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
     if pa.types.is_date(type_):
         return "dates"
     return "timestamps" if pa.types.is_timestamp(type_) else f"{type_} values"
