@@ -33,6 +33,7 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
 FULL_DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
 TEXT_DEFINITION = "Gamma (n x n over the units, symmetric, row-major): rows sum to the attributions"
 TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
+MOST_LISTED = (1 << 31) - 1  # values in the lists of one column: Arrow's offsets have 32 bits
 SLAB_VALUES = 1 << 22  # pair effects held at once while the largest are chosen
 
 
@@ -152,6 +153,11 @@ def _lists(
     kept = [np.ravel(values) for values, empty in zip(arrays, is_empty, strict=True) if not empty]
     sizes = np.zeros(len(arrays), np.int64)
     sizes[~is_empty] = [len(values) for values in kept]
+    if sizes.sum() > MOST_LISTED:
+        raise RunError(
+            f"{name}: one part would hold {sizes.sum()} values. Expected at most {MOST_LISTED}. "
+            "Try a smaller --chunk-rows, or --interactions top:K."
+        )
     offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
     values = pa.array(np.concatenate([*kept, np.zeros(0, _float_type(arrays))]))
     column = pa.ListArray.from_arrays(offsets, values, mask=pa.array(is_empty) if is_empty.any() else None)

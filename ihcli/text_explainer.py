@@ -40,16 +40,18 @@ class TextExplainer(Explainer):
     reader    cuts texts into tokens and embeds them
     units     "word" or "token": what an attribution belongs to
     baseline  "zeros", "pad" or "mask", see `TextReader.baseline`
+    longest   units of the longest text of the sample
     """
 
     reader: TextReader
     units: str
     baseline: str
+    longest: int
 
     @property
     def row_bytes(self) -> int:
-        """Return what stands for the bytes of one text, so that a chunk has enough texts of each length."""
-        return self.targets_per_row * TEXT_BYTES
+        """Return about the bytes of a long text's result; of short ones more, to have enough of each length at once."""
+        return self.targets_per_row * max(TEXT_BYTES, self.model.dtype.itemsize * self.longest**2)
 
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features and baselines."""
@@ -132,13 +134,8 @@ def prepare_text_explainer(
     Raises ModelError where the model reads no texts, OptionError for eg and eh, DataError where the tokenizer finds
     nothing in the sample.
     """
-    if model.text is None:
-        raise ModelError(
-            f"{model.path or 'model'}: a {model.format}, which takes numbers. Expected a Hugging Face checkpoint of a "
-            "text classifier. Try without --text."
-        )
     _require_one_baseline(method_named(settings.method))
-    reader = model.text
+    reader = reader_of(model)
     encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
     if not encoded:
         raise DataError("--text: the tokenizer finds no token in any text of a sample. Try another column.")
@@ -154,7 +151,20 @@ def prepare_text_explainer(
     tried = Sample(batches, probe_paths, 1, CPU_BATCH_BYTES, is_text=True)
     settled = settle(model, tried, settings)
     warnings = (*settled.warnings, *_warnings(encoded, reader))
-    return TextExplainer(**{**vars(settled), "warnings": warnings}, reader=reader, units=units, baseline=baseline)
+    longest = max(len(text.units) for text in encoded)
+    return TextExplainer(
+        **{**vars(settled), "warnings": warnings}, reader=reader, units=units, baseline=baseline, longest=longest
+    )
+
+
+def reader_of(model: Model) -> TextReader:
+    """Return the reader of a model's texts; raises ModelError where it reads none."""
+    if model.text is None:
+        raise ModelError(
+            f"{model.path or 'model'}: a {model.format}, which takes numbers. Expected a Hugging Face checkpoint of a "
+            "text classifier. Try without --text."
+        )
+    return model.text
 
 
 def _require_one_baseline(method: Method) -> None:
