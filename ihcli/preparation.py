@@ -16,14 +16,14 @@ from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
-from ihcli.models.texts import ZEROS
+from ihcli.models.texts import WORD, ZEROS
 from ihcli.parts import InteractionStorage
 from ihcli.request import RunRequest
 from ihcli.scan import Scan
 from ihcli.table_explainer import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
 from ihcli.tables import listed
 from ihcli.text import open_texts
-from ihcli.text_explainer import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer
+from ihcli.text_explainer import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer, reader_of
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 16_384
@@ -67,7 +67,9 @@ def prepare_run(request: RunRequest) -> PreparedRun:
     method_named(request.method)
     InteractionStorage.parse(request.interactions)
     dtype = None if request.dtype is None else DTYPES[request.dtype]
-    if request.text is not None:
+    if request.text is None:
+        _refuse_text_options(request)
+    else:
         _refuse_table_options(request)
     model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
     if request.text is not None:
@@ -104,6 +106,7 @@ def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:
 
 
 def _prepare_texts(request: RunRequest, model: Model, column: str) -> PreparedRun:
+    reader_of(model)  # before its data: a table of numbers has no column of texts to name
     dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
     scan = dataset.scan(request.limit)
     if scan.n_complete == 0:
@@ -125,6 +128,13 @@ def _refuse_table_options(request: RunRequest) -> None:
     for option, value in given.items():
         if value:
             raise OptionError(f"{option}: is for tables of numbers, and --text explains texts. Try without {option}.")
+
+
+def _refuse_text_options(request: RunRequest) -> None:
+    if request.text_pair is not None:
+        raise OptionError("--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.")
+    if request.units != WORD:
+        raise OptionError(f"--units {request.units}: is for texts, and --text is not given. Try --text COLUMN.")
 
 
 def _settings(request: RunRequest) -> Settings:
