@@ -64,8 +64,8 @@ class RunWriter:
             self.states.write(index, state)
         interactions = interactions_table(explanation, keys, self.storage)
         if interactions is not None:
-            _write_table(self.path / INTERACTIONS / _part_name(index), interactions)
-        _write_table(self.path / ATTRIBUTIONS / _part_name(index), attributions_table(explanation, keys))
+            _write_table(self.path / INTERACTIONS / part_name(index), interactions)
+        _write_table(self.path / ATTRIBUTIONS / part_name(index), attributions_table(explanation, keys))
         if state is not None:
             self.states.keep_only(index)
 
@@ -251,7 +251,8 @@ def _remove_parts(path: Path) -> None:
     sync_directory(path)
 
 
-def _part_name(index: int) -> str:
+def part_name(index: int) -> str:
+    """Return the file name of a part."""
     return f"part-{index:06d}.parquet"
 
 

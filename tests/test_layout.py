@@ -51,6 +51,7 @@ ORDER = (
     "progress",
     "request",
     "resuming",
+    "verification",
     "overlap",
     "preparation",
     "pipeline",
@@ -84,6 +85,7 @@ TORCH_FREE = (
     "progress",
     "request",
     "resuming",
+    "verification",
     "overlap",
     "cli",
 )

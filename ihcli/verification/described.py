@@ -1,0 +1,125 @@
+"""What run.json says of a run, as far as its other files must agree with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.errors import IhcliError, RunError
+from ihcli.output import DONE
+from ihcli.parts import InteractionStorage
+
+SECOND_ORDER = {"ig": False, "eg": False, "ih": True, "eh": True}
+FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
+NEEDED = (
+    *("arguments", "model", "data", "baseline", "keys", "method", "target", "dtype", "chunk_rows", "totals"),
+    *("features", "smoothing", "groups_sha256"),
+)
+
+
+@dataclass(frozen=True)
+class Described:
+    """A finished run as run.json tells it.
+
+    features  the G names in the order of the columns; None for texts
+    outputs   names of the model's outputs;  target is predicted, all, label or one of them
+    """
+
+    info: Mapping[str, Any]
+    method: str
+    features: tuple[str, ...] | None
+    keys: tuple[str, ...]
+    target: str
+    outputs: tuple[str, ...]
+    tolerance: float
+    dtype: str
+    storage: InteractionStorage
+    rows: int
+    chunk_rows: int
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> "Described":
+        """Read run.json; raises RunError where the run is not done, or something is not told or cannot be."""
+        if info.get("status") != DONE:
+            raise RunError(f"status {info.get('status')!r}. Expected {DONE!r}. Try ihcli explain with --resume")
+        untold = [name for name in NEEDED if name not in info]
+        if untold:
+            raise RunError(f"does not tell {', '.join(untold)}")
+        try:
+            return cls._of(info)
+        except (KeyError, TypeError, ValueError, AttributeError, IhcliError) as error:
+            raise RunError(f"cannot be understood: {type(error).__name__} {error}") from error
+
+    @classmethod
+    def _of(cls, info: Mapping[str, Any]) -> "Described":
+        described = cls(
+            info=info,
+            method=info["method"]["name"],
+            features=None if info["features"] is None else tuple(map(str, info["features"])),
+            keys=tuple(map(str, info["keys"])),
+            target=str(info["target"]),
+            outputs=tuple(map(str, info["model"]["outputs"])),
+            tolerance=float(info["arguments"]["tolerance"]),
+            dtype=info["dtype"],
+            storage=InteractionStorage.parse(info["arguments"]["interactions"]),
+            rows=int(info["totals"]["rows"]),
+            chunk_rows=int(info["chunk_rows"]),
+        )
+        if described.method not in SECOND_ORDER or described.dtype not in FLOATS or described.chunk_rows < 1:
+            raise ValueError(f"method {described.method}, dtype {described.dtype}, chunk_rows {described.chunk_rows}")
+        if (described.features is None) != (info.get("units") is not None):
+            raise ValueError("features and units: one of both tells what is explained")
+        if described.n_baselines < 1 or set(info["totals"]) < {"rows", "entries", "statuses", "evaluations"}:
+            raise ValueError("baseline or totals are incomplete")
+        return described
+
+    @property
+    def second_order(self) -> bool:
+        """Whether there are interactions."""
+        return SECOND_ORDER[self.method]
+
+    @property
+    def stores_matrices(self) -> bool:
+        """Whether the interactions parts hold whole matrices."""
+        return self.second_order and self.storage.kind == "full"
+
+    @property
+    def stores_pairs(self) -> bool:
+        """Whether the interactions parts hold the largest pairs of every row."""
+        return self.second_order and self.storage.kind == "top"
+
+    @property
+    def targets_per_row(self) -> int:
+        """Entries that each row of the data has."""
+        return len(self.outputs) if self.target == "all" else 1
+
+    @property
+    def n_baselines(self) -> int:
+        """B."""
+        return int(self.info["baseline"]["rows"])
+
+    @property
+    def n_parts(self) -> int:
+        """How many part files there must be."""
+        return -(-self.rows // self.chunk_rows)
+
+    @property
+    def float_type(self) -> pa.DataType:
+        """Type of attributions and interactions."""
+        return FLOATS[self.dtype]
+
+    @property
+    def eps(self) -> float:
+        """Rounding of the run's dtype."""
+        return float(np.finfo(self.dtype).eps)
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """The quality columns of floats."""
+        names = ["_prediction", "_baseline_prediction", "_completeness_gap", "_relative_error"]
+        names += ["_drift"] if self.info["smoothing"] is not None else []
+        is_subsampled = self.features is not None and int(self.info["baseline"]["population"]) > self.n_baselines
+        return (*names, "_sampling_error") if is_subsampled else tuple(names)

@@ -1,0 +1,229 @@
+"""Who the entries are: every row once for each target, the same in both parts, and as many as run.json says."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.explanation import OK, STATUSES
+from ihcli.records import ROW, TARGET, UNITS
+from ihcli.verification.described import Described
+from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding
+from ihcli.verification.stored import Block
+
+COUNTED = ("rows", "entries", "evaluations", "truncated")
+
+
+class Rows:
+    """Rows 0 to N - 1, each once for every target, in order, and in the part that their chunk has."""
+
+    def __init__(self, run: Described) -> None:
+        self._run = run
+        self._faults = Faults("rows", "every row of the data once for each target, in order")
+        self._targets = Faults("targets", "every target is the one asked for, an output of the model")
+        self._part: int | None = None
+        self._seen: list[np.ndarray] = []
+        self._found = 0
+
+    def see(self, block: Block) -> None:
+        """Add the entries of a block; parts come one after the other."""
+        if block.part != self._part:
+            self._close()
+            self._part = block.part
+        index = self._target_index(block)
+        self._seen.append(np.where(index >= 0, block.row * self._run.targets_per_row + np.maximum(index, 0), -1))
+
+    def findings(self) -> Iterator[Finding]:
+        """Return what came of it."""
+        self._close()
+        wanted = self._run.rows * self._run.targets_per_row
+        self._faults.add(f"of {wanted} entries missing", wanted - self._found)
+        yield self._faults.finding()
+        yield self._targets.finding()
+
+    def _target_index(self, block: Block) -> np.ndarray:
+        """Return 0, or which of all targets an entry has, -1 where it is none of them."""
+        known = {name: place for place, name in enumerate(self._run.outputs)}
+        index = np.array([known.get(name, -1) for name in block.target], np.int64)
+        wrong = index < 0
+        if self._run.target == "predicted":
+            wrong &= block.has_values  # nothing is predicted for a row without inputs
+        elif self._run.target in known:
+            wrong |= index != known[self._run.target]
+        self._targets.checked += len(block)
+        self._targets.add("entries of another target", int(wrong.sum()), block.name(wrong))
+        return index if self._run.target == "all" else np.zeros(len(block), np.int64)
+
+    def _close(self) -> None:
+        """Compare what a part held with what it must hold."""
+        if self._part is None:
+            return
+        entries = np.concatenate(self._seen)
+        self._seen = []
+        per_row = self._run.targets_per_row
+        first = self._part * self._run.chunk_rows
+        end = min(first + self._run.chunk_rows, self._run.rows)
+        inside = (entries >= first * per_row) & (entries < end * per_row)
+        unique = np.unique(entries[inside])
+        self._found += len(unique)
+        name = f"in part {self._part}"
+        self._faults.checked += len(entries)
+        self._faults.add("entries in a part that is not theirs", int((~inside).sum()), name)
+        repeated = entries[inside][_repeats(entries[inside])]
+        self._faults.add(
+            "entries there twice", len(repeated), f"row {repeated[0] // per_row} {name}" if len(repeated) else ""
+        )
+        if len(unique) == len(entries) and (np.diff(entries) <= 0).any():
+            self._faults.add("parts out of order", 1, name)
+
+
+class Pairing:
+    """Both parts hold the same rows, keys, targets and units."""
+
+    def __init__(self, run: Described) -> None:
+        shared = [ROW, *run.keys, TARGET, *([UNITS] if run.features is None else [])]
+        self._columns = shared
+        self._faults = Faults("pairing", f"both kinds of parts have the same {', '.join(shared)}")
+        self._lengths = Faults("lengths", "every text has one attribution a unit, and one interaction a pair of them")
+
+    def see(self, block: Block) -> None:
+        """Add a block."""
+        self._lengths.checked += len(block)
+        self._lengths.add("texts whose lists do not fit their units", block.misshapen, f"in part {block.part}")
+        if block.interactions is None:
+            return
+        self._faults.checked += len(block)
+        for name in self._columns:
+            theirs, ours = block.interactions[name], block.entries[name]
+            if not _equal(ours, theirs):
+                self._faults.add(
+                    f"blocks of entries that differ in {name}", 1, f"from {block.names(np.zeros(1, int))[0]}"
+                )
+
+    def findings(self, run: Described) -> Iterator[Finding]:
+        """Return what came of it."""
+        if run.stores_matrices or run.stores_pairs:
+            yield self._faults.finding()
+        if run.features is None:
+            yield self._lengths.finding()
+
+
+class Counts:
+    """Entries, statuses, evaluations and cut texts, against the totals of run.json."""
+
+    def __init__(self) -> None:
+        self._statuses: Counter[str] = Counter()
+        self._rows = self._entries = self._evaluations = self._truncated = 0
+        self._last_row: int | None = None
+
+    def see(self, block: Block) -> None:
+        """Add a block."""
+        self._statuses.update(block.status.tolist())
+        self._entries += len(block)
+        rows = block.row
+        self._rows += int((np.diff(rows) != 0).sum()) + int(self._last_row != rows[0])
+        self._last_row = int(rows[-1])
+        self._evaluations += int(block.numbers("_evaluations").sum())
+        if "_truncated" in block.entries.column_names:
+            self._truncated += int(block.numbers("_truncated").sum())
+
+    def findings(self, totals: Mapping[str, Any], data_rows: int) -> Iterator[Finding]:
+        """Return what came of it."""
+        found = {
+            **{name: getattr(self, f"_{name}") for name in COUNTED},
+            "statuses": dict(sorted(self._statuses.items())),
+        }
+        told = {**totals, "statuses": dict(sorted(totals["statuses"].items()))}
+        told.setdefault("truncated", 0)
+        differing = [
+            f"{name}: {told[name]} in run.json, {found[name]} in the parts"
+            for name in found
+            if told[name] != found[name]
+        ]
+        if data_rows != totals["rows"]:
+            differing.append(f"rows: {data_rows} in the data, {totals['rows']} explained")
+        words = f"rows, entries, statuses and evaluations are the totals of run.json: {_listed(self._statuses)}"
+        outcome = FAILED if differing else PASSED
+        yield Finding("totals", outcome, "; ".join(differing) or words, self._entries)
+
+
+class Statuses:
+    """ok within the tolerance, other statuses beyond it; figures where there must be some, nulls elsewhere."""
+
+    def __init__(self, run: Described) -> None:
+        self._run = run
+        self._statuses = Faults("statuses", f"ok within the tolerance {run.tolerance:g}, the others beyond it")
+        self._nulls = Faults("nulls", "figures are finite, and null exactly where the status says that there are none")
+        self._tolerance = Bounded("tolerance", "_relative_error of rows that are ok")
+
+    def see(self, block: Block) -> None:
+        """Add a block."""
+        error = block.numbers("_relative_error")
+        is_ok = block.status == OK
+        within = error <= self._run.tolerance
+        unknown = ~np.isin(block.status, STATUSES)
+        self._statuses.checked += len(block)
+        self._statuses.add("unknown statuses", int(unknown.sum()), block.name(unknown))
+        for words, wrong in (
+            ("ok beyond the tolerance", is_ok & ~within),
+            ("within the tolerance but not ok", ~is_ok & block.has_values & within),
+            ("negative relative errors", error < 0),
+        ):
+            self._statuses.add(words, int(wrong.sum()), block.name(wrong))
+        ok = np.flatnonzero(is_ok)
+        self._tolerance.see(error[ok], np.full(len(ok), self._run.tolerance), block.names(ok))
+        self._see_nulls(block)
+
+    def findings(self) -> Iterator[Finding]:
+        """Return what came of it."""
+        yield self._statuses.finding()
+        yield self._tolerance.finding()
+        yield self._nulls.finding()
+
+    def _see_nulls(self, block: Block) -> None:
+        self._nulls.checked += len(block)
+        lists = (UNITS, "attributions") if self._run.features is None else ()
+        for name in (*self._run.measures, *(self._run.features or ())):
+            if name == "_sampling_error" and self._run.n_baselines == 1:
+                continue  # one baseline says nothing about the spread of them
+            self._see_column(block, name, block.entries[name], np.isfinite(block.numbers(name)))
+        for name in lists:
+            self._see_column(block, name, block.entries[name], None)
+        if block.interactions is not None:
+            self._see_column(block, "interactions", block.interactions["interactions"], None)
+            for some in block.sizes:
+                if some.gamma is not None:
+                    wrong = some.place[~np.isfinite(some.gamma).all(axis=(1, 2))]
+                    self._nulls.add("interactions that are not finite", len(wrong), "".join(block.names(wrong[:1])))
+
+    def _see_column(self, block: Block, name: str, column: pa.ChunkedArray, finite: np.ndarray | None) -> None:
+        is_null = _is_null(column)
+        too_few, too_many = is_null & block.has_values, ~is_null & ~block.has_values
+        self._nulls.add(f"nulls in {name} where there are figures", int(too_few.sum()), block.name(too_few))
+        self._nulls.add(f"figures in {name} where there are none", int(too_many.sum()), block.name(too_many))
+        if finite is not None:
+            wild = ~is_null & ~finite
+            self._nulls.add(f"figures in {name} that are not finite", int(wild.sum()), block.name(wild))
+
+
+def _is_null(column: pa.ChunkedArray) -> np.ndarray:
+    is_null = [chunk.is_null().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return np.concatenate([*is_null, np.zeros(0, bool)])
+
+
+def _equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> bool:
+    return bool(ours.type == theirs.type and ours.equals(theirs))
+
+
+def _repeats(entries: np.ndarray) -> np.ndarray:
+    """Return which entries were there before, (n,) bool."""
+    _, first = np.unique(entries, return_index=True)
+    repeats = np.ones(len(entries), bool)
+    repeats[first] = False
+    return repeats
+
+
+def _listed(statuses: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))

@@ -1,0 +1,185 @@
+"""Entries of both kinds of part files side by side, a block at a time, so that memory does not grow with the run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ihcli.explanation import MISSING_INPUT, NON_FINITE
+from ihcli.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
+from ihcli.rowgroups import unreadable
+from ihcli.verification.described import Described
+
+BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64
+
+
+@dataclass(frozen=True)
+class Sized:
+    """The entries of a block that have values over n features or units each.
+
+    place  (m,) positions in the block
+    phi    (m, n) float64
+    gamma  (m, n, n) as stored; None where whole matrices are not
+    """
+
+    place: np.ndarray
+    phi: np.ndarray
+    gamma: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive entries of one part.
+
+    entries       from its attributions
+    interactions  the same entries from its interactions; None where nothing is stored, or not as many
+    """
+
+    run: Described
+    part: int
+    entries: pa.Table
+    interactions: pa.Table | None
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @cached_property
+    def row(self) -> np.ndarray:
+        """Return indices of rows, (n,) int64."""
+        return self.entries[ROW].to_numpy()
+
+    @cached_property
+    def target(self) -> np.ndarray:
+        """Return names of targets, (n,)."""
+        return self.entries[TARGET].to_numpy()
+
+    @cached_property
+    def status(self) -> np.ndarray:
+        """Return statuses, (n,)."""
+        return self.entries[STATUS].to_numpy()
+
+    @cached_property
+    def has_values(self) -> np.ndarray:
+        """Return which entries must have figures, (n,) bool."""
+        return ~np.isin(self.status, (MISSING_INPUT, NON_FINITE))
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column, (n,) float64, NaN for null."""
+        return self.entries[name].cast(pa.float64()).to_numpy()
+
+    def names(self, place: np.ndarray) -> list[str]:
+        """Return what messages call these entries."""
+        return [f"row {self.row[i]}, target {self.target[i]}" for i in place]
+
+    def name(self, where: np.ndarray) -> str:
+        """Return what messages call the first entry under a mask."""
+        places = np.flatnonzero(where)
+        return self.names(places[:1])[0] if len(places) else ""
+
+    @cached_property
+    def sizes(self) -> list[Sized]:
+        """Return the entries that have values, those of one size together; misshapen ones are left out."""
+        return list(self._of_texts() if self.run.features is None else self._of_table(self.run.features))
+
+    @cached_property
+    def misshapen(self) -> int:
+        """Return how many entries of texts have lists whose lengths do not fit each other."""
+        fitting = sum(len(some.place) for some in self.sizes)
+        return int(self.has_values.sum()) - fitting
+
+    def _of_table(self, features: tuple[str, ...]) -> Iterator[Sized]:
+        place = np.flatnonzero(self.has_values)
+        if not len(place):
+            return
+        phi = np.stack([self.numbers(name) for name in features], axis=1)[place]
+        gamma = None
+        if self.run.stores_matrices and self.interactions is not None:
+            gamma = matrices(self.interactions[INTERACTIONS], len(features))[place]
+        yield Sized(place, phi, gamma)
+
+    def _of_texts(self) -> Iterator[Sized]:
+        phi = _Lists.of(self.entries[ATTRIBUTIONS])
+        lengths = _Lists.of(self.entries["units"]).lengths
+        fitting = self.has_values & (phi.lengths == lengths) & (lengths > 0)
+        gamma = None
+        if self.run.stores_matrices and self.interactions is not None:
+            gamma = _Lists.of(self.interactions[INTERACTIONS])
+            fitting &= gamma.lengths == lengths**2
+        for n in np.unique(lengths[fitting]):
+            place = np.flatnonzero(fitting & (lengths == n))
+            square = None if gamma is None else gamma.take(place, n * n).reshape(-1, n, n)
+            yield Sized(place, phi.take(place, n).astype(np.float64), square)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """A column of lists: lengths (N,), -1 for null, and all values one after the other."""
+
+    lengths: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> "_Lists":
+        lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
+        return cls(lengths.astype(np.int64), pc.list_flatten(column).to_numpy(zero_copy_only=False))
+
+    def take(self, place: np.ndarray, length: int) -> np.ndarray:
+        """Return (m, length) values of the lists at these places, which all have that length."""
+        kept = np.maximum(self.lengths, 0)
+        start = np.cumsum(kept) - kept
+        return self.values[start[place][:, None] + np.arange(length)]
+
+
+def footer(file: Path) -> tuple[pa.Schema, int]:
+    """Return columns and number of entries of a part; raises RunError where it cannot be read."""
+    try:
+        with pq.ParquetFile(file) as opened:
+            return opened.schema_arrow, opened.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(file, error) from error
+
+
+def blocks(run: Described, part: int, attributions: Path, interactions: Path | None) -> Iterator[Block]:
+    """Give the entries of a part in blocks of about BLOCK_VALUES values; raises RunError where a file is torn.
+
+    Both files have equally many entries.
+    """
+    files = [attributions] if interactions is None else [attributions, interactions]
+    size = min(_rows_at_once(file) for file in files)
+    streams = [_tables(file, size) for file in files]
+    for tables in zip(*streams, strict=True):
+        yield Block(run, part, tables[0], tables[1] if len(tables) > 1 else None)
+
+
+def _rows_at_once(file: Path) -> int:
+    try:
+        with pq.ParquetFile(file) as opened:
+            groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(file, error) from error
+    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+    entries = sum(group.num_rows for group in groups)
+    return max(1, BLOCK_VALUES * entries // max(1, values))
+
+
+def _tables(file: Path, size: int) -> Iterator[pa.Table]:
+    """Give tables of `size` entries, the last may be shorter, however the file is cut into row groups."""
+    try:
+        with pq.ParquetFile(file) as opened:
+            pending = opened.schema_arrow.empty_table()
+            for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
+                pending = pa.concat_tables([pending, opened.read_row_group(group)])
+                while len(pending) >= size:
+                    yield pending.slice(0, size)
+                    pending = pending.slice(size)
+                if not len(pending):  # an empty slice would keep what it was cut from, and so the whole file
+                    pending = pending.schema.empty_table()
+            if len(pending):
+                yield pending
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(file, error) from error

@@ -1,0 +1,350 @@
+"""Good runs pass; every way to damage one turns the check red that is for it; memory does not grow with a run."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from forgeries import CHUNK_ROWS, TABLES, TEXTS, Folder, change, part, tell, value
+
+from ihcli.errors import RunError
+from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
+from ihcli.verification.findings import Bounded
+
+MOST_HELD_BYTES = 2 << 20  # some row groups of 0.4 MB
+ALWAYS = {"run.json", "parts", "columns", "rows", "targets", "totals", "statuses", "nulls", "completeness gap"}
+WITH_MATRICES = {"row sums", "symmetry", "pairing", "summary of interactions", "ranks of interactions"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("verified"))
+
+
+def outcomes(path: Path) -> dict[str, str]:
+    return {finding.check: finding.outcome for finding in verify_run(path)}
+
+
+def failed(path: Path) -> dict[str, str]:
+    return {finding.check: finding.detail for finding in verify_run(path) if finding.outcome == FAILED}
+
+
+@pytest.mark.parametrize("kind", [*TABLES, *TEXTS])
+def test_good_runs_pass(folder: Folder, kind: str) -> None:
+    found = {finding.check: finding for finding in verify_run(folder.run(kind))}
+    assert {check: finding.detail for check, finding in found.items() if finding.outcome == FAILED} == {}
+    passed = {check for check, finding in found.items() if finding.outcome == PASSED}
+    assert passed >= {*ALWAYS, "summary of attributions", "ranks of attributions", "model file", "data files"}
+    storage = folder.request(kind).interactions
+    if folder.request(kind).method in ("ih", "eh") and storage == "full":
+        assert passed >= (WITH_MATRICES if "kinks" not in kind else WITH_MATRICES - {"row sums"})
+    if storage.startswith("top"):
+        assert passed >= {"pairing", "largest pairs", "ranks of interactions"}
+    if storage != "full":
+        left_out = {check for check, finding in found.items() if finding.outcome == NOT_CHECKED}
+        assert left_out >= {"row sums", "symmetry", "summary of interactions"}
+    assert ("lengths" in found) == (kind in TEXTS)
+
+
+def test_figures_stand_beside_their_bounds(folder: Folder) -> None:
+    found = {finding.check: finding for finding in verify_run(folder.run("ih"))}
+    for check in ("completeness gap", "gap within the error", "row sums", "tolerance"):
+        assert 0 <= found[check].worst <= found[check].bound
+        assert found[check].checked == 14
+
+
+def _swapped(table: pa.Table) -> pa.Table:
+    names = table.schema.names
+    first, second = names.index("a"), names.index("b")
+    a, b = table["a"], table["b"]
+    return table.set_column(first, table.schema.field("a"), b).set_column(second, table.schema.field("b"), a)
+
+
+def _out_of_place(table: pa.Table) -> pa.Table:
+    names = [{"a": "b", "b": "a"}.get(name, name) for name in table.schema.names]
+    return table.select(names)
+
+
+def _with_row_twice(table: pa.Table) -> pa.Table:
+    return table.take([0, 1, 1, *range(2, len(table))])
+
+
+def _with_row_in_place_of_another(table: pa.Table) -> pa.Table:
+    return table.take([0, 0, *range(2, len(table))])
+
+
+def _turned(table: pa.Table) -> pa.Table:
+    return table.take(list(reversed(range(len(table)))))
+
+
+def _set(column: str, new: object, place: int = 0) -> Callable[[pa.Table], pa.Table]:
+    def alter(table: pa.Table) -> pa.Table:
+        position = table.schema.get_field_index(column)
+        values = table[column].to_pylist()
+        values[place] = new
+        return table.set_column(position, table.schema.field(position), pa.array(values, table[column].type))
+
+    return alter
+
+
+def _without_metadata(table: pa.Table) -> pa.Table:
+    return table.replace_schema_metadata(None).cast(pa.schema([field.remove_metadata() for field in table.schema]))
+
+
+def _in_float64(table: pa.Table) -> pa.Table:
+    return table.set_column(table.schema.get_field_index("a"), "a", table["a"].cast(pa.float64()))
+
+
+TABLE_DAMAGES: dict[str, tuple[str, str, Callable[[pa.Table], pa.Table], str]] = {
+    "a value of attributions": ("ih", "attributions", value("c"), "completeness gap"),
+    "a value of ig": ("ig", "attributions", value("c"), "completeness gap"),
+    "a value of eg": ("eg", "attributions", value("e", 2), "completeness gap"),
+    "a value in float64": ("ih in float64", "attributions", value("c", 1, 1 + 1e-9), "completeness gap"),
+    "a prediction": ("eh", "attributions", value("_prediction"), "completeness gap"),
+    "a baseline prediction": ("ih", "attributions", value("_baseline_prediction"), "completeness gap"),
+    "a gap": ("ih", "attributions", _set("_completeness_gap", 0.3), "gap within the error"),
+    "a relative error": ("ih", "attributions", _set("_relative_error", 0.02), "statuses"),
+    "a relative error below 0": ("ih", "attributions", _set("_relative_error", -1e-9), "statuses"),
+    "a status": ("ih", "attributions", _set("_status", "not_converged"), "statuses"),
+    "an unknown status": ("ih", "attributions", _set("_status", "good"), "statuses"),
+    "a status without figures": ("ih", "attributions", _set("_status", "missing_input"), "nulls"),
+    "a null": ("ih", "attributions", _set("a", None), "nulls"),
+    "a NaN": ("ig", "attributions", _set("a", float("nan")), "nulls"),
+    "an infinity": ("eg", "attributions", _set("_sampling_error", float("inf")), "nulls"),
+    "evaluations": ("ih", "attributions", _set("_evaluations", 9), "totals"),
+    "a row's index": ("ih", "attributions", _set("_row", 3), "rows"),
+    "a target": ("ih", "attributions", _set("_target", "2000"), "targets"),
+    "a key": ("ih", "attributions", _set("id", "P99"), "pairing"),
+    "a row twice": ("ih", "attributions", _with_row_twice, "rows"),
+    "a row twice under ig": ("ig", "attributions", _with_row_twice, "rows"),
+    "a row in place of another": ("ig", "attributions", _with_row_in_place_of_another, "rows"),
+    "rows out of order": ("ig", "attributions", _turned, "rows"),
+    "swapped columns": ("ih", "attributions", _swapped, "row sums"),
+    "swapped columns under eg": ("eg", "attributions", _swapped, "summary of attributions"),
+    "columns out of place": ("ih", "attributions", _out_of_place, "columns"),
+    "a column less": ("ih", "attributions", lambda table: table.drop_columns("a"), "columns"),
+    "another type": ("ih", "attributions", _in_float64, "columns"),
+    "no metadata": ("ih", "attributions", _without_metadata, "columns"),
+    "a value of interactions": ("ih", "interactions", value("interactions"), "symmetry"),
+    "a value of interactions of many": ("eh", "interactions", value("interactions", 2, 1.5), "row sums"),
+    "a value of grouped ones": ("eh of all targets, grouped", "interactions", value("interactions"), "symmetry"),
+    "a key of interactions": ("ih", "interactions", _set("id", "P99"), "pairing"),
+    "interactions out of order": ("ih", "interactions", _turned, "pairing"),
+    "an interaction less": ("ih", "interactions", lambda table: table.slice(1), "parts"),
+    "pairs out of order": ("largest pairs", "interactions", lambda table: _reversed_pairs(table), "largest pairs"),
+    "a target of all": ("eh of all targets, grouped", "attributions", _set("_target", "1"), "rows"),
+}
+
+
+def _reversed_pairs(table: pa.Table) -> pa.Table:
+    return _set("interactions", table["interactions"][0].as_py()[::-1])(table)
+
+
+@pytest.mark.parametrize(("kind", "files", "alter", "check"), TABLE_DAMAGES.values(), ids=TABLE_DAMAGES)
+def test_a_damaged_part_fails(
+    folder: Folder, tmp_path: Path, kind: str, files: str, alter: Callable[[pa.Table], pa.Table], check: str
+) -> None:
+    path = folder.copy(kind, tmp_path / "run")
+    change(part(path, files), alter)
+    assert check in failed(path)
+
+
+TEXT_DAMAGES = {
+    "a value of attributions": ("texts under ig", "attributions", value("attributions"), "completeness gap"),
+    "a value of interactions": ("texts", "interactions", value("interactions"), "symmetry"),
+    "a unit": ("texts", "interactions", _set("units", ["good"]), "pairing"),
+    "a list too short": ("texts", "attributions", _set("attributions", [0.1, 0.2]), "lengths"),
+    "an empty text's figures": ("texts", "attributions", _set("_status", "missing_input"), "nulls"),
+    "a cut text": ("texts", "attributions", _set("_truncated", True), "totals"),
+}
+
+
+@pytest.mark.parametrize(("kind", "files", "alter", "check"), TEXT_DAMAGES.values(), ids=TEXT_DAMAGES)
+def test_a_damaged_part_of_texts_fails(
+    folder: Folder, tmp_path: Path, kind: str, files: str, alter: Callable[[pa.Table], pa.Table], check: str
+) -> None:
+    path = folder.copy(kind, tmp_path / "run")
+    change(part(path, files), alter)
+    assert check in failed(path)
+
+
+@pytest.mark.parametrize("column", ["mean_abs", "mean", "std", "min", "max", "main_mean_abs", "main_mean", "main_std"])
+@pytest.mark.parametrize("kind", ["ih", "texts"])
+def test_an_altered_statistic_fails(folder: Folder, tmp_path: Path, kind: str, column: str) -> None:
+    path = folder.copy(kind, tmp_path / "run")
+    change(path / "summary" / "attributions.parquet", value(column, 2, 1 + 1e-6))
+    assert "summary of attributions" in failed(path)
+
+
+SUMMARY_DAMAGES = {
+    "a statistic of pairs": ("interactions", value("mean", 3, 1 + 1e-6), "summary of interactions"),
+    "rows": ("attributions", _set("rows", 13), "summary of attributions"),
+    "a share": ("interactions", value("share"), "ranks of interactions"),
+    "a rank": ("attributions", _set("rank", 2), "ranks of attributions"),
+    "lines out of order": ("attributions", _turned, "ranks of attributions"),
+    "a name": ("attributions", _set("feature", "z"), "summary of attributions"),
+    "a line less": ("interactions", lambda table: table.slice(0, 2), "summary of interactions"),
+    "a column less": ("interactions", lambda table: table.drop_columns("std"), "summary of interactions"),
+}
+
+
+@pytest.mark.parametrize(("kind", "alter", "check"), SUMMARY_DAMAGES.values(), ids=SUMMARY_DAMAGES)
+def test_a_damaged_summary_fails(
+    folder: Folder, tmp_path: Path, kind: str, alter: Callable[[pa.Table], pa.Table], check: str
+) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    file = path / "summary" / f"{kind}.parquet"
+    change(file, alter)
+    assert check in failed(path)
+    file.unlink()
+    assert f"summary of {kind}" in failed(path)
+
+
+@pytest.mark.parametrize("files", ["attributions", "interactions"])
+def test_a_missing_part_fails(folder: Folder, tmp_path: Path, files: str) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    part(path, files).unlink()
+    found = failed(path)
+    assert found["parts"] == f"1 parts missing, first {files}/part-000001.parquet"
+    assert outcomes(path)["summary of attributions"] == NOT_CHECKED
+    if files == "attributions":
+        assert found["rows"] == f"{CHUNK_ROWS} of 14 entries missing"
+
+
+@pytest.mark.parametrize("files", ["attributions", "interactions"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_part_fails(folder: Folder, tmp_path: Path, files: str, share: float) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    file = part(path, files)
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    assert "parts that cannot be read" in failed(path)["parts"]
+
+
+def test_a_part_too_many_fails(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    part(path, number=9).write_bytes(part(path).read_bytes())
+    assert failed(path) == {"parts": "1 files that are no part of the run, first attributions/part-000009.parquet"}
+
+
+def test_parts_in_each_other_s_place_fail(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ig", tmp_path / "run")
+    first, second = part(path, number=0), part(path, number=1)
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    assert "8 entries in a part that is not theirs" in failed(path)["rows"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("rows", 15), ("entries", 13), ("evaluations", 1), ("statuses", {"ok": 13, "rounding": 1})]
+)
+def test_other_totals_fail(folder: Folder, tmp_path: Path, name: str, other: object) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    totals = json.loads((path / "run.json").read_text())["totals"]
+    tell(path, totals={**totals, name: other})
+    assert name in failed(path)["totals"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "interrupted"}, "status 'interrupted'. Expected 'done'"),
+        ({"method": {"name": "shap"}}, "cannot be understood"),
+        ({"totals": None}, "cannot be understood"),
+        ({"features": None}, "features and units"),
+        ({"dtype": "float16"}, "dtype float16"),
+    ],
+)
+def test_a_run_json_that_does_not_tell_fails_alone(
+    folder: Folder, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    tell(path, **changes)
+    (finding,) = verify_run(path)
+    assert (finding.check, finding.outcome) == ("run.json", FAILED)
+    assert words in finding.detail
+
+
+def test_other_features_than_told_fail(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    tell(path, features=["b", "a", "c", "d", "e"])
+    assert "column 'a' at place 9 instead of 'b'" in failed(path)["columns"]
+
+
+def test_what_is_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a run"):
+        list(verify_run(tmp_path))
+
+
+def test_files_of_model_data_and_groups_are_compared_where_they_are(tmp_path: Path) -> None:
+    own = Folder(tmp_path)
+    path = own.run("eh of all targets, grouped")
+    for name, check in (("net.pt", "model file"), ("table.parquet", "data files"), ("groups.toml", "groups file")):
+        file = tmp_path / name
+        content = file.read_bytes()
+        assert outcomes(path)[check] == PASSED
+        file.write_bytes(content[:-1])
+        assert check in failed(path)
+        file.unlink()
+        assert outcomes(path)[check] == NOT_CHECKED
+        file.write_bytes(content)
+
+
+def test_a_run_json_of_somebody_is_not_followed_anywhere(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    info = json.loads((path / "run.json").read_text())
+    for place in ("/dev/zero", "/"):
+        tell(path, model={**info["model"], "path": place}, data={**info["data"], "files": [place]})
+        assert {outcomes(path)[check] for check in ("model file", "data files")} == {NOT_CHECKED}
+    tell(path, totals={**info["totals"], "rows": 10**15}, chunk_rows=1)
+    assert f"{2 * (10**15 - 4)} parts missing, first attributions/part-000004.parquet" in failed(path)["parts"]
+
+
+@pytest.mark.parametrize("n_rows", [2_000, 8_000])
+def test_memory_does_not_grow_with_a_part(tmp_path: Path, n_rows: int) -> None:
+    table = pa.table({"a": np.zeros(n_rows), "b": pa.array(np.zeros((n_rows, 256)).tolist())})
+    pq.write_table(table, tmp_path / "part.parquet", row_group_size=200)
+    del table
+    before, peak = pa.total_allocated_bytes(), 0
+    for _ in stored._tables(tmp_path / "part.parquet", 100):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert peak < MOST_HELD_BYTES
+
+
+def test_blocks_of_any_size_give_the_same_findings(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def noted(*arguments: Any) -> Iterator[stored.Block]:
+        for block in stored.blocks(*arguments):
+            sizes.append(len(block))
+            yield block
+
+    for kind in ("ih", "texts", "eh of all targets, grouped"):
+        whole = list(verify_run(folder.run(kind)))
+        with monkeypatch.context() as patched:
+            patched.setattr(stored, "BLOCK_VALUES", 60)
+            patched.setattr(checking, "blocks", noted)
+            assert list(verify_run(folder.run(kind))) == whole
+    assert max(sizes) <= 3
+
+
+def test_a_figure_that_is_no_number_is_beyond_any_bound() -> None:
+    bounded = Bounded("sums", "sums")
+    bounded.see(np.array([0.0, np.nan]), np.array([0.0, 1.0]), ["first", "second"])
+    assert bounded.finding().outcome == FAILED
+    assert "second" in bounded.finding().detail
+
+
+def test_a_share_of_rows_may_be_beyond_its_bound() -> None:
+    few, many = Bounded("gap", "gaps", 0.01), Bounded("gap", "gaps", 0.01)
+    few.see(np.r_[2.0, np.zeros(99)], np.ones(100), [str(i) for i in range(100)])
+    many.see(np.r_[2.0, 2.0, np.zeros(98)], np.ones(100), [str(i) for i in range(100)])
+    assert (few.finding().outcome, many.finding().outcome) == (PASSED, FAILED)
+
+
+def test_nothing_to_compare_is_not_passed() -> None:
+    assert Bounded("gap", "gaps").finding() == Finding("gap", NOT_CHECKED, "no row has values")
