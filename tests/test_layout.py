@@ -54,6 +54,7 @@ ORDER = (
     "verification",
     "overlap",
     "preparation",
+    "recomputation",
     "pipeline",
     "cli",
 )
