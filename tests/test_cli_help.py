@@ -13,7 +13,7 @@ from ihcli.errors import DataError
 from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
-COMMANDS = ("explain", "interactions", "attributions", "inspect")
+COMMANDS = ("explain", "interactions", "attributions", "inspect", "verify")
 HELP_WITHIN_S = 0.5
 DAILY = (
     *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),

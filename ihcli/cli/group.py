@@ -12,6 +12,7 @@ from ihcli.cli.inspect import inspect
 from ihcli.cli.interactions import interactions
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS
+from ihcli.cli.verify import verify
 
 
 class Commands(click.Group):
@@ -59,8 +60,9 @@ def main() -> None:
     ihcli explain model.pt data.csv -o run     explain every row, write the directory run
     ihcli interactions run --top-k 20          the strongest pairs of features
     ihcli attributions run --top-k 20          the strongest features
+    ihcli verify run model.pt data.csv         a second opinion
     """
 
 
-for command in (explain, interactions, attributions, inspect):
+for command in (explain, interactions, attributions, inspect, verify):
     main.add_command(command)
