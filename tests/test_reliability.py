@@ -1,0 +1,54 @@
+"""docs/reliability.md says how much was tried: its figures are those of the tests that try it."""
+
+import math
+import re
+from collections.abc import Callable, Sized
+from pathlib import Path
+
+import pytest
+import test_cli_errors
+import test_data_edges
+import test_fuzzing
+import test_hostile_models
+import test_recomputation
+import test_resume
+import test_verification
+
+PAGE = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+FIRST_STEPS = 12  # at which test_resume kills a run of two rows
+FUZZED_FORMATS, FUZZED_AT_LEAST = 8, 21  # that test_fuzzing asks for of each
+
+
+def cases(*tests: Callable[..., None]) -> int:
+    """Return how many cases pytest makes of these tests."""
+    marks = [[mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"] for test in tests]
+    values: list[list[Sized]] = [[mark.args[1] for mark in found] for found in marks]
+    return sum(math.prod(map(len, found)) for found in values)
+
+
+def named(module: object, word: str) -> list[Callable[..., None]]:
+    return [test for name, test in vars(module).items() if name.startswith("test_") and word in name]
+
+
+FIGURES = {
+    "hostile model files": len(test_hostile_models.CORPUS),
+    "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
+    "kills at a random moment": test_resume.RANDOM_KILLS,
+    "full disks": cases(test_resume.test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room),
+    "malformed tables, models and options": cases(
+        *named(test_cli_errors, "mistake"), *named(test_data_edges, "is_one_message")
+    ),
+    "damaged files read": FUZZED_FORMATS * FUZZED_AT_LEAST,
+    "damaged runs": cases(*named(test_verification, "fail")),
+    "altered runs beside their model": cases(*named(test_recomputation, "fail")),
+}
+
+
+@pytest.mark.parametrize("what", FIGURES)
+def test_the_page_says_how_much_is_tried(what: str) -> None:
+    (line,) = (line for line in PAGE.splitlines() if line.startswith(f"| {what} "))
+    assert int(re.findall(r"\d+", line)[0]) == FIGURES[what]
+
+
+def test_the_fuzzer_runs_as_often_as_the_page_says(tmp_path: Path) -> None:
+    assert len(test_fuzzing.fuzzing.good_files(tmp_path)) == FUZZED_FORMATS
