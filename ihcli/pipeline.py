@@ -2,31 +2,30 @@
 
 import platform
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ihcli.dataset import Chunk
 from ihcli.errors import RunError
+from ihcli.executors import LocalExecutor, Task
 from ihcli.explainer import MEMORY_RAN_OUT
 from ihcli.explanation import OK, AnyExplanation
 from ihcli.fingerprints import path_fingerprint
+from ihcli.keeping import Keeper
 from ihcli.lock import locked
 from ihcli.output import DONE, RunWriter, create_run, refuse_existing, reopen_run
-from ihcli.overlap import ahead, behind
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 from ihcli.resuming import BegunRun, find_begun
 from ihcli.table_explainer import TableExplainer
-from ihcli.text_summary import TextSummary
 
 PILOT_ROWS = 32
 
@@ -74,9 +73,8 @@ def _explain_into(
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
-        keeper = _Keeper(writer, observer, done)
-        with closing(_explained(prepared, done)) as explained:
-            behind(keeper.keep, explained)
+        keeper = Keeper(writer, observer, done)
+        LocalExecutor().execute(prepared, _tasks(prepared, done), keeper)
         if prepared.explainer.memory_ran_out:
             observer.warned(MEMORY_RAN_OUT)
         totals = keeper.finish()
@@ -100,59 +98,9 @@ def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) 
     return progress
 
 
-class _Explained(NamedTuple):
-    part: int
-    chunk: Chunk
-    explanation: AnyExplanation
-
-
-def _explained(prepared: PreparedRun, done: Progress) -> Generator[_Explained]:
-    """Explain the chunks whose parts are not done, one after the other while the next one is read."""
-    unfinished = ((part, chunk) for part, chunk in enumerate(prepared.chunks()) if part not in done)
-    with closing(ahead(unfinished)) as chunks:
-        for part, chunk in chunks:
-            yield _Explained(part, chunk, prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
-
-
-class _Keeper:
-    """Writes what is explained and keeps the progress of it; used by one thread at a time."""
-
-    def __init__(self, writer: RunWriter, observer: Observer, done: Progress) -> None:
-        self._writer = writer
-        self._observer = observer
-        self._progress = done
-        self._since = time.monotonic()
-
-    def keep(self, explained: _Explained) -> None:
-        """Write a part, then tell of it, so that what is told of is on disk."""
-        part, chunk, explanation = explained
-        self._progress.merge(Progress.of_part(part, len(chunk), explanation))
-        self._count_seconds()
-        self._writer.write_part(part, explanation, chunk.keys, self._progress.state())
-        self._observer.chunk_done(len(chunk), explanation)
-
-    def finish(self) -> RunTotals:
-        """Write the summary, and return the totals."""
-        progress = self._progress
-        summary = progress.summary
-        self._writer.write_summary(summary.attributions(), summary.interactions())
-        if isinstance(summary, TextSummary) and summary.note:
-            self._observer.warned(summary.note)
-        self._count_seconds()
-        return RunTotals(
-            path=self._writer.path,
-            rows=progress.rows,
-            entries=progress.entries,
-            statuses=progress.statuses,
-            evaluations=progress.evaluations,
-            truncated=progress.truncated,
-            wall_s=progress.wall_s,
-        )
-
-    def _count_seconds(self) -> None:
-        now = time.monotonic()
-        self._progress.wall_s += now - self._since
-        self._since = now
+def _tasks(prepared: PreparedRun, done: Progress) -> Iterator[Task]:
+    """Yield the chunks whose parts are not done."""
+    return (Task(part, chunk) for part, chunk in enumerate(prepared.chunks()) if part not in done)
 
 
 def estimate(request: RunRequest, observer: Observer) -> Estimate:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ihcli.explanation import AnyExplanation
+from ihcli.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Observer:
     def resumed(self, rows: int) -> None:
         """So many of them are explained and written already; said once, by a run that goes on."""
 
-    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
-        """So many rows of the data are explained and written."""
+    def chunk_done(self, done: Progress) -> None:
+        """A chunk is explained and written: its rows, entries, statuses and evaluations."""
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
-from rich.progress import Progress, TextColumn
+from rich.progress import Progress as Bar
+from rich.progress import TextColumn
 from runs import made_up_explanation, on_terminal
 
 from ihcli.cli import main
 from ihcli.cli.progress import BarNarrator
 from ihcli.cli.words import duration_in_words, number_in_words, share_in_words, size_in_words
+from ihcli.progress import Progress
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
@@ -47,7 +49,7 @@ class FakeRun:
         observer.warned("the gradient is zero.")
         observer.prepared(12)
         observer.resumed(self.rows_before)
-        observer.chunk_done(6, made_up_explanation())
+        observer.chunk_done(Progress.of_part(0, 6, made_up_explanation()))
         self.meanwhile()
         if self.error is not None:
             raise self.error
@@ -259,11 +261,11 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was_stopped() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True)
     columns = ("{task.completed}/{task.total}", "{task.fields[figures]}")
-    with Progress(*map(TextColumn, columns), console=console, auto_refresh=False) as progress:
+    with Bar(*map(TextColumn, columns), console=console, auto_refresh=False) as progress:
         narrator = BarNarrator(progress)
         narrator.prepared(112)
         narrator.resumed(100)
-        narrator.chunk_done(6, made_up_explanation())
+        narrator.chunk_done(Progress.of_part(0, 6, made_up_explanation()))
         progress.refresh()
     assert "106/112 8.0 evaluations per row, 100.0 % within tolerance" in text.getvalue()
 
@@ -272,12 +274,12 @@ def test_the_bar_shows_rows_evaluations_and_share_converged() -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True)
     columns = ("{task.description}", "{task.completed}/{task.total}", "{task.fields[figures]}")
-    with Progress(*map(TextColumn, columns), console=console, auto_refresh=False) as progress:
+    with Bar(*map(TextColumn, columns), console=console, auto_refresh=False) as progress:
         narrator = BarNarrator(progress)
         narrator.prepared(12)
         narrator.warned("[red]odd")
-        narrator.chunk_done(6, made_up_explanation())
-        narrator.chunk_done(3, made_up_explanation(n_rows=3, status="rounding"))
+        narrator.chunk_done(Progress.of_part(0, 6, made_up_explanation()))
+        narrator.chunk_done(Progress.of_part(0, 3, made_up_explanation(n_rows=3, status="rounding")))
         progress.refresh()
     assert "Explaining 9/12 8.0 evaluations per row, 66.7 % within tolerance" in text.getvalue()
     assert "Warning: [red]odd" in text.getvalue()

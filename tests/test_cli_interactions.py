@@ -20,6 +20,7 @@ from ihcli.cli import main
 from ihcli.cli.words import number_in_words
 from ihcli.errors import OptionError
 from ihcli.output import create_run, open_run
+from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, RunTotals
 
 BOTH = ("benign", "malignant")
@@ -351,7 +352,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunRequest, Path]]:
     def compute(request: RunRequest, out: Path, observer: Observer, *_: bool) -> RunTotals:
         asked.append((request, out))
         write_run(out)
-        observer.chunk_done(6, made_up_explanation())
+        observer.chunk_done(Progress.of_part(0, 6, made_up_explanation()))
         return RunTotals(out, 6, 6, {"ok": 4, "not_converged": 2}, 48, 0.25)
 
     monkeypatch.setattr("ihcli.cli.progress.run", compute)

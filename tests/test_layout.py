@@ -53,8 +53,10 @@ ORDER = (
     "resuming",
     "verification",
     "overlap",
+    "keeping",
     "preparation",
     "recomputation",
+    "executors",
     "pipeline",
     "cli",
 )
@@ -88,6 +90,7 @@ TORCH_FREE = (
     "resuming",
     "verification",
     "overlap",
+    "keeping",
     "cli",
 )
 

@@ -18,6 +18,7 @@ from ihcli.explanation import Explanation
 from ihcli.output import RunWriter, create_run, open_run
 from ihcli.pipeline import estimate, run
 from ihcli.preparation import PreparedRun, prepare_run
+from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest
 from ihcli.summary import Summary
 from ihcli.table_explainer import TableExplainer
@@ -178,7 +179,7 @@ def test_a_failure_before_the_first_part_leaves_no_run(
 
 def test_a_failure_after_a_part_keeps_it_and_says_so(folder: Path, tmp_path: Path) -> None:
     class Interrupting(Observer):
-        def chunk_done(self, rows: int, explanation: Explanation) -> None:
+        def chunk_done(self, done: Progress) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -194,8 +195,8 @@ def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
     counted = []
 
     class Counting(Observer):
-        def chunk_done(self, rows: int, explanation: Explanation) -> None:
-            counted.append(rows)
+        def chunk_done(self, done: Progress) -> None:
+            counted.append(done.rows)
 
     explain = TableExplainer.explain
 

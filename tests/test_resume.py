@@ -23,6 +23,7 @@ from ihcli.explanation import Explanation
 from ihcli.lock import LOCK
 from ihcli.output import open_run
 from ihcli.pipeline import run
+from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, RunTotals
 from ihcli.states import STATES
 from ihcli.table_explainer import TableExplainer
@@ -191,7 +192,7 @@ class Stopping(Observer):
     def warned(self, text: str) -> None:
         self.warnings.append(text)
 
-    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+    def chunk_done(self, done: Progress) -> None:
         self.parts += 1
         if self.parts == self._left:
             raise KeyboardInterrupt
@@ -384,7 +385,7 @@ class Rival(Observer):
         self._start: Callable[[], RunTotals] = lambda: run(asked, out, Observer(), **how)
         self.errors: list[str] = []
 
-    def chunk_done(self, rows: int, explanation: Explanation) -> None:
+    def chunk_done(self, done: Progress) -> None:
         with pytest.raises(RunError) as caught:
             self._start()
         self.errors.append(str(caught.value))
@@ -406,7 +407,7 @@ def test_a_second_process_is_refused(folder: Path, tmp_path: Path, how: dict[str
 
 def test_a_run_under_way_says_so_to_readers(folder: Path, tmp_path: Path) -> None:
     class Reading(Observer):
-        def chunk_done(self, rows: int, explanation: Explanation) -> None:
+        def chunk_done(self, done: Progress) -> None:
             with pytest.raises(RunError, match="the run is still going on, so it has no summary yet"):
                 open_run(tmp_path / "run").summary_attributions()
 

@@ -21,8 +21,9 @@ from rich.text import Text
 from ihcli.cli.failures import Ended, Interrupted, say
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.words import number_in_words, share_in_words
-from ihcli.explanation import OK, AnyExplanation
+from ihcli.explanation import OK
 from ihcli.pipeline import estimate, run
+from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 
 
@@ -40,9 +41,9 @@ class Narrator(Observer):
         """Count the rows that were there before."""
         self.rows_done += rows
 
-    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
+    def chunk_done(self, done: Done) -> None:
         """Count the rows."""
-        self.rows_done += rows
+        self.rows_done += done.rows
 
 
 class BarNarrator(Narrator):
@@ -67,18 +68,18 @@ class BarNarrator(Narrator):
         super().resumed(rows)
         self._progress.update(self._task, completed=rows)
 
-    def chunk_done(self, rows: int, explanation: AnyExplanation) -> None:
+    def chunk_done(self, done: Done) -> None:
         """Move the bar."""
-        super().chunk_done(rows, explanation)
-        self._rows += rows
-        self._entries += len(explanation)
-        self._converged += int((explanation.status == OK).sum())
-        self._evaluations += int(explanation.evaluations.sum())
+        super().chunk_done(done)
+        self._rows += done.rows
+        self._entries += done.entries
+        self._converged += done.statuses.get(OK, 0)
+        self._evaluations += done.evaluations
         figures = (
             f"{self._evaluations / max(1, self._rows):.1f} evaluations per row, "
             f"{share_in_words(self._converged, self._entries)} within tolerance"
         )
-        self._progress.update(self._task, advance=rows, figures=figures)
+        self._progress.update(self._task, advance=done.rows, figures=figures)
 
 
 class RowsPerSecond(ProgressColumn):

@@ -1,0 +1,32 @@
+"""Chunks explained in this process, one after the other; reading and writing go on meanwhile."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from ihcli.executors.tasks import Task
+from ihcli.explanation import AnyExplanation
+from ihcli.keeping import Keeper
+from ihcli.overlap import ahead, behind
+from ihcli.preparation import PreparedRun
+
+
+class LocalExecutor:
+    """Explains in the caller's thread, reads ahead in another and writes behind in a third."""
+
+    def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
+        """Explain every task in order."""
+        with closing(_explained(prepared, tasks)) as explained:
+            behind(lambda done: keeper.write(done.task.part, done.task.chunk, done.explanation), explained)
+
+
+class _Explained(NamedTuple):
+    task: Task
+    explanation: AnyExplanation
+
+
+def _explained(prepared: PreparedRun, tasks: Iterator[Task]) -> Generator[_Explained]:
+    with closing(ahead(tasks)) as fetched:
+        for task in fetched:
+            chunk = task.chunk
+            yield _Explained(task, prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
