@@ -9,6 +9,9 @@ from ihcli.progress import Progress
 from ihcli.request import Observer, RunTotals
 from ihcli.text_summary import TextSummary
 
+STATE_S = 1.0
+STATE_TIMES = 10  # so that states take a tenth of the time at most, however large they are
+
 
 class Keeper:
     """Writes what is explained and keeps the progress of it; used by one thread at a time."""
@@ -18,6 +21,8 @@ class Keeper:
         self._observer = observer
         self._progress = done
         self._since = time.monotonic()
+        self._state_due = self._since + STATE_S
+        self._last_part: int | None = None
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
@@ -27,23 +32,38 @@ class Keeper:
         self._writer.write_part(part, explanation, chunk.keys, self._progress.state())
         self._observer.chunk_done(done)
 
-    def finish(self) -> RunTotals:
-        """Write the summary, and return the totals."""
-        progress = self._progress
-        summary = progress.summary
+    def add(self, done: Progress) -> None:
+        """Take note of parts that are on disk already, and now and then write the state that resuming needs.
+
+        A kill costs the parts since: at most STATE_S seconds, or STATE_TIMES as long as writing the state takes.
+        """
+        self._progress.merge(done)
+        self._last_part = done.parts[-1].stop - 1
+        self._count_seconds()
+        if self._since > self._state_due:
+            self.save()
+        self._observer.chunk_done(done)
+
+    def save(self) -> None:
+        """Write the state of what was added, where it is not written yet."""
+        if self._last_part is None:
+            return
+        self._count_seconds()
+        self._writer.write_state(self._last_part, self._progress.state())
+        took = time.monotonic() - self._since
+        self._last_part, self._state_due = None, self._since + max(STATE_S, STATE_TIMES * took)
+
+    def summarise(self) -> None:
+        """Write the summary."""
+        summary = self._progress.summary
         self._writer.write_summary(summary.attributions(), summary.interactions())
         if isinstance(summary, TextSummary) and summary.note:
             self._observer.warned(summary.note)
+
+    def totals(self) -> RunTotals:
+        """Return the totals of what is kept."""
         self._count_seconds()
-        return RunTotals(
-            path=self._writer.path,
-            rows=progress.rows,
-            entries=progress.entries,
-            statuses=progress.statuses,
-            evaluations=progress.evaluations,
-            truncated=progress.truncated,
-            wall_s=progress.wall_s,
-        )
+        return RunTotals.of(self._writer.path, self._progress)
 
     def _count_seconds(self) -> None:
         now = time.monotonic()

@@ -25,7 +25,9 @@ INFO = "run.json"
 DONE = "done"
 NEW = {"status": "running"}  # run.json of a run that is just being made
 ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
+SHARDS = "shards"
 DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
+UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
 COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
 LEAST_COMPRESSED_BYTES = 64 << 10  # of a column: below, starting a compressor costs more than it saves
 SAMPLES, SAMPLE_VALUES = 16, 1024
@@ -40,9 +42,14 @@ class RunWriter:
     storage: InteractionStorage = field(default_factory=InteractionStorage)
 
     @property
+    def home(self) -> Path:
+        """Where run.json and the states are."""
+        return self.path
+
+    @property
     def states(self) -> StateFiles:
         """What resuming needs; for a run under way."""
-        return StateFiles(self.path)
+        return StateFiles(self.home)
 
     def write_part(
         self, index: int, explanation: AnyExplanation, keys: pa.Table, state: Mapping[str, np.ndarray] | None = None
@@ -69,6 +76,11 @@ class RunWriter:
         if state is not None:
             self.states.keep_only(index)
 
+    def write_state(self, index: int, state: Mapping[str, np.ndarray]) -> None:
+        """Write the state of parts that are all on disk, the last of them `index`; it takes the place of others."""
+        self.states.write(index, state)
+        self.states.keep_only(index)
+
     def read_state(self) -> dict[str, np.ndarray] | None:
         """Return the state of the most parts that are all on disk; None where there is none."""
         return self.states.newest({int(path.stem.removeprefix("part-")) for path in _parts(self.path / ATTRIBUTIONS)})
@@ -82,7 +94,7 @@ class RunWriter:
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null."""
         text = json.dumps(plain(info), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with replacing(self.path / INFO) as stream:
+        with replacing(self.home / INFO) as stream:
             stream.write(text.encode())
 
     def abandon(self) -> None:
@@ -174,6 +186,8 @@ def refuse_existing(path: str | Path, replaces: bool) -> None:
     if not path.is_dir():
         raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
     if not (path / INFO).is_file():
+        if (path / SHARDS).is_dir():
+            raise RunError(f"{path}: {UNMERGED}, or another -o.")
         if all(entry.name == LOCK or is_temporary(entry) for entry in path.iterdir()):
             return
         raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
@@ -220,6 +234,8 @@ def open_run(path: str | Path) -> Run:
     if not path.exists():
         raise RunError(f"{path}: no such run. Expected the directory that ihcli explain wrote with -o.")
     if not (path / INFO).is_file():
+        if (path / SHARDS).is_dir():
+            raise RunError(f"{path}: {UNMERGED}.")
         raise RunError(f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with -o.")
     try:
         info = json.loads((path / INFO).read_text(encoding="utf-8"))

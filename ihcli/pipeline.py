@@ -19,19 +19,25 @@ from ihcli.explanation import OK, AnyExplanation
 from ihcli.fingerprints import path_fingerprint
 from ihcli.keeping import Keeper
 from ihcli.lock import locked
-from ihcli.output import DONE, RunWriter, create_run, refuse_existing, reopen_run
+from ihcli.output import DONE, RunWriter
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
 from ihcli.resuming import BegunRun, find_begun
+from ihcli.sharding import Place, Shard
 from ihcli.table_explainer import TableExplainer
 
 PILOT_ROWS = 32
 
 
 def run(
-    request: RunRequest, out: str | Path, observer: Observer, overwrite: bool = False, resume: bool = False
+    request: RunRequest,
+    out: str | Path,
+    observer: Observer,
+    overwrite: bool = False,
+    resume: bool = False,
+    shard: Shard | None = None,
 ) -> RunTotals:
     """Explain every row and write the run directory; reading and writing go on while rows are explained.
 
@@ -42,51 +48,56 @@ def run(
         resume: go on with the run that is there and keep its finished parts: the result is, byte for byte, that of a
             run that nothing stopped, on the same machine. Without a run there it begins one; a finished one is left
             as it is.
+        shard: explain only this share of the chunks, beside those of other shards; `ihcli.merging.merge` makes a run
+            of them.
 
     Raises RunError when the directory cannot be written, another process writes it, or a run that shall go on was begun
     with something else; and what `prepare_run` raises. After a failure the finished parts stay and run.json says so;
     without any, no run is left behind.
     """
-    path = Path(out)
-    refuse_existing(path, overwrite or resume)  # before the minutes that checking a large table can take
-    with locked(path, observer.warned):
-        refuse_existing(path, overwrite or resume)  # what another process did meanwhile
-        begun = find_begun(path) if resume else None
+    place = Place(Path(out), shard)
+    merged = find_begun(place.path) if resume and shard is not None else None
+    if merged is not None and merged.is_done:
+        merged.require_same_question(request)
+        return merged.totals()
+    place.refuse_existing(overwrite or resume)  # before the minutes that checking a large table can take
+    with locked(place.home, observer.warned):
+        place.refuse_existing(overwrite or resume)  # what another process did meanwhile
+        begun = find_begun(place.home) if resume else None
         if begun is not None:
             begun.require_same_question(request)
             if begun.is_done:
-                reopen_run(path).states.forget()  # a kill can come between the last word and this
+                if shard is None:
+                    place.reopen().states.forget()  # a kill can come between the last word and this
                 return begun.totals()
             request = begun.settle(request)
-        return _explain_into(path, prepare_run(request), observer, begun, overwrite or resume)
+        return _explain_into(place, prepare_run(request), observer, begun, overwrite or resume)
 
 
 def _explain_into(
-    path: Path, prepared: PreparedRun, observer: Observer, begun: BegunRun | None, replaces: bool
+    place: Place, prepared: PreparedRun, observer: Observer, begun: BegunRun | None, replaces: bool
 ) -> RunTotals:
-    info = _describe(prepared)
+    info = _describe(prepared) | ({} if place.shard is None else {"shard": str(place.shard)})
     if begun is not None:
         begun.require_same_meaning(info)
         info = begun.continued(info, _now())
-    _announce(prepared, observer)
-    writer = _writer(path, prepared.request, begun, replaces)
+    _announce(prepared, observer, place.shard)
+    interactions = prepared.request.interactions
+    writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
         keeper = Keeper(writer, observer, done)
-        LocalExecutor().execute(prepared, _tasks(prepared, done), keeper)
+        LocalExecutor().execute(prepared, _tasks(prepared, done, place.shard), keeper)
         if prepared.explainer.memory_ran_out:
             observer.warned(MEMORY_RAN_OUT)
-        totals = keeper.finish()
-        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": _totals(totals)})
-        writer.states.forget()
+        if place.shard is None:
+            keeper.summarise()
+        totals = keeper.totals()
+        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": totals.stored()})
+        if place.shard is None:
+            writer.states.forget()
     return totals
-
-
-def _writer(path: Path, request: RunRequest, begun: BegunRun | None, replaces: bool) -> RunWriter:
-    if begun is not None:
-        return reopen_run(path, interactions=request.interactions)
-    return create_run(path, interactions=request.interactions, overwrite=replaces)
 
 
 def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) -> Progress:
@@ -98,9 +109,11 @@ def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) 
     return progress
 
 
-def _tasks(prepared: PreparedRun, done: Progress) -> Iterator[Task]:
+def _tasks(prepared: PreparedRun, done: Progress, shard: Shard | None) -> Iterator[Task]:
     """Yield the chunks whose parts are not done."""
-    return (Task(part, chunk) for part, chunk in enumerate(prepared.chunks()) if part not in done)
+    for part, chunk in enumerate(prepared.chunks()):
+        if part not in done and (shard is None or shard.owns(part)):
+            yield Task(part, chunk)
 
 
 def estimate(request: RunRequest, observer: Observer) -> Estimate:
@@ -135,10 +148,11 @@ def _pilot_rows(prepared: PreparedRun) -> tuple[np.ndarray, np.ndarray | None]:
     return prepared.sample[:PILOT_ROWS], None
 
 
-def _announce(prepared: PreparedRun, observer: Observer) -> None:
+def _announce(prepared: PreparedRun, observer: Observer, shard: Shard | None = None) -> None:
     for warning in prepared.warnings:
         observer.warned(warning)
-    observer.prepared(prepared.scan.n_rows)
+    rows = prepared.scan.n_rows
+    observer.prepared(rows if shard is None else shard.rows(rows, prepared.chunk_rows))
 
 
 def _stored_bytes(explanation: AnyExplanation, interactions: str) -> Iterator[int]:
@@ -217,17 +231,6 @@ def _notes(prepared: PreparedRun) -> Iterator[str]:
             f"SoftPlus with beta {explainer.smoothing.beta:g} replaces {', '.join(explainer.smoothing.replaced)}; "
             f"drift {explainer.smoothing.drift:.2%} of the output's standard deviation"
         )
-
-
-def _totals(totals: RunTotals) -> dict[str, Any]:
-    return {
-        "rows": totals.rows,
-        "entries": totals.entries,
-        "statuses": totals.statuses,
-        "evaluations": totals.evaluations,
-        "truncated": totals.truncated,
-        "wall_s": round(totals.wall_s, 3),
-    }
 
 
 def _now() -> str:

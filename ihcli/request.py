@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ihcli.progress import Progress
 
@@ -84,6 +85,17 @@ class RunTotals:
     wall_s: float
     truncated: int = 0
     was_done: bool = False
+
+    @classmethod
+    def of(cls, path: Path, progress: Progress) -> "RunTotals":
+        """Return the totals of a run that came so far."""
+        names = ("rows", "entries", "statuses", "evaluations", "truncated", "wall_s")
+        return cls(path=path, **{name: getattr(progress, name) for name in names})
+
+    def stored(self) -> dict[str, Any]:
+        """Return what run.json says of them."""
+        names = ("rows", "entries", "statuses", "evaluations", "truncated")
+        return {**{name: getattr(self, name) for name in names}, "wall_s": round(self.wall_s, 3)}
 
     @property
     def missed(self) -> int:

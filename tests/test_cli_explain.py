@@ -44,8 +44,11 @@ class FakeRun:
         self.rows_before = 0
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def __call__(self, request: RunRequest, out: Path, observer: Observer, overwrite: bool, resume: bool) -> RunTotals:
+    def __call__(
+        self, request: RunRequest, out: Path, observer: Observer, overwrite: bool, resume: bool, *where: object
+    ) -> RunTotals:
         self.request, self.out, self.overwrite, self.resume = request, out, overwrite, resume
+        self.where = where
         observer.warned("the gradient is zero.")
         observer.prepared(12)
         observer.resumed(self.rows_before)

@@ -13,7 +13,7 @@ from ihcli.errors import DataError
 from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
-COMMANDS = ("explain", "interactions", "attributions", "inspect", "verify")
+COMMANDS = ("explain", "interactions", "attributions", "inspect", "merge", "verify")
 HELP_WITHIN_S = 0.5
 DAILY = (
     *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
@@ -22,7 +22,7 @@ DAILY = (
 ADVANCED = (
     *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),
     *("--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--interactions", "--dtype", "--chunk-rows"),
-    *("--engine-derivatives", "--text", "--text-pair", "--trust", "--units", "--strict", "--quiet", "--debug"),
+    *("--engine-derivatives", "--text", "--text-pair", "--trust", "--units", "--shard", "--strict", "--quiet", "--debug"),
 )
 IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
 IMPORTED += "print(json.dumps(list(sys.modules)), file=sys.stderr)"

@@ -349,7 +349,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunRequest, Path]]:
     """Let computations write a made-up run of which two rows missed; returns what was asked."""
     asked = []
 
-    def compute(request: RunRequest, out: Path, observer: Observer, *_: bool) -> RunTotals:
+    def compute(request: RunRequest, out: Path, observer: Observer, *_: object) -> RunTotals:
         asked.append((request, out))
         write_run(out)
         observer.chunk_done(Progress.of_part(0, 6, made_up_explanation()))

@@ -50,6 +50,7 @@ ORDER = (
     "text_summary",
     "progress",
     "request",
+    "sharding",
     "resuming",
     "verification",
     "overlap",
@@ -58,6 +59,7 @@ ORDER = (
     "recomputation",
     "executors",
     "pipeline",
+    "merging",
     "cli",
 )
 TORCH_FREE = (
@@ -87,10 +89,12 @@ TORCH_FREE = (
     "text_summary",
     "progress",
     "request",
+    "sharding",
     "resuming",
     "verification",
     "overlap",
     "keeping",
+    "merging",
     "cli",
 )
 

@@ -1,12 +1,25 @@
 """`ihcli explain`: every row of a table, into a run directory."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ihcli.cli.failures import MISSED_TOLERANCE, say
-from ihcli.cli.options import DAILY, INTERACTIONS, RARE, Computation, computing_options, debug_option, reporting_options
-from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.options import (
+    DAILY,
+    INTERACTIONS,
+    RARE,
+    SHARD,
+    Computation,
+    computing_options,
+    debug_option,
+    reporting_options,
+)
+from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
+
+if TYPE_CHECKING:
+    from ihcli.sharding import Shard
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Explain every row of a table.")
@@ -24,6 +37,7 @@ from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
     help="Go on with the run that is there, with the options it was begun with; begin it where there is none.",
 )
 @click.option("--overwrite", cls=SectionedOption, is_flag=True, help="Replace the run that is there.")
+@SHARD.declare(ADVANCED)
 @reporting_options
 @debug_option
 @click.pass_context
@@ -36,6 +50,7 @@ def explain(
     dry_run: bool,
     resume: bool,
     overwrite: bool,
+    shard: "Shard | None",
     strict: bool,
     quiet: bool,
 ) -> None:
@@ -60,11 +75,16 @@ def explain(
     if out is None or dry_run:
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
-    totals = compute(request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet)
-    if not quiet and totals.was_done:
+    totals = compute(request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard)
+    if not quiet and totals.was_done and shard is not None:
+        say(f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows.")
+    elif not quiet and totals.was_done:
         say(f"The run in {out} is finished already, {totals.rows} rows; nothing is left to do.")
     elif not quiet:
         first, *others = summary_in_words(totals, request)
-        say("\n".join([f"{first} Run written to {out}.", *others]))
+        written = f"Run written to {out}."
+        if shard is not None:
+            written = f"Shard {shard} written to {out}; ihcli merge {out} makes one run of all."
+        say("\n".join([f"{first} {written}", *others]))
     if strict and totals.missed:
         context.exit(MISSED_TOLERANCE)

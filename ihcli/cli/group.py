@@ -10,6 +10,7 @@ from ihcli.cli.explain import explain
 from ihcli.cli.failures import closed_pipes_end_quietly, failures_are_messages
 from ihcli.cli.inspect import inspect
 from ihcli.cli.interactions import interactions
+from ihcli.cli.merge import merge
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS
 from ihcli.cli.verify import verify
@@ -64,5 +65,5 @@ def main() -> None:
     """
 
 
-for command in (explain, interactions, attributions, inspect, verify):
+for command in (explain, interactions, attributions, inspect, merge, verify):
     main.add_command(command)

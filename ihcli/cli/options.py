@@ -11,7 +11,15 @@ from click.core import ParameterSource
 
 from ihcli.cli.failures import DEBUG
 from ihcli.cli.sections import ADVANCED, OPTIONS, Command, Declaration, SectionedOption
-from ihcli.cli.values import ColumnList, InteractionsSetting, MemorySize, PositiveNumber, SmoothSetting, WholeNumber
+from ihcli.cli.values import (
+    ColumnList,
+    InteractionsSetting,
+    MemorySize,
+    PositiveNumber,
+    ShardOfRun,
+    SmoothSetting,
+    WholeNumber,
+)
 
 if TYPE_CHECKING:
     from ihcli.request import RunRequest
@@ -188,6 +196,13 @@ INTERACTIONS = _option(
     default="full",
     show_default=True,
     help="What is stored of every row's interactions: the whole matrix, its K largest pairs, or summaries only.",
+)
+SHARD = _option(
+    "--shard",
+    type=ShardOfRun(),
+    metavar="I/N",
+    help="Explain only every N-th chunk, beginning with the I-th, beside the shards of other jobs in the same RUN; "
+    "ihcli merge RUN makes a run of them.",
 )
 REPORTING = (
     _option("--strict", is_flag=True, help="Exit with code 3 when some rows missed the tolerance."),

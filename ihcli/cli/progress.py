@@ -25,6 +25,7 @@ from ihcli.explanation import OK
 from ihcli.pipeline import estimate, run
 from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.sharding import Shard
 
 
 class Narrator(Observer):
@@ -99,12 +100,13 @@ def compute(
     resume: bool = False,
     quiet: bool = False,
     kept: bool = True,
+    shard: Shard | None = None,
 ) -> RunTotals:
     """Explain into the directory `out`, which is `kept` when the user interrupts."""
     with _narrator(quiet) as narrator:
         try:
             with stopping_once():
-                return run(request, out, narrator, overwrite, resume)
+                return run(request, out, narrator, overwrite, resume, shard)
         except KeyboardInterrupt as signalled:
             failure = Ended if isinstance(signalled, Terminated) else Interrupted
             raise failure(_interruption(out, narrator.rows_done, resume) if kept else "Interrupted.") from None

@@ -83,6 +83,22 @@ class InteractionsSetting(click.ParamType):
         return value
 
 
+class ShardOfRun(click.ParamType):
+    """A share of a run, I/N."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the shard."""
+        from ihcli.errors import OptionError
+        from ihcli.sharding import Shard
+
+        try:
+            return value if isinstance(value, Shard) else Shard.parse(value)
+        except OptionError as error:
+            self.fail(str(error).removeprefix("--shard: "), param, ctx)
+
+
 class ColumnList(click.ParamType):
     """Column names separated by commas, or @FILE with one a line."""
 

@@ -1,0 +1,31 @@
+"""`ihcli merge`: one run out of the shards that array jobs wrote."""
+
+from pathlib import Path
+
+import click
+
+from ihcli.cli.failures import say
+from ihcli.cli.options import debug_option
+from ihcli.cli.sections import SETTINGS, SectionedCommand
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Make one run of its shards.")
+@click.argument("run")
+@debug_option
+def merge(run: str) -> None:
+    """Make one run of the shards that `ihcli explain --shard I/N -o RUN` wrote into RUN.
+
+    Checks that all are there and belong together, and writes the summaries and run.json. The parts stay as they are.
+
+    \b
+    ihcli explain model.pt data.parquet -o run --shard $SLURM_ARRAY_TASK_ID/4       sbatch --array=1-4
+    ihcli explain model.pt data.parquet -o run --shard $((JOB_COMPLETION_INDEX + 1))/4     Kubernetes, from 0
+    ihcli merge run
+    """
+    from ihcli.merging import merge as merge_shards
+
+    totals = merge_shards(Path(run), lambda text: say(f"Warning: {text}"))
+    if totals.was_done:
+        say(f"The run in {run} is merged already, {totals.rows} rows; nothing is left to do.")
+    else:
+        say(f"Merged {totals.rows} rows into the run {run}.")

@@ -1,0 +1,184 @@
+"""Shards made one run: checked to be whole and of one kind, summaries merged, run.json written; no torch."""
+
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ihcli.errors import RunError
+from ihcli.lock import is_locked, locked
+from ihcli.output import ATTRIBUTIONS, DONE, INFO, INTERACTIONS, SHARDS, RunWriter, open_run, part_name
+from ihcli.progress import Progress
+from ihcli.request import RunRequest, RunTotals
+from ihcli.sharding import Shard, home_of, shards_of
+from ihcli.states import StateFiles
+
+SETTINGS = (
+    *(("arguments", field.name) for field in fields(RunRequest) if field.name not in ("model", "data", "device")),
+    ("model", "sha256"),
+    ("data", "sha256"),
+    ("chunk_rows",),
+    ("baseline", "sha256"),
+    ("groups_sha256",),
+    ("smoothing", "beta"),
+    ("engine", "name"),
+    ("dtype",),
+    ("versions", "ihcli"),
+    ("versions", "torch"),
+)
+"""What shards of one run share, as the keys of run.json; models and data are compared by content."""
+FREE = (("arguments", "memory_bytes"), ("arguments", "trust"), ("arguments", "chunk_rows"))
+OPTIONS = {"memory_bytes": "--memory"}
+
+
+@dataclass(frozen=True)
+class _FinishedShard:
+    shard: Shard
+    info: Mapping[str, Any]
+    progress: Progress
+
+
+def merge(path: Path, warned: Callable[[str], None]) -> RunTotals:
+    """Make one run of the shards in a directory; what is there of them but their parts is removed in the end.
+
+    The parts stay as they are; summaries are those of one run up to rounding and the order of targets, in whatever
+    order the shards ran. Of a run that is merged already the totals are returned.
+
+    Raises RunError where a shard is missing or unfinished, saying which and how to run it, or where shards differ.
+    """
+    if (path / INFO).is_file() and not (path / SHARDS).is_dir():
+        return _merged_before(path)
+    if not shards_of(path):
+        raise RunError(f"{path}: holds no shards of a run. Expected a directory that ihcli explain --shard I/N wrote.")
+    with locked(path, warned):
+        shards = _require_all(path)
+        _require_same(path, shards)
+        progress = Progress()
+        for finished in shards:
+            progress.merge(finished.progress)
+        _require_parts(path, shards[0].info, progress)
+        return _write(path, shards, progress)
+
+
+def _merged_before(path: Path) -> RunTotals:
+    run = open_run(path)
+    if run.status != DONE:
+        raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with --resume.")
+    return RunTotals(path=path, was_done=True, **run.info["totals"])
+
+
+def _write(path: Path, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
+    writer, totals = RunWriter(path), RunTotals.of(path, progress)
+    writer.write_summary(progress.summary.attributions(), progress.summary.interactions())
+    infos = [finished.info for finished in shards]
+    told = ("shard", "started", "finished", "device", "memory_bytes")
+    writer.write_info(
+        {
+            **{name: value for name, value in infos[0].items() if name not in ("shard", "resumed")},
+            "started": min(info["started"] for info in infos),
+            "finished": max(info["finished"] for info in infos),
+            "totals": totals.stored(),
+            "shards": [{name: info[name] for name in told} | {"totals": info["totals"]} for info in infos],
+        }
+    )
+    shutil.rmtree(path / SHARDS)
+    return totals
+
+
+def _require_all(path: Path) -> list[_FinishedShard]:
+    begun = shards_of(path)
+    counts = {shard.count for shard in begun}
+    if len(counts) > 1:
+        raise RunError(f"{path}: holds shards of runs cut into {' and '.join(map(str, sorted(counts)))}. Expected one.")
+    found = [_examine(path, Shard(index, begun[0].count)) for index in range(1, begun[0].count + 1)]
+    missing = [words for words in found if isinstance(words, str)]
+    if missing:
+        raise RunError(
+            f"{path}: {len(missing)} of {begun[0].count} shards are not done: {'; '.join(missing)}. "
+            f"Try {_command(path, begun)}"
+        )
+    return [finished for finished in found if isinstance(finished, _FinishedShard)]
+
+
+def _examine(path: Path, shard: Shard) -> _FinishedShard | str:
+    """Return a finished shard, or in words why it is none."""
+    home = home_of(path, shard)
+    if not (home / INFO).is_file():
+        return f"{shard} was not begun"
+    info = open_run(home).info
+    if is_locked(home):
+        return f"{shard} is still going on"
+    if info["status"] != DONE:
+        return f"{shard} did not finish (status {info['status']})"
+    parts = set(shard.parts(_n_parts(info)))
+    state = StateFiles(home).newest(parts)
+    progress = Progress() if state is None else Progress.of_state(state)
+    if len(parts) != sum(map(len, progress.parts)):
+        return f"{shard} lost the record of its parts, and needs --overwrite"
+    progress.wall_s = info["totals"]["wall_s"]
+    return _FinishedShard(shard, info, progress)
+
+
+def _command(path: Path, begun: list[Shard]) -> str:
+    """Return the command that does what is missing, from what one of the shards was begun with."""
+    infos = (open_run(home_of(path, shard)).info for shard in begun if (home_of(path, shard) / INFO).is_file())
+    arguments = next((info["arguments"] for info in infos if "arguments" in info), None)
+    if arguments is None:
+        return f"ihcli explain again with -o {path} --shard I/{begun[0].count} --resume."
+    return (
+        f"{shlex.join(['ihcli', 'explain', *_words(arguments), '-o', str(path)])} --shard I/{begun[0].count} --resume"
+    )
+
+
+def _words(arguments: Mapping[str, Any]) -> Iterator[str]:
+    yield from (arguments["model"], arguments["data"])
+    for field in fields(RunRequest):
+        value = arguments.get(field.name)
+        default = None if field.default is MISSING else field.default
+        if field.name in ("model", "data") or value in (None, False, []) or value == default:
+            continue
+        option = OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
+        if value is True:
+            yield option
+            continue
+        for single in [",".join(value)] if field.name == "features" else value if isinstance(value, list) else [value]:
+            yield from (option, str(single))
+
+
+def _require_same(path: Path, shards: list[_FinishedShard]) -> None:
+    first = shards[0]
+    for keys in SETTINGS:
+        for other in shards[1:] if keys not in FREE else ():
+            expected, got = _within(first.info, keys), _within(other.info, keys)
+            if expected != got:
+                name = " ".join(keys).removeprefix("arguments ").replace("_", " ")
+                raise RunError(
+                    f"{path}: shards {first.shard} and {other.shard} are not of one run. Expected the same {name}, got "
+                    f"{expected!r} and {got!r}. Try to run one of them again with --overwrite."
+                )
+
+
+def _require_parts(path: Path, info: Mapping[str, Any], progress: Progress) -> None:
+    n_parts = _n_parts(info)
+    matrices = info["method"]["name"] in ("ih", "eh") and info["arguments"]["interactions"] != "none"
+    for directory in (ATTRIBUTIONS, INTERACTIONS) if matrices else (ATTRIBUTIONS,):
+        there = {file.name for file in (path / directory).glob("part-*.parquet")}
+        lost = [part for part in range(n_parts) if part_name(part) not in there]
+        if lost:
+            raise RunError(
+                f"{path / directory}: lacks {len(lost)} of {n_parts} parts, the first is {part_name(lost[0])}. "
+                "Try to run the shards they belong to again with --overwrite."
+            )
+
+
+def _n_parts(info: Mapping[str, Any]) -> int:
+    return -(-info["data"]["rows"] // info["chunk_rows"])
+
+
+def _within(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    found: Any = info
+    for key in keys:
+        found = None if found is None else found.get(key)
+    return found
