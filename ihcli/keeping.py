@@ -14,22 +14,32 @@ STATE_TIMES = 10  # so that states take a tenth of the time at most, however lar
 
 
 class Keeper:
-    """Writes what is explained and keeps the progress of it; used by one thread at a time."""
+    """Writes what is explained and keeps the progress of it; used by one thread at a time.
+
+    writer  of the run
+    """
 
     def __init__(self, writer: RunWriter, observer: Observer, done: Progress) -> None:
-        self._writer = writer
+        self.writer = writer
         self._observer = observer
         self._progress = done
         self._since = time.monotonic()
         self._state_due = self._since + STATE_S
         self._last_part: int | None = None
+        self._warned: set[str] = set()
+
+    def warn(self, text: str) -> None:
+        """Warn the user, once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._observer.warned(text)
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
         done = Progress.of_part(part, len(chunk), explanation)
         self._progress.merge(done)
         self._count_seconds()
-        self._writer.write_part(part, explanation, chunk.keys, self._progress.state())
+        self.writer.write_part(part, explanation, chunk.keys, self._progress.state())
         self._observer.chunk_done(done)
 
     def add(self, done: Progress) -> None:
@@ -49,21 +59,21 @@ class Keeper:
         if self._last_part is None:
             return
         self._count_seconds()
-        self._writer.write_state(self._last_part, self._progress.state())
+        self.writer.write_state(self._last_part, self._progress.state())
         took = time.monotonic() - self._since
         self._last_part, self._state_due = None, self._since + max(STATE_S, STATE_TIMES * took)
 
     def summarise(self) -> None:
         """Write the summary."""
         summary = self._progress.summary
-        self._writer.write_summary(summary.attributions(), summary.interactions())
+        self.writer.write_summary(summary.attributions(), summary.interactions())
         if isinstance(summary, TextSummary) and summary.note:
-            self._observer.warned(summary.note)
+            self.warn(summary.note)
 
     def totals(self) -> RunTotals:
         """Return the totals of what is kept."""
         self._count_seconds()
-        return RunTotals.of(self._writer.path, self._progress)
+        return RunTotals.of(self.writer.path, self._progress)
 
     def _count_seconds(self) -> None:
         now = time.monotonic()

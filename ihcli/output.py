@@ -97,6 +97,12 @@ class RunWriter:
         with replacing(self.home / INFO) as stream:
             stream.write(text.encode())
 
+    def remove_temporaries(self) -> None:
+        """Remove what a killed process left half written; raises RunError."""
+        with disk_errors(self.path):
+            for directory in ("", *DIRECTORIES):
+                remove_temporaries(self.path / directory)
+
     def abandon(self) -> None:
         """Remove the run again when it holds no finished part; for a failure before the first of them."""
         if not _parts(self.path / ATTRIBUTIONS):
@@ -222,9 +228,7 @@ def reopen_run(path: str | Path, *, interactions: str = "full") -> RunWriter:
     Raises RunError where the disk refuses.
     """
     writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
-    with disk_errors(writer.path):
-        for directory in ("", *DIRECTORIES):
-            remove_temporaries(writer.path / directory)
+    writer.remove_temporaries()
     return writer
 
 

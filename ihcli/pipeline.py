@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ihcli.errors import RunError
-from ihcli.executors import LocalExecutor, Task
-from ihcli.explainer import MEMORY_RAN_OUT
+from ihcli.executors import Executor, FailedChunksError, Task, choose_executor
 from ihcli.explanation import OK, AnyExplanation
 from ihcli.fingerprints import path_fingerprint
 from ihcli.keeping import Keeper
@@ -23,12 +22,13 @@ from ihcli.output import DONE, RunWriter
 from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
-from ihcli.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
 from ihcli.resuming import BegunRun, find_begun
 from ihcli.sharding import Place, Shard
 from ihcli.table_explainer import TableExplainer
 
 PILOT_ROWS = 32
+ALONE = Workforce()
 
 
 def run(
@@ -38,6 +38,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     shard: Shard | None = None,
+    workforce: Workforce = ALONE,
 ) -> RunTotals:
     """Explain every row and write the run directory; reading and writing go on while rows are explained.
 
@@ -50,11 +51,14 @@ def run(
             as it is.
         shard: explain only this share of the chunks, beside those of other shards; `ihcli.merging.merge` makes a run
             of them.
+        workforce: who explains: this process, others, or a cluster.
 
     Raises RunError when the directory cannot be written, another process writes it, or a run that shall go on was begun
     with something else; and what `prepare_run` raises. After a failure the finished parts stay and run.json says so;
-    without any, no run is left behind.
+    without any, no run is left behind. Raises
+    FailedChunksError where chunks failed again and again, once all others are done; resuming tries them again.
     """
+    executor = choose_executor(workforce, request.device)
     place = Place(Path(out), shard)
     merged = find_begun(place.path) if resume and shard is not None else None
     if merged is not None and merged.is_done:
@@ -71,11 +75,16 @@ def run(
                     place.reopen().states.forget()  # a kill can come between the last word and this
                 return begun.totals()
             request = begun.settle(request)
-        return _explain_into(place, prepare_run(request), observer, begun, overwrite or resume)
+        return _explain_into(place, prepare_run(request), executor, observer, begun, overwrite or resume)
 
 
 def _explain_into(
-    place: Place, prepared: PreparedRun, observer: Observer, begun: BegunRun | None, replaces: bool
+    place: Place,
+    prepared: PreparedRun,
+    executor: Executor,
+    observer: Observer,
+    begun: BegunRun | None,
+    replaces: bool,
 ) -> RunTotals:
     info = _describe(prepared) | ({} if place.shard is None else {"shard": str(place.shard)})
     if begun is not None:
@@ -88,9 +97,7 @@ def _explain_into(
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
         keeper = Keeper(writer, observer, done)
-        LocalExecutor().execute(prepared, _tasks(prepared, done, place.shard), keeper)
-        if prepared.explainer.memory_ran_out:
-            observer.warned(MEMORY_RAN_OUT)
+        executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
         if place.shard is None:
             keeper.summarise()
         totals = keeper.totals()
@@ -175,8 +182,10 @@ def _kept_honest(writer: RunWriter, info: dict[str, Any]) -> Iterator[None]:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        failed = [asdict(chunk) for chunk in error.chunks] if isinstance(error, FailedChunksError) else []
         with suppress(RunError):  # a full disk would hide what happened first
-            writer.write_info({**info, "status": status, "finished": _now(), "error": str(error)})
+            told = {"failed_chunks": failed} if failed else {}
+            writer.write_info({**info, "status": status, "finished": _now(), "error": str(error), **told})
             writer.abandon()
         raise
 

@@ -1,12 +1,13 @@
 """From a request to everything a run needs, opened and checked before any work."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ihcli.baselines import resolve_baselines
+from ihcli.baselines import Baselines, resolve_baselines
 from ihcli.certify import Effort
 from ihcli.dataset import Chunk, Dataset, open_dataset
 from ihcli.errors import DataError, OptionError
@@ -58,6 +59,42 @@ class PreparedRun:
         """Stream the rows to explain."""
         return self.dataset.chunks(self.chunk_rows, self.request.limit)
 
+    def recipe(self, device: str, memory_bytes: int) -> "Recipe":
+        """Return what makes such an explainer on another device, or with another bound on memory."""
+        explainer = self.explainer
+        settled = replace(
+            self.request,
+            model=str(Path(self.request.model).absolute()),
+            smooth="none" if explainer.smoothing is None else repr(explainer.smoothing.beta),
+            engine_derivatives=explainer.engine.name,
+            device=device,
+            memory_bytes=memory_bytes,
+        )
+        if isinstance(explainer, TableExplainer):
+            return Recipe(settled, self.sample, explainer.groups, explainer.baselines)
+        return Recipe(settled, self.sample, None, None)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes the explainer of a prepared run in another process: all is settled, and no data are read again.
+
+    request  with the beta of the smoothing and the engine that were chosen
+    groups, baselines  None for texts
+    """
+
+    request: RunRequest
+    sample: np.ndarray
+    groups: Groups | None
+    baselines: Baselines | None
+
+    def explainer(self) -> TableExplainer | TextExplainer:
+        """Load the model and make the explainer."""
+        request, model, settings = self.request, _load(self.request), _settings(self.request)
+        if self.groups is None or self.baselines is None:
+            return prepare_text_explainer(model, self.sample, settings, request.units, request.baseline or ZEROS)
+        return prepare_table_explainer(model, self.groups, self.baselines, self.sample, settings)
+
 
 def prepare_run(request: RunRequest) -> PreparedRun:
     """Open and check everything a run needs: one pass over the data, a few calls of the model.
@@ -66,17 +103,21 @@ def prepare_run(request: RunRequest) -> PreparedRun:
     """
     method_named(request.method)
     InteractionStorage.parse(request.interactions)
-    dtype = None if request.dtype is None else DTYPES[request.dtype]
     if request.text is None:
         _refuse_text_options(request)
     else:
         _refuse_table_options(request)
-    model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
+    model = _load(request)
     if request.text is not None:
         return _prepare_texts(request, model, request.text)
     if model.text is not None:
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try --text COLUMN.")
     return _prepare_table(request, model)
+
+
+def _load(request: RunRequest) -> Model:
+    dtype = None if request.dtype is None else DTYPES[request.dtype]
+    return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
 
 
 def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:

@@ -47,6 +47,22 @@ class RunRequest:
     units: str = "word"
 
 
+@dataclass(frozen=True)
+class Workforce:
+    """Who explains; the result is the same up to rounding.
+
+    executor  "local" or "ray"
+    workers   processes that explain, at once; None: one for each GPU, else this process (local) or one for each core
+    ray_address      of a running cluster, "auto" or HOST:PORT; None: RAY_ADDRESS, else Ray is started here
+    gpus_per_worker  share of a GPU that each worker has under Ray; None: one where the cluster has any
+    """
+
+    executor: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    gpus_per_worker: float | None = None
+
+
 class Observer:
     """What a run tells while it goes; override what is of interest.
 

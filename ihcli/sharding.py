@@ -77,6 +77,15 @@ class ShardWriter(RunWriter):
         """Where its run.json and states are."""
         return home_of(self.path, self.shard)
 
+    def remove_temporaries(self) -> None:
+        """Remove what a killed process left half written, of this shard alone; raises RunError."""
+        with disk_errors(self.home):
+            remove_temporaries(self.home)
+            remove_temporaries(self.states.path)
+            for file in _own_files(self.path, self.shard):
+                if file.name.startswith("."):
+                    file.unlink(missing_ok=True)
+
     def abandon(self) -> None:
         """Remove the shard again when it holds no finished part; what other shards wrote stays."""
         if not any(file.parent.name == ATTRIBUTIONS for file in _own_files(self.path, self.shard)):
@@ -130,12 +139,7 @@ class Place:
         if self.shard is None:
             return reopen_run(self.path, interactions=interactions)
         writer = ShardWriter(self.path, InteractionStorage.parse(interactions), self.shard)
-        with disk_errors(self.home):
-            remove_temporaries(self.home)
-            remove_temporaries(writer.states.path)
-            for file in _own_files(self.path, self.shard):
-                if file.name.startswith("."):
-                    file.unlink(missing_ok=True)
+        writer.remove_temporaries()
         return writer
 
     def _refuse_other_shards(self) -> None:

@@ -10,15 +10,16 @@ from ihcli.cli.options import (
     DAILY,
     INTERACTIONS,
     RARE,
-    SHARD,
     Computation,
     computing_options,
     debug_option,
+    place_options,
     reporting_options,
 )
-from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
 
 if TYPE_CHECKING:
+    from ihcli.request import Workforce
     from ihcli.sharding import Shard
 
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     help="Go on with the run that is there, with the options it was begun with; begin it where there is none.",
 )
 @click.option("--overwrite", cls=SectionedOption, is_flag=True, help="Replace the run that is there.")
-@SHARD.declare(ADVANCED)
+@place_options
 @reporting_options
 @debug_option
 @click.pass_context
@@ -51,6 +52,7 @@ def explain(
     resume: bool,
     overwrite: bool,
     shard: "Shard | None",
+    workforce: "Workforce",
     strict: bool,
     quiet: bool,
 ) -> None:
@@ -72,10 +74,14 @@ def explain(
     from ihcli.cli.words import forecast_in_words, summary_in_words
 
     request = computation.request(model, data)
+    if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
+        raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
     if out is None or dry_run:
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
-    totals = compute(request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard)
+    totals = compute(
+        request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
+    )
     if not quiet and totals.was_done and shard is not None:
         say(f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows.")
     elif not quiet and totals.was_done:

@@ -204,6 +204,30 @@ SHARD = _option(
     help="Explain only every N-th chunk, beginning with the I-th, beside the shards of other jobs in the same RUN; "
     "ihcli merge RUN makes a run of them.",
 )
+PLACES = (
+    SHARD,
+    _option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where chunks run: on this machine, or on a Ray cluster (ihcli[ray]).",
+    ),
+    _option(
+        "--workers",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Processes that explain at once; on a CPU they share its threads and --memory.  [default: one for each "
+        "GPU with --device auto or cuda, else one; with Ray one for each GPU or core of the cluster]",
+    ),
+    _option("--ray-address", metavar="[auto|HOST:PORT]", help="Running Ray cluster.  [default: Ray is started here]"),
+    _option(
+        "--gpus-per-worker",
+        type=PositiveNumber(),
+        metavar="X",
+        help="Share of a GPU that each Ray worker has.  [default: 1 where the cluster has any]",
+    ),
+)
 REPORTING = (
     _option("--strict", is_flag=True, help="Exit with code 3 when some rows missed the tolerance."),
     _option("--quiet", is_flag=True, help="Print no progress and no summary; warnings and errors remain."),
@@ -227,6 +251,23 @@ def debug_option(command: Command) -> Command:
         callback=remember,
         help="Show the traceback of a failure.",
     )(command)
+
+
+def place_options(command: Command) -> Command:
+    """Give a command the options that say where chunks run; it receives `shard` and `workforce`."""
+
+    @functools.wraps(command)
+    def with_place(
+        executor: str, workers: int | None, ray_address: str | None, gpus_per_worker: float | None, **values: Any
+    ) -> None:
+        from ihcli.request import Workforce
+
+        command(workforce=Workforce(executor, workers, ray_address, gpus_per_worker), **values)
+
+    decorated: Command = with_place
+    for declaration in reversed(PLACES):
+        decorated = declaration.declare(ADVANCED)(decorated)
+    return decorated
 
 
 def reporting_options(command: Command) -> Command:

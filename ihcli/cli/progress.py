@@ -24,7 +24,7 @@ from ihcli.cli.words import number_in_words, share_in_words
 from ihcli.explanation import OK
 from ihcli.pipeline import estimate, run
 from ihcli.progress import Progress as Done
-from ihcli.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
 from ihcli.sharding import Shard
 
 
@@ -101,12 +101,13 @@ def compute(
     quiet: bool = False,
     kept: bool = True,
     shard: Shard | None = None,
+    workforce: Workforce | None = None,
 ) -> RunTotals:
     """Explain into the directory `out`, which is `kept` when the user interrupts."""
     with _narrator(quiet) as narrator:
         try:
             with stopping_once():
-                return run(request, out, narrator, overwrite, resume, shard)
+                return run(request, out, narrator, overwrite, resume, shard, workforce or Workforce())
         except KeyboardInterrupt as signalled:
             failure = Ended if isinstance(signalled, Terminated) else Interrupted
             raise failure(_interruption(out, narrator.rows_done, resume) if kept else "Interrupted.") from None

@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from ihcli.executors.tasks import Task
+from ihcli.explainer import MEMORY_RAN_OUT
 from ihcli.explanation import AnyExplanation
 from ihcli.keeping import Keeper
 from ihcli.overlap import ahead, behind
@@ -18,6 +19,8 @@ class LocalExecutor:
         """Explain every task in order."""
         with closing(_explained(prepared, tasks)) as explained:
             behind(lambda done: keeper.write(done.task.part, done.task.chunk, done.explanation), explained)
+        if prepared.explainer.memory_ran_out:
+            keeper.warn(MEMORY_RAN_OUT)
 
 
 class _Explained(NamedTuple):

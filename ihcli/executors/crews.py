@@ -1,0 +1,62 @@
+"""Chunks explained by a crew of workers, whatever it is made of; parts are written by the workers."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+
+from ihcli.errors import RunError
+from ihcli.executors.dealing import MOST_ATTEMPTS, Crew, Dealer
+from ihcli.executors.tasks import FailedChunk, FailedChunksError, Task
+from ihcli.explainer import MEMORY_RAN_OUT
+from ihcli.keeping import Keeper
+from ihcli.output import RunWriter
+from ihcli.overlap import ahead
+from ihcli.preparation import PreparedRun
+from ihcli.progress import Progress
+
+SHOWN = 3
+
+
+class CrewExecutor:
+    """Deals tasks to the crew that `hire_crew` makes for a prepared run and the writer of its parts."""
+
+    def __init__(self, hire_crew: Callable[[PreparedRun, RunWriter], Crew]) -> None:
+        self._hire_crew = hire_crew
+
+    def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
+        """Explain every task; the keeper hears of parts in order, so that sums are those of one process."""
+        failed: list[FailedChunk] = []
+        with self._crew(prepared, keeper) as crew, closing(ahead(tasks)) as fetched:
+            for result in Dealer(crew, fetched).results():
+                if isinstance(result, FailedChunk):
+                    failed.append(result)
+                    continue
+                if result.memory_ran_out:
+                    keeper.warn(MEMORY_RAN_OUT)
+                keeper.add(Progress.of_state(result.state))
+        if failed:
+            raise FailedChunksError(_failure(keeper.writer, failed), tuple(failed))
+
+    @contextmanager
+    def _crew(self, prepared: PreparedRun, keeper: Keeper) -> Generator[Crew]:
+        """Give a crew and dismiss it in the end; what is known of finished parts is kept whatever happens."""
+        crew = self._hire_crew(prepared, keeper.writer)
+        try:
+            yield crew
+        except BaseException:
+            crew.dismiss()
+            with suppress(RunError):  # a full disk would hide what happened first
+                keeper.save()
+            keeper.writer.remove_temporaries()
+            raise
+        crew.dismiss()
+        keeper.save()
+
+
+def _failure(writer: RunWriter, failed: list[FailedChunk]) -> str:
+    rows = [f"rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1} ({chunk.error})" for chunk in failed[:SHOWN]]
+    more = f" and {len(failed) - SHOWN} more chunks" if len(failed) > SHOWN else ""
+    return (
+        f"{writer.path}: {sum(chunk.rows for chunk in failed)} rows could not be explained, each chunk tried "
+        f"{MOST_ATTEMPTS} times: {'; '.join(rows)}{more}. All others are done. Try the same command with --resume, "
+        "which tries these again."
+    )

@@ -1,0 +1,91 @@
+"""A worker: an explainer and a writer of parts, made once, for one task after the other."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ihcli.errors import IhcliError
+from ihcli.executors.tasks import Refused, Stumbled, Task, Written
+from ihcli.explanation import AnyExplanation
+from ihcli.output import RunWriter
+from ihcli.overlap import ahead
+from ihcli.preparation import PreparedRun, Recipe
+from ihcli.progress import Progress
+
+
+@dataclass(frozen=True)
+class Commission:
+    """What a worker must know before its first task.
+
+    threads  that it computes with
+    """
+
+    recipe: Recipe
+    writer: RunWriter
+    threads: int
+
+    @classmethod
+    def of(cls, prepared: PreparedRun, writer: RunWriter, memory_bytes: int, threads: int) -> "Commission":
+        """Return it for a CPU; `on` says where else."""
+        return cls(prepared.recipe("cpu", memory_bytes), replace(writer, path=Path(writer.path).absolute()), threads)
+
+    def on(self, device: str) -> "Commission":
+        """Return the same for another device."""
+        return replace(self, recipe=replace(self.recipe, request=replace(self.recipe.request, device=device)))
+
+
+class Explained(NamedTuple):
+    """A task and what came of it: an explanation, or why there is none."""
+
+    task: Task
+    result: AnyExplanation | Stumbled | Refused
+
+
+class Worker:
+    """Explains tasks and writes their parts; the model is loaded once."""
+
+    def __init__(self, number: int, commission: Commission) -> None:
+        import torch
+
+        torch.set_num_threads(commission.threads)
+        self._number = number
+        self._writer = commission.writer
+        self._explainer = commission.recipe.explainer()
+
+    def explained(self, tasks: Iterator[Task]) -> Generator[Explained]:
+        """Explain tasks in order, while the next one is fetched."""
+        with closing(ahead(tasks)) as fetched:
+            for task in fetched:
+                yield self.explain(task)
+
+    def explain(self, task: Task) -> Explained:
+        """Explain one task."""
+        chunk = task.chunk
+        try:
+            return Explained(task, self._explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
+        except IhcliError as error:
+            return Explained(task, Refused(self._number, error))
+        except Exception as error:
+            return Explained(task, Stumbled(self._number, task.part, in_words(error)))
+
+    def write(self, explained: Explained) -> Written | Stumbled | Refused:
+        """Write a part, and return what to tell of it."""
+        (part, chunk), result = explained
+        if isinstance(result, Stumbled | Refused):
+            return result
+        try:
+            self._writer.write_part(part, result, chunk.keys)
+            state = Progress.of_part(part, len(chunk), result).state()
+        except IhcliError as error:
+            return Refused(self._number, error)
+        except Exception as error:
+            return Stumbled(self._number, part, in_words(error))
+        return Written(self._number, part, state, self._explainer.memory_ran_out)
+
+
+def in_words(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

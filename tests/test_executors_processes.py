@@ -1,0 +1,271 @@
+"""Worker processes: the run of one process, also when workers are killed, stumble, or are interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from stumbling import Stumbling
+from torch import nn
+
+from ihcli.errors import DataError, RunError
+from ihcli.executors import FailedChunksError
+from ihcli.executors.processes import ProcessCrew
+from ihcli.pipeline import run
+from ihcli.progress import Progress
+from ihcli.request import Observer, RunRequest, Workforce
+
+TWO = Workforce(workers=2)
+MEMORY_BYTES = 1 << 26
+STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs
+SAMPLE = Path(__file__).parents[1] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("processes")
+    torch.manual_seed(0)
+    torch.save(nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2)).eval(), folder / "net.pt")
+    table = pd.DataFrame(np.random.default_rng(0).standard_normal((41, 4)), columns=["a", "b", "c", "d"])
+    table.insert(0, "id", [f"{i:03d}" for i in range(len(table))])
+    table.insert(1, "label", np.arange(41) % 2)
+    table.to_parquet(folder / "table.parquet")
+    return folder
+
+
+def request_of(folder: Path, workers: int = 1, **options: object) -> RunRequest:
+    """Ask for so much memory that each of the workers has what one would have alone."""
+    base = RunRequest(str(folder / "net.pt"), str(folder / "table.parquet"), key=("id",), label="label", chunk_rows=2)
+    return replace(base, **{"memory_bytes": workers * MEMORY_BYTES, "max_evaluations": 64, **options})
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*.parquet")}
+
+
+def assert_same_run(out: Path, expected: Path) -> None:
+    assert content(out) == content(expected)
+    assert {file.name for file in out.iterdir()} == {file.name for file in expected.iterdir()}
+    totals = [json.loads((path / "run.json").read_text())["totals"] for path in (out, expected)]
+    for each in totals:
+        del each["wall_s"]
+    assert totals[0] == totals[1]
+    assert pq.read_table(out / "attributions")["_row"].to_pylist() == list(range(41))
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Path:
+    run(request_of(folder), folder / "alone", Observer())
+    return folder / "alone"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Compute as workers do, where sums are rounded as one thread does."""
+    torch.set_num_threads(1)
+
+
+def test_two_workers_write_the_run_of_one_process(folder: Path, alone: Path, tmp_path: Path) -> None:
+    rows = []
+
+    class Counting(Observer):
+        def chunk_done(self, done: Progress) -> None:
+            rows.append(done.rows)
+
+    totals = run(request_of(folder, 2), tmp_path / "run", Counting(), workforce=TWO)
+    assert_same_run(tmp_path / "run", alone)
+    assert rows == [2] * 20 + [1]
+    assert totals.wall_s > 0
+
+
+class Killing(Observer):
+    """Kills a worker after some chunks, once."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+        self.crews: list[ProcessCrew] = []
+        self.killed = 0
+
+    def chunk_done(self, done: Progress) -> None:
+        self.left -= 1
+        if self.left == 0:
+            process = list(self.crews[0]._processes.values())[-1]
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            self.killed += 1
+
+
+@pytest.mark.parametrize("after", [1, 6])
+def test_a_killed_worker_loses_and_doubles_nothing(
+    folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    killing, hire = Killing(after), ProcessCrew.hire
+
+    def noted(self: ProcessCrew) -> int:
+        killing.crews.append(self)
+        return hire(self)
+
+    monkeypatch.setattr(ProcessCrew, "hire", noted)
+    run(request_of(folder, 2), tmp_path / "run", killing, workforce=TWO)
+    assert killing.killed == 1
+    assert_same_run(tmp_path / "run", alone)
+
+
+def test_a_run_of_workers_goes_on_with_one_process(folder: Path, alone: Path, tmp_path: Path) -> None:
+    class Stopping(Observer):
+        left = 4
+
+        def chunk_done(self, done: Progress) -> None:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(request_of(folder, 2), out, Stopping(), workforce=TWO)
+    assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
+    assert not list(out.rglob(".part-*"))
+    observer = Hearing()
+    run(request_of(folder), out, observer, resume=True)
+    assert observer.before == 8
+    assert_same_run(out, alone)
+
+
+class Hearing(Observer):
+    """Remembers how many rows were there before."""
+
+    before = 0
+
+    def resumed(self, rows: int) -> None:
+        self.before = rows
+
+
+def test_a_run_of_one_process_goes_on_with_workers(folder: Path, alone: Path, tmp_path: Path) -> None:
+    class Stopping(Observer):
+        def chunk_done(self, done: Progress) -> None:
+            if 5 in done.parts[0]:
+                raise KeyboardInterrupt
+
+    out, observer = tmp_path / "run", Hearing()
+    with pytest.raises(KeyboardInterrupt):
+        run(request_of(folder), out, Stopping())
+    run(request_of(folder, 2), out, observer, resume=True, workforce=TWO)
+    assert observer.before >= 12
+    assert_same_run(out, alone)
+
+
+def test_a_label_that_is_no_output_ends_the_run_with_its_message(folder: Path, tmp_path: Path) -> None:
+    table = pd.read_parquet(folder / "table.parquet")
+    table.loc[30, "label"] = 7
+    table.to_parquet(tmp_path / "odd.parquet")
+    asked = request_of(folder, 2, data=str(tmp_path / "odd.parquet"), target="label")
+    with pytest.raises(DataError, match="7"):
+        run(asked, tmp_path / "run", Observer(), workforce=TWO)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("kills", "words"),
+    [(False, "RuntimeError: these rows are too much"), (True, "its process was killed by SIGKILL")],
+)
+def test_rows_that_fail_again_and_again_are_reported_and_the_rest_is_done(
+    folder: Path, tmp_path: Path, kills: bool, words: str
+) -> None:
+    out = tmp_path / "run"
+    first = np.float32(pd.read_parquet(folder / "table.parquet")["a"][14])
+    torch.save(Stumbling(float(first), tmp_path / "mended", kills).eval(), tmp_path / "net.pt")
+    asked = request_of(folder, 2, model=str(tmp_path / "net.pt"), trust=True, engine_derivatives="autograd")
+    with pytest.raises(FailedChunksError) as caught:
+        run(asked, out, Observer(), workforce=TWO)
+    assert f"2 rows could not be explained, each chunk tried 3 times: rows 14 to 15 ({words})." in str(caught.value)
+    info = json.loads((out / "run.json").read_text())
+    assert (info["status"], info["failed_chunks"]) == (
+        "failed",
+        [{"part": 7, "first_row": 14, "rows": 2, "error": words}],
+    )
+    assert len(list((out / "attributions").iterdir())) == 20
+    assert not (out / "summary").exists()
+    (tmp_path / "mended").touch()
+    observer = Hearing()
+    run(asked, out, observer, resume=True, workforce=TWO)
+    assert observer.before == 39
+    assert pq.read_table(out / "attributions")["_row"].to_pylist() == list(range(41))
+    assert "failed_chunks" not in json.loads((out / "run.json").read_text())
+
+
+def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    class InTheWay(Observer):
+        def chunk_done(self, done: Progress) -> None:
+            for part in range(5, 21):
+                (out / "interactions" / f"part-{part:06d}.parquet" / "x").mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(RunError, match=r"part-0000\d\d\.parquet: cannot be written: "):
+        run(request_of(folder, 2), out, InTheWay(), workforce=TWO)
+    assert not list(out.rglob(".part-*"))
+    assert json.loads((out / "run.json").read_text())["status"] == "failed"
+
+
+# The whole command
+
+
+def start(out: Path) -> subprocess.Popen:
+    """Begin a run of two workers, and return when it has written some parts."""
+    model, data = SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
+    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", out, "--chunk-rows", "1", "--workers", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    while process.poll() is None and not list(out.glob("attributions/part-000004.parquet")):
+        time.sleep(0.02)
+    return process
+
+
+def members_of(group: int) -> list[int]:
+    """Return the processes of a group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it ended meanwhile
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_of_them_stops_all_in_seconds(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    process = start(tmp_path / "run")
+    assert len(members_of(process.pid)) >= 3
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+    assert process.returncode == code, errors
+    assert "Try the same command with --resume to go on." in errors
+    assert "Traceback" not in errors
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    until = time.monotonic() + STOPS_WITHIN_S
+    while members_of(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert members_of(process.pid) == []
+
+
+def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path / "run")
+    process.kill()
+    assert process.stderr is not None
+    process.stderr.close()
+    process.wait()
+    until = time.monotonic() + STOPS_WITHIN_S
+    while members_of(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert members_of(process.pid) == []
