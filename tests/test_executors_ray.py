@@ -1,8 +1,7 @@
-"""Ray actors on this machine: the run of one process, also when an actor is killed; one Ray for all tests."""
+"""Ray actors on this machine: the run of one process, also when an actor is killed."""
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,10 @@ from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce
 
 ray = pytest.importorskip("ray")
+from ihcli.executors.ray import RayCrew  # noqa: E402
 
 MEMORY_BYTES = 1 << 26
+TWO = Workforce("ray", 2)
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.insert(0, "id", [f"{i:03d}" for i in range(len(table))])
     table.to_parquet(folder / "table.parquet")
     return folder
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A cluster of this machine, so that it need not be started for every test."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    started = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    yield started.address_info["gcs_address"]
-    ray.shutdown()
 
 
 def request_of(folder: Path, workers: int) -> RunRequest:
@@ -60,15 +52,50 @@ def content(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*.parquet")}
 
 
-class Killing(Observer):
-    """Kills an actor's process after the third chunk."""
+def test_two_actors_write_the_run_of_one_process(folder: Path, alone: Path, tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    totals = run(request_of(folder, 2), tmp_path / "run", Observer(), workforce=TWO)
+    assert content(tmp_path / "run") == content(alone)
+    assert totals.rows == 41
+    assert not ray.is_initialized()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
-    def __init__(self) -> None:
-        self.parts, self.killed = list[int](), 0
 
-    def chunk_done(self, done: Progress) -> None:
-        self.parts.append(done.parts[0].start)
-        if len(self.parts) == 3:
-            pids = [actor.pid for actor in ray.util.state.list_actors(filters=[("state", "=", "ALIVE")])]
-            os.kill(pids[0], signal.SIGKILL)
-            self.killed = pids[0]
+def test_a_killed_actor_loses_and_doubles_nothing_and_runs_go_on_anywhere(
+    folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An actor is killed, later the run is stopped; one process goes on with it."""
+    hire, pids = RayCrew.hire, []
+
+    def noted(self: RayCrew) -> int:
+        number = hire(self)
+        pids.append(self._actors[number].__ray_call__.remote(lambda _: os.getpid()))
+        return number
+
+    class KillingThenStopping(Observer):
+        rows = 0
+
+        def chunk_done(self, done: Progress) -> None:
+            self.rows += done.rows
+            if self.rows == 6:
+                os.kill(ray.get(pids[0]), signal.SIGKILL)
+            if self.rows == 30:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(RayCrew, "hire", noted)
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(request_of(folder, 2), out, KillingThenStopping(), workforce=TWO)
+    assert len(pids) == 3
+    assert not ray.is_initialized()
+    assert not list(out.rglob(".part-*"))
+    run(request_of(folder, 1), out, Observer(), resume=True)
+    assert content(out) == content(alone)
+
+
+def test_more_gpus_than_there_are_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        run(request_of(folder, 1), tmp_path / "run", Observer(), workforce=Workforce("ray", 1, gpus_per_worker=64))
+    assert str(caught.value).startswith("--gpus-per-worker: the cluster has ")
+    assert not ray.is_initialized()
+    assert not (tmp_path / "run").exists()
