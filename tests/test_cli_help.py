@@ -22,7 +22,8 @@ DAILY = (
 ADVANCED = (
     *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),
     *("--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--interactions", "--dtype", "--chunk-rows"),
-    *("--engine-derivatives", "--text", "--text-pair", "--trust", "--units", "--shard", "--strict", "--quiet", "--debug"),
+    *("--engine-derivatives", "--text", "--text-pair", "--units", "--trust", "--shard", "--strict", "--quiet"),
+    "--debug",
 )
 IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
 IMPORTED += "print(json.dumps(list(sys.modules)), file=sys.stderr)"
