@@ -1,0 +1,154 @@
+"""Values of features of the explained data, read back by row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from runs import FEATURES, write_run, write_text_run
+
+from ihcli import inputs
+from ihcli.errors import DataError, OptionError, RunError
+from ihcli.fingerprints import files_fingerprint
+from ihcli.inputs import feature_values
+from ihcli.reading import Result, read
+
+N_ROWS = 6
+VALUES = np.arange(N_ROWS * len(FEATURES), dtype=np.float64).reshape(N_ROWS, len(FEATURES))
+
+
+def table_of(values: np.ndarray, names: tuple[str, ...] = FEATURES) -> pa.Table:
+    columns = {name: values[:, place] for place, name in enumerate(names)}
+    return pa.table({"patient": [f"P{row}" for row in range(len(values))], **columns})
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    pq.write_table(table_of(VALUES), tmp_path / "data.parquet")
+    return run_on(tmp_path, tmp_path / "data.parquet")
+
+
+def run_on(tmp_path: Path, data: Path, **arguments: Any) -> Result:
+    write_run(tmp_path / "run")
+    info = json.loads((tmp_path / "run/run.json").read_text())
+    sha256 = files_fingerprint([data])
+    info |= {"data": {"path": str(data), "sha256": sha256, "rows": N_ROWS}, "arguments": arguments}
+    (tmp_path / "run/run.json").write_text(json.dumps(info))
+    return read(tmp_path / "run")
+
+
+def test_values_come_in_the_order_asked_for(result: Result) -> None:
+    rows = [4, 0, 4, 2]
+    found = feature_values(result, ["pressure", "age"], rows)
+    np.testing.assert_array_equal(found, VALUES[rows][:, [2, 0]])
+
+
+def test_batches_of_any_size_give_the_same(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 6)
+    found = feature_values(result, FEATURES, range(N_ROWS)[::-1])
+    np.testing.assert_array_equal(found, VALUES[::-1])
+
+
+def test_only_wanted_columns_are_read_and_no_further_than_the_last_row(
+    result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 1)
+    read_batches = []
+    batches = inputs.TableFiles.__subclasses__()[0].batches
+
+    def recording(self: Any, wanted: pa.Schema) -> Any:
+        for batch in batches(self, wanted):
+            read_batches.append(batch.schema.names)
+            yield batch
+
+    monkeypatch.setattr(inputs.TableFiles.__subclasses__()[0], "batches", recording)
+    feature_values(result, ["age"], [1, 0])
+    assert read_batches == [["age"]] * 2
+
+
+def test_csv_with_booleans_and_gaps_is_read(tmp_path: Path) -> None:
+    columns = {"age": [1.0, None] * 3, "[bmi]": [True, False] * 3, "pressure": [7] * N_ROWS}
+    pacsv.write_csv(pa.table(columns), tmp_path / "data.csv")
+    found = feature_values(run_on(tmp_path, tmp_path / "data.csv"), FEATURES, [0, 1])
+    np.testing.assert_array_equal(found, [[1, 1, 7], [np.nan, 0, 7]])
+
+
+def test_data_that_changed_is_refused(result: Result, tmp_path: Path) -> None:
+    pq.write_table(table_of(VALUES + 1), tmp_path / "data.parquet")
+    with pytest.raises(DataError) as caught:
+        feature_values(result, ["age"], [0])
+    assert str(caught.value) == (
+        f"{tmp_path / 'data.parquet'}: has changed since {result.path} explained it. Expected the same content. "
+        "Try --data FILE with the table as it was, or ihcli explain again."
+    )
+
+
+def test_data_that_is_gone_can_be_named(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "data.parquet").rename(tmp_path / "moved.parquet")
+    with pytest.raises(DataError, match=r"no such file .* Try --data FILE with a copy of it\."):
+        feature_values(result, ["age"], [0])
+    assert feature_values(result, ["age"], [3], tmp_path / "moved.parquet") == VALUES[3, 0]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (table_of(VALUES[:5]), "has 5 rows. Expected the 6 rows that"),
+        (table_of(np.vstack([VALUES, VALUES])), "has 12 rows. Expected the 6 rows that"),
+        (pa.table({"x": [1.0]}), "has none of the features of"),
+        (table_of(VALUES, ("age", "bmi", "x")), "has no column 'pressure'."),
+        (table_of(VALUES).set_column(3, "pressure", pa.array(["a"] * 6)), "column 'pressure' holds no numbers."),
+    ],
+)
+def test_another_table_must_be_of_the_same_rows(result: Result, tmp_path: Path, other: pa.Table, message: str) -> None:
+    pq.write_table(other, tmp_path / "other.parquet")
+    with pytest.raises(DataError) as caught:
+        feature_values(result, ["pressure"], [0], tmp_path / "other.parquet")
+    assert message in str(caught.value)
+
+
+def test_a_run_of_the_first_rows_takes_a_longer_table(tmp_path: Path) -> None:
+    pq.write_table(table_of(np.vstack([VALUES, VALUES])), tmp_path / "data.parquet")
+    result = run_on(tmp_path, tmp_path / "data.parquet", limit=N_ROWS)
+    assert feature_values(result, ["age"], [5], tmp_path / "data.parquet") == VALUES[5, 0]
+
+
+def test_a_group_has_no_one_value(tmp_path: Path) -> None:
+    pressures = np.column_stack([VALUES, VALUES[:, 0]])
+    pq.write_table(table_of(pressures, ("age", "[bmi]", "pressure=1", "pressure=2")), tmp_path / "data.parquet")
+    result = run_on(tmp_path, tmp_path / "data.parquet", groups_by="=")
+    found = feature_values(result, ["pressure", "age"], [2])
+    np.testing.assert_array_equal(found, [[np.nan, VALUES[2, 0]]])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_group_may_have_the_name_of_a_text_and_one_column(tmp_path: Path, is_there: bool) -> None:
+    table = table_of(VALUES, ("age", "b", "c")).append_column("pressure", pa.array(["low"] * N_ROWS))
+    pq.write_table(table, tmp_path / "data.parquet")
+    groups = tmp_path / "groups.toml"
+    if is_there:
+        groups.write_text('[groups]\npressure = ["b", "c"]\n"[bmi]" = ["b2"]\n'.replace("b2", "age"))
+    result = run_on(tmp_path, tmp_path / "data.parquet", groups=str(groups))
+    found = feature_values(result, ["pressure", "[bmi]"], [2])
+    np.testing.assert_array_equal(found, [[np.nan, VALUES[2, 0] if is_there else np.nan]])
+
+
+def test_an_unknown_feature_is_named(result: Result) -> None:
+    with pytest.raises(OptionError, match=r"--feature: there is no 'presure'\. .* Did you mean 'pressure'\?"):
+        feature_values(result, ["presure"], [0])
+
+
+def test_texts_have_no_features(tmp_path: Path) -> None:
+    write_text_run(tmp_path / "run")
+    with pytest.raises(RunError, match="explains texts, which have no features"):
+        feature_values(read(tmp_path / "run"), ["age"], [0])
+
+
+def test_a_run_that_does_not_tell_its_data_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    with pytest.raises(RunError, match="does not tell 'data'"):
+        feature_values(read(tmp_path / "run"), ["age"], [0])
