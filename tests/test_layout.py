@@ -61,6 +61,7 @@ ORDER = (
     "executors",
     "pipeline",
     "merging",
+    "plots",
     "cli",
 )
 TORCH_FREE = (
@@ -97,6 +98,7 @@ TORCH_FREE = (
     "overlap",
     "keeping",
     "merging",
+    "plots",
     "cli",
 )
 

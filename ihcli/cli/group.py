@@ -12,6 +12,7 @@ from ihcli.cli.inspect import inspect
 from ihcli.cli.interactions import interactions
 from ihcli.cli.merge import merge
 from ihcli.cli.options import debug_option
+from ihcli.cli.plot import plot
 from ihcli.cli.sections import SETTINGS
 from ihcli.cli.verify import verify
 
@@ -61,9 +62,10 @@ def main() -> None:
     ihcli explain model.pt data.csv -o run     explain every row, write the directory run
     ihcli interactions run --top-k 20          the strongest pairs of features
     ihcli attributions run --top-k 20          the strongest features
+    ihcli plot run summary -o summary.png      a picture of them
     ihcli verify run model.pt data.csv         a second opinion
     """
 
 
-for command in (explain, interactions, attributions, inspect, merge, verify):
+for command in (explain, interactions, attributions, plot, inspect, verify, merge):
     main.add_command(command)

@@ -134,7 +134,7 @@ class Ranking:
         from ihcli.reading import Result
 
         result = Result(run)
-        key = _values_of_keys(result, self.keys) if self.data is None else None
+        key = values_of_keys(result, self.keys) if self.data is None else None
         records = result.records(self.row, key=key, target=None if target == "all" else target)
         table = kind.of_records(records, choice, result.is_text)
         drawings = {}
@@ -235,7 +235,8 @@ def _values_are_for_runs(keys: tuple[str, ...]) -> Iterator[None]:
         ) from error
 
 
-def _values_of_keys(result: "Result", keys: tuple[str, ...]) -> dict[str, str]:
+def values_of_keys(result: "Result", keys: tuple[str, ...]) -> dict[str, str]:
+    """Return the value of each key column from COL=VALUE."""
     return dict(_value_of_key(key, result.keys) for key in keys)
 
 

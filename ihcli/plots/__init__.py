@@ -1,0 +1,52 @@
+"""Pictures of a run: one file a kind, each from a result and a request to a matplotlib figure; no torch.
+
+matplotlib is imported inside functions, so that this can be imported without it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ihcli.plots.bars import draw_bars
+from ihcli.plots.canvas import default_style, save
+from ihcli.plots.convergence import draw_convergence
+from ihcli.plots.dependence import draw_dependence
+from ihcli.plots.heatmap import draw_heatmap
+from ihcli.plots.request import PlotRequest
+from ihcli.plots.swarm import draw_swarm
+from ihcli.plots.texts import draw_text
+from ihcli.plots.waterfall import draw_waterfall
+from ihcli.reading import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["KINDS", "PlotRequest", "draw", "write_plot"]
+
+KINDS: dict[str, Callable[[Result, PlotRequest], "Figure"]] = {
+    "summary": draw_swarm,
+    "bar": draw_bars,
+    "heatmap": draw_heatmap,
+    "dependence": draw_dependence,
+    "waterfall": draw_waterfall,
+    "text": draw_text,
+    "convergence": draw_convergence,
+}
+
+
+def draw(result: Result, request: PlotRequest) -> "Figure":
+    """Return the figure of a run; it belongs to no window and is freed when it is let go.
+
+    Raises PackageError without matplotlib; OptionError, RunError and DataError for what cannot be drawn.
+    """
+    with default_style():
+        return KINDS[request.kind](result, request)
+
+
+def write_plot(result: Result, request: PlotRequest, file: str | Path) -> None:
+    """Draw into a file, in the format that its name ends in: png, svg or pdf; see `draw`.
+
+    Raises OptionError for another ending, RunError where the disk refuses.
+    """
+    with default_style():
+        save(KINDS[request.kind](result, request), Path(file))

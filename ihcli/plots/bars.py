@@ -1,0 +1,70 @@
+"""bar: the strongest features or pairs, mean of sizes and mean."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
+from ihcli.plots.colours import LOWERS, RAISES
+from ihcli.plots.request import PlotRequest, one_target
+from ihcli.rankings import Choice, by_target, ranked_features, ranked_pairs
+from ihcli.reading import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TOP_K = 20
+HALF_NAME = 24
+PALE = "#c9d3df"
+
+
+def draw_bars(result: Result, request: PlotRequest) -> "Figure":
+    """Draw a ranking: bars of mean sizes, and the signed mean as a mark; see `ihcli.plots.draw`."""
+    target = one_target(result, request.target)
+    choice = Choice(request.top_k or TOP_K, main_effects=request.main_effects)
+    rank = ranked_pairs if request.pairs else ranked_features
+    ranking = by_target(rank(result.run, choice))[target]
+    names = _names(ranking)
+    height = rows_height(len(names))
+    figure, axes = new_figure(8.2, height + 1.6)
+    places, means = np.arange(len(names)), ranking["mean"].to_numpy()
+    axes.barh(places, ranking["mean_abs"].to_numpy(), height=0.7, color=PALE, label="mean size")
+    for colour, words, chosen in ((RAISES, "mean, raises", means >= 0), (LOWERS, "mean, lowers", means < 0)):
+        axes.plot(means[chosen], places[chosen], "D", color=colour, markersize=5, label=words)
+    name_rows(axes, names, height)
+    what = "effect" if request.main_effects else "pair effect" if request.pairs else "attribution"
+    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what} (change in output {short(target)})")
+    axes.grid(axis="x")
+    axes.axvline(0, color="#808080", linewidth=0.8)
+    axes.legend(loc="lower right")
+    plural = "Main and pair effects" if request.main_effects else "Pair effects" if request.pairs else "Attributions"
+    entitle(figure, f"{plural}, target {short(target)}", _notes(result, ranking, target, request))
+    return figure
+
+
+def _names(ranking: pa.Table) -> list[str]:
+    if "feature" in ranking.column_names:
+        return [str(name) for name in ranking["feature"].to_pylist()]
+    pairs = zip(ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist(), strict=True)
+    return [
+        f"{short(first, HALF_NAME)} (main)"
+        if first == second
+        else f"{short(first, HALF_NAME)} · {short(second, HALF_NAME)}"
+        for first, second in pairs
+    ]
+
+
+def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
+    whole = result.run.summary_interactions() if request.pairs else result.run.summary_attributions()
+    found = by_target(whole)[target]
+    total = found.num_rows
+    rows = None if result.is_text else ranking["rows"][0].as_py()
+    notes = [source(result, rows)]
+    if request.pairs:
+        notes.append("A pair's effect is Gamma_ij + Gamma_ji.")
+    if ranking.num_rows < total and not request.main_effects:
+        share = sum(ranking["share"].to_pylist())
+        what = "pairs" if request.pairs else "words" if result.is_text else "features"
+        notes.append(f"The {ranking.num_rows} strongest of {total:,} {what}, {100 * share:.0f} % of all sizes.")
+    return notes

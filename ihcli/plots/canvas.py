@@ -1,0 +1,127 @@
+"""Figures without a window: made, titled, footnoted and saved in one style, whatever the user's settings are."""
+
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ihcli.columns import did_you_mean
+from ihcli.durable import replacing
+from ihcli.errors import OptionError, PackageError
+from ihcli.reading import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+DPI = 120
+STYLE: dict[str, Any] = {
+    "text.parse_math": False,  # a $ in a name is a $
+    "svg.hashsalt": "ihcli",  # the same picture, the same file
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#808080",
+    "axes.unicode_minus": True,
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+}
+QUIET = "#707070"
+NAME_WIDTH, CHARACTERS_PER_INCH = 30, 15
+TITLES = {
+    "ig": "Integrated Gradients",
+    "eg": "Expected Gradients",
+    "ih": "Integrated Hessians",
+    "eh": "Expected Hessians",
+}
+# Metadata that would make two files of the same picture differ.
+UNDATED: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None, "Producer": None},
+}
+
+
+@contextmanager
+def default_style() -> Iterator[None]:
+    """Draw with our settings on top of matplotlib's own; raises PackageError without matplotlib."""
+    try:
+        from matplotlib import style
+    except ImportError as error:
+        raise PackageError("ihcli plot: needs the package matplotlib. Try pip install 'ihcli[plot]'.") from error
+    with style.context(["default", STYLE]):
+        yield
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any) -> "tuple[Figure, Any]":
+    """Return a figure of that many inches, and its axes: one, or an array of them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, **settings)
+
+
+def entitle(figure: "Figure", title: str, footnotes: Sequence[str] = ()) -> None:
+    """Put a title above everything and footnotes, as wrapped sentences, below."""
+    width = int(figure.get_figwidth() * CHARACTERS_PER_INCH)
+    lines = textwrap.wrap(title, int(width * 0.8))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    if footnotes:
+        text = "\n".join(textwrap.wrap(" ".join(footnotes), width))
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=QUIET)
+
+
+def source(result: Result, n_rows: int | None = None) -> str:
+    """Return the sentence that says what a picture is of."""
+    rows = "" if n_rows is None else f" of {n_rows:,} rows" if n_rows != 1 else " of one row"
+    return f"{TITLES.get(result.method, result.method)}{rows}."
+
+
+def save(figure: "Figure", file: Path) -> None:
+    """Write a figure, whole or not at all; raises OptionError for an unknown ending, RunError."""
+    suffix = require_suffix(file)
+    with warnings.catch_warnings(), replacing(file) as stream:
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box is drawn
+        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=UNDATED[suffix], facecolor="white")
+
+
+def require_suffix(file: Path) -> str:
+    """Return how the file's name ends; raises OptionError where that is no format."""
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        close = did_you_mean(suffix, SUFFIXES)
+        raise OptionError(f"-o {file}: is no picture. Expected a name that ends in .png, .svg or .pdf.{close}")
+    return suffix
+
+
+def short(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name on one line; of a long one its start and its end."""
+    name = " ".join(name.split()) or "(blank)"
+    if len(name) <= width:
+        return name
+    end = (width - 1) // 2
+    return f"{name[: width - 1 - end]}…{name[-end:]}"
+
+
+def name_rows(axes: "Axes", names: Sequence[str], inches: float, axis: Literal["x", "y"] = "y") -> None:
+    """Label positions 0, 1, ... with names, as many as are readable on so many inches."""
+    step = max(1, -(-len(names) * 11 // int(72 * inches)))
+    places = range(0, len(names), step)
+    labels = [short(names[place]) for place in places]
+    size = min(9.5, max(6.0, 72 * inches / max(1, len(names)) * step * 0.8))
+    if axis == "y":
+        axes.set_yticks(places, labels, fontsize=size)
+    else:
+        axes.set_xticks(places, labels, fontsize=size, rotation=90)
+    axes.tick_params(axis=axis, length=0)
+
+
+def rows_height(n: int) -> float:
+    """Return inches for n labelled rows: less for each where there are many."""
+    return max(1.2, 0.28 * min(n, 50) + 0.05 * max(0, min(n, 200) - 50))

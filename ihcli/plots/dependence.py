@@ -1,0 +1,153 @@
+"""dependence: attribution, main effect and interaction of a pair against a feature's value (Janizek et al. 2021)."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ihcli.errors import DataError, OptionError
+from ihcli.inputs import feature_values
+from ihcli.plots.canvas import entitle, new_figure, short, source
+from ihcli.plots.colours import MOST_TICKS, colour_bar, span, value_map
+from ihcli.plots.request import PlotRequest, one_target, require_feature, require_table
+from ihcli.plots.sample import Sample, attributions, gammas, matrix_rows, sample_rows, stores_matrices
+from ihcli.rankings import Choice, by_target, ranked_pairs
+from ihcli.reading import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 3_000
+FEW_VALUES = 12  # of a feature: more are drawn where they are, these are spread
+SPREAD = 0.13  # of the smallest distance between two values, to either side
+
+
+def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
+    """Draw what a feature does at each of its values; see `ihcli.plots.draw`.
+
+    Three panels where the run stores matrices: phi_A, Gamma_AA and Gamma_AB + Gamma_BA; else the first alone.
+    """
+    require_table(result, "dependence")
+    if request.feature is None:
+        raise OptionError("--feature: is not given. Expected the feature whose values are the horizontal axis.")
+    require_feature(result, "--feature", request.feature)
+    if request.color_by is not None:
+        require_feature(result, "--color-by", request.color_by)
+    target = one_target(result, request.target)
+    feature, partner = request.feature, request.color_by or strongest_partner(result, target, request.feature)
+    panels = _Panels(result, target, feature, partner)
+    most = request.points or MOST_ROWS
+    sample = sample_rows(result, target, min(most, matrix_rows(result)) if panels.has_pairs else most, request.seed)
+    names = [feature] if partner is None else [feature, partner]
+    values = feature_values(result, names, sample.rows, request.data)
+    if np.isnan(values[:, 0]).all():
+        raise DataError(f"--feature {feature}: is a group of several columns, which has no one value. Try one column.")
+    return panels.draw(sample, values, request.seed)
+
+
+def strongest_partner(result: Result, target: str, feature: str) -> str | None:
+    """Return the other feature of the strongest pair; None where the run has no interactions."""
+    if result.method not in ("ih", "eh"):
+        return None
+    ranking = by_target(ranked_pairs(result.run, Choice(1, features=(feature,)))).get(target)
+    if ranking is None or not ranking.num_rows:
+        return None
+    pair = [ranking[name][0].as_py() for name in ("feature_i", "feature_j")]
+    return str(pair[0] if pair[1] == feature else pair[1])
+
+
+class _Panels:
+    """What is drawn side by side of a feature and its partner."""
+
+    def __init__(self, result: Result, target: str, feature: str, partner: str | None) -> None:
+        self._result, self._target = result, target
+        self._feature, self._partner = feature, partner
+        self.has_pairs = partner not in (None, feature) and stores_matrices(result)
+
+    def draw(self, sample: Sample, values: np.ndarray, seed: int) -> "Figure":
+        """Return the figure of the rows of a sample, given their values (n, 1 or 2)."""
+        effects = self._effects(sample)
+        n = len(effects)
+        figure, axes = new_figure(3.7 * n + 1.5, 4.0, 1, n, squeeze=False, sharex=True)
+        places, is_spread = spread(values[:, 0], seed)
+        points = None
+        for panel, (title, effect) in zip(axes[0], effects.items(), strict=True):
+            points = _draw_points(panel, places, effect, values[:, 1] if self._partner else None)
+            panel.set_title(title, loc="left")
+            panel.set_xlabel(short(self._feature))
+            if is_spread:
+                distinct = np.unique(values[np.isfinite(values[:, 0]), 0])
+                panel.set_xticks(distinct, [f"{value:g}" for value in distinct])
+        axes[0, 0].set_ylabel(f"change in output {short(self._target)}")
+        if self._partner is not None and points is not None:
+            _draw_scale(figure, list(axes[0]), points, values[:, 1], short(self._partner))
+        with_partner = f" with {short(self._partner)}" if self.has_pairs and self._partner else ""
+        title = f"{short(self._feature)}{with_partner}, target {short(self._target)}"
+        entitle(figure, title, self._notes(sample, is_spread, bool(np.isnan(values).any())))
+        return figure
+
+    def _effects(self, sample: Sample) -> dict[str, np.ndarray]:
+        effects = {
+            f"attribution of {short(self._feature, 22)}": attributions(
+                self._result, sample, self._target, [self._feature]
+            )[:, 0]
+        }
+        if self.has_pairs and self._partner is not None:
+            a, b = (self._result.feature_names.index(name) for name in (self._feature, self._partner))
+            gamma = gammas(self._result, sample, self._target, [(a, a), (a, b), (b, a)])
+            effects[f"main effect of {short(self._feature, 22)}"] = gamma[:, 0]
+            effects[f"interaction with {short(self._partner, 22)}"] = gamma[:, 1] + gamma[:, 2]
+        return effects
+
+    def _notes(self, sample: Sample, is_spread: bool, has_gaps: bool) -> list[str]:
+        notes = [source(self._result, sample.population), *sample.footnotes()]
+        if self.has_pairs:
+            notes.append("The interaction is Gamma_AB + Gamma_BA, the main effect Gamma_AA; vertical scales differ.")
+        elif self._partner is not None:
+            notes.append("The run stores no matrices of single rows, so main effect and interaction are not drawn.")
+        if is_spread:
+            notes.append("Points of one value are spread sideways.")
+        if has_gaps:
+            notes.append("Grey, or not drawn: no value.")
+        return notes
+
+
+def spread(values: np.ndarray, seed: int) -> tuple[np.ndarray, bool]:
+    """Move values (n,) a little sideways where they are few different ones; tell whether that was done."""
+    distinct = np.unique(values[np.isfinite(values)])
+    if not 1 < len(distinct) <= FEW_VALUES:
+        return values, False
+    width = SPREAD * float(np.diff(distinct).min())
+    return values + np.random.default_rng(seed).uniform(-width, width, len(values)), True
+
+
+def _draw_points(
+    panel: "Axes", places: np.ndarray, effect: np.ndarray, colours: np.ndarray | None
+) -> "ScalarMappable | None":
+    panel.grid()
+    panel.axhline(0, color="#808080", linewidth=0.8, zorder=0.8)
+    size = 18 if len(places) <= 800 else 7
+    if colours is None:
+        panel.scatter(places, effect, s=size, color=value_map()(0.3), linewidths=0, alpha=0.8, rasterized=True)
+        return None
+    low, high = span(colours)
+    return panel.scatter(
+        places,
+        effect,
+        c=np.ma.masked_invalid(colours),
+        plotnonfinite=True,
+        cmap=value_map(),
+        vmin=low,
+        vmax=high,
+        s=size,
+        linewidths=0,
+        rasterized=True,
+    )
+
+
+def _draw_scale(figure: "Figure", axes: "list[Axes]", points: "ScalarMappable", values: np.ndarray, label: str) -> None:
+    colour_bar(figure, axes, points, label)
+    distinct = np.unique(values[np.isfinite(values)])
+    if 1 < len(distinct) <= MOST_TICKS:
+        figure.axes[-1].set_yticks(distinct, [f"{value:g}" for value in distinct])

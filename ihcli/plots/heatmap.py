@@ -1,0 +1,113 @@
+"""heatmap: a matrix of pair effects between the features that interact most, strong pairs near the diagonal."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ihcli.errors import OptionError, RunError
+from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source
+from ihcli.plots.colours import colour_bar, sign_map, size_map
+from ihcli.plots.request import PlotRequest, one_target
+from ihcli.rankings import MAIN, by_target
+from ihcli.reading import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TOP_K = 30
+EVERY_NAME = 60  # names drawn on each side, at most
+BULK, FAR = 99.5, 2.0  # where the largest size is so many times this percentile, colours end there
+
+
+def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
+    """Draw mean |pair effect|, or with `by` the signed mean, for every pair; see `ihcli.plots.draw`."""
+    target = one_target(result, request.target)
+    names, sizes, cells, rows = _matrix(result, target, request)
+    order = chosen(sizes, request.top_k or TOP_K)
+    order = order[seriated(sizes[np.ix_(order, order)])]
+    shown = cells[np.ix_(order, order)]
+    if not request.main_effects:
+        np.fill_diagonal(shown, np.nan)
+    inches = float(np.clip(0.27 * len(order), 3.2, 9.0))
+    figure, axes = new_figure(inches + 3.6, inches + 2.6)
+    limit = _limit(shown)
+    signed = request.by == "mean"
+    image = axes.imshow(
+        shown,
+        cmap=sign_map() if signed else size_map(),
+        vmin=-limit if signed else 0,
+        vmax=limit,
+        interpolation="none",
+    )
+    axis: Literal["x", "y"]
+    for axis in ("x", "y"):
+        name_rows(axes, [names[place] for place in order], inches, axis)
+    axes.spines[:].set_visible(False)
+    statistic = "mean" if signed else "mean size"
+    colour_bar(figure, axes, image, f"{statistic} of the effect (change in output {short(target)})")
+    notes = [source(result, rows), "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
+    notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
+    if len(order) < len(names):
+        notes.append(f"The {len(order)} of {len(names)} features that interact most.")
+    if np.nanmax(np.abs(shown), initial=0) > limit * (1 + 1e-9):
+        notes.append(f"Colours end at {limit:.3g}; larger effects look the same.")
+    entitle(figure, f"Interactions, target {short(target)}", notes)
+    return figure
+
+
+def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str], np.ndarray, np.ndarray, int | None]:
+    """Return names, (G, G) mean sizes without a diagonal, (G, G) cells to show, and the rows they are of."""
+    features = by_target(result.run.summary_attributions())[target]
+    pairs = by_target(result.run.summary_interactions()).get(target)
+    if pairs is None:
+        raise OptionError(f"--target: {result.path} has no pairs of target {target!r}. Expected two features at least.")
+    found = features["feature"].to_pylist()
+    names = list(result.feature_names) or sorted(found)
+    place = {name: position for position, name in enumerate(names)}
+    first, second = ([place[name] for name in pairs[column].to_pylist()] for column in ("feature_i", "feature_j"))
+    sizes = np.zeros((len(names), len(names)))
+    sizes[first, second] = sizes[second, first] = pairs["mean_abs"].to_numpy()
+    cells = np.full(sizes.shape, np.nan)
+    cells[first, second] = cells[second, first] = pairs[request.by].to_numpy()
+    if request.main_effects:
+        column = next(main for main, statistic in MAIN.items() if statistic == request.by)
+        if column not in features.column_names:
+            raise RunError(f"{result.path}: its summary has no column {column}. Try ihcli explain again.")
+        diagonal = [place[name] for name in found]
+        cells[diagonal, diagonal] = features[column].to_numpy()
+    return names, sizes, cells, None if result.is_text else pairs["rows"][0].as_py()
+
+
+def chosen(sizes: np.ndarray, top_k: int) -> np.ndarray:
+    """Return the positions of the features with the strongest pairs, in their own order.
+
+    Pairs are taken from the strongest on, as long as their features are few enough.
+    """
+    first, second = np.triu_indices(len(sizes), 1)
+    order = np.argsort(-sizes[first, second], kind="stable")
+    ends = np.stack([first[order], second[order]], axis=1).ravel()
+    _, where = np.unique(ends, return_index=True)
+    return np.sort(ends[np.sort(where)][: max(2, top_k)])
+
+
+def seriated(sizes: np.ndarray) -> np.ndarray:
+    """Return an order in which features that interact strongly stand close to each other.
+
+    By the second eigenvector of the normalised Laplacian (Shi, Malik 2000); the end with the stronger features first.
+    """
+    if len(sizes) < 3:
+        return np.arange(len(sizes))
+    strength = sizes.sum(axis=1)
+    root = np.sqrt(np.maximum(strength, strength.max() * 1e-6 + np.finfo(np.float64).tiny))
+    _, vectors = np.linalg.eigh(sizes / np.outer(root, root))
+    order = np.argsort(np.round(vectors[:, -2] / root / np.abs(vectors[:, -2] / root).max(), 9), kind="stable")
+    half = len(order) // 2
+    return order if strength[order[:half]].sum() >= strength[order[-half:]].sum() else order[::-1]
+
+
+def _limit(shown: np.ndarray) -> float:
+    sizes = np.abs(shown[np.isfinite(shown)])
+    if not len(sizes) or not sizes.max():
+        return 1.0
+    largest, bulk = float(sizes.max()), float(np.percentile(sizes, BULK))
+    return bulk if largest > FAR * bulk > 0 else largest

@@ -1,0 +1,86 @@
+"""What a picture can be asked for, and the target and features that it means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ihcli.columns import did_you_mean
+from ihcli.errors import OptionError, RunError
+from ihcli.rankings import by_target
+from ihcli.reading import Result
+from ihcli.tables import listed
+
+
+@dataclass(frozen=True)
+class PlotRequest:
+    """Everything `ihcli plot` can be asked; the names are those of its options.
+
+    top_k         features, pairs or words shown; None: what suits the kind
+    row, key      which record, of waterfall and text
+    feature       the feature on the horizontal axis, and color_by the one that colours; of dependence
+    pairs         pairs instead of features; of bar
+    by            mean_abs or mean, what a cell of heatmap shows
+    main_effects  main effects on the diagonal of heatmap, or among the pairs of bar
+    data          table to read values of features from instead of the one that run.json records
+    points        rows drawn at most; None: what suits the kind
+    seed          of the choice of these rows
+    """
+
+    kind: str
+    target: str | None = None
+    top_k: int | None = None
+    row: int | None = None
+    key: Mapping[str, Any] = field(default_factory=dict)
+    feature: str | None = None
+    color_by: str | None = None
+    pairs: bool = False
+    by: str = "mean_abs"
+    main_effects: bool = False
+    data: str | None = None
+    points: int | None = None
+    seed: int = 0
+
+
+def one_target(result: Result, target: str | None) -> str:
+    """Return the target that is meant; raises OptionError where there are several, or none of that name."""
+    known = result.targets
+    if target is None:
+        if len(known) > 1:
+            raise OptionError(
+                f"--target: {result.path} explains {len(known)} targets, and a picture shows one. "
+                f"Expected one of {listed(known)}. Try --target {known[0]}."
+            )
+        if not known:
+            raise RunError(f"{result.path}: no row has values. Expected one explained row at least.")
+        return known[0]
+    if target not in known:
+        raise OptionError(
+            f"--target: {result.path} has no target {target!r}. Expected one of {listed(known)}."
+            f"{did_you_mean(target, known)}"
+        )
+    return target
+
+
+def require_feature(result: Result, option: str, name: str) -> None:
+    """Raise OptionError where the run has no such feature."""
+    if name not in result.feature_names:
+        raise OptionError(
+            f"{option} {name}: {result.path} has no such feature. Expected one of {len(result.feature_names)}: "
+            f"{listed(result.feature_names)}.{did_you_mean(name, result.feature_names)}"
+        )
+
+
+def require_table(result: Result, kind: str) -> None:
+    """Raise RunError where the run explains texts, whose words have no values."""
+    if result.is_text:
+        raise RunError(
+            f"{result.path}: explains texts, and {kind} draws features of a table. "
+            "Try bar, heatmap, waterfall, text or convergence."
+        )
+
+
+def strongest(result: Result, target: str, top_k: int) -> tuple[list[str], int]:
+    """Return the features of the largest mean |attribution|, and how many there are; raises RunError."""
+    ranking = by_target(result.run.summary_attributions()).get(target)
+    names = [] if ranking is None else ranking["feature"].to_pylist()
+    return names[:top_k], len(names)

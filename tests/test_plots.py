@@ -1,0 +1,565 @@
+"""Pictures by their structure: axes, labels, and how many of what is drawn where; pixels are looked at by people."""
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.figure import Figure
+from runs import FEATURES, made_up_explanation, write_run, write_text_run
+
+from ihcli.errors import DataError, OptionError, PackageError, RunError
+from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
+from ihcli.fingerprints import files_fingerprint
+from ihcli.output import create_run
+from ihcli.plots import KINDS, PlotRequest, draw, write_plot
+from ihcli.plots.canvas import SUFFIXES, short
+from ihcli.plots.dependence import spread
+from ihcli.plots.heatmap import chosen, seriated
+from ihcli.plots.sample import sample_rows
+from ihcli.plots.swarm import HALF_HEIGHT, stacked
+from ihcli.reading import Result, read
+from ihcli.summary import Summary
+
+ROUNDING = 1e-12
+
+
+def made_up(n_rows: int, names: tuple[str, ...] = FEATURES, **changes: Any) -> Explanation:
+    """Return figures of any size; attributions are the row sums of interactions."""
+    rng = np.random.default_rng(1)
+    half = rng.normal(size=(n_rows, len(names), len(names)))
+    gamma = half + half.transpose(0, 2, 1)
+    whole = replace(
+        made_up_explanation(n_rows),
+        feature_names=names,
+        interactions=gamma,
+        attributions=gamma.sum(axis=2),
+        prediction=0.5 + gamma.sum(axis=(1, 2)),
+    )
+    return replace(whole, **changes)
+
+
+def write(path: Path, explanation: Explanation, interactions: str = "full", method: str = "ih") -> Result:
+    """Write a finished run of one part, and a table whose value of feature j in row i is 10 i + j."""
+    path.mkdir()
+    names, n_rows = explanation.feature_names, len(np.unique(explanation.row))
+    values = 10.0 * np.arange(n_rows)[:, None] + np.arange(len(names))
+    pq.write_table(pa.table(dict(zip(names, values.T, strict=True))), path / "data.parquet")
+    summary = Summary()
+    summary.update(explanation)
+    writer = create_run(path / "run", interactions=interactions)
+    writer.write_part(0, explanation, pa.table({"patient": [f"P{row}" for row in range(n_rows)]}))
+    writer.write_summary(summary.attributions(), summary.interactions())
+    sha256 = files_fingerprint([path / "data.parquet"])
+    info = {"status": "done", "features": list(names), "keys": ["patient"], "method": {"name": method}}
+    info |= {"arguments": {"tolerance": 0.01}, "totals": {"rows": n_rows}}
+    info |= {"data": {"path": str(path / "data.parquet"), "sha256": sha256, "rows": n_rows}}
+    writer.write_info(info)
+    return read(path / "run")
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    return write(tmp_path / "made", made_up(6))
+
+
+@pytest.fixture
+def text_result(tmp_path: Path) -> Result:
+    write_text_run(tmp_path / "texts")
+    return read(tmp_path / "texts")
+
+
+def shown(figure: Figure, part: str = "footnote") -> str:
+    text = figure.get_supxlabel() if part == "footnote" else figure.get_suptitle()
+    return text.replace("\n", " ")
+
+
+def names_on(figure: Figure, axis: str = "y", place: int = 0) -> list[str]:
+    return [label.get_text() for label in getattr(figure.axes[place], f"get_{axis}ticklabels")()]
+
+
+def offsets(figure: Figure, place: int = 0) -> list[np.ndarray]:
+    """Return the points of every collection of an axes."""
+    return [np.asarray(collection.get_offsets()) for collection in figure.axes[place].collections]
+
+
+# What all kinds have in common.
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "summary": {},
+    "bar": {},
+    "heatmap": {},
+    "dependence": {"feature": "age"},
+    "waterfall": {"row": 2},
+    "convergence": {},
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_axes_are_labelled_and_the_title_names_the_target(result: Result, kind: str) -> None:
+    figure = draw(result, PlotRequest(kind, **REQUESTS[kind]))
+    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
+    assert kind in ("dependence", "convergence") or any("output risk" in label for label in labels)
+    assert all(axes.get_xlabel() for axes in figure.axes[:1]) or kind in ("heatmap", "convergence")
+    assert kind == "convergence" or "target risk" in shown(figure, "title")
+    assert shown(figure).startswith("Integrated Hessians")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", ["summary", "convergence"])
+def test_every_format_is_written_and_the_same_each_time(result: Result, tmp_path: Path, suffix: str, kind: str) -> None:
+    files = [tmp_path / f"{copy}{suffix}" for copy in "ab"]
+    for file in files:
+        write_plot(result, PlotRequest(kind), file)
+    start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
+    assert files[0].read_bytes().startswith(start)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"made", files[0].name, files[1].name}
+
+
+def test_no_window_is_opened_and_no_figure_is_kept(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    before = plt.get_fignums()
+    for kind, options in REQUESTS.items():
+        draw(result, PlotRequest(kind, **options)).savefig(io.BytesIO())
+    assert plt.get_fignums() == before
+
+
+def test_the_users_settings_neither_matter_nor_change(result: Result, tmp_path: Path) -> None:
+    import matplotlib
+
+    write_plot(result, PlotRequest("bar"), tmp_path / "a.svg")
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black"}):
+        write_plot(result, PlotRequest("bar"), tmp_path / "b.svg")
+        assert matplotlib.rcParams["font.size"] == 30
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    names = ("$x_1$ and $", "<b>bold</b>\nline", "日本" + "long" * 30)
+    result = write(tmp_path / "odd", made_up(4, names, target=np.array(["$\\frac$"] * 4, dtype=object)))
+    for kind in ("summary", "bar", "heatmap", "waterfall"):
+        write_plot(result, PlotRequest(kind, row=1), tmp_path / f"{kind}.svg")
+    labels = names_on(draw(result, PlotRequest("bar")))
+    assert set(labels) == {short(name) for name in names}
+    assert "$x_1$ and $" in labels
+
+
+def test_long_names_are_cut_in_the_middle() -> None:
+    name = "sensor_0123456789_0123456789_channel_b"
+    assert short(name, 20) == "sensor_012…channel_b"
+    assert short("age", 20) == "age"
+    assert short("a\n b ") == "a b"
+    assert short(" ") == "(blank)"
+
+
+def test_without_matplotlib_the_extra_is_named(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(PackageError) as caught:
+        draw(result, PlotRequest("bar"))
+    assert str(caught.value) == "ihcli plot: needs the package matplotlib. Try pip install 'ihcli[plot]'."
+
+
+# Targets and rows.
+
+
+@pytest.mark.parametrize("kind", ["summary", "bar", "heatmap", "dependence"])
+def test_of_several_targets_one_must_be_named(tmp_path: Path, kind: str) -> None:
+    write_run(tmp_path / "run", targets=("benign", "malignant"))
+    with pytest.raises(OptionError, match=r"--target: .* explains 2 targets, .* Try --target benign\."):
+        draw(read(tmp_path / "run"), PlotRequest(kind, feature="age"))
+    with pytest.raises(OptionError, match=r"has no target 'maligant'\. .* Did you mean 'malignant'\?"):
+        draw(read(tmp_path / "run"), PlotRequest(kind, target="maligant", feature="age"))
+
+
+def test_values_are_of_the_target_that_is_named(tmp_path: Path) -> None:
+    explanation = made_up_explanation(6, ("benign", "malignant"))
+    result = write(tmp_path / "two", explanation)
+    figure = draw(result, PlotRequest("summary", target="malignant"))
+    found = np.concatenate([points[:, 0] for points in offsets(figure)])
+    np.testing.assert_allclose(np.sort(found), np.sort(explanation.attributions[1::2].ravel()), rtol=ROUNDING)
+    panels = draw(result, PlotRequest("dependence", target="malignant", feature="age", color_by="pressure"))
+    gamma = explanation.interactions
+    assert gamma is not None
+    np.testing.assert_array_equal(offsets(panels, 2)[0][:, 1], 2 * gamma[1::2, 0, 2])
+
+
+def flagged() -> Explanation:
+    explanation = made_up(6)
+    status = np.array([OK, MISSING_INPUT, OK, OK, NOT_CONVERGED, OK], dtype=object)
+    empty = status == MISSING_INPUT
+    changes = {
+        name: np.where(
+            empty.reshape(-1, *(1,) * (getattr(explanation, name).ndim - 1)), np.nan, getattr(explanation, name)
+        )
+        for name in ("attributions", "interactions", "prediction", "relative_error", "completeness_gap")
+    }
+    return replace(explanation, status=status, **changes)
+
+
+def test_rows_without_values_are_left_out_and_said_so(tmp_path: Path) -> None:
+    result = write(tmp_path / "flagged", flagged())
+    for kind in ("summary", "dependence"):
+        figure = draw(result, PlotRequest(kind, feature="age"))
+        assert all(len(points) == 5 for points in offsets(figure))
+        assert "1 rows without values are left out." in shown(figure)
+    assert "1 without values are left out." in shown(draw(result, PlotRequest("convergence")))
+    with pytest.raises(RunError, match=r"--row 1: has no values, its status is missing_input\."):
+        draw(result, PlotRequest("waterfall", row=1))
+
+
+def test_a_run_without_any_values_says_so(tmp_path: Path) -> None:
+    explanation = flagged()
+    whole = replace(
+        explanation, **{n: np.full_like(getattr(explanation, n), np.nan) for n in ("attributions", "interactions")}
+    )
+    empty = replace(whole, status=np.full(6, MISSING_INPUT, dtype=object))
+    with pytest.raises(RunError, match="no row has values"):
+        draw(write(tmp_path / "empty", empty), PlotRequest("convergence"))
+
+
+def test_many_rows_are_sampled_with_a_seed(tmp_path: Path) -> None:
+    result = write(tmp_path / "many", made_up(50))
+    rows = [sample_rows(result, "risk", 20, seed).rows for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert set(rows[0]) != set(rows[2])
+    assert len(set(rows[0])) == 20
+    figure = draw(result, PlotRequest("summary", points=20, seed=1))
+    assert len(offsets(figure)[0]) == 20
+    assert "20 of 50 rows are drawn, chosen with seed 1." in shown(figure)
+
+
+def test_matrices_are_read_for_no_more_rows_than_memory_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = write(tmp_path / "many", made_up(80))
+    monkeypatch.setattr("ihcli.plots.sample.MATRIX_BYTES", 60 * 9 * 8)
+    assert len(offsets(draw(result, PlotRequest("dependence", feature="age")))[0]) == 60
+
+
+# summary
+
+
+def test_a_swarm_has_a_point_for_every_row_of_every_feature(result: Result) -> None:
+    figure = draw(result, PlotRequest("summary"))
+    explanation = made_up(6)
+    order = np.argsort(-np.abs(explanation.attributions).mean(axis=0))
+    assert names_on(figure) == [FEATURES[place] for place in order]
+    for place, points in zip(order, offsets(figure), strict=True):
+        np.testing.assert_array_equal(points[:, 0], explanation.attributions[:, place])
+    colours = figure.axes[0].collections[0].get_array()
+    assert colours is not None
+    np.testing.assert_array_equal(np.argsort(colours), np.arange(6))
+    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["value of the feature"]
+
+
+def test_the_strongest_features_are_shown_and_the_rest_is_counted(result: Result) -> None:
+    figure = draw(result, PlotRequest("summary", top_k=2))
+    assert len(figure.axes[0].collections) == 2
+    assert "The 2 strongest of 3 features." in shown(figure)
+
+
+def test_points_of_one_place_stand_apart() -> None:
+    positions = np.array([0.0, 0.0, 0.0, 1.0, 0.5])
+    places = stacked(positions, (0.0, 1.0))
+    assert len(set(places[:3])) == 3
+    np.testing.assert_array_equal(places[3:], 0)
+    crowd = stacked(np.zeros(500), (0.0, 1.0))
+    assert np.abs(crowd).max() <= HALF_HEIGHT + ROUNDING
+    assert len(np.unique(crowd)) == 500
+
+
+def test_data_that_changed_is_refused_and_another_table_taken(result: Result, tmp_path: Path) -> None:
+    data = tmp_path / "made/data.parquet"
+    data.rename(tmp_path / "moved.parquet")
+    with pytest.raises(DataError, match="Try --data FILE"):
+        draw(result, PlotRequest("summary"))
+    draw(result, PlotRequest("summary", data=str(tmp_path / "moved.parquet")))
+
+
+# bar
+
+
+def test_bars_are_means_of_sizes_and_marks_are_means(result: Result) -> None:
+    figure = draw(result, PlotRequest("bar"))
+    phi = made_up(6).attributions
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    np.testing.assert_allclose(widths, np.sort(np.abs(phi).mean(axis=0))[::-1], rtol=ROUNDING)
+    marks = np.concatenate([line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "D"])
+    np.testing.assert_allclose(np.sort(marks), np.sort(phi.mean(axis=0)), rtol=1e-9)
+
+
+def test_bars_of_pairs_name_both_and_may_have_main_effects(result: Result) -> None:
+    pairs = names_on(draw(result, PlotRequest("bar", pairs=True)))
+    assert set(pairs) == {"age · [bmi]", "age · pressure", "[bmi] · pressure"}
+    both = names_on(draw(result, PlotRequest("bar", pairs=True, main_effects=True)))
+    assert set(both) == {*pairs, "age (main)", "[bmi] (main)", "pressure (main)"}
+
+
+def test_bars_of_words_need_no_values(text_result: Result) -> None:
+    assert names_on(draw(text_result, PlotRequest("bar"))) == ["not", "bad"]
+
+
+# heatmap
+
+
+@pytest.mark.parametrize("by", ["mean_abs", "mean"])
+@pytest.mark.parametrize("main_effects", [True, False])
+def test_cells_are_pair_effects_and_the_diagonal_main_effects(result: Result, by: str, main_effects: bool) -> None:
+    figure = draw(result, PlotRequest("heatmap", by=by, main_effects=main_effects))
+    gamma = made_up(6).interactions
+    assert gamma is not None
+    effects = gamma + gamma.transpose(0, 2, 1)
+    effects[:, range(3), range(3)] /= 2
+    expected = (np.abs(effects) if by == "mean_abs" else effects).mean(axis=0)
+    if not main_effects:
+        np.fill_diagonal(expected, np.nan)
+    order = [FEATURES.index(name) for name in names_on(figure)]
+    image = figure.axes[0].images[0]
+    found = np.ma.filled(image.get_array(), np.nan)
+    np.testing.assert_allclose(found, expected[np.ix_(order, order)], rtol=1e-9, atol=1e-15)
+    low, high = image.get_clim()
+    assert low == (0 if by == "mean_abs" else -high)
+    assert names_on(figure, "x") == names_on(figure)
+
+
+def test_one_giant_does_not_take_all_colours(tmp_path: Path) -> None:
+    names = tuple("abcdefghijklmnopqrst")
+    gamma = np.ones((4, 20, 20))
+    gamma[:, 0, 0] = 100
+    explanation = made_up(4, names, interactions=gamma, attributions=gamma.sum(axis=2))
+    figure = draw(write(tmp_path / "giant", explanation), PlotRequest("heatmap", main_effects=True))
+    assert figure.axes[0].images[0].get_clim() == (0, 2)
+    assert "Colours end at 2; larger effects look the same." in shown(figure)
+
+
+def test_the_features_of_the_strongest_pairs_are_chosen() -> None:
+    sizes = np.zeros((6, 6))
+    sizes[1, 4] = sizes[4, 1] = 5
+    sizes[0, 3] = sizes[3, 0] = 4
+    np.testing.assert_array_equal(chosen(sizes, 2), [1, 4])
+    np.testing.assert_array_equal(chosen(sizes, 4), [0, 1, 3, 4])
+    assert len(chosen(sizes, 100)) == 6
+
+
+def test_clusters_come_to_stand_together() -> None:
+    cluster = np.array([0, 1, 2] * 4)
+    sizes = np.where(cluster[:, None] == cluster, 1.0, 0.05)
+    np.fill_diagonal(sizes, 0)
+    sizes *= np.random.default_rng(0).uniform(0.9, 1.1, sizes.shape)
+    sizes += sizes.T
+    found = cluster[seriated(sizes)]
+    assert (np.diff(found) != 0).sum() == 2
+    np.testing.assert_array_equal(seriated(sizes), seriated(sizes.copy()))
+    assert sorted(seriated(np.zeros((5, 5)))) == [0, 1, 2, 3, 4]
+
+
+def test_five_hundred_features_have_as_many_names_as_are_readable(tmp_path: Path) -> None:
+    names = tuple(f"feature_number_{i}_with_a_name_of_some_length" for i in range(500))
+    result = write(tmp_path / "wide", made_up(3, names))
+    assert len(names_on(draw(result, PlotRequest("summary")))) == 20
+    assert len(names_on(draw(result, PlotRequest("heatmap")))) == 30
+    for kind in ("summary", "bar", "heatmap"):
+        figure = draw(result, PlotRequest(kind, top_k=500))
+        inches = figure.get_figheight() * 0.7
+        assert 20 < len(names_on(figure)) <= inches * 72 / 8
+        assert inches < 20
+
+
+# dependence
+
+
+def test_three_panels_are_attribution_main_effect_and_interaction(result: Result) -> None:
+    figure = draw(result, PlotRequest("dependence", feature="pressure", color_by="age"))
+    explanation = made_up(6)
+    gamma = explanation.interactions
+    assert gamma is not None
+    effects = (explanation.attributions[:, 2], gamma[:, 2, 2], 2 * gamma[:, 2, 0])
+    titles = ["attribution of pressure", "main effect of pressure", "interaction with age"]
+    for place, (effect, title) in enumerate(zip(effects, titles, strict=True)):
+        (points,) = offsets(figure, place)
+        np.testing.assert_array_equal(points[:, 1], effect)
+        np.testing.assert_allclose(points[:, 0], 10 * np.arange(6) + 2, atol=2)
+        np.testing.assert_array_equal(figure.axes[place].collections[0].get_array(), 10 * np.arange(6))
+        assert figure.axes[place].get_title("left") == title
+        assert figure.axes[place].get_xlabel() == "pressure"
+    assert figure.axes[0].get_ylabel() == "change in output risk"
+    assert figure.axes[3].get_ylabel() == "age"
+
+
+def test_the_strongest_partner_colours(result: Result) -> None:
+    gamma = made_up(6).interactions
+    assert gamma is not None
+    partner = max((1, 2), key=lambda place: np.abs(gamma[:, 0, place]).mean())
+    assert draw(result, PlotRequest("dependence", feature="age")).axes[3].get_ylabel() == FEATURES[partner]
+
+
+@pytest.mark.parametrize(("interactions", "method"), [("none", "ih"), ("top:2", "ih"), ("none", "ig")])
+def test_without_matrices_the_attribution_is_drawn_alone(tmp_path: Path, interactions: str, method: str) -> None:
+    explanation = made_up(6) if method == "ih" else made_up(6, interactions=None)
+    figure = draw(write(tmp_path / "x", explanation, interactions, method), PlotRequest("dependence", feature="age"))
+    panels = [axes for axes in figure.axes if axes.get_title("left")]
+    assert [axes.get_title("left") for axes in panels] == ["attribution of age"]
+    assert ("stores no matrices" in shown(figure)) == (method == "ih")
+
+
+def test_few_values_are_spread_and_many_are_not() -> None:
+    few, was_spread = spread(np.array([0.0, 1, 1, 3] * 10), 0)
+    assert was_spread
+    np.testing.assert_array_equal(np.round(few), [0.0, 1, 1, 3] * 10)
+    assert len(np.unique(few)) == 40
+    many, was_spread = spread(np.arange(40.0), 0)
+    assert not was_spread
+    np.testing.assert_array_equal(many, np.arange(40.0))
+
+
+def test_few_values_are_ticks_and_colours_reach_all_of_them(result: Result, tmp_path: Path) -> None:
+    values = {"age": [0, 0, 0, 0, 0, 7], "[bmi]": range(6), "pressure": [3, 1, 1, 3, 3, 2]}
+    pq.write_table(pa.table({name: list(column) for name, column in values.items()}), tmp_path / "few.parquet")
+    request = PlotRequest("dependence", feature="pressure", color_by="age", data=str(tmp_path / "few.parquet"))
+    figure = draw(result, request)
+    assert names_on(figure, "x") == ["1", "2", "3"]
+    assert names_on(figure, "y", 3) == ["0", "7"]
+    assert figure.axes[0].collections[0].get_clim() == (0, 7)
+    assert "Points of one value are spread sideways." in shown(figure)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--feature: is not given."),
+        ({"feature": "presure"}, r"--feature presure: .* has no such feature\. .* Did you mean 'pressure'\?"),
+        ({"feature": "age", "color_by": "agee"}, r"--color-by agee: .* Did you mean 'age'\?"),
+    ],
+)
+def test_features_that_are_not_there_are_named(result: Result, options: dict[str, str], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        draw(result, PlotRequest("dependence", **options))
+
+
+# waterfall
+
+
+def test_steps_lead_from_the_baseline_to_the_prediction(result: Result) -> None:
+    figure = draw(result, PlotRequest("waterfall", row=2))
+    phi = made_up(6).attributions[2]
+    order = np.argsort(-np.abs(phi))
+    bars = figure.axes[0].patches
+    np.testing.assert_allclose([bar.get_width() for bar in bars], phi[order], rtol=ROUNDING)
+    assert bars[-1].get_x() == 0.5
+    np.testing.assert_allclose(bars[0].get_x() + bars[0].get_width(), 0.5 + phi.sum(), rtol=1e-9)
+    values = [f"{FEATURES[place]} = {20 + place}" for place in order]
+    assert names_on(figure) == ["prediction of row 2", *values, "baseline"]
+    assert "row 2, patient P2" in shown(figure, "title")
+
+
+def test_small_steps_are_one_and_keys_tell_the_row(result: Result) -> None:
+    figure = draw(result, PlotRequest("waterfall", key={"patient": "P4"}, top_k=1))
+    phi = made_up(6).attributions[4]
+    rest = phi.sum() - phi[np.argmax(np.abs(phi))]
+    np.testing.assert_allclose(figure.axes[0].patches[1].get_width(), rest, rtol=1e-9)
+    assert names_on(figure)[2] == "2 others"
+
+
+def test_a_waterfall_can_do_without_the_data_and_says_so(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "made/data.parquet").unlink()
+    figure = draw(result, PlotRequest("waterfall", row=2))
+    assert set(names_on(figure)[1:-1]) == set(FEATURES)
+    assert "Values of features are not shown:" in shown(figure)
+    with pytest.raises(DataError):
+        draw(result, PlotRequest("waterfall", row=2, data=str(tmp_path / "none.csv")))
+    with pytest.raises(OptionError, match="--row: is not given"):
+        draw(result, PlotRequest("waterfall"))
+
+
+def test_a_waterfall_of_a_text_tells_where_its_words_are(text_result: Result) -> None:
+    labels = names_on(draw(text_result, PlotRequest("waterfall", row=0)))
+    assert set(labels[1:-1]) == {"not (0)", "good (1)", "not (2)", "bad (3)"}
+
+
+# text
+
+
+def arcs(figure: Figure) -> list[Any]:
+    return [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+
+
+def test_words_are_shaded_by_attribution_and_pairs_are_arcs(text_result: Result, tmp_path: Path) -> None:
+    (gamma, *_) = write_text_run(tmp_path / "again")
+    figure = draw(text_result, PlotRequest("text", row=0, top_k=2))
+    words = [text.get_text() for text in figure.axes[0].texts][:4]
+    assert words == ["not", "good", "not", "bad"]
+    boxes = figure.axes[0].patches[:4]
+    for box, phi in zip(boxes, gamma.sum(axis=1), strict=True):
+        red, _, blue, _ = box.get_facecolor()
+        assert (red > blue) == (phi > 0)
+    assert len(arcs(figure)) == 2
+    first, second = np.triu_indices(4, 1)
+    strongest = np.argmax(np.abs(gamma[first, second]))
+    ends = [boxes[place].get_x() + boxes[place].get_width() / 2 for place in (first[strongest], second[strongest])]
+    np.testing.assert_allclose([min(arcs(figure)[0].get_xdata()), max(arcs(figure)[0].get_xdata())], ends)
+
+
+def test_a_long_text_has_lines_of_words_and_a_matrix(tmp_path: Path) -> None:
+    (gamma,) = write_text_run(tmp_path / "long", (tuple(f"word{i}" for i in range(40)),))
+    figure = draw(read(tmp_path / "long"), PlotRequest("text", row=0, top_k=5))
+    assert len({text.get_position()[1] for text in figure.axes[0].texts}) > 2
+    places = [int(name.partition("(")[2].rstrip(")")) for name in names_on(figure, place=1)]
+    assert len(places) == 5
+    shown_effects = np.ma.filled(figure.axes[1].images[0].get_array(), np.nan)
+    expected = (2 * gamma)[np.ix_(places, places)].astype(np.float32).astype(np.float64)
+    np.fill_diagonal(expected, np.nan)
+    np.testing.assert_allclose(shown_effects, expected, rtol=1e-6)
+
+
+def test_a_text_of_one_word_has_no_pairs(text_result: Result) -> None:
+    assert arcs(draw(text_result, PlotRequest("text", row=1))) == []
+
+
+@pytest.mark.parametrize("kind", ["summary", "dependence"])
+def test_kinds_of_tables_refuse_texts(text_result: Result, kind: str) -> None:
+    with pytest.raises(RunError, match=f"explains texts, and {kind} draws features of a table"):
+        draw(text_result, PlotRequest(kind, feature="not"))
+
+
+def test_texts_are_refused_for_tables(result: Result) -> None:
+    with pytest.raises(RunError, match=r"explains a table\. Expected a run over texts"):
+        draw(result, PlotRequest("text", row=0))
+
+
+# convergence
+
+
+def test_errors_and_evaluations_are_drawn_by_status(tmp_path: Path) -> None:
+    explanation = replace(flagged(), evaluations=np.arange(6, dtype=np.int32) + 8)
+    figure = draw(write(tmp_path / "flagged", explanation), PlotRequest("convergence"))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["ok: 4", "not_converged: 1", "tolerance 0.01"]
+    ok, missed, tolerance = figure.axes[0].lines
+    np.testing.assert_array_equal(ok.get_xdata(), [0, 2, 3, 5])
+    np.testing.assert_array_equal(missed.get_xdata(), [4])
+    assert set(tolerance.get_ydata()) == {0.01}
+    np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), [8, 10, 11, 13])
+    assert [axes.get_ylabel() for axes in figure.axes] == ["relative error", "evaluations"]
+
+
+def test_of_many_rows_those_that_missed_are_drawn_first(tmp_path: Path) -> None:
+    status = np.array([OK] * 45 + [NOT_CONVERGED] * 5, dtype=object)
+    result = write(tmp_path / "many", made_up(50, status=status, relative_error=np.zeros(50)))
+    figure = draw(result, PlotRequest("convergence", points=8))
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines[:2]] == [3, 5]
+    assert "8 of 50 drawn" in shown(figure)
+    assert "ok: 45" in figure.axes[0].get_legend().get_texts()[0].get_text()
+
+
+def test_convergence_of_texts_is_drawn(text_result: Result) -> None:
+    assert len(draw(text_result, PlotRequest("convergence")).axes[0].lines[0].get_xdata()) == 2
+
+
+def test_every_kind_is_tested() -> None:
+    assert set(KINDS) == {*REQUESTS, "text"}
