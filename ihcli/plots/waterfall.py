@@ -98,10 +98,11 @@ def _draw_steps(axes: "Axes", record: Record, steps: np.ndarray) -> None:
     axes.set_xlim(reach.min() - 0.14 * width, reach.max() + 0.14 * width)
     for place, step, first, last in zip(places.tolist(), steps.tolist(), starts.tolist(), ends.tolist(), strict=True):
         outer, side = (max(first, last), 1) if step >= 0 else (min(first, last), -1)
-        _write(axes, outer + side * 0.01 * width, place, f"{step:+.3g}".replace("-", "−"), side)
+        _write(axes, outer + side * 0.01 * width, place, f"{step:+.3g}", side)
     _write(axes, start + 0.01 * width, len(steps) + 1, f"{start:.4g}", 1)
     _write(axes, end + 0.01 * width, 0, f"{end:.4g}", 1)
 
 
 def _write(axes: "Axes", x: float, y: float, text: str, side: int) -> None:
+    text = text.replace("-", "−")
     axes.text(x, y, text, ha="left" if side > 0 else "right", va="center", fontsize=8.5, color="#303030")
