@@ -305,6 +305,14 @@ def test_bars_of_words_need_no_values(text_result: Result) -> None:
     assert names_on(draw(text_result, PlotRequest("bar"))) == ["not", "bad"]
 
 
+def test_a_heatmap_of_words_tells_which_never_meet(text_result: Result, tmp_path: Path) -> None:
+    pairs = tmp_path / "texts/summary/interactions.parquet"
+    assert "Grey: never in one text." in shown(draw(text_result, PlotRequest("heatmap")))
+    columns = pq.read_table(pairs).slice(0, 1).to_pydict()
+    pq.write_table(pa.table(columns | {"feature_i": ["bad"], "feature_j": ["bad"]}), pairs)
+    assert names_on(draw(text_result, PlotRequest("bar", pairs=True))) == ["bad · bad"]
+
+
 # heatmap
 
 

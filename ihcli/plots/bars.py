@@ -46,12 +46,13 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
 def _names(ranking: pa.Table) -> list[str]:
     if "feature" in ranking.column_names:
         return [str(name) for name in ranking["feature"].to_pylist()]
-    pairs = zip(ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist(), strict=True)
+    kinds = ranking["kind"].to_pylist() if "kind" in ranking.column_names else ["pair"] * ranking.num_rows
+    pairs = zip(kinds, ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist(), strict=True)
     return [
         f"{short(first, HALF_NAME)} (main)"
-        if first == second
+        if kind == "main"
         else f"{short(first, HALF_NAME)} · {short(second, HALF_NAME)}"
-        for first, second in pairs
+        for kind, first, second in pairs
     ]
 
 

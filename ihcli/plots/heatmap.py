@@ -48,7 +48,10 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     notes = [source(result, rows), "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
     if len(order) < len(names):
-        notes.append(f"The {len(order)} of {len(names)} features that interact most.")
+        what = "words" if result.is_text else "features"
+        notes.append(f"The {len(order)} of {len(names)} {what} that interact most.")
+    if np.isnan(shown[~np.eye(len(order), dtype=bool)]).any():
+        notes.append("Grey: never in one text.")
     if np.nanmax(np.abs(shown), initial=0) > limit * (1 + 1e-9):
         notes.append(f"Colours end at {limit:.3g}; larger effects look the same.")
     entitle(figure, f"Interactions, target {short(target)}", notes)
@@ -62,9 +65,10 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str
     if pairs is None:
         raise OptionError(f"--target: {result.path} has no pairs of target {target!r}. Expected two features at least.")
     found = features["feature"].to_pylist()
-    names = list(result.feature_names) or sorted(found)
+    ends = [pairs[column].to_pylist() for column in ("feature_i", "feature_j")]
+    names = list(result.feature_names) or sorted({*found, *ends[0], *ends[1]})
     place = {name: position for position, name in enumerate(names)}
-    first, second = ([place[name] for name in pairs[column].to_pylist()] for column in ("feature_i", "feature_j"))
+    first, second = ([place[name] for name in column] for column in ends)
     sizes = np.zeros((len(names), len(names)))
     sizes[first, second] = sizes[second, first] = pairs["mean_abs"].to_numpy()
     cells = np.full(sizes.shape, np.nan)
