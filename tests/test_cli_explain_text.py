@@ -219,10 +219,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, whole:
     explain(tmp_path / "straight", *options)
     files = [file.relative_to(tmp_path / "straight") for file in (tmp_path / "straight").rglob("*.parquet")]
     assert len(files) == 2 * len(TEXTS) + 2
-    for parts in (1, 4, 7):
-        out = tmp_path / str(parts)
+    for n_parts in (1, 4, 7):
+        out = tmp_path / str(n_parts)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.run(request, out, Stop(parts))
+            pipeline.run(request, out, Stop(n_parts))
         assert explain(out, *options, "--resume").exit_code == 0
         assert [
             file for file in files if (out / file).read_bytes() != (tmp_path / "straight" / file).read_bytes()
@@ -295,8 +295,8 @@ MISTAKES = {
     (*BERT, "--text-pair", "other"): "--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.",
     (*NET, "--text-pair", "a"): "--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.",
     (*NET, "--text", "a"): (
-        "net.pkl: a pickled torch module, which takes numbers. Expected a Hugging Face checkpoint of a text classifier. "
-        "Try without --text."
+        "net.pkl: a pickled torch module, which takes numbers. Expected a Hugging Face checkpoint of a text "
+        "classifier. Try without --text."
     ),
     (*NET, "--units", "token"): "--units token: is for texts, and --text is not given. Try --text COLUMN.",
     (*BERT, *SENTENCE, "--groups", "g.toml"): (
@@ -330,8 +330,8 @@ MISTAKES = {
     ),
     (*BERT, *SENTENCE, "--target", "label"): "--target label: the data has no label column. Try --label COLUMN.",
     (*BERT, *SENTENCE, "--engine-derivatives", "mlp"): (
-        "--engine-derivatives mlp: cannot serve this model: the model reads texts. Expected a chain of affine layers and "
-        "element-wise activations. Try auto."
+        "--engine-derivatives mlp: cannot serve this model: the model reads texts. Expected a chain of affine layers "
+        "and element-wise activations. Try auto."
     ),
     ("bert", "numbers.csv", "--text", "a"): (
         "--text a: holds int64 values in numbers.csv. Expected text, and no column holds any."

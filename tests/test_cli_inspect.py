@@ -3,6 +3,8 @@
 import pickle
 from pathlib import Path
 
+import checkpoints
+import pytest
 import torch
 from click.testing import CliRunner, Result
 from torch import nn
@@ -55,6 +57,23 @@ def test_a_module_without_names_shows_counts(tmp_path: Path) -> None:
     model = pickled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), tmp_path / "m.pkl")
     found = findings(model)
     assert (found["Inputs"], found["Outputs"]) == ("3", "2")
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "distilbert"])
+def test_a_text_classifier_is_tried_on_a_text(tmp_path: Path, name: str) -> None:
+    found = findings(checkpoints.save(tmp_path / name, name))
+    assert found["Format"].startswith("Hugging Face checkpoint (")
+    assert found["Inputs"] == "texts of at most 40 tokens" + (", or pairs of them" if name == "bert" else "")
+    assert found["Tokenizer"].endswith(f" {310 if name == 'gpt2' else 90} tokens")
+    if name == "gpt2":
+        assert found["Units: word"] == "A film that was not bad at all ."
+        assert found["Units: token"].startswith("A \u0120film \u0120th")
+    else:
+        assert found["Units: word"] == "[CLS] a film that was not bad at all . [SEP]"
+    assert found["Outputs"] == "2: NEGATIVE, POSITIVE"
+    assert found["Replaced by SoftPlus"] == ("relu" if name == "distilbert" else "none")
+    assert found["Derivative engine"] == "autograd: not in closed form: the model reads texts"
+    assert "Warning" not in found
 
 
 def test_what_a_run_would_refuse_is_a_warning(tmp_path: Path) -> None:

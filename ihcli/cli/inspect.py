@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROBE_ROWS, SEED = 8, 0
 PROBE_BYTES = 64 << 20
+PROBE_TEXT = "A film that was not bad at all."
 MOST_NAMES = 6
 UNTRIED = "The file does not say how many inputs the network takes, so it was not tried."
 
@@ -26,7 +27,8 @@ UNTRIED = "The file does not say how many inputs the network takes, so it was no
 def inspect(model: str, trust: bool) -> None:
     """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
 
-    No data is needed: where the file says how many inputs the network takes, it is tried on random rows.
+    No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
+    classifier is tried on a short text, which shows how its tokenizer cuts words.
     """
     from ihcli.models import load_model
 
@@ -44,7 +46,7 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
     operations = find_operations(model, None if n_outputs is None else probe)
     return [
         ("Format", model.format),
-        ("Inputs", _counted(model.n_inputs, model.feature_names)),
+        *_inputs(model),
         ("Outputs", _counted(n_outputs, model.output_names)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
         ("Activations", _listed(operations.activations)),
@@ -55,10 +57,26 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
     ]
 
 
+def _inputs(model: "Model") -> list[tuple[str, str]]:
+    """Return what the network takes: numbers, or texts and how they are cut."""
+    if model.text is None:
+        return [("Inputs", _counted(model.n_inputs, model.feature_names))]
+    from ihcli.models.texts import UNITS
+
+    reader = model.text
+    most = "any length" if reader.max_tokens is None else f"at most {reader.max_tokens} tokens"
+    pairs = ", or pairs of them" if reader.has_segments else ""
+    tokenizer = f"{type(reader.tokenizer).__name__}, {len(reader.tokenizer)} tokens"
+    cut = [(f"Units: {units}", " ".join(reader.encode([PROBE_TEXT], units=units)[0].units)) for units in UNITS]
+    return [("Inputs", f"texts of {most}{pairs}"), ("Tokenizer", tokenizer), *cut]
+
+
 def _probe(model: "Model") -> "Tensor | None":
-    """Return random rows around the network's zero, or None where the number of inputs is unknown."""
+    """Return a text, or random rows around the network's zero, or None where the number of inputs is unknown."""
     import torch
 
+    if model.text is not None:
+        return model.text.inputs(model.text.encode([PROBE_TEXT]))
     if model.n_inputs is None:
         return None
     rows = torch.randn(PROBE_ROWS, model.n_inputs, generator=torch.Generator().manual_seed(SEED), dtype=model.dtype)
@@ -85,7 +103,7 @@ def _engine(model: "Model", probe: "Tensor") -> str:
 
     outputs = torch.zeros(len(probe), dtype=torch.int64, device=probe.device)
     paths = Paths(probe, probe[:1] * 0, outputs, probe.shape[1], None)
-    choice = choose_engine(model.outputs, paths, memory_bytes=PROBE_BYTES)
+    choice = choose_engine(model.outputs, paths, memory_bytes=PROBE_BYTES, may_be_chain=model.text is None)
     return f"{choice.engine.name}: {choice.reason}"
 
 
