@@ -29,12 +29,14 @@ class Choice:
     by            mean_abs, mean (its size counts), std or share; None: mean_abs. Of a record its effect counts
     features      only entries with one of these; they keep their rank among all
     main_effects  main effects Gamma_gg among the pairs, as pairs of a feature with itself
+    min_count     only entries seen so often, of units and pairs of texts; ranks are those among them
     """
 
     top_k: int
     by: str | None = None
     features: tuple[str, ...] = ()
     main_effects: bool = False
+    min_count: int = 1
 
 
 def ranked_features(run: Run, choice: Choice) -> pa.Table:
@@ -103,13 +105,31 @@ def _chosen(
 ) -> pa.Table:
     if choice.features:
         _refuse_unknown(choice.features, known() if known is not None else _names(table, names))
+    frequent = _frequent(table, choice.min_count)
 
     def best(ranking: pa.Table) -> pa.Table:
-        ranking = ranking if choice.by in (None, "mean_abs") else _reranked(ranking, choice.by)
+        if choice.by not in (None, "mean_abs") or frequent is not table:
+            ranking = _reranked(ranking, choice.by)
         ranking = ranking if not choice.features else _with_features(ranking, names, choice.features)
         return ranking.slice(0, choice.top_k)
 
-    return _per_target(table, best)
+    return _per_target(frequent, best)
+
+
+def _frequent(table: pa.Table, min_count: int) -> pa.Table:
+    """Return the entries seen so often, the table itself where these are all."""
+    if min_count <= 1 or not table.num_rows:
+        return table
+    counts = np.array(table["rows"].to_pylist())
+    kept = np.flatnonzero(counts >= min_count)
+    if len(kept) == len(counts):
+        return table
+    if not len(kept):
+        raise OptionError(
+            f"--min-count: nothing was seen {min_count} times. Expected at most {counts.max()}, got {min_count}. "
+            f"Try --min-count {max(1, counts.max() // 2)}."
+        )
+    return table.take(_integers(kept, pa.int64()))
 
 
 def _per_target(table: pa.Table, change: Callable[[pa.Table], pa.Table]) -> pa.Table:
@@ -171,8 +191,9 @@ def _integers(values: np.ndarray, type_: pa.DataType) -> pa.Array:
 
 
 def _with_shares(ranking: pa.Table) -> pa.Table:
-    total = pc.sum(ranking["mean_abs"])
-    shares = pc.divide(ranking["mean_abs"], total) if total.as_py() else ranking["mean_abs"]
+    sums = pc.multiply(ranking["mean_abs"], ranking["rows"])  # units of texts differ in how often they are seen
+    total = pc.sum(sums)
+    shares = pc.divide(sums, total) if total.as_py() else sums
     place = ranking.schema.get_field_index("share")
     return ranking.set_column(place, ranking.schema.field("share"), shares)
 

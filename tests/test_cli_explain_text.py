@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from runs import write_run
 
 from ihcli import parts, pipeline, read
-from ihcli.cli import main
+from ihcli.cli import main, ranking
 from ihcli.request import Observer, RunRequest
 
 TEXTS = (
@@ -284,6 +285,43 @@ def test_texts_are_ranked_without_keeping_a_run() -> None:
     assert done.exit_code == 0, done.stderr
     assert done.stdout.splitlines()[0] == "target,feature_i,feature_j,rank,mean_abs,mean,std,share,rows"
     assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", ["attributions", "interactions"])
+def test_what_is_seen_seldom_can_be_left_out(
+    command: str, whole: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counts(*more: object) -> list[int]:
+        done = ask(command, whole[0], "--top-k", 1000, "--format", "jsonl", *more)
+        assert done.exit_code == 0, done.stderr
+        return [json.loads(line)["rows"] for line in done.stdout.splitlines()]
+
+    every = counts()
+    assert min(every) == 1
+    assert sorted(counts("--min-count", 3)) == sorted(count for count in every if count >= 3)
+    shown = ask(command, whole[0], "--min-count", 3, "--format", "table").stdout
+    assert "target POSITIVE, rows: occurrences in texts, at least 3" in shown
+    monkeypatch.setattr(ranking, "MANY_TEXTS", len(TEXTS))
+    assert sorted(counts()) == sorted(count for count in every if count >= 5)
+    assert "at least 5" in ask(command, whole[0], "--format", "table").stdout
+    assert counts("--min-count", 1) == every
+    too_many = ask(command, whole[0], "--min-count", 10_000)
+    assert (too_many.exit_code, too_many.stdout) == (1, "")
+    assert too_many.stderr.startswith("Error: --min-count: nothing was seen 10000 times. Expected at most ")
+
+
+def test_counts_are_for_all_of_many_texts(tmp_path: Path, whole: tuple[Path, Result]) -> None:
+    write_run(tmp_path / "run")
+    of_table = "--min-count: is for texts; every row of a table has all of its features. Try again without it."
+    of_row = "--min-count: is of all texts; of one, all units are ranked. Try again without it."
+    for arguments, message in (
+        ((tmp_path / "run",), of_table),
+        (("net.pkl", "numbers.csv"), of_table),
+        ((whole[0], "--row", 0), of_row),
+    ):
+        done = ask("interactions", *arguments, "--min-count", 2)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert message in done.stderr
 
 
 # Mistakes

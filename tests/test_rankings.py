@@ -1,5 +1,6 @@
 """Rankings of a run and of single records against plain Python over all entries."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import OptionError, RunError
-from ihcli.explanation import Explanation
+from ihcli.explanation import Explanation, TextExplanation
 from ihcli.output import Run, create_run, open_run
 from ihcli.rankings import Choice, by_target, features_of_records, pairs_of_records, ranked_features, ranked_pairs
 from ihcli.reading import read
+from ihcli.text_summary import TextSummary
 
 BOTH = ("benign", "malignant")
 ALL = 1000
@@ -86,6 +88,78 @@ def test_a_rank_says_what_it_is_by(written: tuple[Run, Explanation]) -> None:
     run, _ = written
     for by, words in ((None, b"by mean_abs within"), ("std", b"by the size of std within")):
         assert words in ranked_features(run, Choice(1, by)).schema.field("rank").metadata[b"definition"]
+
+
+# Units of texts, seen more or less often
+
+
+def write_counted_run(path: Path) -> Run:
+    """Write the summaries of a run over texts with two targets, in which pairs were seen 1 to 4 times."""
+    rng = np.random.default_rng(0)
+    units, gammas = np.empty(4, object), np.empty(4, object)
+    for i in range(4):
+        units[i] = ("a", "b", "c", "d", "e")[: i + 2]
+        half = rng.normal(size=(i + 2, i + 2))
+        gammas[i] = half + half.T
+    entries, figures = np.repeat(np.arange(4), 2), np.zeros(8)
+    explanation = TextExplanation(
+        row=entries,
+        target=np.array(BOTH * 4, object),
+        prediction=figures,
+        baseline_prediction=figures,
+        completeness_gap=figures,
+        relative_error=figures,
+        sampling_error=None,
+        drift=None,
+        evaluations=figures,
+        status=np.full(8, "ok", object),
+        units=units[entries],
+        attributions=np.array([gammas[i].sum(1) for i in entries], object),
+        interactions=gammas[entries],
+        truncated=np.zeros(8, bool),
+    )
+    summary = TextSummary()
+    summary.update(explanation)
+    writer = create_run(path)
+    writer.write_summary(summary.attributions(), summary.interactions())
+    writer.write_info({"units": "word", "totals": {"rows": 4}})
+    return open_run(path)
+
+
+@pytest.mark.parametrize("by", [None, "std", "share"])
+@pytest.mark.parametrize("rank", [ranked_features, ranked_pairs])
+def test_entries_seen_less_often_are_left_out_and_the_rest_ranked_anew(
+    tmp_path: Path, by: str | None, rank: Callable[[Run, Choice], pa.Table]
+) -> None:
+    run = write_counted_run(tmp_path / "run")
+    every = rank(run, Choice(ALL, by)).to_pylist()
+    found = rank(run, Choice(ALL, by, min_count=3)).to_pylist()
+    wanted = [entry for entry in every if entry["rows"] >= 3]
+    assert 0 < len(found) < len(every)
+    assert [entry | {"rank": None} for entry in found] == [entry | {"rank": None} for entry in wanted]
+    assert [entry["rank"] for entry in found] == [*range(1, len(found) // 2 + 1)] * 2
+    assert rank(run, Choice(ALL, by, min_count=1)).to_pylist() == every
+    assert rank(run, Choice(1, by, min_count=3)).to_pylist() == [found[0], found[len(found) // 2]]
+
+
+def test_a_feature_that_was_seen_too_seldom_is_no_unknown_one(tmp_path: Path) -> None:
+    run = write_counted_run(tmp_path / "run")
+    assert ranked_pairs(run, Choice(ALL, features=("e",), min_count=3)).num_rows == 0
+    with pytest.raises(OptionError, match="--feature: there is no 'f'"):
+        ranked_pairs(run, Choice(ALL, features=("f",), min_count=3))
+
+
+def test_a_count_that_nothing_reaches_proposes_another(tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        ranked_pairs(write_counted_run(tmp_path / "run"), Choice(ALL, min_count=5))
+    assert str(caught.value) == ("--min-count: nothing was seen 5 times. Expected at most 4, got 5. Try --min-count 2.")
+
+
+def test_shares_beside_main_effects_count_every_occurrence(tmp_path: Path) -> None:
+    found = ranked_pairs(write_counted_run(tmp_path / "run"), Choice(ALL, main_effects=True))
+    entries = by_target(found)["benign"].to_pylist()
+    sums = [entry["mean_abs"] * entry["rows"] for entry in entries]
+    np.testing.assert_allclose([entry["share"] for entry in entries], np.divide(sums, sum(sums)), rtol=ROUNDING)
 
 
 def test_an_unknown_feature_proposes_the_nearest(written: tuple[Run, Explanation]) -> None:

@@ -4,7 +4,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,12 @@ STATISTICS = ("mean_abs", "mean", "std", "share")
 TOP_K_HELP = "How many of every target to show."
 BY_HELP = "Rank by this statistic over rows; of mean by its size, and shown with its sign."
 FEATURE_HELP = "Only entries with this feature or group; ranks stay those among all. Repeatable: with any of them."
+MIN_COUNT, MANY_TEXTS = 5, 100
+MIN_COUNT_HELP = (
+    "Of texts: only units and pairs seen at least so often; ranks are those among them.  "
+    f"[default: {MIN_COUNT} of {MANY_TEXTS} texts or more, else 1]"
+)
+NO_COUNTS = "--min-count: is for texts; every row of a table has all of its features. Try again without it."
 ROW_HELP = "Show this row of the data (from 0) instead: its values with their signs, the largest first."
 KEY_HELP = "Of a RUN, COL=VALUE: show the row with this key instead. With MODEL and DATA, COL: as ihcli explain."
 TARGET_HELP = "Of a RUN: the target to show.  [default: all]  With MODEL and DATA: what to explain, as ihcli explain."
@@ -71,6 +77,7 @@ class Ranking:
     by: str | None
     feature: tuple[str, ...]
     row: int | None
+    min_count: int | None
     keep: str | None
     overwrite: bool
     destination: Destination
@@ -106,7 +113,11 @@ class Ranking:
     def _check(self, context: click.Context) -> None:
         if self.is_of_one_row and self.by is not None:
             raise click.UsageError("--by: is of all rows; of one row the largest come first. Try again without it.")
+        if self.is_of_one_row and self.min_count is not None:
+            raise click.UsageError("--min-count: is of all texts; of one, all units are ranked. Try again without it.")
         if self.data is not None:
+            if self.min_count is not None and self.computation.values["text"] is None:
+                raise click.UsageError(NO_COUNTS)
             return
         if Path(self.path).is_file():
             raise click.UsageError(
@@ -127,8 +138,19 @@ class Ranking:
         choice = Choice(self.top_k, self.by, self.feature, self.main_effects)
         if self.is_of_one_row:
             return self._shown_row(run, kind, choice, target)
+        choice = replace(choice, min_count=self._least_count(run))
         table = _of_target(kind.of_run(run, choice), self.path, target)
-        return Shown(table, kind.columns, _titles(run, table))
+        return Shown(table, kind.columns, _titles(run, table, choice.min_count))
+
+    def _least_count(self, run: "Run") -> int:
+        """Return how often an entry must have been seen: in few texts, and in tables, once."""
+        if run.info.get("units") is None:
+            if self.min_count is not None:
+                raise click.UsageError(NO_COUNTS)
+            return 1
+        if self.min_count is not None:
+            return self.min_count
+        return MIN_COUNT if run.info["totals"]["rows"] >= MANY_TEXTS else 1
 
     def _shown_row(self, run: "Run", kind: Kind, choice: "Choice", target: str | None) -> Shown:
         from ihcli.reading import Result
@@ -203,6 +225,7 @@ def _decorators() -> tuple[Callable[[Command], Command], ...]:
         option("--by", type=click.Choice(STATISTICS), help=f"{BY_HELP}  [default: mean_abs]"),
         option("--feature", multiple=True, metavar="NAME", help=FEATURE_HELP),
         option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP),
+        option("--min-count", type=WholeNumber(1), metavar="N", help=MIN_COUNT_HELP),
     )
 
 
@@ -248,12 +271,13 @@ def _value_of_key(key: str, columns: tuple[str, ...]) -> tuple[str, str]:
     return column, key[len(column) + 1 :]
 
 
-def _titles(run: "Run", table: "pa.Table") -> dict[str, str]:
+def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
     """Return what stands above each target: how many rows, or texts, its figures are of."""
     counts = dict(zip(table["target"].to_pylist(), table["rows"].to_pylist(), strict=True))
     if run.info.get("units") is None:
         return {target: f"target {target}, {rows} rows" for target, rows in counts.items()}
-    return {target: f"target {target}, rows: occurrences in texts" for target in counts}
+    least = f", at least {min_count}" if min_count > 1 else ""
+    return {target: f"target {target}, rows: occurrences in texts{least}" for target in counts}
 
 
 def _title(record: "Record") -> str:
