@@ -13,7 +13,8 @@ from ihcli.summary import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS
 
 UNIT_KEYS, PAIR_KEYS = ("target", "feature"), ("target", "feature_i", "feature_j")
 MOST_KEPT = 2_000_000
-"""Distinct pairs kept, about 300 MB; beyond, those seen least are dropped (Manku and Motwani 2002, lossy counting)."""
+"""Distinct pairs kept, about 300 MB, and four times that while parts are merged; beyond, those seen least are dropped
+(Manku and Motwani 2002, lossy counting)."""
 KINDS = ("units", "mains", "pairs")
 LEAST_PENDING = 1 << 16
 """Lines that may wait to be merged, however few are merged."""
