@@ -23,6 +23,7 @@ from ihcli.records import (
     holds_top_pairs,
     matrices,
     record_of,
+    stored_interactions,
 )
 
 if TYPE_CHECKING:
@@ -141,10 +142,13 @@ class Result:
             entries = [entry for entry in entries if entry[TARGET] == target]
             if not entries:
                 raise OptionError(f"--target: row {row} has no target {target!r}. Expected {', '.join(names)}.")
-        stored = self._stored_interactions(row) if self.run.has_interactions else {}
         features = None if self.is_text else self.feature_names
+        stored = {}
+        if self.run.has_interactions:
+            stored = stored_interactions(self.run.interactions(rows=[row]), None if features is None else len(features))
         return tuple(
-            record_of(entry, keys=self.keys, features=features, **stored.get(entry[TARGET], {})) for entry in entries
+            record_of(entry, keys=self.keys, features=features, **stored.get((row, entry[TARGET]), {}))
+            for entry in entries
         )
 
     def interactions(self, row: int, target: str | None = None) -> np.ndarray:
@@ -260,22 +264,6 @@ class Result:
         if missing := set(rows or ()) - set(found):
             raise OptionError(f"rows: {self.path} has no row {min(missing)}. Expected 0 to {self.n_rows - 1}.")
         return {int(row): place for place, row in enumerate(found if rows is None else dict.fromkeys(rows))}
-
-    def _stored_interactions(self, row: int) -> dict[str, Any]:
-        """Return what is stored of the row's interactions, by target: the argument of `record_of` that it is."""
-        table = self.run.interactions(rows=[row])
-        column, targets = table[INTERACTIONS], table[TARGET].to_pylist()
-        if holds_top_pairs(column.type):
-            return {target: {"top_pairs": pairs} for target, pairs in zip(targets, column.to_pylist(), strict=True)}
-        if self.is_text:
-            found = [None if values is None else np.array(values) for values in column.to_pylist()]
-        else:
-            size = len(self.feature_names)
-            found = [
-                values if is_there else None
-                for values, is_there in zip(matrices(column, size), column.is_valid().to_pylist(), strict=True)
-            ]
-        return {target: {"interactions": values} for target, values in zip(targets, found, strict=True)}
 
 
 def read(path: str | Path) -> Result:

@@ -119,6 +119,25 @@ def holds_top_pairs(type_: pa.DataType) -> bool:
     return bool(pa.types.is_list(type_) and pa.types.is_struct(type_.value_type))
 
 
+def stored_interactions(table: pa.Table, size: int | None) -> dict[tuple[int, str], dict[str, Any]]:
+    """Return what entries of an interactions part hold, by row and target: the argument of `record_of` that it is.
+
+    Parameters:
+        size: G; None: the entries are of texts, each with units of its own.
+    """
+    column = table[INTERACTIONS]
+    name = "interactions"
+    if holds_top_pairs(column.type):
+        name, found = "top_pairs", column.to_pylist()
+    elif size is None:
+        found = [None if values is None else np.array(values) for values in column.to_pylist()]
+    else:
+        is_there = column.is_valid().to_pylist()
+        found = [values if there else None for values, there in zip(matrices(column, size), is_there, strict=True)]
+    entries = zip(table[ROW].to_pylist(), table[TARGET].to_pylist(), strict=True)
+    return {entry: {name: values} for entry, values in zip(entries, found, strict=True)}
+
+
 def matrices(column: pa.ChunkedArray, size: int) -> np.ndarray:
     """Return (n, size, size) of a column of tensors, NaN where it is null."""
     storage = column.combine_chunks().storage
