@@ -12,7 +12,7 @@ from ihcli.errors import DataError
 from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
-COMMANDS = ("explain", "interactions", "attributions", "plot", "inspect", "verify", "merge")
+COMMANDS = ("explain", "interactions", "attributions", "plot", "report", "inspect", "verify", "merge")
 DAILY = (
     *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
     *("--dry-run", "--resume", "--overwrite"),

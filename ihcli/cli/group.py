@@ -13,6 +13,7 @@ from ihcli.cli.interactions import interactions
 from ihcli.cli.merge import merge
 from ihcli.cli.options import debug_option
 from ihcli.cli.plot import plot
+from ihcli.cli.report import report
 from ihcli.cli.sections import SETTINGS
 from ihcli.cli.verify import verify
 
@@ -63,9 +64,10 @@ def main() -> None:
     ihcli interactions run --top-k 20          the strongest pairs of features
     ihcli attributions run --top-k 20          the strongest features
     ihcli plot run summary -o summary.png      a picture of them
+    ihcli report run -o report.html            a page for a browser
     ihcli verify run model.pt data.csv         a second opinion
     """
 
 
-for command in (explain, interactions, attributions, plot, inspect, verify, merge):
+for command in (explain, interactions, attributions, plot, report, inspect, verify, merge):
     main.add_command(command)

@@ -1,0 +1,31 @@
+"""A run as one page that opens offline: what was run, how far to trust it, rankings, charts and single records."""
+
+from pathlib import Path
+
+from ihcli.durable import replacing
+from ihcli.reading import Result
+from ihcli.report.contents import Contents, contents_of
+from ihcli.report.page import page_of
+
+__all__ = ["Contents", "contents_of", "page_of", "write_report"]
+
+
+def write_report(result: Result, file: str | Path, *, data: str | Path | None = None, seed: int = 0) -> Contents:
+    """Write the page of a finished run, replacing the file that is there, and return what it shows.
+
+    Its size is bounded whatever the run: of many features, pairs and rows the page holds a part, and says which.
+
+    Parameters:
+        data: a table to take the features' values from instead of the recorded one, with the same rows.
+        seed: of the drawn rows.
+
+    Raises:
+        RunError: the run did not finish, or the disk refuses.
+        DataError: `data` is not of the run's rows. Where the recorded data is gone, the page is made without values.
+        PackageError: the package plotly is not installed.
+    """
+    contents = contents_of(result, data=data, seed=seed)
+    page = page_of(contents)
+    with replacing(Path(file)) as stream:
+        stream.write(page)
+    return contents

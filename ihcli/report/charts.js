@@ -1,0 +1,136 @@
+"use strict";
+// Charts by plotly.js. It reads a little markup in its texts, so names are escaped before it gets them.
+
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth >= 760, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const LABEL_CHARACTERS = 24;
+const PHONE = 760, PHONE_LABELS = 15;
+const isNarrow = () => window.innerWidth < PHONE;
+
+function escaped(text) {
+  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+function folded(text) {
+  return (String(text).match(/[^]{1,60}/gu) ?? [""]).map(escaped).join("<br>");
+}
+
+function label(text) {
+  return escaped(shortened(text, isNarrow() ? LABEL_CHARACTERS / 2 : LABEL_CHARACTERS));
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+const rgb = (name) => `rgb(${colour(`${name}-rgb`).split(" ").join(",")})`;
+const diverging = () => [[0, rgb("lowers")], [0.5, colour("neutral")], [1, rgb("raises")]];
+const sequential = () => [[0, colour("neutral")], [1, rgb("raises")]];
+const valueScale = () => [[0, rgb("lowers")], [0.5, "#a9a4b4"], [1, rgb("raises")]];
+
+function axis(title, more = {}) {
+  const lines = { gridcolor: colour("line"), zerolinecolor: colour("soft"), linecolor: colour("line") };
+  return { title: { text: title, standoff: 8 }, automargin: true, ...lines, ...more };
+}
+
+function drawChart(id, traces, layout) {
+  const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") };
+  const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" };
+  const hoverlabel = { bgcolor: colour("panel"), bordercolor: colour("line"), align: "left", font };
+  const modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") };
+  const rest = { modebar, showlegend: false, margin: { l: 60, r: 16, t: 40, b: 48 }, dragmode: isNarrow() ? false : "zoom" };
+  const element = typeof id === "string" ? byId(id) : id;
+  return Plotly.react(element, traces, { font, ...clear, hoverlabel, ...rest, ...layout }, CONFIG);
+}
+
+const heading = (text) => ({ text, x: 0, xref: "paper", xanchor: "left", font: { size: 13.5 } });
+
+function drawSpread(element, title, axisTitle, spread, mark) {
+  const { edges, counts } = spread;
+  const middle = counts.map((_, i) => (edges[i] + edges[i + 1]) / 2);
+  const asValue = (edge) => number(spread.is_logarithmic ? 10 ** edge : edge);
+  const hovertext = counts.map((count, i) => `${asValue(edges[i])} to ${asValue(edges[i + 1])}<br>${count} rows`);
+  const width = counts.map((_, i) => edges[i + 1] - edges[i]);
+  const bars = { type: "bar", x: middle, y: counts, width, hovertext, hoverinfo: "text", marker: { color: rgb("lowers") } };
+  const ticks = spread.is_logarithmic ? powersOfTen(edges[0], edges[edges.length - 1], mark) : {};
+  const layout = { title: heading(title), bargap: 0.04, xaxis: axis(axisTitle, ticks), yaxis: axis("rows") };
+  if (mark > 0) {
+    const at = Math.log10(mark);
+    layout.shapes = [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: rgb("raises"), width: 2, dash: "dash" } }];
+    layout.annotations = [{ x: at, yref: "paper", y: 1, text: `tolerance ${number(mark)}`, showarrow: false, yanchor: "bottom", xanchor: "right" }];
+  }
+  return drawChart(element, [bars], layout);
+}
+
+function powersOfTen(low, high, mark) {
+  const end = mark > 0 ? Math.max(high, Math.log10(mark)) : high;
+  const first = Math.floor(low), last = Math.ceil(end);
+  const every = Math.ceil((last - first) / 6);
+  const tickvals = [];
+  for (let power = first; power <= last; power += every) {
+    for (const digit of last - first > 2 ? [1] : [1, 2, 5]) tickvals.push(power + Math.log10(digit));
+  }
+  const ticktext = tickvals.map((power) => number(10 ** power));
+  return { tickvals, ticktext, range: [low - 0.05, end + 0.05], zeroline: false };
+}
+
+// Upper triangle with its diagonal, row by row, as a square; diagonal: whether main effects are shown.
+function square(triangle, size, diagonal) {
+  const cells = Array.from({ length: size }, () => Array(size).fill(null));
+  let place = 0;
+  for (let i = 0; i < size; i += 1) {
+    for (let j = i; j < size; j += 1, place += 1) {
+      if (i !== j || diagonal) cells[i][j] = cells[j][i] = triangle[place];
+    }
+  }
+  return cells;
+}
+
+function drawMatrix(id, names, cells, what, isSigned) {
+  const sizes = cells.flat().filter((value) => value !== null).map(Math.abs);
+  const largest = sizes.reduce((most, size) => Math.max(most, size), 0) || 1;
+  const hovertext = cells.map((line, i) => line.map((value, j) => {
+    const who = i === j ? `${folded(names[i])}, main effect` : `${folded(names[i])}<br>× ${folded(names[j])}`;
+    return `${who}<br><b>${value === null ? "not shown" : number(value)}</b>`;
+  }));
+  const heat = {
+    type: "heatmap", z: cells, hovertext, hoverinfo: "text", xgap: 1, ygap: 1,
+    zmin: isSigned ? -largest : 0, zmax: largest, colorscale: isSigned ? diverging() : sequential(),
+    colorbar: { title: { text: what, side: "right" }, thickness: 12, outlinewidth: 0, len: 0.9 },
+  };
+  const ticks = { tickvals: names.map((_, i) => i), ticktext: names.map(label), showgrid: false, zeroline: false, tickfont: { size: names.length > 25 ? 10 : 12 } };
+  return drawChart(id, [heat], {
+    margin: { l: 8, r: 8, t: 8, b: 8 },
+    xaxis: axis("", { ...ticks, tickangle: -60, showticklabels: !isNarrow() || names.length < PHONE_LABELS }),
+    yaxis: axis("", { ...ticks, autorange: "reversed" }),
+  });
+}
+
+function drawCloud(id, title, points, axes, onPick) {
+  const hovertext = points.map((point) => point.told);
+  const marker = {
+    color: points.map((point) => point.shade), colorscale: valueScale(), size: 6, opacity: 0.8, line: { width: 0 },
+    colorbar: { title: { text: axes.shade, side: "right" }, thickness: 12, outlinewidth: 0 }, ...limits(points.map((point) => point.shade)),
+  };
+  const cloud = { type: "scatter", mode: "markers", x: points.map((p) => p.x), y: points.map((p) => p.y), hovertext, hoverinfo: "text", marker };
+  drawChart(id, [cloud], { title: heading(title), xaxis: axis(axes.x), yaxis: axis(axes.y) });
+  byId(id).removeAllListeners("plotly_click");
+  byId(id).on("plotly_click", (event) => onPick(event.points[0].pointIndex));
+}
+
+// A few extreme values would leave the others one colour.
+function limits(values) {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  return sorted.length > 1 && at(0.05) < at(0.95) ? { cmin: at(0.05), cmax: at(0.95) } : {};
+}
+
+function drawBars(id, entries, axisTitle) {
+  const shown = [...entries].reverse();
+  const bars = {
+    type: "bar", orientation: "h", x: shown.map((entry) => entry.value), y: shown.map((_, i) => i),
+    hovertext: shown.map((entry) => `${folded(entry.name + (entry.told ?? ""))}<br><b>${number(entry.value)}</b>`), hoverinfo: "text",
+    marker: { color: shown.map((entry) => rgb(entry.value > 0 ? "raises" : "lowers")) },
+  };
+  const ticks = { tickvals: shown.map((_, i) => i), ticktext: shown.map((entry) => label(entry.name) + escaped(entry.told ?? "")), showgrid: false, zeroline: false };
+  return drawChart(id, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle), yaxis: axis("", ticks), bargap: 0.25 });
+}

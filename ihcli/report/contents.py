@@ -1,0 +1,216 @@
+"""What the page shows of a run: facts, trust, rankings, a matrix of the strongest pairs, and a sample of records."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.errors import DataError, RunError
+from ihcli.inputs import feature_values
+from ihcli.output import plain
+from ihcli.rankings import by_target
+from ihcli.reading import Result
+from ihcli.report.facts import facts_of, warnings_of
+from ihcli.report.numbers import clipped, rounded
+from ihcli.report.sample import Layout, Sample, choose_rows, read_records
+from ihcli.report.trust import Trust, trust_of
+
+MOST_TARGETS = 8
+MOST_FEATURES = 2_000  # of a target
+MOST_PAIRS = 1_000  # of a target
+MATRIX_FEATURES = 40  # beyond, cells are too small to point at
+DEPENDENCE_PAIRS = 12  # of a target
+FEATURE_COLUMNS = ("mean_abs", "mean", "std", "share", "rows", "main_mean_abs", "main_mean")
+PAIR_COLUMNS = ("mean_abs", "mean", "std", "share", "rows")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is shown of one explained output; names are positions in Contents.names.
+
+    features      columns of the ranked features
+    pairs         columns of the ranked pairs; None where the run has no summary of them
+    all_features  how many there are, also those not shown
+    matrix        feature positions, and the upper triangles, diagonal included, of mean_abs and mean; None for texts
+    dependence    pairs of positions, the strongest first
+    """
+
+    name: str
+    features: dict[str, list[Any]]
+    all_features: int
+    pairs: dict[str, list[Any]] | None
+    all_pairs: int
+    matrix: dict[str, list[Any]] | None
+    dependence: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All of a page, as plain values.
+
+    names              of features, groups or units, clipped
+    texts              whether rows are texts
+    unit               word or token; None for a table
+    features           how many the rows of a table have, also those not shown; None for texts
+    all_targets        how many targets the run has, also those not shown
+    has_values         whether records carry values of the features
+    why_no_values      a sentence, where they do not
+    why_no_dependence  a sentence, where there are no dependence views
+    """
+
+    title: str
+    facts: list[tuple[str, str]]
+    warnings: list[str]
+    trust: Trust
+    texts: bool
+    unit: str | None
+    features: int | None
+    names: list[str]
+    keys: list[str]
+    targets: list[Target]
+    all_targets: int
+    sample: Sample
+    has_values: bool
+    why_no_values: str | None
+    why_no_dependence: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Names that the page mentions, each once."""
+
+    place: dict[str, int]
+
+    def of(self, name: str) -> int:
+        return self.place.setdefault(name, len(self.place))
+
+
+def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0) -> Contents:
+    """Gather the page of a finished run; see `ihcli.report.write_report`.
+
+    Memory: identity and quality of all rows, the summaries, and the drawn rows.
+    """
+    ranked = by_target(result.run.summary_attributions())
+    pairs = by_target(result.run.summary_interactions()) if _has_summary_of_pairs(result) else {}
+    shown = list(ranked)[:MOST_TARGETS]
+    names = _Names({})
+    targets = [_target(names, name, ranked[name], pairs.get(name), result.is_text) for name in shown]
+    trust, entries = trust_of(result)
+    layout = Layout(
+        names=[] if result.is_text else [name for name in result.feature_names if name in names.place],
+        place=names.place,
+        targets={target.name: target.dependence for target in targets},
+    )
+    chosen = choose_rows(result, entries, layout, seed)
+    values, reason = _values(result, layout.names, chosen.rows, data)
+    sample = read_records(result, chosen, layout, values)
+    return Contents(
+        title=_title(result),
+        facts=facts_of(result),
+        warnings=warnings_of(result),
+        trust=trust,
+        texts=result.is_text,
+        unit=result.info.get("units"),
+        features=None if result.is_text else len(result.feature_names),
+        names=[clipped(name) for name in names.place],
+        keys=[clipped(name) for name in result.keys],
+        targets=targets,
+        all_targets=len(ranked),
+        sample=sample,
+        has_values=values is not None,
+        why_no_values=reason,
+        why_no_dependence=_why_no_dependence(result, targets, reason),
+    )
+
+
+def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, is_text: bool) -> Target:
+    features = {"name": [names.of(feature) for feature in ranked["feature"].slice(0, MOST_FEATURES).to_pylist()]}
+    shown = ranked.slice(0, MOST_FEATURES)
+    features |= {column: _rounded(shown, column) for column in FEATURE_COLUMNS if column in ranked.column_names}
+    if pairs is None:
+        return Target(clipped(name), features, ranked.num_rows, None, 0, None, [])
+    best = pairs.slice(0, MOST_PAIRS)
+    columns: dict[str, list[Any]] = {
+        place: [names.of(feature) for feature in best[column].to_pylist()]
+        for place, column in (("first", "feature_i"), ("second", "feature_j"))
+    }
+    columns |= {column: _rounded(best, column) for column in PAIR_COLUMNS}
+    dependence = list(zip(columns["first"], columns["second"], strict=True))[:DEPENDENCE_PAIRS]
+    return Target(
+        name=clipped(name),
+        features=features,
+        all_features=ranked.num_rows,
+        pairs=columns,
+        all_pairs=pairs.num_rows,
+        matrix=None if is_text else _matrix(names, ranked, pairs),
+        dependence=[] if is_text else dependence,
+    )
+
+
+def _matrix(names: _Names, ranked: pa.Table, pairs: pa.Table) -> dict[str, list[Any]]:
+    """Return the features whose pairs are strongest together, and their pair and main effects."""
+    first, second = (pairs[column].to_pylist() for column in ("feature_i", "feature_j"))
+    mean_abs = pairs["mean_abs"].to_numpy()
+    strength = dict.fromkeys(ranked["feature"].to_pylist(), 0.0)
+    for i, j, size in zip(first, second, mean_abs.tolist(), strict=True):
+        strength[i] += size
+        strength[j] += size
+    kept = sorted(strength, key=lambda name: -strength[name])[:MATRIX_FEATURES]
+    place = {name: position for position, name in enumerate(kept)}
+    triangles: dict[str, list[Any]] = {}
+    for statistic, main in (("mean_abs", "main_mean_abs"), ("mean", "main_mean")):
+        square = np.full((len(kept),) * 2, np.nan)
+        for i, j, value in zip(first, second, pairs[statistic].to_pylist(), strict=True):
+            if i in place and j in place:
+                square[place[i], place[j]] = square[place[j], place[i]] = value
+        if main in ranked.column_names:
+            mains = dict(zip(ranked["feature"].to_pylist(), ranked[main].to_pylist(), strict=True))
+            np.fill_diagonal(square, [mains[name] for name in kept])
+        triangles[statistic] = rounded(square[np.triu_indices(len(kept))])
+    return {"names": [names.of(name) for name in kept], **triangles}
+
+
+def _rounded(table: pa.Table, column: str) -> list[Any]:
+    return rounded(table[column].to_numpy())
+
+
+def _values(
+    result: Result, names: Sequence[str], rows: Sequence[int], data: str | Path | None
+) -> tuple[np.ndarray | None, str | None]:
+    """Return the (rows, names) values of features, or why there are none; `data` that does not fit is an error."""
+    if result.is_text:
+        return None, None
+    try:
+        return feature_values(result, names, rows, data), None
+    except (DataError, RunError) as error:
+        if data is not None:
+            raise
+        return None, str(error)
+
+
+def _why_no_dependence(result: Result, targets: Sequence[Target], reason: str | None) -> str | None:
+    if result.is_text:
+        return "Texts have no features whose values could be drawn against their effects."
+    if not any(target.dependence for target in targets):
+        return "The run has no interactions. Dependence views of pairs need a run of ih or eh."
+    if reason is not None:
+        return f"Dependence views need the values of the features, which could not be read: {reason}"
+    return None
+
+
+def _has_summary_of_pairs(result: Result) -> bool:
+    return (result.path / "summary" / "interactions.parquet").exists()
+
+
+def _title(result: Result) -> str:
+    named = [(result.info.get(part) or {}).get("path") for part in ("model", "data")]
+    found = [Path(path).name for path in named if path]
+    return clipped(" on ".join(found) or result.path.name)

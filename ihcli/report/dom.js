@@ -1,0 +1,129 @@
+"use strict";
+// Elements, numbers as text, and tables. Whatever comes from a run becomes a text node; no string becomes markup.
+
+const contents = JSON.parse(document.getElementById("contents").textContent);
+const FIRST_ROWS = 100, NAME_CHARACTERS = 90;
+const byId = (id) => document.getElementById(id);
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function fill(element, ...children) {
+  element.replaceChildren(...children);
+  return element;
+}
+
+function number(value) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0 || Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");
+  const size = Math.abs(value);
+  const text = size < 1e-4 || size >= 1e7 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return text.replaceAll("-", "−").replace("e+", "e");
+}
+
+const percent = (share) => `${number(Number((100 * share).toPrecision(3)))} %`;
+const signOf = (value) => (value > 0 ? "raises" : value < 0 ? "lowers" : "");
+
+function shortened(text, most) {
+  if (text.length <= most) return text;
+  const tail = Math.floor((most - 1) / 3);
+  return `${text.slice(0, most - 1 - tail)}…${text.slice(text.length - tail)}`;
+}
+
+// A column: title, value(row) by which it is sorted, and either text: true or numbers. Optional: shown(row), a text;
+// size(row), 0 to 1, a bar behind the number; signed: true, the colour of the sign; pick: true, a button; width: short or wide.
+class Table {
+  constructor(holder, label, columns, onPick = null) {
+    Object.assign(this, { columns, onPick, rows: [], sorted: null, isDescending: true, wanted: "", count: FIRST_ROWS });
+    this.search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search ${label}` });
+    this.search.addEventListener("input", () => this.find(this.search.value));
+    this.told = make("span", { role: "status" });
+    this.more = make("button", { type: "button", onclick: () => this.showAll() }, "Show all");
+    this.heads = columns.map((column) => this.head(column));
+    this.body = make("tbody");
+    const table = make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...this.heads)), this.body);
+    const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+    fill(holder, make("div", { class: "above" }, this.search, this.told, this.more), scroll);
+  }
+
+  head(column) {
+    const button = make("button", { type: "button", onclick: () => this.sort(column) }, column.title);
+    return make("th", { scope: "col", class: column.text ? "text" : "", title: column.hint ?? null }, button);
+  }
+
+  show(rows) {
+    Object.assign(this, { rows, count: FIRST_ROWS });
+    this.draw();
+  }
+
+  showAll() {
+    this.count = Infinity;
+    this.draw();
+  }
+
+  find(wanted) {
+    Object.assign(this, { wanted: wanted.trim().toLowerCase(), count: FIRST_ROWS });
+    this.draw();
+  }
+
+  sort(column) {
+    this.isDescending = this.sorted === column ? !this.isDescending : !column.text;
+    this.sorted = column;
+    this.draw();
+  }
+
+  found() {
+    const texts = this.columns.filter((column) => column.text || column.sought);
+    const holds = (row) => texts.some((column) => String(column.value(row)).toLowerCase().includes(this.wanted));
+    const rows = this.wanted ? this.rows.filter(holds) : [...this.rows];
+    return this.sorted ? rows.sort((a, b) => this.compare(this.sorted.value(a), this.sorted.value(b))) : rows;
+  }
+
+  compare(a, b) {
+    if (a === null || b === null) return (a === null) - (b === null);
+    const order = typeof a === "string" || typeof b === "string" ? String(a).localeCompare(String(b)) : a - b;
+    return this.isDescending ? -order : order;
+  }
+
+  draw() {
+    const rows = this.found();
+    this.heads.forEach((head, index) => {
+      const direction = this.isDescending ? "descending" : "ascending";
+      head.setAttribute("aria-sort", this.columns[index] === this.sorted ? direction : "none");
+    });
+    const shown = rows.slice(0, this.count);
+    this.told.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    this.more.hidden = shown.length === rows.length;
+    fill(this.body, ...shown.map((row) => this.line(row)));
+    this.mark();
+  }
+
+  line(row) {
+    const line = make("tr", {}, ...this.columns.map((column) => this.cell(column, row)));
+    line.row = row;
+    if (this.onPick) line.addEventListener("click", () => this.onPick(row));
+    return line;
+  }
+
+  cell(column, row) {
+    const value = column.value(row);
+    const text = column.shown ? column.shown(row) : column.text ? shortened(String(value ?? "–"), NAME_CHARACTERS) : number(value);
+    const cell = make("td", { class: column.text ? `text ${column.width ?? ""}` : column.size ? "sized" : column.signed ? signOf(value) : "" });
+    if (column.text && text !== value) cell.title = value ?? "";
+    if (column.size) cell.style.setProperty("--size", `${100 * column.size(row)}%`);
+    cell.append(column.pick && this.onPick ? make("button", { type: "button" }, text) : text);
+    return cell;
+  }
+
+  mark(row = this.marked) {
+    this.marked = row;
+    for (const line of this.body.children) line.setAttribute("aria-selected", String(line.row === row));
+  }
+}

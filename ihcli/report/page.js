@@ -1,0 +1,62 @@
+"use strict";
+// What the page begins with, and what changes when a reader chooses.
+
+const state = { target: 0, record: null, unit: null, isSwapped: false };
+
+function drawHeader() {
+  document.title = `${contents.title} – ihcli report`;
+  byId("title").textContent = contents.title;
+  const told = Object.fromEntries(contents.facts);
+  const shown = ["Method", "Rows", "Features", "Baseline"].filter((name) => told[name]);
+  byId("subtitle").textContent = shown.map((name) => (name === "Method" ? told[name] : `${name.toLowerCase()}: ${told[name]}`)).join(" · ");
+  fill(byId("target"), ...contents.targets.map((target, place) => make("option", { value: String(place) }, target.name)));
+  byId("target-choice").hidden = contents.targets.length < 2;
+  const more = contents.all_targets - contents.targets.length;
+  if (more > 0) byId("warnings").append(warning(`The run has ${number(contents.all_targets)} targets; this page holds the first ${number(contents.targets.length)}.`));
+}
+
+function drawFacts() {
+  fill(byId("facts"), ...contents.facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+function drawTarget() {
+  const target = contents.targets[state.target];
+  if (!target) return;
+  drawFeatures(target);
+  drawPairs(target);
+  drawHeatmap(target);
+  drawDependenceChoice(target);
+  drawRecords();
+}
+
+function redrawCharts() {
+  const target = contents.targets[state.target];
+  drawSpreads();
+  if (!target) return;
+  drawHeatmap(target);
+  if (canDepend()) drawDependence(target);
+  if (state.record) drawRecord(state.record);
+}
+
+function listen() {
+  const target = () => contents.targets[state.target];
+  byId("target").addEventListener("change", (event) => {
+    state.target = Number(event.target.value);
+    drawTarget();
+  });
+  for (const id of ["matrix-statistic", "matrix-mains"]) byId(id).addEventListener("change", () => drawHeatmap(target()));
+  byId("dependence-pair").addEventListener("change", () => drawDependence(target()));
+  byId("dependence-swap").addEventListener("click", () => {
+    state.isSwapped = !state.isSwapped;
+    drawDependence(target());
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
+  window.matchMedia(`(max-width: ${PHONE}px)`).addEventListener("change", redrawCharts);
+}
+
+drawTrust();
+drawHeader();
+drawFacts();
+drawTarget();
+listen();
+document.body.dataset.drawn = "yes";

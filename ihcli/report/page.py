@@ -1,0 +1,65 @@
+"""The page itself: style, scripts and contents put into one file that asks nothing of the network."""
+
+import base64
+import hashlib
+import json
+import re
+from importlib import import_module
+from importlib.resources import files
+
+from ihcli.errors import PackageError
+from ihcli.report.contents import Contents
+
+SCRIPTS = ("dom.js", "charts.js", "sections.js", "records.js", "page.js")
+PLACE = re.compile(r"\{\{(\w+)\}\}")
+CLOSING = re.compile(r"<(?=/script|!--)", re.IGNORECASE)
+
+
+def page_of(contents: Contents) -> bytes:
+    """Return the HTML of a report.
+
+    Whatever comes from a run stands in one block of JSON, which browsers do not run, and reaches the page as text. The
+    policy of the page allows two scripts, by their hashes, and no request.
+
+    Raises PackageError without plotly.
+    """
+    charts = CLOSING.sub(r"\\x3c", _plotly())
+    script = "\n".join(_file(name) for name in SCRIPTS)
+    places = {
+        "policy": _policy(charts, script),
+        "style": _file("page.css"),
+        "contents": as_script_data(contents.as_dict()),
+        "charts": charts,
+        "script": script,
+    }
+    return PLACE.sub(lambda place: places[place[1]], _file("page.html")).encode()
+
+
+def as_script_data(value: object) -> str:
+    """Return JSON that can stand inside a script element: ASCII without <, > and &, so no text can end the element."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(*scripts: str) -> str:
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _plotly() -> str:
+    try:
+        text: str = import_module("plotly.offline").get_plotlyjs()
+    except ImportError as error:
+        raise PackageError(
+            "ihcli report: needs the package plotly. Expected what 'ihcli[report]' installs. Try pip install plotly."
+        ) from error
+    return text
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

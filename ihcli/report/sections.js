@@ -1,0 +1,180 @@
+"use strict";
+// Trust, rankings, heatmap and dependence views of one target.
+
+const EFFECT = "effect of the pair";
+const SPREADS = {
+  relative_error: ["Relative error", "relative error of a row, certified"],
+  drift: ["Drift", "change of the output by smoothing"],
+  sampling_error: ["Sampling error", "relative error from drawing baselines"],
+};
+const STATUSES = {
+  ok: "within tolerance", not_converged: "missed the tolerance", rounding: "stopped by rounding",
+  missing_input: "missing input, no values", non_finite: "not finite, no values",
+};
+
+function tile(name, value, told = "") {
+  return make("div", { class: "tile" }, make("span", {}, name), make("strong", {}, value), make("small", {}, told));
+}
+
+function warning(text) {
+  return make("p", { class: "warning" }, text);
+}
+
+function drawTrust() {
+  const { trust } = contents;
+  fill(byId("warnings"), ...contents.warnings.map(warning), ...ownWarnings(trust).map(warning));
+  fill(byId("tiles"), ...tiles(trust));
+  drawSpreads();
+}
+
+function ownWarnings(trust) {
+  const found = [];
+  const missed = trust.entries - trust.ok;
+  if (missed) found.push(`${number(missed)} of ${number(trust.entries)} rows are not within the tolerance or have no values; the table of records marks them.`);
+  if (trust.smoothing && !trust.smoothing.within_tolerance) found.push("Smoothing changed the model by more than its tolerance: what is explained is not quite the model.");
+  if (trust.truncated) found.push(`${number(trust.truncated)} texts are longer than the model takes; their end was left out.`);
+  return found;
+}
+
+function* tiles(trust) {
+  const asked = trust.tolerance ? ` ${number(trust.tolerance)}` : "";
+  yield tile("Within tolerance", percent(trust.ok / Math.max(1, trust.entries)), `${number(trust.ok)} of ${number(trust.entries)} entries, tolerance${asked}`);
+  for (const [status, count] of Object.entries(trust.statuses)) {
+    if (status !== "ok") yield tile(status, number(count), STATUSES[status] ?? "");
+  }
+  for (const [name, [title]] of Object.entries(SPREADS)) {
+    const spread = trust.spreads[name];
+    if (spread) yield tile(`${title}, median`, number(spread.quantiles[0]), `99 % of rows below ${number(spread.quantiles[2])}, largest ${number(spread.quantiles[3])}`);
+  }
+  const gap = trust.spreads.completeness_gap;
+  if (gap) yield tile("Completeness gap, median size", number(gap.quantiles[0]), "in output units; a sum of signed errors, which proves nothing alone");
+  yield tile("Evaluations", number(trust.evaluations), "a row, on average");
+  if (trust.smoothing) yield* smoothingTiles(trust.smoothing);
+  if (trust.truncated !== null) yield tile("Truncated texts", number(trust.truncated), "longer than the model takes");
+}
+
+function* smoothingTiles(smoothing) {
+  const drift = smoothing.drift === null ? "" : `; drift ${number(smoothing.drift)} standard deviations of the output`;
+  yield tile("Smoothing", `β = ${number(smoothing.beta)}`, `SoftPlus in place of ${smoothing.replaced.join(", ") || "nothing"}${drift}`);
+  yield tile("Remaining kinks", smoothing.kinks.length ? number(smoothing.kinks.length) : "none", smoothing.kinks.join(", "));
+}
+
+function drawSpreads() {
+  const holder = byId("spreads");
+  for (const [name, [title, axisTitle]] of Object.entries(SPREADS)) {
+    const spread = contents.trust.spreads[name];
+    if (!spread?.entries) continue;
+    const element = byId(`spread-${name}`) ?? make("div", { id: `spread-${name}`, class: "chart low" });
+    if (!element.parentNode) holder.append(element);
+    drawSpread(element, `${title} of ${number(spread.entries)} entries`, axisTitle, spread, name === "relative_error" ? contents.trust.tolerance : 0);
+  }
+}
+
+// Columns of numbers as rows: [{rank, name, mean_abs, ...}].
+function rowsOf(columns) {
+  const names = Object.keys(columns);
+  return columns[names[0]].map((_, i) => Object.fromEntries([["rank", i + 1], ...names.map((name) => [name, columns[name][i]])]));
+}
+
+const named = (position) => contents.names[position];
+const column = (title, name, more = {}) => ({ title, value: (row) => row[name], ...more });
+
+function statistics(columns) {
+  const largest = Math.max(...columns.mean_abs.map((value) => value ?? 0)) || 1;
+  const found = [
+    column("mean size", "mean_abs", { size: (row) => row.mean_abs / largest, hint: "mean over rows of the absolute value, in output units" }),
+    column("mean", "mean", { signed: true, hint: "mean over rows, in output units" }),
+    column("std", "std", { hint: "standard deviation over rows" }),
+    column("share", "share", { shown: (row) => percent(row.share), hint: "of the sum of all mean sizes" }),
+    column("main effect", "main_mean_abs", { hint: "mean size of the main effect" }),
+    column(contents.texts ? "occurrences" : "rows", "rows"),
+  ];
+  return found.filter((one) => one.title !== "main effect" || columns.main_mean_abs);
+}
+
+function part(shown, all, what) {
+  return shown < all ? `The ${number(shown)} strongest of ${number(all)} ${what} are listed. ` : "";
+}
+
+function drawFeatures(target) {
+  const what = contents.texts ? `${contents.unit}s` : "features";
+  byId("features-note").textContent = `${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units.`;
+  const name = { title: contents.texts ? contents.unit : "feature", text: true, value: (row) => named(row.name) };
+  new Table(byId("features-table"), what, [column("rank", "rank"), name, ...statistics(target.features)]).show(rowsOf(target.features));
+}
+
+function drawPairs(target) {
+  const { pairs } = target;
+  const none = "The run has no interactions: methods ih and eh compute them.";
+  byId("pairs-note").textContent = pairs ? `${part(pairs.first.length, target.all_pairs, "pairs")}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
+  if (!pairs) return void fill(byId("pairs-table"));
+  const shown = new Map(target.dependence.map(([first, second], place) => [`${first} ${second}`, place]));
+  const pick = (row) => showDependence(shown.get(`${row.first} ${row.second}`));
+  const columns = [
+    column("rank", "rank"),
+    { title: "first", text: true, pick: canDepend(), value: (row) => named(row.first) },
+    { title: "second", text: true, value: (row) => named(row.second) },
+    ...statistics(pairs),
+  ];
+  new Table(byId("pairs-table"), "pairs", columns, canDepend() ? pick : null).show(rowsOf(pairs));
+}
+
+function drawHeatmap(target) {
+  const { matrix } = target;
+  byId("matrix-controls").hidden = !matrix;
+  byId("matrix-chart").hidden = !matrix;
+  byId("matrix-note").textContent = matrixNote(matrix);
+  if (!matrix) return;
+  const statistic = byId("matrix-statistic").value;
+  const size = matrix.names.length;
+  const cells = square(matrix[statistic], size, byId("matrix-mains").checked);
+  drawMatrix("matrix-chart", matrix.names.map(named), cells, statistic === "mean" ? "mean" : "mean size", statistic === "mean");
+}
+
+function matrixNote(matrix) {
+  if (!matrix) return contents.texts ? "Words differ from text to text, so there is no heatmap of all; each record below has its own." : "The run has no interactions.";
+  const cut = matrix.names.length < contents.features ? `The ${number(matrix.names.length)} of ${number(contents.features)} features whose pairs are strongest. ` : "";
+  return `${cut}Each cell is the effect of a pair over rows; point at it for its value.`;
+}
+
+const canDepend = () => contents.why_no_dependence === null;
+
+function drawDependenceChoice(target) {
+  for (const id of ["dependence-controls", "dependence-effect", "dependence-attribution"]) byId(id).hidden = !canDepend();
+  if (!canDepend()) return void (byId("dependence-note").textContent = contents.why_no_dependence);
+  const told = target.dependence.map(([first, second], place) => make("option", { value: String(place) }, `${place + 1}. ${shortened(named(first), 40)} × ${shortened(named(second), 40)}`));
+  fill(byId("dependence-pair"), ...told);
+  state.isSwapped = false;
+  drawDependence(target);
+}
+
+function showDependence(place) {
+  if (place === undefined) {
+    byId("dependence-note").textContent = "Only the strongest pairs have dependence views; the one picked is not among them.";
+  } else {
+    byId("dependence-pair").value = String(place);
+    drawDependence(contents.targets[state.target]);
+  }
+  byId("dependence").scrollIntoView();
+}
+
+function drawDependence(target) {
+  const place = Number(byId("dependence-pair").value);
+  if (!target.dependence.length) return;
+  const pair = state.isSwapped ? [...target.dependence[place]].reverse() : target.dependence[place];
+  const [feature, partner] = pair.map((position) => contents.sample.features.indexOf(position));
+  const [name, other] = pair.map(named);
+  const rows = recordsOf(state.target).filter((record) => record.phi);
+  const known = rows.filter((record) => (record.effects?.[place] ?? null) !== null).length;
+  const few = known < rows.length ? ` The run stores the effect of this pair in ${number(known)} of them.` : "";
+  byId("dependence-note").textContent = `${number(rows.length)} rows that this page holds. Pick a point to see its record.${few}`;
+  byId("dependence-effect").hidden = !known;
+  const axes = { x: label(name), shade: label(other) };
+  const points = (measure) => rows.map((record) => {
+    const x = record.values[feature], shade = record.values[partner], y = measure(record);
+    return { x, y, shade, told: `${folded(recordName(record))}<br>${label(name)} = ${number(x)}<br>${label(other)} = ${number(shade)}<br><b>${number(y)}</b>` };
+  });
+  const pick = (place) => showRecord(rows[place]);
+  if (known) drawCloud("dependence-effect", "Effect of the pair", points((record) => record.effects?.[place] ?? null), { ...axes, y: `${EFFECT}, in output units` }, pick);
+  drawCloud("dependence-attribution", `Attribution of ${label(name)}`, points((record) => record.phi[feature]), { ...axes, y: "attribution, in output units" }, pick);
+}

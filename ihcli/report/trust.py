@@ -1,0 +1,99 @@
+"""How far a run can be trusted: shares of statuses, and how errors, drift and sampling error are distributed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.explanation import OK
+from ihcli.reading import Result
+from ihcli.records import ROW, STATUS, TARGET
+from ihcli.report.numbers import clipped, rounded
+
+BINS = 40
+LEAST_ERROR = 1e-9  # smaller ones are drawn as this
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+SPREADS = ("_relative_error", "_drift", "_sampling_error", "_completeness_gap")
+TRUNCATED = "_truncated"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a figure is distributed over all entries of a run.
+
+    entries    how many have it
+    quantiles  of its size, at QUANTILES
+    edges      (bins + 1) of a histogram; of relative errors, sampling errors: powers of ten
+    counts     (bins)
+    """
+
+    entries: int
+    quantiles: list[float | None]
+    edges: list[float | None]
+    counts: list[int]
+    is_logarithmic: bool
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is known of the quality of a run.
+
+    entries      rows times targets
+    statuses     how many of each status
+    tolerance    what was asked; None where run.json does not tell
+    spreads      by figure: relative_error, and drift, sampling_error and completeness_gap where the run has them
+    evaluations  a row, on average
+    smoothing    beta, what was replaced, and which kinks remain; None where nothing was replaced
+    truncated    how many texts were longer than the model takes; None for tables
+    """
+
+    entries: int
+    rows: int
+    ok: int
+    statuses: dict[str, int]
+    tolerance: float | None
+    quantiles: tuple[float, ...]
+    spreads: dict[str, Spread]
+    evaluations: float
+    smoothing: dict[str, Any] | None
+    truncated: int | None
+
+
+def trust_of(result: Result) -> tuple[Trust, pa.Table]:
+    """Return the figures, and the columns of all entries of which they were made."""
+    known = result.run.attribution_parts.schema.names
+    columns = [name for name in (*SPREADS, TRUNCATED) if name in known]
+    table = result.run.attributions([ROW, TARGET, STATUS, "_evaluations", *columns])
+    statuses = {found["values"]: found["counts"] for found in table[STATUS].value_counts().to_pylist()}
+    trust = Trust(
+        entries=table.num_rows,
+        rows=result.n_rows,
+        ok=statuses.get(OK, 0),
+        statuses=statuses,
+        tolerance=(result.info.get("arguments") or {}).get("tolerance"),
+        quantiles=QUANTILES,
+        spreads={name[1:]: _spread(table[name], "error" in name) for name in SPREADS if name in columns},
+        evaluations=float(np.sum(table["_evaluations"].to_numpy())) / max(1, result.n_rows),
+        smoothing=_smoothing(result),
+        truncated=int(np.sum(table[TRUNCATED].to_numpy())) if TRUNCATED in columns else None,
+    )
+    return trust, table
+
+
+def _spread(column: pa.ChunkedArray, is_logarithmic: bool) -> Spread:
+    values = column.to_numpy().astype(np.float64)
+    values = values[np.isfinite(values)]
+    sizes = np.abs(values)
+    quantiles = rounded(np.quantile(sizes, QUANTILES)) if len(values) else [None] * len(QUANTILES)
+    drawn = np.log10(np.maximum(sizes, LEAST_ERROR)) if is_logarithmic else values
+    counts, edges = np.histogram(drawn, BINS) if len(values) else (np.zeros(0, int), np.zeros(0))
+    return Spread(len(values), quantiles, rounded(edges, 6), counts.tolist(), is_logarithmic)
+
+
+def _smoothing(result: Result) -> dict[str, Any] | None:
+    found = result.info.get("smoothing")
+    if not isinstance(found, dict):
+        return None
+    lists = {name: [clipped(str(item)) for item in found.get(name) or []] for name in ("replaced", "kinks")}
+    return {name: found.get(name) for name in ("beta", "drift", "changed", "within_tolerance")} | lists

@@ -1,0 +1,78 @@
+"""A headless Chromium without a network, that keeps what pages complain of and what they ask for."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
+
+WITHIN_S = 60
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+)
+
+
+def require_browser() -> tuple[str, str]:
+    """Return the paths of Chromium and its driver; without them the test is skipped, but fails under CI=true."""
+    browser = next((path for path in map(shutil.which, NAMES) if path), None)
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    reason = "needs chromium and chromedriver. Try apt-get install chromium chromium-driver"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def chromium(profile: Path, width: int = 1280, height: int = 900) -> Iterator[Chrome]:
+    """Start a browser with an empty profile, and end it."""
+    browser, driver = require_browser()
+    options = ChromeOptions()
+    options.binary_location = browser
+    for switch in (*SWITCHES, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options=options, service=Service(executable_path=driver))
+    try:
+        chrome.get("about:blank")  # the page of a new tab has much to ask for
+        chrome.get_log("performance")
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def open_page(chrome: Chrome, page: Path) -> None:
+    """Open a file and wait for its last script: the driver may return from a page's second visit while it loads."""
+    chrome.get(page.as_uri())
+    WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
+
+
+def complaints(chrome: Chrome) -> list[str]:
+    """Return what the console holds since the last call, whatever its level."""
+    return [entry["message"] for entry in chrome.get_log("browser")]
+
+
+def requests(chrome: Chrome) -> list[str]:
+    """Return the addresses that the page asked for since the last call, without those inside the page."""
+    asked = [event["request"]["url"] for event in _events(chrome, "Network.requestWillBeSent")]
+    return [url for url in asked if not url.startswith(("data:", "blob:"))]
+
+
+def refusals(chrome: Chrome) -> list[str]:
+    """Return why requests since the last call were refused by the browser itself."""
+    return [event["blockedReason"] for event in _events(chrome, "Network.loadingFailed") if "blockedReason" in event]
+
+
+def _events(chrome: Chrome, method: str) -> list[dict[str, Any]]:
+    messages = [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
+    return [message["params"] for message in messages if message["method"] == method]

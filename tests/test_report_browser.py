@@ -1,0 +1,240 @@
+"""The page about a run in a real browser: it draws, sorts, searches and changes, complains of nothing, asks nobody."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import WITHIN_S, chromium, complaints, open_page, refusals, requests, require_browser
+from pages import ENDING, HOSTILE, IMAGE, KEY, write_table_run
+from runs import write_text_run
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from ihcli.reading import read
+from ihcli.report import write_report
+
+N_ROWS = 30
+PHONE, DESK = (390, 800), (1280, 900)
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile"), *DESK) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def table_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("table")
+    write_report(write_table_run(directory / "made", n_rows=N_ROWS)[0], directory / "report.html")
+    return directory / "report.html"
+
+
+@pytest.fixture(scope="module")
+def text_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("text")
+    write_text_run(directory / "run", (("not", IMAGE, "not", "bad"), ("fine",), None))
+    write_report(read(directory / "run"), directory / "report.html")
+    return directory / "report.html"
+
+
+@pytest.fixture
+def table(chrome: Chrome, table_page: Path) -> Iterator[Chrome]:
+    yield from _opened(chrome, table_page)
+
+
+@pytest.fixture
+def text(chrome: Chrome, text_page: Path) -> Iterator[Chrome]:
+    yield from _opened(chrome, text_page)
+
+
+def _opened(chrome: Chrome, page: Path) -> Iterator[Chrome]:
+    """Open a page, and after each test see that it complained of nothing and asked for nothing but itself."""
+    complaints(chrome)
+    requests(chrome)
+    open_page(chrome, page)
+    yield chrome
+    assert complaints(chrome) == []
+    assert requests(chrome) == [page.as_uri()]
+
+
+def one(chrome: Chrome, selector: str) -> Any:
+    return chrome.find_element(By.CSS_SELECTOR, selector)
+
+
+def texts(chrome: Chrome, selector: str) -> list[str]:
+    return chrome.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector
+    )
+
+
+def count(chrome: Chrome, selector: str) -> int:
+    return len(chrome.find_elements(By.CSS_SELECTOR, selector))
+
+
+def pick(chrome: Chrome, selector: str, value: str) -> None:
+    chrome.execute_script(
+        "const e = document.querySelector(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event('change'))",
+        *(selector, value),
+    )
+
+
+def column(chrome: Chrome, table: str, place: int) -> list[str]:
+    return texts(chrome, f"{table} tbody td:nth-child({place})")
+
+
+def test_charts_draw(table: Chrome) -> None:
+    assert count(table, "#spreads .main-svg") >= 3
+    assert count(table, "#spread-relative_error .bars .point") == 40
+    assert count(table, "#matrix-chart .heatmaplayer image") == 1
+    assert count(table, "#dependence-effect .points .point") == N_ROWS - 1
+    assert count(table, "#dependence-attribution .points .point") == N_ROWS - 1
+    assert count(table, "#record-attributions .bars .point") == len(HOSTILE)
+    assert count(table, "#record-matrix .heatmaplayer image") == 1
+
+
+def test_names_stay_text(table: Chrome) -> None:
+    assert count(table, "img, b > *, [onerror]") == 0
+    assert set(column(table, "#features-table", 2)) == {name if len(name) < 91 else shortened(name) for name in HOSTILE}
+    labels = texts(table, "#matrix-chart .ytick text")
+    assert {"<b>bold</b>", "a&lt;b %{x}", "{{script}}"} <= set(labels)
+    assert texts(table, "#record h3")[0].startswith(f"row 0, {KEY} </script>")
+    assert f"beware of {ENDING}" in texts(table, "#warnings")[0]
+    assert table.title.endswith("ihcli report")
+    assert IMAGE in table.title
+
+
+def shortened(name: str) -> str:
+    tail = (90 - 1) // 3
+    return f"{name[: 90 - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def test_values_of_the_heatmap_show_under_the_pointer(table: Chrome) -> None:
+    chart = one(table, "#matrix-chart .nsewdrag")
+    table.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    width, height = chart.rect["width"], chart.rect["height"]
+    # Offsets are from the middle of the element: this is the second cell of the first line.
+    right, down = int(width * (1.5 / len(HOSTILE) - 0.5)), int(height * (0.5 / len(HOSTILE) - 0.5))
+    ActionChains(table).move_to_element_with_offset(chart, right, down).pause(0.5).perform()
+    hover = "".join(texts(table, "#matrix-chart .hovertext"))
+    pairs = zip(*(column(table, "#pairs-table", place) for place in (2, 3, 4)), strict=True)
+    assert [pair for pair in pairs if all(text in hover for text in pair)]
+
+
+def test_tables_sort_by_their_heads(table: Chrome) -> None:
+    head = one(table, "#features-table th:nth-child(5) button")  # std
+    for direction in ("descending", "ascending"):
+        head.send_keys(Keys.ENTER)
+        found = [float(value.replace("−", "-")) for value in column(table, "#features-table", 5)]
+        assert found == sorted(found, reverse=direction == "descending")
+        assert one(table, "#features-table th:nth-child(5)").get_attribute("aria-sort") == direction
+
+
+def test_tables_are_searched_by_name(table: Chrome) -> None:
+    one(table, "#pairs-table input").send_keys("BOLD")
+    pairs = list(zip(column(table, "#pairs-table", 2), column(table, "#pairs-table", 3), strict=True))
+    assert len(pairs) == len(HOSTILE) - 1
+    assert all("<b>bold</b>" in pair for pair in pairs)
+    assert "6 of 6" in one(table, "#pairs-table [role=status]").text
+
+
+def test_the_record_changes_by_row_key_and_steps(table: Chrome) -> None:
+    before = texts(table, "#record-attributions .ytick text")
+    one(table, "#records-table tbody tr:nth-child(3) button").send_keys(Keys.ENTER)
+    assert texts(table, "#record h3")[0].startswith("row 2,")
+    assert texts(table, "#record-attributions .ytick text") != before
+    assert one(table, "#records-table tr[aria-selected=true] td").text == "2"
+    one(table, "#next").send_keys(Keys.ENTER)
+    assert texts(table, "#record h3")[0].startswith("row 3,")
+    one(table, "#records-table input").send_keys(f"{ENDING}29")
+    assert column(table, "#records-table", 1) == ["29"]
+    one(table, "#records-table tbody button").click()
+    assert "no values" in one(table, "#record").text
+
+
+def test_rows_that_missed_the_tolerance_are_found(table: Chrome) -> None:
+    one(table, "#records-table input").send_keys("not_converged")
+    assert column(table, "#records-table", 1) == ["1"]
+
+
+def test_a_target_changes_everything_below(table: Chrome) -> None:
+    before = column(table, "#features-table", 3), texts(table, "#record .figures")
+    names = [option.text for option in one(table, "#target").find_elements(By.TAG_NAME, "option")]
+    assert sorted(names) == ["bad", f"good {IMAGE}"]
+    pick(table, "#target", "1")
+    after = column(table, "#features-table", 3), texts(table, "#record .figures")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_dependence_views_follow_the_pair(table: Chrome) -> None:
+    title = texts(table, "#dependence-effect .xtitle")
+    one(table, "#dependence-swap").click()
+    assert texts(table, "#dependence-effect .xtitle") != title
+    pick(table, "#dependence-pair", "5")
+    assert count(table, "#dependence-effect .points .point") == N_ROWS - 1
+    one(table, "#pairs-table tbody tr:nth-child(2) button").send_keys(Keys.ENTER)
+    assert one(table, "#dependence-pair").get_attribute("value") == "1"
+
+
+def test_a_word_shows_its_pairs(text: Chrome) -> None:
+    assert texts(text, "#words .word") == ["not", IMAGE, "not", "bad"]
+    strengths = [word.get_attribute("style") for word in text.find_elements(By.CSS_SELECTOR, ".word")]
+    text.find_elements(By.CSS_SELECTOR, ".word")[1].send_keys(Keys.ENTER)
+    assert text.find_elements(By.CSS_SELECTOR, ".word")[1].get_attribute("aria-pressed") == "true"
+    assert [word.get_attribute("style") for word in text.find_elements(By.CSS_SELECTOR, ".word")] != strengths
+    assert IMAGE in one(text, "#words [role=status]").text
+    assert count(text, "#record-matrix .heatmaplayer image") == 1
+    assert count(text, "img") == 0
+    one(text, "#records-table tbody tr:nth-child(2) button").click()
+    assert texts(text, "#words .word") == ["fine"]
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(chrome: Chrome, table_page: Path, text_page: Path) -> None:
+    size = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        for page in (table_page, text_page):
+            open_page(chrome, page)
+            assert chrome.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_charts_follow_the_dark_scheme(table: Chrome) -> None:
+    def ink() -> str:
+        script = "return getComputedStyle(document.querySelector('#matrix-chart .ytick text')).fill"
+        return str(table.execute_script(script))
+
+    light = ink()
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    table.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        WebDriverWait(table, WITHIN_S).until(lambda _: ink() != light)
+    finally:
+        table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_policy_stops_scripts_and_requests(chrome: Chrome, table_page: Path) -> None:
+    open_page(chrome, table_page)
+    refusals(chrome)
+    chrome.execute_script(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"https://example.invalid/a\" onerror=\"ran = 1\">');"
+        "const s = document.createElement('script'); s.textContent = 'ran = 1'; document.body.append(s);"
+    )
+    assert chrome.execute_script("return window.ran") is None
+    assert len([message for message in complaints(chrome) if "Content Security Policy" in message]) >= 2
+    assert refusals(chrome) == ["csp"]
+
+
+def test_without_a_browser_tests_are_skipped_but_fail_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install chromium"):
+        require_browser()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
+        require_browser()
