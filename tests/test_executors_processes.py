@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import checkpoints
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -85,6 +86,18 @@ def test_two_workers_write_the_run_of_one_process(folder: Path, alone: Path, tmp
     assert_same_run(tmp_path / "run", alone)
     assert rows == [2] * 20 + [1]
     assert totals.wall_s > 0
+
+
+def test_texts_are_explained_by_workers_too(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "bert", "bert")
+    words = ["a good film", "a bad film", "bad", None, "the film was not good at all", "good"]
+    pd.DataFrame({"text": words * 2}).to_parquet(tmp_path / "texts.parquet")
+    asked = RunRequest(str(tmp_path / "bert"), str(tmp_path / "texts.parquet"), text="text", chunk_rows=3)
+    asked = replace(asked, device="cpu", tolerance=0.1, max_evaluations=32)
+    run(replace(asked, memory_bytes=MEMORY_BYTES), tmp_path / "alone", Observer())
+    run(replace(asked, memory_bytes=2 * MEMORY_BYTES), tmp_path / "run", Observer(), workforce=TWO)
+    assert len(content(tmp_path / "run")) == 10
+    assert content(tmp_path / "run") == content(tmp_path / "alone")
 
 
 class Killing(Observer):
