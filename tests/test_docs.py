@@ -1,0 +1,223 @@
+"""The pages in docs/: what they show runs, what is generated is current, and links lead somewhere."""
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from runs import write_text_run
+
+from ihcli import read
+from ihcli.cli import main
+from ihcli.explanation import STATUSES
+from ihcli.parts import DEFINITIONS
+from ihcli.summary import STATISTICS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"(<!-- compiled only -->\n)?^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+SAME_CLASSES = 1e-12
+"""float64 means over the same rows, added up in another order."""
+FLOAT32_ROUNDING = 1e-5
+TWICE_THE_TOLERANCE = 0.02
+"""Both runs are within 0.01 of the truth."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    write_text_run(tmp_path / "texts-run")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_recipes_run_as_shown(checkout: Path) -> None:
+    page = (DOCS / "recipes.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    counts = {"run": 0, "compiled": 0}
+    for compiled_only, language, text in BLOCK.findall(page):
+        if language == "console":
+            run_commands(text)
+        elif language == "toml":
+            Path(text.splitlines()[0].removeprefix("# ")).write_text(text, encoding="utf-8")
+        elif language == "python":
+            code = compile(text, "recipes.md", "exec")
+            counts["compiled" if compiled_only else "run"] += 1
+            if not compiled_only:
+                exec(code, names)
+    assert counts["run"] >= 12
+    assert counts["compiled"] == 3
+    check_recipes(names)
+
+
+def run_commands(console: str) -> None:
+    for line in console.splitlines():
+        done = CliRunner().invoke(main, shlex.split(line.removeprefix("$ "))[1:], catch_exceptions=False)
+        assert done.exit_code == 0, f"{line}: {done.stderr}"
+
+
+def check_recipes(names: Mapping[str, Any]) -> None:
+    """Compare recipes for the same thing with each other, and with what the run says itself."""
+    one, other = (names[name].set_index(["diagnosis", "feature"]).sort_index() for name in BY_CLASS)
+    assert len(one) == 2 * len(names["features"])
+    pd.testing.assert_frame_equal(one, other, check_dtype=False, rtol=SAME_CLASSES)
+    assert names["quality"].loc["ok", "rows"] == names["status"].set_index("_status").loc["ok", "rows"] == 569
+    summary = read("run").interaction_summary
+    assert names["top"]["mean_abs"].tolist() == summary["mean_abs"].head(10).tolist()
+    counts = names["malignant"].mean()
+    pairs = names["pairs"].set_index(["feature_i", "feature_j"])
+    mixed = counts * pairs["malignant"] + (1 - counts) * pairs["benign"]
+    expected = summary.set_index(["feature_i", "feature_j"])["mean_abs"]
+    pd.testing.assert_series_equal(mixed.sort_index(), expected.sort_index(), check_names=False)
+    effect = names["pair"]["effect"].abs().mean()
+    assert effect == pytest.approx(expected[("mean_texture", "worst_texture")])
+    check_groups(names)
+    check_texts(names)
+
+
+BY_CLASS = ("by_class", "by_class_in_sql")
+
+
+def check_groups(names: Mapping[str, Any]) -> None:
+    grouped = read("grouped")
+    order = [names["names"].index(name) for name in grouped.feature_names]
+    phi = grouped.attributions[list(grouped.feature_names)].to_numpy()
+    error = np.abs(names["grouped_phi"][:, order] - phi).sum(axis=1) / np.abs(phi).sum(axis=1)
+    assert error.max() < TWICE_THE_TOLERANCE
+
+
+def check_texts(names: Mapping[str, Any]) -> None:
+    record = read("texts-run").record(0)
+    words = names["words"].query("id == 'T0'")
+    assert words["units"].tolist() == list(record.names)
+    np.testing.assert_array_equal(words["attributions"].to_numpy(float), record.attributions)
+    np.testing.assert_array_equal(names["matrices"]["T0"], record.interactions)
+    effects = names["effects_of_words"].query("id == 'T0'")
+    n = len(record.names)
+    assert len(effects) == n * (n - 1) // 2
+    upper = record.interactions[np.triu_indices(n, 1)]
+    np.testing.assert_array_equal(np.sort(effects["effect"]), np.sort(2 * upper))
+
+
+# What is generated, and what must follow the code
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_make", DOCS / "make.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_pages_are_current() -> None:
+    for path, text in generator().pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is not what make docs writes"
+
+
+def test_every_command_has_its_section() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.+)$", page, flags=re.MULTILINE)
+    assert titles == ["ihcli", *(f"ihcli {name}" for name in main.commands)]
+
+
+def test_a_new_command_and_its_subcommands_would_be_written() -> None:
+    group = click.Group("tool", commands={"make": click.Group("make", commands={"tea": click.Command("tea")})})
+    page = generator().commands_page(group)
+    assert re.findall(r"^## (.+)$", page, flags=re.MULTILINE) == ["tool", "tool make", "tool make tea"]
+    assert "Usage: tool make tea [OPTIONS]" in page
+
+
+def test_every_column_is_in_the_tables_with_its_definition_and_unit() -> None:
+    page = (DOCS / "files.md").read_text(encoding="utf-8")
+    for name, (definition, unit) in DEFINITIONS.items():
+        assert re.search(rf"^\| `{name}` \| `[^`]+` \| {unit} \| {re.escape(definition)} \|$", page, re.MULTILINE), name
+    for name, (type_, definition, unit) in STATISTICS.items():
+        escaped = definition.replace("|", "\\|")
+        assert f"| `{name}` | `{type_}` | {unit} | {escaped} |" in page
+
+
+def test_every_status_is_explained() -> None:
+    page = (DOCS / "files.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \| .+ \| (?:yes|null)", page, flags=re.MULTILINE)) == set(STATUSES)
+
+
+def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None:
+    sample = "sample_data/breast_cancer"
+    run_commands(f"$ ihcli explain {sample}_relu.pt {sample}.csv --key patient --limit 3 -o run")
+    page = (DOCS / "files.md").read_text(encoding="utf-8").partition("## run.json")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \| ", page, flags=re.MULTILINE)
+    explained = {name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+    info = json.loads(Path("run/run.json").read_text(encoding="utf-8"))
+    assert explained == set(dotted(info)) | ONLY_SOMETIMES
+    for name in info["smoothing"]:
+        assert f"`{name}`" in page
+
+
+ONLY_SOMETIMES = {"resumed", "error", "units"}
+WHOLE = ("arguments", "smoothing", "totals.statuses")
+
+
+def dotted(info: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in info.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict) and name not in WHOLE:
+            yield from dotted(value, f"{name}.")
+        else:
+            yield name
+
+
+def test_the_prediction_of_a_smoothed_run_is_that_of_the_smoothed_network(checkout: Path) -> None:
+    explain = "$ ihcli explain sample_data/breast_cancer_relu.pt sample_data/breast_cancer.csv --key patient"
+    run_commands(f"{explain} --target 0 --limit 5 --smooth 2 -o smooth")
+    run_commands(f"{explain} --target 0 --limit 5 -m ig -o plain")
+    smooth, plain = read("smooth").attributions, read("plain").attributions
+    original = smooth["_prediction"] - smooth["_drift"]
+    np.testing.assert_allclose(original, plain["_prediction"], rtol=FLOAT32_ROUNDING)
+    assert smooth["_drift"].abs().min() > 100 * FLOAT32_ROUNDING
+
+
+# Links and tests that pages name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    for link in links:
+        file, _, heading = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.is_file(), f"{page.name}: {link}"
+        assert not heading or heading in anchors(target), f"{page.name}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_index_lists_every_page() -> None:
+    links = set(LINK.findall((DOCS / "README.md").read_text(encoding="utf-8")))
+    assert {page.name for page in PAGES} - {"README.md"} <= links
+
+
+def test_tests_that_pages_name_exist() -> None:
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    everything = "\n".join(tests.values())
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`tests/(test_\w+\.py)`", text):
+            assert name in tests, f"{page.name}: {name}"
+        for name in re.findall(r"`(test_\w+)`", text):
+            assert f"def {name}(" in everything, f"{page.name}: {name}"
