@@ -153,6 +153,12 @@ def test_a_damaged_part_fails(
     assert check in failed(path)
 
 
+def test_an_unknown_status_is_named(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    change(part(path), _set("_status", "good"))
+    assert "1 unknown statuses, first row 4" in failed(path)["statuses"]
+
+
 TEXT_DAMAGES = {
     "a value of attributions": ("texts under ig", "attributions", value("attributions"), "completeness gap"),
     "a value of interactions": ("texts", "interactions", value("interactions"), "symmetry"),

@@ -10,6 +10,10 @@ from ihcli.verification.findings import FAILED, PASSED, Finding, not_checked
 
 UNDERSTATED_SHARE = 0.01
 """Rows whose reported error may be too small, by its contract."""
+MATRIX_FACTOR = 4.0
+"""The reported error is certified for the row sums of Gamma. Errors of the matrix may cancel there: they are larger in
+up to 10 % of rows, at most twice as large (3 to 8 nodes on SoftPlus networks of beta 5 to 50), but more where a row
+happens to be resolved far better than asked. There the tolerance is what was asked for."""
 GROSS = 10.0
 """A row that misses by this factor fails, however few miss: a reported error is not off by so much, a value is."""
 
@@ -31,12 +35,15 @@ class Truth:
 
 
 class Judge:
-    """Compares true relative L1 errors with reported ones, or with a multiple of them, over rows."""
+    """Compares true relative L1 errors with what rows promise of them.
 
-    def __init__(self, check: str, meaning: str, factor: float = 1.0) -> None:
+    is_certified  whether the reported error is; else MATRIX_FACTOR times of it, or the tolerance, is the promise
+    """
+
+    def __init__(self, check: str, meaning: str, is_certified: bool = True) -> None:
         self._check = check
         self._meaning = meaning
-        self._factor = factor
+        self._is_certified = is_certified
         self._judged: list[tuple[float, float, str]] = []
         self._unjudged = 0
 
@@ -50,7 +57,7 @@ class Judge:
             return
         scale = max(size, truth.floor)
         error = float(off / scale) if scale > 0 else (0.0 if off == 0 else math.inf)
-        self._judged.append((error, self._factor * truth.reported + truth.rounding + uncertainty, truth.name))
+        self._judged.append((error, self._promise(truth) + truth.rounding + uncertainty, truth.name))
 
     def finding(self) -> Finding:
         """Return what came of it."""
@@ -62,12 +69,15 @@ class Judge:
         missed = sum(ratio > 1 for ratio in ratios)
         worst = int(np.argmax(ratios))
         error, bound, name = self._judged[worst]
-        times = "" if self._factor == 1 else f"{self._factor:g} times "
-        told = f"{missed} of {len(self._judged)} rows beyond {times}the reported error, {allowed} may be"
+        promise = "the reported error" if self._is_certified else f"tolerance and {MATRIX_FACTOR:g} times that reported"
+        told = f"{missed} of {len(self._judged)} rows beyond {promise}, {allowed} may be"
         if missed > allowed or ratios[worst] > GROSS:
             detail = f"{told}; the worst {name}: {self._meaning}{without}"
             return Finding(self._check, FAILED, detail, len(self._judged), error, bound)
         return Finding(self._check, PASSED, f"{self._meaning}; {told}{without}", len(self._judged), error, bound)
+
+    def _promise(self, truth: Truth) -> float:
+        return truth.reported if self._is_certified else max(MATRIX_FACTOR * truth.reported, truth.tolerance)
 
 
 def gamma_error(record: Record, truth: np.ndarray) -> float:
