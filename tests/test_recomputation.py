@@ -17,11 +17,14 @@ from torch import Tensor
 from ihcli.methods import METHODS
 from ihcli.output import open_run
 from ihcli.pipeline import run
+from ihcli.reading import Result
 from ihcli.recomputation import Question, recompute
+from ihcli.recomputation.drawing import draw, prepare
 from ihcli.recomputation.independent import PlainPaths
 from ihcli.recomputation.judging import GROSS, Judge, Truth
 from ihcli.request import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, verify_run
+from ihcli.verification.described import Described
 
 SAMPLE = 4
 EXACT = 1e-10  # of differences with steps of 2e-5 in float64, and polynomials of degree 5
@@ -193,6 +196,18 @@ def test_weights_that_are_constants_are_computed_in_their_precision(folder: Fold
     assert failed(findings) == {}
     assert "in float32" in findings["interactions, independent"].detail
     assert findings["interactions, independent"].checked == 3
+
+
+def test_rows_are_computed_in_float64_at_the_numbers_that_the_run_saw(folder: Folder) -> None:
+    opened, asked = open_run(folder.run("eg")), folder.request("eg")
+    described, question = Described.of(opened.info), Question(asked.model, asked.data, 3)
+    prepared = prepare(described, question)
+    for drawn in draw(Result(opened), described, prepared, question):
+        assert drawn.paths is not None
+        for values in (drawn.paths.inputs, drawn.paths.baselines):
+            assert values.dtype == torch.float64
+            assert torch.equal(values, values.float().double())
+    assert not np.array_equal(prepared.sample, prepared.sample.astype(np.float32))
 
 
 def test_the_sample_follows_the_seed(folder: Folder) -> None:
