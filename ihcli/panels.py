@@ -7,8 +7,9 @@ On every panel two identities hold, and neither needs a second derivative beyond
 
 The vector identity follows by parts and states, panel by panel, that the rows of the interactions sum to the
 attributions. Its residual is the error of those row sums: second order reports twice its L1 norm. First order has no
-such identity and reports four times the L1 difference to the embedded rule that leaves out a node, less where the
-Legendre coefficients of F are seen to decay, an idea of Berntsen and Espelid (1991). The scalar residual adds signed
+such identity and reports four times the L1 difference to the embedded rule that leaves out a node (or what the Legendre
+coefficient before the last says, where F is symmetric about the panel's middle and the last one is 0), less where the
+coefficients of F are seen to decay, an idea of Berntsen and Espelid (1991). The scalar residual adds signed
 errors, so it only bounds the error from below; but four times it catches a kink between the outermost node and the
 panel's end, where no node looks. tests/test_certify_honesty.py holds the factors to their promise.
 """
@@ -194,13 +195,14 @@ class Measure:
         return NOISE * eps * size.sum(1).cpu().numpy()
 
     def _embedded_estimate(self, gradient: Tensor, width: np.ndarray) -> np.ndarray:
-        """Return the L1 difference to the embedded rule, times min(1, rho)^1.75.
+        """Return the L1 difference to the embedded rule, or to its symmetric kin, times min(1, rho)^1.75.
 
         rho compares the last two Legendre coefficients with the smaller of the two pairs before them: near 1 at a kink,
         small where F is resolved and the rule itself is far better than its embedded one.
         """
-        rule = torch.as_tensor(self._rule.embedded_difference, device=gradient.device)
-        difference = torch.einsum("n,mng->mg", rule, gradient).abs().sum(1).cpu().numpy() * width / 2
+        both = np.stack([self._rule.embedded_difference, self._rule.other_parity_difference])
+        seen = torch.einsum("kn,mng->kmg", torch.as_tensor(both, device=gradient.device), gradient)
+        difference = seen.abs().amax(0).sum(1).cpu().numpy() * width / 2
         if len(self._rule.nodes) < 6:
             return difference
         last = torch.as_tensor(self._rule.coefficients[-6:], device=gradient.device)

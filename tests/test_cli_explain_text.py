@@ -210,7 +210,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, whole:
         def __init__(self, parts: int) -> None:
             self.parts = parts
 
-        def chunk_done(self, rows: int, explanation: object) -> None:
+        def chunk_done(self, done: object) -> None:
             self.parts -= 1
             if not self.parts:
                 raise KeyboardInterrupt

@@ -72,13 +72,23 @@ class Restoring(nn.Module):
         return inputs
 
 
-def edit(path: Path, change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED) -> None:
-    """Rewrite the records of a zip archive."""
+Change = Callable[[str, bytes], bytes]
+
+
+def edit(path: Path, change: Change, compression: int = zipfile.ZIP_STORED) -> None:
+    """Rewrite the records of a zip archive; a change that finds nothing to change would leave a harmless file."""
     with zipfile.ZipFile(path) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}
+    changed = {name: change(name, content) for name, content in records.items()}
+    assert changed != records
     with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in records.items():
-            archive.writestr(name, change(name, content))
+        for name, content in changed.items():
+            archive.writestr(name, content)
+
+
+def is_of(record: str, name: str) -> bool:
+    """Tell whether a record of an archive is the one meant; torch gives code of a class made before a longer name."""
+    return record.removesuffix(".py") in name and name.endswith(Path(record).suffix)
 
 
 def saving_by(call: bytes) -> Build:
@@ -86,7 +96,8 @@ def saving_by(call: bytes) -> Build:
 
     def build(path: Path, marker: Path) -> None:
         model_files.save_script(Saving(str(marker)), path)
-        edit(path, lambda name, content: content.replace(b"torch.save(", call + b"("))
+        if call != b"torch.save":
+            edit(path, lambda name, content: content.replace(b"torch.save(", call + b"("))
 
     return build
 
@@ -94,7 +105,7 @@ def saving_by(call: bytes) -> Build:
 def script_with(old: bytes, new: bytes, record: str = "container.py") -> Build:
     def build(path: Path, marker: Path) -> None:
         model_files.save_script(model_files.network(), path)
-        edit(path, lambda name, content: content.replace(old, new, 1) if name.endswith(record) else content)
+        edit(path, lambda name, content: content.replace(old, new, 1) if is_of(record, name) else content)
 
     return build
 
@@ -112,11 +123,12 @@ def of_classes(path: Path, marker: Path) -> None:
     )
 
 
-def program(path: Path, change: Callable[[str, bytes], bytes] = lambda _, content: content) -> None:
+def program(path: Path, change: Change | None = None) -> None:
     exported = torch.export.export(model_files.network(), (model_files.rows(),))
     with path.open("wb") as stream:
         torch.export.save(exported, stream)
-    edit(path, change)
+    if change is not None:
+        edit(path, change)
 
 
 def program_with_inputs(path: Path, marker: Path) -> None:
@@ -185,7 +197,7 @@ def zip_bomb(record: str) -> Build:
         save = model_files.save_script if record.endswith(".py") else model_files.save_zip
         save(model_files.network(), path)
         zeros = b"#" + bytes(128 * MIB)
-        edit(path, lambda name, old: old + zeros if name.endswith(record) else old, zipfile.ZIP_DEFLATED)
+        edit(path, lambda name, old: old + zeros if is_of(record, name) else old, zipfile.ZIP_DEFLATED)
 
     return build
 
