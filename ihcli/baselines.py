@@ -9,6 +9,7 @@ import numpy as np
 from ihcli.columns import did_you_mean
 from ihcli.dataset import ArrayDataset, Rows, open_dataset
 from ihcli.errors import DataError, OptionError
+from ihcli.sampling import collect, draw
 from ihcli.scan import Scan
 from ihcli.tables import listed, open_table
 
@@ -105,7 +106,7 @@ def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, mean: np.nd
 def _median(dataset: Rows, seed: int) -> tuple[np.ndarray, str]:
     limit = min(MEDIAN_ROWS, max(1_000, MEDIAN_VALUES // len(dataset.columns.features)))
     n_rows = dataset.scan().n_rows
-    rows = _take_rows(dataset, _draw(n_rows, limit, seed), only_complete=False)
+    rows = collect(dataset.inputs(), draw(n_rows, limit, seed))
     rows[np.isinf(rows)] = np.nan
     values = np.full(rows.shape[1], np.nan)
     has_values = ~np.isnan(rows).all(axis=0)
@@ -160,27 +161,8 @@ def _sample(table: Rows, source: str, limit_rows: int, seed: int) -> Baselines:
     population = table.scan().n_complete
     if population == 0:
         raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
-    values = _take_rows(table, _draw(population, limit_rows, seed), only_complete=True)
+    complete = (block[np.isfinite(block).all(axis=1)] for block in table.inputs())
+    values = collect(complete, draw(population, limit_rows, seed))
     if len(values) < population:
         source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
     return Baselines(values, population, source)
-
-
-def _draw(population: int, size: int, seed: int) -> np.ndarray:
-    """Return ascending indices of a uniform sample without replacement, all of them where there are no more."""
-    if population <= size:
-        return np.arange(population)
-    return np.sort(np.random.default_rng(seed).choice(population, size, replace=False, shuffle=False))
-
-
-def _take_rows(table: Rows, indices: np.ndarray, only_complete: bool) -> np.ndarray:
-    """Collect rows by ascending index, counted among the complete rows only where asked, in one pass."""
-    taken, first = [], 0
-    for block in table.inputs():
-        rows = block[np.isfinite(block).all(axis=1)] if only_complete else block
-        start, stop = np.searchsorted(indices, (first, first + len(rows)))
-        taken.append(rows[indices[start:stop] - first])
-        first += len(rows)
-        if stop == len(indices):
-            break
-    return np.concatenate(taken)

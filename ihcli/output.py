@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.durable import disk_errors, is_temporary, make_directory, remove_temporaries, replacing, sync_directory
+from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
 from ihcli.lock import LOCK, is_locked, refusal
@@ -28,10 +29,6 @@ ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
 SHARDS = "shards"
 DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
 UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
-COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
-LEAST_COMPRESSED_BYTES = 64 << 10  # of a column: below, starting a compressor costs more than it saves
-SAMPLES, SAMPLE_VALUES = 16, 1024
-WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,8 @@ class RunWriter:
             self.states.write(index, state)
         interactions = interactions_table(explanation, keys, self.storage)
         if interactions is not None:
-            _write_table(self.path / INTERACTIONS / part_name(index), interactions)
-        _write_table(self.path / ATTRIBUTIONS / part_name(index), attributions_table(explanation, keys))
+            write_table(self.path / INTERACTIONS / part_name(index), interactions)
+        write_table(self.path / ATTRIBUTIONS / part_name(index), attributions_table(explanation, keys))
         if state is not None:
             self.states.keep_only(index)
 
@@ -88,8 +85,8 @@ class RunWriter:
     def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> None:
         """Write the tables of a Summary."""
         if interactions is not None:
-            _write_table(self.path / SUMMARY / f"{INTERACTIONS}.parquet", interactions)
-        _write_table(self.path / SUMMARY / f"{ATTRIBUTIONS}.parquet", attributions)
+            write_table(self.path / SUMMARY / f"{INTERACTIONS}.parquet", interactions)
+        write_table(self.path / SUMMARY / f"{ATTRIBUTIONS}.parquet", attributions)
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null."""
@@ -278,60 +275,6 @@ def part_name(index: int) -> str:
 
 def _parts(directory: Path) -> list[Path]:
     return sorted(directory.glob("part-*.parquet"))
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    leaves = dict(_leaves(table.schema))
-    compressed = [name for name in leaves if _is_worth_compressing(table, name)]
-    floats = [name for name, type_ in leaves.items() if pa.types.is_floating(type_)]
-    widest = max(column.nbytes for column in table.columns)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
-        pq.write_table(
-            table,
-            stream,
-            compression={name: "zstd" if name in compressed else "none" for name in leaves},
-            use_dictionary=[name for name in leaves if name not in floats],
-            # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
-            use_byte_stream_split=[name for name in floats if name in compressed],
-            # No filter asks for the smallest element of a list, and finding it takes another pass.
-            write_statistics=[name for name in leaves if ".list." not in name],
-            row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
-        )
-
-
-def _is_worth_compressing(table: pa.Table, leaf: str) -> bool:
-    """Tell whether compressing a column saves what it costs; of large ones from a sample.
-
-    Matrices of real inputs lose an eighth of their bytes for a third of the time that writing them takes, which leaves
-    the cores to the engine; those of rows with many zeros lose most.
-    """
-    column = table.column(leaf.partition(".")[0])
-    if column.nbytes < LEAST_COMPRESSED_BYTES or not isinstance(column.type, pa.FixedShapeTensorType):
-        return column.nbytes >= LEAST_COMPRESSED_BYTES
-    values = column.chunk(0).storage.flatten().to_numpy()
-    starts = np.linspace(0, max(0, len(values) - SAMPLE_VALUES), SAMPLES, dtype=int)
-    sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])
-    planes = np.ascontiguousarray(sample.view(np.uint8).reshape(len(sample), -1).T)
-    return len(pa.compress(planes.tobytes(), "zstd", asbytes=True)) < WORTHWHILE * sample.nbytes
-
-
-def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
-    for column in schema:
-        yield from _leaves_of(column.name, column.type)
-
-
-def _leaves_of(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    if isinstance(type_, pa.BaseExtensionType):
-        type_ = type_.storage_type
-    if pa.types.is_struct(type_):
-        for child in type_:
-            yield from _leaves_of(f"{path}.{child.name}", child.type)
-    elif pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_):
-        yield from _leaves_of(f"{path}.list.element", type_.value_type)
-    else:
-        yield path, type_
 
 
 def plain(value: Any) -> Any:

@@ -16,8 +16,11 @@ OUTPUT_UNIT = "units of the explained output"
 NO_UNIT = "1"
 DEFINITIONS: Mapping[str, tuple[str, str]] = {
     "_row": ("index of the row in the data, from 0", NO_UNIT),
-    "_target": ("explained output: its name, or its index where the model has no names", NO_UNIT),
-    "_prediction": ("f(x): explained output of the row", OUTPUT_UNIT),
+    "_target": (
+        "explained output: its name, or its index where the model has no names; null where a row has no prediction",
+        NO_UNIT,
+    ),
+    "_prediction": ("f(x): explained output of the row, smoothed where the model was smoothed", OUTPUT_UNIT),
     "_baseline_prediction": ("mean of f(x') over the baselines x'", OUTPUT_UNIT),
     "_completeness_gap": ("sum of the attributions minus (_prediction - _baseline_prediction), signed", OUTPUT_UNIT),
     "_relative_error": (
@@ -218,7 +221,7 @@ def _numbers(values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
 
 
 def _strings(values: np.ndarray) -> pa.Array:
-    return pa.array([str(value) for value in values], pa.string())
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def _table(fields: list[pa.Field], columns: list[pa.Array], explanation: AnyExplanation) -> pa.Table:

@@ -274,4 +274,4 @@ def read(path: str | Path) -> Result:
 def _has_target(table: pa.Table, target: str | None) -> np.ndarray:
     if target is None:
         return np.ones(table.num_rows, dtype=bool)
-    return pc.equal(table[TARGET], target).to_numpy()
+    return pc.fill_null(pc.equal(table[TARGET], target), False).to_numpy()

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ihcli.columns import choose_text_columns
 from ihcli.dataset import Dataset
+from ihcli.sampling import collect, draw
 from ihcli.scan import Missing, Scan
 from ihcli.tables import open_table
 
@@ -17,17 +18,8 @@ class TextDataset(Dataset):
 
     def sample(self, size: int, seed: int, limit: int | None = None) -> np.ndarray:
         """Return up to `size` texts with words, drawn uniformly and without replacement, in the order of the data."""
-        taken, first = [], 0
-        population = self.scan(limit).n_complete
-        chosen = np.sort(np.random.default_rng(seed).choice(population, min(size, population), replace=False))
-        for chunk in self.chunks(1 << 12, limit):
-            texts = chunk.inputs[have_words(chunk.inputs)]
-            start, stop = np.searchsorted(chosen, (first, first + len(texts)))
-            taken.append(texts[chosen[start:stop] - first])
-            first += len(texts)
-            if stop == len(chosen):
-                break
-        return np.concatenate(taken)
+        chunks = (chunk.inputs for chunk in self.chunks(1 << 12, limit))
+        return collect((texts[have_words(texts)] for texts in chunks), draw(self.scan(limit).n_complete, size, seed))
 
     def _input_type(self, name: str) -> pa.DataType:
         return pa.string()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli import output
+from ihcli import encoding
 from ihcli.columns import RESERVED
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
@@ -206,7 +206,7 @@ def test_columns_have_statistics_but_elements_of_lists_have_none(tmp_path):
 
 
 def test_one_row_is_read_without_many_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "COLUMN_BYTES", 2 * 3 * 3 * 4)
+    monkeypatch.setattr(encoding, "COLUMN_BYTES", 2 * 3 * 3 * 4)
     run = written(tmp_path / "run", explained())
     file = pq.ParquetFile(run / "interactions" / "part-000000.parquet").metadata
     assert [file.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2]
@@ -261,7 +261,7 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
         stream.write(b"PAR1")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(output.pq, "write_table", disk_full)
+    monkeypatch.setattr(encoding.pq, "write_table", disk_full)
     with pytest.raises(RunError) as caught:
         writer.write_part(0, explained(), KEYS)
     file = tmp_path / "run" / "interactions" / "part-000000.parquet"

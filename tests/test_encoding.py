@@ -1,0 +1,41 @@
+"""Tables are written whole, in directories whose names are on the disk, and compressed where that saves something."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ihcli.encoding import LEAST_COMPRESSED_BYTES, write_table
+
+
+def codecs(path: Path) -> dict[str, str]:
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    return {column.path_in_schema: column.compression for column in map(group.column, range(group.num_columns))}
+
+
+def test_a_new_directory_is_synced_into_the_one_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    write_table(tmp_path / "run" / "interactions" / "part.parquet", pa.table({"a": [1]}))
+    assert {str(tmp_path), str(tmp_path / "run"), str(tmp_path / "run" / "interactions")} <= set(synced)
+
+
+def test_only_large_columns_are_compressed(tmp_path: Path) -> None:
+    n = LEAST_COMPRESSED_BYTES // 8 + 1
+    table = pa.table({"large": np.zeros(n), "small": pa.array(np.zeros(n), pa.float16())})
+    write_table(tmp_path / "t.parquet", table)
+    assert codecs(tmp_path / "t.parquet") == {"large": "ZSTD", "small": "UNCOMPRESSED"}
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+@pytest.mark.parametrize(("share_of_zeros", "codec"), [(0.0, "UNCOMPRESSED"), (0.95, "ZSTD")])
+def test_matrices_are_sampled_all_over(tmp_path: Path, share_of_zeros: float, codec: str) -> None:
+    values = np.random.default_rng(0).standard_normal(400_000).astype(np.float32)
+    values[: int(share_of_zeros * len(values))] = 0
+    type_ = pa.fixed_shape_tensor(pa.float32(), (20, 20))
+    storage = pa.FixedSizeListArray.from_arrays(pa.array(values), 400)
+    write_table(tmp_path / "t.parquet", pa.table({"gamma": pa.ExtensionArray.from_storage(type_, storage)}))
+    assert codecs(tmp_path / "t.parquet") == {"gamma.list.element": codec}
