@@ -27,7 +27,7 @@ from ihcli.explanation import Explanation
 from ihcli.progress import Progress
 
 FEATURES, ROWS, CHUNK_ROWS = 50, 24_000, 100
-ROUNDS = 3
+ROUNDS = 1
 CHUNKS = 100_000
 
 
