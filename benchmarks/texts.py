@@ -28,7 +28,7 @@ from ihcli.text import open_texts
 from ihcli.text_explainer import TextExplainer, encode, prepare_text_explainer
 
 SOURCE = ("CHECKPOINT", "TEXTS", "COLUMN")
-FIRST, SENTENCES, STEP = 200, 24, 4
+FIRST, SENTENCES, STEP = 200, 8, 2
 GRID = (16, 16)
 BATCH_POINTS = 32
 TOLERANCE, TRUTH = 0.01, 5e-4

@@ -88,7 +88,7 @@ class RunTotals:
 
     path      the run directory
     statuses  count of entries by status, "ok" first, only those that occur
-    wall_s    all sessions of a resumed run together
+    wall_s    all attempts of a resumed run together
     truncated  texts whose end was left out
     was_done  whether it was finished before, so that nothing was left to resume
     """
