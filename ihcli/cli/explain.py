@@ -59,7 +59,8 @@ def explain(
     """Explain every row of DATA with the network in MODEL, and write the directory RUN.
 
     DATA is a CSV or Parquet file, a directory of them, or a quoted glob. MODEL is a TorchScript file, a pickled
-    torch module or a scikit-learn MLP (alone or behind scalers).
+    torch module, a scikit-learn MLP (alone or behind scalers), a torch.export program (with --trust), or the directory
+    of a Hugging Face text classifier (with --text).
 
     \b
     ihcli explain model.pt data.csv -o run
