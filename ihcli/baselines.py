@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ihcli.columns import did_you_mean
 from ihcli.dataset import ArrayDataset, Rows, open_dataset
 from ihcli.errors import DataError, OptionError
+from ihcli.locations import locate
 from ihcli.sampling import collect, draw
 from ihcli.scan import Scan
 from ihcli.tables import listed, open_table
@@ -124,7 +124,7 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
                 f"baseline: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
             )
         return ArrayDataset(values, features), "baseline"
-    if not Path(spec).exists() and not any(character in spec for character in "*?[./\\"):
+    if not locate(spec).exists() and not any(character in spec for character in "*?[./\\"):
         raise OptionError(
             f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
             f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from ihcli.columns import Columns, Roles, choose_columns
 from ihcli.errors import DataError
 from ihcli.fingerprints import files_fingerprint, values_fingerprint
+from ihcli.locations import Location
 from ihcli.scan import Scan, Tally
 from ihcli.tables import BATCH_VALUES, TableFiles, open_table
 
@@ -182,7 +182,7 @@ class ArrayDataset(Rows):
 
 
 def open_dataset(
-    path: str | Path,
+    path: str | Location,
     *,
     keys: Sequence[str] = (),
     label: str | None = None,

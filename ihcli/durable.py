@@ -1,29 +1,35 @@
 """Files that survive a kill or a power loss: under their name they are whole and on disk, or not there at all."""
 
 import errno
+import io
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from ihcli.errors import RunError
+from ihcli.locations import Location, StorePath
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Location) -> Iterator[BinaryIO]:
     """Give a stream whose content takes the file's name once all of it is on disk; nothing is left on failure.
 
-    Raises RunError where the disk refuses.
+    Memory: of a file of a store, all of it. Raises RunError where the disk or the store refuses.
     """
-    # Readers of the directory skip names that start with a dot.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with disk_errors(path):
+        if isinstance(path, StorePath):
+            content = io.BytesIO()
+            yield content
+            _put(path, content)
+            return
+        temporary = path.with_name(_temporary_name(path))
         try:
             with temporary.open("xb") as stream:
                 yield stream
@@ -36,8 +42,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
-def make_directory(path: Path) -> None:
+def make_directory(path: Location) -> None:
     """Make a directory and those above it, and sync each of their names; nothing happens where it is there already."""
+    if isinstance(path, StorePath):
+        path.mkdir()
+        return
     if path.exists():
         return
     make_directory(path.parent)
@@ -45,8 +54,18 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Bring the names in a directory to the disk, as they are now."""
+def remove_tree(path: Location) -> None:
+    """Remove a directory and all that is in it."""
+    if isinstance(path, StorePath):
+        path.remove_tree()
+    else:
+        shutil.rmtree(path)
+
+
+def sync_directory(path: Location) -> None:
+    """Bring the names in a directory to the disk, as they are now; a store has them there already."""
+    if isinstance(path, StorePath):
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -54,7 +73,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(directory: Path) -> None:
+def remove_temporaries(directory: Location) -> None:
     """Remove what a killed process began to write in a directory and no longer can finish."""
     if directory.is_dir():
         for path in directory.iterdir():
@@ -62,14 +81,14 @@ def remove_temporaries(directory: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: Location) -> bool:
     """Return whether the file has no name of its own yet."""
     return TEMPORARY.fullmatch(path.name) is not None
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a RunError that names the file."""
+def disk_errors(path: Location) -> Iterator[None]:
+    """Turn what the disk or the store refuses into a RunError that names the file."""
     try:
         yield
     except OSError as error:
@@ -79,3 +98,21 @@ def disk_errors(path: Path) -> Iterator[None]:
             else "Try another directory with -o"
         )
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. {remedy}.") from error
+
+
+def _temporary_name(path: Location) -> str:
+    return f".{path.name}.{uuid.uuid4().hex}"  # readers of a directory skip names that start with a dot
+
+
+def _put(path: StorePath, content: io.BytesIO) -> None:
+    """Write a file of a store, where it has no name until it is whole; elsewhere by a temporary name."""
+    if path.store.puts_whole:
+        path.write_bytes(content.getbuffer())
+        return
+    temporary = path.with_name(_temporary_name(path))
+    try:
+        temporary.write_bytes(content.getbuffer())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,13 +1,13 @@
 """Tables of a run as Parquet: what is compressed, in which encoding, and how much stands in a row group."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.durable import disk_errors, make_directory, replacing
+from ihcli.locations import Location
 
 COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
 LEAST_COMPRESSED_BYTES = 64 << 10  # of a column: below, starting a compressor costs more than it saves
@@ -15,7 +15,7 @@ SAMPLES, SAMPLE_VALUES = 16, 1024
 WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: Location, table: pa.Table) -> None:
     """Write a table as a whole file or not at all; raises RunError where the disk refuses."""
     leaves = dict(_leaves(table.schema))
     compressed = [name for name in leaves if _is_worth_compressing(table, name)]

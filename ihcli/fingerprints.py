@@ -6,19 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from ihcli.locations import Location
+
 
 def path_fingerprint(path: Path) -> str:
     """Return the SHA-256 of a file's content, or of all files below a directory."""
     if path.is_dir():
         return files_fingerprint(sorted(file for file in path.rglob("*") if file.is_file()))
-    return _content(path)
+    return _content(path)[1]
 
 
-def files_fingerprint(files: Sequence[Path]) -> str:
+def files_fingerprint(files: Sequence[Location]) -> str:
     """Return a SHA-256 over the name, size and content of every file."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\n{file.stat().st_size}\n{_content(file)}\n".encode())
+        size, content = _content(file)
+        digest.update(f"{file.name}\n{size}\n{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -29,6 +32,8 @@ def values_fingerprint(values: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _content(file: Path) -> str:
+def _content(file: Location) -> tuple[int, str]:
+    """Return the size of a file and the SHA-256 of its content."""
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return stream.tell(), digest

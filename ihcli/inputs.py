@@ -1,7 +1,6 @@
 """Values of features in the data that a run explained: a run does not hold them, and its data may have changed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,14 @@ from ihcli.columns import did_you_mean
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.fingerprints import files_fingerprint
 from ihcli.groups import read_groups
+from ihcli.locations import Location, is_reachable
 from ihcli.output import INFO
 from ihcli.reading import Result
 from ihcli.tables import TableFiles, is_number, listed, open_table
 
 
 def feature_values(
-    result: Result, features: Sequence[str], rows: Sequence[int] | np.ndarray, data: str | Path | None = None
+    result: Result, features: Sequence[str], rows: Sequence[int] | np.ndarray, data: str | Location | None = None
 ) -> np.ndarray:
     """Return the values of features in rows of the explained data, (len(rows), len(features)) float64.
 
@@ -67,6 +67,11 @@ def _read(table: TableFiles, columns: list[str], rows: np.ndarray) -> np.ndarray
 
 def _recorded_table(result: Result) -> TableFiles:
     recorded = _recorded(result)
+    if not is_reachable(recorded["path"], result.path):
+        raise DataError(
+            f"{recorded['path']}: is where {result.path} says its data are, on another store than the run. Expected "
+            "data that were named to this command. Try --data FILE or URL."
+        )
     try:
         table = open_table(str(recorded["path"]))
     except DataError as error:

@@ -1,9 +1,13 @@
 """What is kept of finished chunks: their parts, the progress over all of them, and at the end the summary."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 from ihcli.dataset import Chunk
+from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
+from ihcli.locations import StorePath
 from ihcli.output import RunWriter
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunTotals
@@ -35,8 +39,15 @@ class Keeper:
             self._observer.warned(text)
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
-        """Write a part, then tell of it, so that what is told of is on disk."""
+        """Write a part, then tell of it, so that what is told of is on disk.
+
+        The state is written with every part, but to stores, where it would take half of the requests, as for `add`.
+        """
         done = Progress.of_part(part, len(chunk), explanation)
+        if isinstance(self.writer.path, StorePath):
+            self.writer.write_part(part, explanation, chunk.keys)
+            self.add(done)
+            return
         self._progress.merge(done)
         self._count_seconds()
         self.writer.write_part(part, explanation, chunk.keys, self._progress.state())
@@ -53,6 +64,17 @@ class Keeper:
         if self._since > self._state_due:
             self.save()
         self._observer.chunk_done(done)
+
+    @contextmanager
+    def saving(self) -> Generator[None]:
+        """Save in the end whatever was added meanwhile, also after a failure."""
+        try:
+            yield
+        except BaseException:
+            with suppress(RunError):  # a full disk would hide what happened first
+                self.save()
+            raise
+        self.save()
 
     def save(self) -> None:
         """Write the state of what was added, where it is not written yet."""

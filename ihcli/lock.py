@@ -1,30 +1,34 @@
-"""The lock of a run directory: one process writes it, and the kernel frees it however that process ends."""
+"""The lock of a run directory: one process writes it, and it is free again however that process ends."""
 
 import errno
 import fcntl
 import os
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ihcli.durable import disk_errors, make_directory
-from ihcli.errors import RunError
+from ihcli.leases import LOCK, is_leased, leased, refusal, signature
+from ihcli.locations import Location, StorePath
 
-LOCK = ".lock"
 TAKEN = (errno.EAGAIN, errno.EACCES)
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 ATTEMPTS = 20  # a lock that its owner removes just now is made again
 
 
 @contextmanager
-def locked(path: Path, warned: Callable[[str], None]) -> Iterator[None]:
+def locked(path: Location, warned: Callable[[str], None]) -> Iterator[None]:
     """Keep other processes from writing a run; the directory is made, and removed again when nothing came into it.
 
-    Where the file system knows no locks, `warned` is told, and nothing keeps the others away.
+    On disks the kernel keeps the lock, on stores it is a lease; see `ihcli.leases`. Where the file system knows no
+    locks, `warned` is told, and nothing keeps the others away.
 
     Raises RunError where another process holds it, naming that process, or where the disk refuses.
     """
+    if isinstance(path, StorePath):
+        with leased(path, warned):
+            yield
+        return
     made = _missing(path)
     with disk_errors(path):
         make_directory(path)
@@ -37,8 +41,10 @@ def locked(path: Path, warned: Callable[[str], None]) -> Iterator[None]:
         _remove_empty(made)
 
 
-def is_locked(path: Path) -> bool:
+def is_locked(path: Location) -> bool:
     """Return whether a process is writing the run."""
+    if isinstance(path, StorePath):
+        return is_leased(path)
     try:
         descriptor = os.open(path / LOCK, os.O_RDONLY)
     except OSError:
@@ -50,14 +56,6 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def refusal(path: Path) -> RunError:
-    """Return the error for a second process on one run."""
-    return RunError(
-        f"{path}: {_owner(path)} is writing it now. Expected one process for one run. "
-        "Try again when that is done, or another -o."
-    )
 
 
 def _acquire(path: Path, warned: Callable[[str], None]) -> int:
@@ -82,7 +80,7 @@ def _acquire(path: Path, warned: Callable[[str], None]) -> int:
 def _sign(descriptor: int) -> None:
     with suppress(OSError):  # a full disk takes no name, but the lock holds
         os.truncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+        os.write(descriptor, signature().encode())
 
 
 def _flock(path: Path, descriptor: int, warned: Callable[[str], None]) -> None:
@@ -102,13 +100,6 @@ def _is_there(path: Path, descriptor: int) -> bool:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-
-
-def _owner(path: Path) -> str:
-    try:
-        return (path / LOCK).read_text(encoding="utf-8") or "another process"
-    except (OSError, ValueError):
-        return "another process"
 
 
 def _missing(path: Path) -> list[Path]:

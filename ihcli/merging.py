@@ -1,13 +1,13 @@
 """Shards made one run: checked to be whole and of one kind, summaries merged, run.json written; no torch."""
 
 import shlex
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any
 
+from ihcli.durable import remove_tree
 from ihcli.errors import RunError
+from ihcli.locations import Location
 from ihcli.lock import is_locked, locked
 from ihcli.output import ATTRIBUTIONS, DONE, INFO, INTERACTIONS, SHARDS, RunWriter, open_run, part_name
 from ihcli.progress import Progress
@@ -40,7 +40,7 @@ class _FinishedShard:
     progress: Progress
 
 
-def merge(path: Path, warned: Callable[[str], None]) -> RunTotals:
+def merge(path: Location, warned: Callable[[str], None]) -> RunTotals:
     """Make one run of the shards in a directory; what is there of them but their parts is removed in the end.
 
     The parts stay as they are; summaries are those of one run up to rounding and the order of targets, in whatever
@@ -62,14 +62,14 @@ def merge(path: Path, warned: Callable[[str], None]) -> RunTotals:
         return _write(path, shards, progress)
 
 
-def _merged_before(path: Path) -> RunTotals:
+def _merged_before(path: Location) -> RunTotals:
     run = open_run(path)
     if run.status != DONE:
         raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with --resume.")
     return RunTotals(path=path, was_done=True, **run.info["totals"])
 
 
-def _write(path: Path, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
+def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
     writer, totals = RunWriter(path), RunTotals.of(path, progress)
     writer.write_summary(progress.summary.attributions(), progress.summary.interactions())
     infos = [finished.info for finished in shards]
@@ -83,11 +83,11 @@ def _write(path: Path, shards: list[_FinishedShard], progress: Progress) -> RunT
             "shards": [{name: info[name] for name in told} | {"totals": info["totals"]} for info in infos],
         }
     )
-    shutil.rmtree(path / SHARDS)
+    remove_tree(path / SHARDS)
     return totals
 
 
-def _require_all(path: Path) -> list[_FinishedShard]:
+def _require_all(path: Location) -> list[_FinishedShard]:
     begun = shards_of(path)
     counts = {shard.count for shard in begun}
     if len(counts) > 1:
@@ -102,7 +102,7 @@ def _require_all(path: Path) -> list[_FinishedShard]:
     return [finished for finished in found if isinstance(finished, _FinishedShard)]
 
 
-def _examine(path: Path, shard: Shard) -> _FinishedShard | str:
+def _examine(path: Location, shard: Shard) -> _FinishedShard | str:
     """Return a finished shard, or in words why it is none."""
     home = home_of(path, shard)
     if not (home / INFO).is_file():
@@ -121,7 +121,7 @@ def _examine(path: Path, shard: Shard) -> _FinishedShard | str:
     return _FinishedShard(shard, info, progress)
 
 
-def _command(path: Path, begun: list[Shard]) -> str:
+def _command(path: Location, begun: list[Shard]) -> str:
     """Return the command that does what is missing, from what one of the shards was begun with."""
     infos = (open_run(home_of(path, shard)).info for shard in begun if (home_of(path, shard) / INFO).is_file())
     arguments = next((info["arguments"] for info in infos if "arguments" in info), None)
@@ -147,7 +147,7 @@ def _words(arguments: Mapping[str, Any]) -> Iterator[str]:
             yield from (option, str(single))
 
 
-def _require_same(path: Path, shards: list[_FinishedShard]) -> None:
+def _require_same(path: Location, shards: list[_FinishedShard]) -> None:
     first = shards[0]
     for keys in SETTINGS:
         for other in shards[1:] if keys not in FREE else ():
@@ -160,7 +160,7 @@ def _require_same(path: Path, shards: list[_FinishedShard]) -> None:
                 )
 
 
-def _require_parts(path: Path, info: Mapping[str, Any], progress: Progress) -> None:
+def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) -> None:
     n_parts = _n_parts(info)
     matrices = info["method"]["name"] in ("ih", "eh") and info["arguments"]["interactions"] != "none"
     for directory in (ATTRIBUTIONS, INTERACTIONS) if matrices else (ATTRIBUTIONS,):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,13 +10,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ihcli.durable import disk_errors, is_temporary, make_directory, remove_temporaries, replacing, sync_directory
+from ihcli.durable import (
+    disk_errors,
+    is_temporary,
+    make_directory,
+    remove_temporaries,
+    remove_tree,
+    replacing,
+    sync_directory,
+)
 from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
-from ihcli.lock import LOCK, is_locked, refusal
+from ihcli.leases import LOCK, refusal
+from ihcli.locations import Location, StorePath, locate, parquet_file
+from ihcli.lock import is_locked
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.rowgroups import PartFiles, unreadable
 from ihcli.states import STATES, StateFiles
@@ -35,11 +43,11 @@ UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all
 class RunWriter:
     """Writes the files of one run; every file appears under its final name only when it is whole and on disk."""
 
-    path: Path
+    path: Location
     storage: InteractionStorage = field(default_factory=InteractionStorage)
 
     @property
-    def home(self) -> Path:
+    def home(self) -> Location:
         """Where run.json and the states are."""
         return self.path
 
@@ -116,7 +124,7 @@ class Run:
     info  the content of run.json
     """
 
-    path: Path
+    path: Location
     info: dict[str, Any]
 
     @cached_property
@@ -161,7 +169,7 @@ class Run:
             )
         return self._summary_table(INTERACTIONS)
 
-    def _summary_file(self, kind: str) -> Path:
+    def _summary_file(self, kind: str) -> Location:
         file = self.path / SUMMARY / f"{kind}.parquet"
         if not file.exists():
             if is_locked(self.path):
@@ -175,15 +183,15 @@ class Run:
     def _summary_table(self, kind: str) -> pa.Table:
         file = self._summary_file(kind)
         try:
-            with pq.ParquetFile(file) as opened:
+            with parquet_file(file) as opened:
                 return opened.read()
         except (pa.ArrowException, OSError) as error:
             raise unreadable(file, error) from error
 
 
-def refuse_existing(path: str | Path, replaces: bool) -> None:
+def refuse_existing(path: str | Location, replaces: bool) -> None:
     """Raise RunError where something is at the path that a run may not replace (or go on with)."""
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         return
     if not path.is_dir():
@@ -198,7 +206,7 @@ def refuse_existing(path: str | Path, replaces: bool) -> None:
         raise _existing(path)
 
 
-def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
+def create_run(path: str | Location, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
     """Create the directory of a run, recognisable as one from the start.
 
     Parameters:
@@ -209,7 +217,7 @@ def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool 
         RunError: something is there that may not be replaced, or the disk refuses.
         OptionError: `interactions` is not understood.
     """
-    writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
+    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
     refuse_existing(writer.path, overwrite)
     with disk_errors(writer.path):
         make_directory(writer.path)
@@ -219,19 +227,19 @@ def create_run(path: str | Path, *, interactions: str = "full", overwrite: bool 
     return writer
 
 
-def reopen_run(path: str | Path, *, interactions: str = "full") -> RunWriter:
+def reopen_run(path: str | Location, *, interactions: str = "full") -> RunWriter:
     """Return the writer of a run that was begun, freed of what a killed process left half written.
 
     Raises RunError where the disk refuses.
     """
-    writer = RunWriter(Path(path), InteractionStorage.parse(interactions))
+    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
     writer.remove_temporaries()
     return writer
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Location) -> Run:
     """Open a run directory; raises RunError where the path is not one."""
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         raise RunError(f"{path}: no such run. Expected the directory that ihcli explain wrote with -o.")
     if not (path / INFO).is_file():
@@ -247,7 +255,7 @@ def open_run(path: str | Path) -> Run:
     return Run(path, info)
 
 
-def _existing(path: Path) -> RunError:
+def _existing(path: Location) -> RunError:
     if is_locked(path):
         return refusal(path)
     status = open_run(path).status
@@ -259,11 +267,11 @@ def _existing(path: Path) -> RunError:
     )
 
 
-def _remove_parts(path: Path) -> None:
+def _remove_parts(path: Location) -> None:
     """Remove what a run consists of beside run.json, and nothing else."""
     for name in DIRECTORIES:
         if (path / name).is_dir():
-            shutil.rmtree(path / name)
+            remove_tree(path / name)
     remove_temporaries(path)
     sync_directory(path)
 
@@ -273,7 +281,7 @@ def part_name(index: int) -> str:
     return f"part-{index:06d}.parquet"
 
 
-def _parts(directory: Path) -> list[Path]:
+def _parts(directory: Location) -> list[Location]:
     return sorted(directory.glob("part-*.parquet"))
 
 
@@ -287,4 +295,4 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | StorePath) else value

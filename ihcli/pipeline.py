@@ -17,6 +17,7 @@ from ihcli.executors import Executor, FailedChunksError, Task, choose_executor
 from ihcli.explanation import OK, AnyExplanation
 from ihcli.fingerprints import path_fingerprint
 from ihcli.keeping import Keeper
+from ihcli.locations import Location, locate
 from ihcli.lock import locked
 from ihcli.output import DONE, RunWriter
 from ihcli.parts import InteractionStorage
@@ -33,7 +34,7 @@ ALONE = Workforce()
 
 def run(
     request: RunRequest,
-    out: str | Path,
+    out: str | Location,
     observer: Observer,
     overwrite: bool = False,
     resume: bool = False,
@@ -59,7 +60,7 @@ def run(
     FailedChunksError where chunks failed again and again, once all others are done; resuming tries them again.
     """
     executor = choose_executor(workforce, request.device)
-    place = Place(Path(out), shard)
+    place = Place(locate(out), shard)
     merged = find_begun(place.path) if resume and shard is not None else None
     if merged is not None and merged.is_done:
         merged.require_same_question(request)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from ihcli.bridges import shap_explanation, shapiq_values
 from ihcli.errors import OptionError, RunError
+from ihcli.locations import Location
 from ihcli.output import INFO, Run, open_run
 from ihcli.records import (
     ATTRIBUTIONS,
@@ -46,7 +46,7 @@ class Result:
         return f"Result({str(self.path)!r})"
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The directory."""
         return self.run.path
 
@@ -266,7 +266,7 @@ class Result:
         return {int(row): place for place, row in enumerate(found if rows is None else dict.fromkeys(rows))}
 
 
-def read(path: str | Path) -> Result:
+def read(path: str | Location) -> Result:
     """Open a run directory to look at its results; raises RunError where the path is not one."""
     return Result(open_run(path))
 

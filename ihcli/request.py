@@ -1,9 +1,9 @@
 """What a run can be asked, and what it tells while it goes and when it is done; no torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ihcli.locations import Location
 from ihcli.progress import Progress
 
 
@@ -93,7 +93,7 @@ class RunTotals:
     was_done  whether it was finished before, so that nothing was left to resume
     """
 
-    path: Path
+    path: Location
     rows: int
     entries: int
     statuses: dict[str, int]
@@ -103,7 +103,7 @@ class RunTotals:
     was_done: bool = False
 
     @classmethod
-    def of(cls, path: Path, progress: Progress) -> "RunTotals":
+    def of(cls, path: Location, progress: Progress) -> "RunTotals":
         """Return the totals of a run that came so far."""
         names = ("rows", "entries", "statuses", "evaluations", "truncated", "wall_s")
         return cls(path=path, **{name: getattr(progress, name) for name in names})

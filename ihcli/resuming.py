@@ -8,6 +8,7 @@ from typing import Any
 
 from ihcli.errors import RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
+from ihcli.locations import Location
 from ihcli.output import DONE, INFO, NEW, open_run, plain
 from ihcli.request import RunRequest, RunTotals
 from ihcli.tables import open_table
@@ -32,7 +33,7 @@ class BegunRun:
     info  the content of its run.json
     """
 
-    path: Path
+    path: Location
     info: Mapping[str, Any]
 
     @property
@@ -95,7 +96,7 @@ class BegunRun:
             )
 
 
-def find_begun(path: Path) -> BegunRun | None:
+def find_begun(path: Location) -> BegunRun | None:
     """Return the run that was begun at a path, or None where there is none, or one that was killed while it was made.
 
     Raises RunError where run.json cannot be read, or does not tell what was asked.

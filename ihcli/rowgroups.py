@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ihcli.errors import OptionError, RunError
+from ihcli.locations import Location, parquet_file
 
 ROW = "_row"
 
@@ -21,10 +21,10 @@ ROW = "_row"
 class PartFiles:
     """The part files of one kind, in the order of their rows; footers are read once, when they are first needed."""
 
-    directory: Path
+    directory: Location
 
     @cached_property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Location, ...]:
         """The finished parts when this was first asked."""
         return tuple(sorted(self.directory.glob("part-*.parquet")))
 
@@ -76,7 +76,7 @@ class PartFiles:
         return list(found)
 
     @property
-    def _first(self) -> Path:
+    def _first(self) -> Location:
         if not self.files:
             raise RunError(
                 f"{self.directory.parent}: stores no {self.directory.name} of single rows. "
@@ -133,16 +133,16 @@ class PartFiles:
                 yield table if columns is None else table.select(list(columns))
 
     @contextmanager
-    def _opened(self, path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+    def _opened(self, path: Location, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
         """Open a file, without reading its footer a second time where it is known."""
         try:
-            with pq.ParquetFile(path, metadata=footer) as file:
+            with parquet_file(path, metadata=footer) as file:
                 yield file
         except (pa.ArrowException, OSError) as error:
             raise unreadable(path, error) from error
 
 
-def unreadable(path: Path, error: Exception) -> RunError:
+def unreadable(path: Location, error: Exception) -> RunError:
     """Return the error of a file of a run that is torn, or that the disk refuses."""
     reason = str(error).strip().rstrip(".")
     return RunError(f"{path}: cannot be read: {reason}. Try ihcli explain again with --overwrite.")

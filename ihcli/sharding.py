@@ -1,13 +1,12 @@
 """A share of a run: every N-th chunk, written beside the others into one run directory that `ihcli merge` completes."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from ihcli.durable import disk_errors, make_directory, remove_temporaries, sync_directory
+from ihcli.durable import disk_errors, make_directory, remove_temporaries, remove_tree, sync_directory
 from ihcli.errors import OptionError, RunError
+from ihcli.locations import Location
 from ihcli.output import (
     ATTRIBUTIONS,
     INFO,
@@ -73,7 +72,7 @@ class ShardWriter(RunWriter):
     shard: Shard = Shard(1, 1)
 
     @property
-    def home(self) -> Path:
+    def home(self) -> Location:
         """Where its run.json and states are."""
         return home_of(self.path, self.shard)
 
@@ -89,7 +88,7 @@ class ShardWriter(RunWriter):
     def abandon(self) -> None:
         """Remove the shard again when it holds no finished part; what other shards wrote stays."""
         if not any(file.parent.name == ATTRIBUTIONS for file in _own_files(self.path, self.shard)):
-            shutil.rmtree(self.home)
+            remove_tree(self.home)
             for directory in (self.path / ATTRIBUTIONS, self.path / SHARDS, self.path):
                 if directory.is_dir() and not any(directory.iterdir()):
                     directory.rmdir()
@@ -99,11 +98,11 @@ class ShardWriter(RunWriter):
 class Place:
     """Where a run is written: a directory, or a shard's share of one."""
 
-    path: Path
+    path: Location
     shard: Shard | None = None
 
     @property
-    def home(self) -> Path:
+    def home(self) -> Location:
         """Where run.json, the lock and the states are."""
         return self.path if self.shard is None else home_of(self.path, self.shard)
 
@@ -153,21 +152,21 @@ class Place:
             )
 
 
-def home_of(path: Path, shard: Shard) -> Path:
+def home_of(path: Location, shard: Shard) -> Location:
     """Return where a shard keeps its run.json, lock and states."""
     return path / SHARDS / shard.name
 
 
-def shards_of(path: Path) -> list[Shard]:
+def shards_of(path: Location) -> list[Shard]:
     """Return the shards that were begun in a run directory, in order."""
     found = [NAME.fullmatch(home.name) for home in (path / SHARDS).glob("*-of-*")]
     return sorted((Shard(int(m[1]), int(m[2])) for m in found if m), key=lambda shard: (shard.count, shard.index))
 
 
-def _own_files(path: Path, shard: Shard) -> Iterator[Path]:
+def _own_files(path: Location, shard: Shard) -> Iterator[Location]:
     """Yield the shard's part files, also those that a killed process left half written."""
     for directory in (path / ATTRIBUTIONS, path / INTERACTIONS):
-        for file in sorted(directory.iterdir()) if directory.is_dir() else ():
+        for file in directory.iterdir() if directory.is_dir() else ():
             match = PART.fullmatch(file.name)
             if match and shard.owns(int(match[1])):
                 yield file

@@ -1,14 +1,13 @@
 """State files of a run under way: what its finished parts hold, from which a resumed run goes on."""
 
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ihcli.durable import disk_errors, make_directory, replacing
+from ihcli.durable import disk_errors, make_directory, remove_tree, replacing
+from ihcli.locations import Location
 
 STATES = ".states"  # readers of a run skip names that start with a dot
 
@@ -21,10 +20,10 @@ class StateFiles:
     rows a part has. One state that takes the place of the one before costs the same to write and two files to keep.
     """
 
-    run: Path
+    run: Location
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """Directory of the states."""
         return self.run / STATES
 
@@ -53,16 +52,16 @@ class StateFiles:
         """Remove all states; raises RunError."""
         with disk_errors(self.path):
             if self.path.is_dir():
-                shutil.rmtree(self.path)
+                remove_tree(self.path)
 
-    def _file(self, index: int) -> Path:
+    def _file(self, index: int) -> Location:
         return self.path / f"{index:06d}.npz"
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self) -> Iterator[Location]:
         yield from self.path.glob("[0-9]*.npz")
 
 
-def _read(file: Path) -> dict[str, np.ndarray] | None:
+def _read(file: Location) -> dict[str, np.ndarray] | None:
     """Return the arrays of a state, or None where it is damaged: its parts are then explained again."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:

@@ -1,9 +1,9 @@
 """The files of a table: found, recognised by content, and streamed in order as record batches."""
 
-import glob
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,11 +13,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ihcli.errors import DataError
+from ihcli.locations import Location, locate, matching, parquet_file
 from ihcli.separators import read_head, separator_of
 
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
 BATCH_VALUES = 1 << 20  # values held by one record batch, whatever the number of columns
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
+FETCHED_BYTES = 256 << 20  # of a row group on a store that are fetched at once; more is fetched buffer by buffer
 CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
 PARQUET_MAGIC, GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
 # Integers that print as they were written and fit 64 bits; the empty value stays empty.
@@ -36,7 +38,7 @@ class TableFiles(ABC):
     format: str
     schema: pa.Schema
 
-    def __init__(self, path: str, files: Sequence[Path]) -> None:
+    def __init__(self, path: str, files: Sequence[Location]) -> None:
         self.path = path
         self.files = tuple(files)
 
@@ -59,7 +61,7 @@ class TableFiles(ABC):
     def text_example(self, name: str) -> str | None:
         """Return a value of the column that is not a number, where looking for one is cheap."""
 
-    def _require_same_columns(self, file: Path, names: Sequence[str]) -> None:
+    def _require_same_columns(self, file: Location, names: Sequence[str]) -> None:
         differing = sorted(set(names) ^ set(self.schema.names))
         if differing:
             raise DataError(
@@ -73,7 +75,7 @@ class ParquetFiles(TableFiles):
 
     format = "Parquet"
 
-    def __init__(self, path: str, files: Sequence[Path]) -> None:
+    def __init__(self, path: str, files: Sequence[Location]) -> None:
         super().__init__(path, files)
         with self._opened(self.files[0]) as first:
             self.schema = first.schema_arrow
@@ -85,13 +87,12 @@ class ParquetFiles(TableFiles):
         """Stream the wanted columns, cast where a file stores them as another type."""
         batch_rows = max(1, min(1 << 16, BATCH_VALUES // max(1, len(wanted))))
         for file in self.files:
-            with self._opened(file) as opened:
-                try:
-                    for batch in opened.iter_batches(batch_rows, columns=wanted.names):
-                        if batch.num_rows:
-                            yield _cast_batch(file, batch, wanted)
-                except (pa.ArrowException, OSError) as error:
-                    raise DataError(f"{file}: cannot be read as Parquet: {_first_line(error)}.") from error
+            try:
+                for batch in self._read(file, batch_rows, wanted.names):
+                    if batch.num_rows:
+                        yield _cast_batch(file, batch, wanted)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{file}: cannot be read as Parquet: {_first_line(error)}.") from error
 
     def feature_type(self, name: str) -> pa.DataType:
         """Return float64: booleans are cast too, since another file may store the column as integers."""
@@ -105,10 +106,23 @@ class ParquetFiles(TableFiles):
         """Return None: the stored type says enough."""
         return None
 
+    def _read(self, file: Location, batch_rows: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        if isinstance(file, Path):
+            with self._opened(file) as opened:
+                yield from opened.iter_batches(batch_rows, columns=names)
+            return
+        with parquet_file(file) as fetched:
+            for group in range(fetched.num_row_groups):  # all at once would keep what was fetched until the end
+                if _compressed_bytes(fetched.metadata.row_group(group), names) <= FETCHED_BYTES:
+                    yield from fetched.iter_batches(batch_rows, row_groups=[group], columns=names)
+                    continue
+                with self._opened(file) as opened:
+                    yield from opened.iter_batches(batch_rows, row_groups=[group], columns=names)
+
     @staticmethod
-    def _opened(file: Path) -> pq.ParquetFile:
+    def _opened(file: Location) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            return parquet_file(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{file}: cannot be read as Parquet: {_first_line(error)}. "
@@ -121,7 +135,7 @@ class CsvFiles(TableFiles):
 
     format = "CSV"
 
-    def __init__(self, path: str, files: Sequence[Path]) -> None:
+    def __init__(self, path: str, files: Sequence[Location]) -> None:
         super().__init__(path, files)
         self.schema = self._first_schema(self.files[0])
         for file in self.files[1:]:
@@ -166,7 +180,7 @@ class CsvFiles(TableFiles):
         values = [] if batch is None else batch[name].to_pylist()
         return next((value for value in values if not _is_number_text(value)), None)
 
-    def _first_schema(self, file: Path) -> pa.Schema:
+    def _first_schema(self, file: Location) -> pa.Schema:
         with file.open("rb") as stream:
             try:
                 schema = _csv_reader(stream, None).schema
@@ -175,7 +189,7 @@ class CsvFiles(TableFiles):
             except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
                 raise self._unreadable(file, error) from error
 
-    def _unreadable(self, file: Path, error: Exception) -> DataError:
+    def _unreadable(self, file: Location, error: Exception) -> DataError:
         text = _first_line(error)
         if "Empty CSV" in text:
             return DataError(f"{file}: has no rows. Expected a header line and at least one row.")
@@ -224,8 +238,8 @@ def listed(names: Sequence[str], at_most: int = 12) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
-def _find_files(path: str) -> list[Path]:
-    found = Path(path)
+def _find_files(path: str) -> list[Location]:
+    found = locate(path)
     if found.is_dir():
         files = sorted(file for file in found.iterdir() if _is_table_name(file) and file.is_file())
         if not files:
@@ -236,8 +250,8 @@ def _find_files(path: str) -> list[Path]:
         return files
     if found.exists():
         return [found]
-    if glob.has_magic(path):
-        files = sorted(Path(file) for file in glob.glob(path, recursive=True) if Path(file).is_file())
+    if has_magic(path):
+        files = matching(path)
         if not files:
             raise DataError(f"{path}: no file matches. Try the pattern with ls.")
         return files
@@ -246,9 +260,9 @@ def _find_files(path: str) -> list[Path]:
     )
 
 
-def _refuse_partitions(directory: Path) -> None:
+def _refuse_partitions(directory: Location) -> None:
     """Refuse a directory whose subdirectories are named by values, which would have to become a column."""
-    named = next((entry.name for entry in sorted(directory.iterdir()) if entry.is_dir() and "=" in entry.name), None)
+    named = min((entry.name for entry in directory.iterdir() if entry.is_dir() and "=" in entry.name), default=None)
     if named is not None:
         raise DataError(
             f"{directory}: is partitioned by {named.partition('=')[0]!r}, and values in names of directories are not "
@@ -257,15 +271,15 @@ def _refuse_partitions(directory: Path) -> None:
         )
 
 
-def _is_table_name(file: Path) -> bool:
+def _is_table_name(file: Location) -> bool:
     return file.name.lower().endswith(TABLE_SUFFIXES) and not file.name.startswith((".", "_"))
 
 
-def _recognise(file: Path) -> type[TableFiles]:
+def _recognise(file: Location) -> type[TableFiles]:
     if not file.is_file():
         raise DataError(f"{file}: a pipe or device. Expected a file, which can be read more than once. Try saving it.")
     try:
-        with file.open("rb") as stream:
+        with file.open("rb", buffering=0) as stream:
             start = stream.read(4096)
     except OSError as error:
         raise DataError(f"{file}: cannot be opened: {error.strerror}.") from error
@@ -304,17 +318,22 @@ def _is_number_text(value: str) -> bool:
     return True
 
 
-def _header(file: Path) -> list[str]:
+def _header(file: Location) -> list[str]:
     with file.open("rb") as stream:
         return list(_csv_reader(stream, None).schema.names)
 
 
-def _cast_batch(file: Path, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+def _compressed_bytes(group: pq.RowGroupMetaData, names: Sequence[str]) -> int:
+    columns = (group.column(index) for index in range(group.num_columns))
+    return sum(found.total_compressed_size for found in columns if found.path_in_schema.partition(".")[0] in names)
+
+
+def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
     columns = [_cast_column(file, batch.column(field.name), field) for field in wanted]
     return pa.RecordBatch.from_arrays(columns, schema=wanted)
 
 
-def _cast_column(file: Path, column: pa.Array, field: pa.Field) -> pa.Array:
+def _cast_column(file: Location, column: pa.Array, field: pa.Field) -> pa.Array:
     if column.type == field.type:
         return column
     if pa.types.is_float64(field.type) and not is_number(column.type):

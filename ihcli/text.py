@@ -1,13 +1,13 @@
 """The texts to explain: one column of a table, or a pair of them, streamed like the rows of any table."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from ihcli.columns import choose_text_columns
 from ihcli.dataset import Dataset
+from ihcli.locations import Location
 from ihcli.sampling import collect, draw
 from ihcli.scan import Missing, Scan
 from ihcli.tables import open_table
@@ -50,7 +50,7 @@ def have_words(texts: np.ndarray) -> np.ndarray:
 
 
 def open_texts(
-    path: str | Path, text: str, pair: str | None = None, *, keys: Sequence[str] = (), label: str | None = None
+    path: str | Location, text: str, pair: str | None = None, *, keys: Sequence[str] = (), label: str | None = None
 ) -> TextDataset:
     """Open a Parquet or CSV file, a directory of them or a glob, with its texts in a column or a pair of columns.
 

@@ -10,8 +10,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
+    "locations",
     "durable",
     "fingerprints",
+    "leases",
     "lock",
     "explanation",
     "quadrature",
@@ -69,8 +71,10 @@ ORDER = (
 )
 TORCH_FREE = (
     "errors",
+    "locations",
     "durable",
     "fingerprints",
+    "leases",
     "lock",
     "explanation",
     "quadrature",

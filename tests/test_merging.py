@@ -102,7 +102,7 @@ def test_a_merge_that_was_killed_is_done_again(folder: Path, tmp_path: Path, mon
     out = tmp_path / "run"
     run(request_of(folder), out, Observer(), shard=Shard(1, 1))
     with monkeypatch.context() as patched:
-        patched.setattr(merging.shutil, "rmtree", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(merging, "remove_tree", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             merge(out, no_warning)
     assert merge(out, no_warning).rows == 19

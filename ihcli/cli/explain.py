@@ -1,6 +1,5 @@
 """`ihcli explain`: every row of a table, into a run directory."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -58,9 +57,9 @@ def explain(
 ) -> None:
     """Explain every row of DATA with the network in MODEL, and write the directory RUN.
 
-    DATA is a CSV or Parquet file, a directory of them, or a quoted glob. MODEL is a TorchScript file, a pickled
-    torch module, a scikit-learn MLP (alone or behind scalers), a torch.export program (with --trust), or the directory
-    of a Hugging Face text classifier (with --text).
+    DATA is a CSV or Parquet file, a directory of them, or a quoted glob; DATA and RUN may be URLs, such as
+    s3://bucket/run. MODEL is a TorchScript file, a pickled torch module, a scikit-learn MLP (alone or behind scalers),
+    a torch.export program (with --trust), or the directory of a Hugging Face text classifier (with --text).
 
     \b
     ihcli explain model.pt data.csv -o run
@@ -73,6 +72,7 @@ def explain(
         raise click.UsageError("--resume keeps the run that is there, --overwrite replaces it. Try one of them.")
     from ihcli.cli.progress import compute, foresee
     from ihcli.cli.words import forecast_in_words, summary_in_words
+    from ihcli.locations import locate
 
     request = computation.request(model, data)
     if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
@@ -81,7 +81,7 @@ def explain(
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
     totals = compute(
-        request, Path(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
+        request, locate(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
     )
     if not quiet and totals.was_done and shard is not None:
         say(f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows.")

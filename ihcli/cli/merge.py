@@ -1,7 +1,5 @@
 """`ihcli merge`: one run out of the shards that array jobs wrote."""
 
-from pathlib import Path
-
 import click
 
 from ihcli.cli.failures import say
@@ -22,9 +20,10 @@ def merge(run: str) -> None:
     ihcli explain model.pt data.parquet -o run --shard $((JOB_COMPLETION_INDEX + 1))/4     Kubernetes, from 0
     ihcli merge run
     """
+    from ihcli.locations import locate
     from ihcli.merging import merge as merge_shards
 
-    totals = merge_shards(Path(run), lambda text: say(f"Warning: {text}"))
+    totals = merge_shards(locate(run), lambda text: say(f"Warning: {text}"))
     if totals.was_done:
         say(f"The run in {run} is merged already, {totals.rows} rows; nothing is left to do.")
     else:

@@ -9,8 +9,8 @@ from ihcli.cli.failures import say
 from ihcli.cli.options import debug_option
 from ihcli.cli.ranking import option, values_of_keys
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand
+from ihcli.cli.tables import require_writable
 from ihcli.cli.values import WholeNumber
-from ihcli.errors import OptionError
 
 # Which options each kind of picture understands, beside those that all do.
 OF_KIND: dict[str, tuple[str, ...]] = {
@@ -80,10 +80,12 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     """
     given = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
     _refuse_others(context, kind, given)
-    _check_file(Path(out), overwrite)
     from ihcli.plots import PlotRequest, write_plot
+    from ihcli.plots.canvas import require_suffix
     from ihcli.reading import read
 
+    require_suffix(Path(out))
+    require_writable(out, overwrite)
     result = read(path)
     keys = given.pop("key", ())
     key = values_of_keys(result, keys) if keys else {}
@@ -101,16 +103,3 @@ def _refuse_others(context: click.Context, kind: str, given: dict[str, Any]) -> 
         raise click.UsageError("--main-effects: is for pairs. Try --pairs too.")
     if "row" in given and "key" in given:
         raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")
-
-
-def _check_file(file: Path, overwrite: bool) -> None:
-    """Refuse what could not be written; before any work."""
-    from ihcli.plots.canvas import require_suffix
-
-    require_suffix(file)
-    if file.is_dir():
-        raise OptionError(f"-o {file}: is a directory. Expected the name of a file.")
-    if file.exists() and not overwrite:
-        raise OptionError(f"-o {file}: exists already. Try --overwrite to replace it, or another -o.")
-    if not file.parent.is_dir():
-        raise OptionError(f"-o {file}: there is no directory {file.parent}. Try creating it first.")

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +21,7 @@ from ihcli.cli.failures import Ended, Interrupted, say
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.words import number_in_words, share_in_words
 from ihcli.explanation import OK
+from ihcli.locations import Location
 from ihcli.pipeline import estimate, run
 from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
@@ -94,7 +94,7 @@ class RowsPerSecond(ProgressColumn):
 
 def compute(
     request: RunRequest,
-    out: Path,
+    out: Location,
     *,
     overwrite: bool = False,
     resume: bool = False,
@@ -137,7 +137,7 @@ def _narrator(quiet: bool) -> Iterator[Narrator]:
         yield BarNarrator(progress)
 
 
-def _interruption(out: Path, rows_done: int, resume: bool) -> str:
+def _interruption(out: Location, rows_done: int, resume: bool) -> str:
     if rows_done:
         return (
             f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "

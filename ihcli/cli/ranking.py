@@ -20,6 +20,7 @@ from ihcli.errors import IhcliError, OptionError, RunError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ihcli.locations import Location
     from ihcli.output import Run
     from ihcli.rankings import Choice
     from ihcli.reading import Result
@@ -119,7 +120,9 @@ class Ranking:
             if self.min_count is not None and self.computation.values["text"] is None:
                 raise click.UsageError(NO_COUNTS)
             return
-        if Path(self.path).is_file():
+        from ihcli.locations import locate
+
+        if locate(self.path).is_file():
             raise click.UsageError(
                 f"Missing argument 'DATA': {self.path} is a file, not a run. Try ihcli {context.info_name} MODEL DATA."
             )
@@ -181,7 +184,8 @@ class Ranking:
                 say("\n".join([f"{first} Run written to {out}." if kept else first, *others]))
             yield open_run(totals.path), totals.missed
 
-    def _kept_path(self, path: str) -> Path:
+    def _kept_path(self, path: str) -> "Location":
+        from ihcli.locations import locate
         from ihcli.output import refuse_existing
 
         try:
@@ -189,7 +193,7 @@ class Ranking:
         except RunError as error:
             before, _, after = str(error).rpartition("-o")  # here the run has another option
             raise RunError(f"{before}--keep{after}") from error
-        return Path(path)
+        return locate(path)
 
 
 def ranking_options(*more: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -73,13 +73,7 @@ class Destination:
             raise OptionError(f"--format {self.format}: is not for a terminal. Try -o FILE, or a pipe.")
         if self.file == STANDARD_OUTPUT:
             return
-        path = Path(self.file)
-        if path.is_dir():
-            raise OptionError(f"-o {self.file}: is a directory. Expected the name of a file.")
-        if path.is_file() and not self.overwrite:
-            raise OptionError(f"-o {self.file}: exists already. Try --overwrite to replace it, or another -o.")
-        if not path.parent.is_dir():
-            raise OptionError(f"-o {self.file}: there is no directory {path.parent}. Try creating it first.")
+        require_writable(self.file, self.overwrite)
 
     def write(self, shown: Shown) -> None:
         """Write a table. Raises RunError."""
@@ -117,6 +111,21 @@ class Destination:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(f"-o {self.file}: cannot be written: {reason}. Try another file with -o.") from error
+
+
+def require_writable(file: str, overwrite: bool) -> None:
+    """Refuse a file that could not be written, or not without losing another. Raises OptionError."""
+    from ihcli.locations import is_url
+
+    path = Path(file)
+    if is_url(file):
+        raise OptionError(f"-o {file}: only runs are written to stores. Expected the name of a file on this machine.")
+    if path.is_dir():
+        raise OptionError(f"-o {file}: is a directory. Expected the name of a file.")
+    if path.is_file() and not overwrite:
+        raise OptionError(f"-o {file}: exists already. Try --overwrite to replace it, or another -o.")
+    if not path.parent.is_dir():
+        raise OptionError(f"-o {file}: there is no directory {path.parent}. Try creating it first.")
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Chunks explained by a crew of workers, whatever it is made of; parts are written by the workers."""
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
-from ihcli.errors import RunError
 from ihcli.executors.dealing import MOST_ATTEMPTS, Crew, Dealer
 from ihcli.executors.tasks import FailedChunk, FailedChunksError, Task
 from ihcli.explainer import MEMORY_RAN_OUT
@@ -25,7 +24,7 @@ class CrewExecutor:
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task; the keeper hears of parts in order, so that sums are those of one process."""
         failed: list[FailedChunk] = []
-        with self._crew(prepared, keeper) as crew, closing(ahead(tasks)) as fetched:
+        with keeper.saving(), self._crew(prepared, keeper) as crew, closing(ahead(tasks)) as fetched:
             for result in Dealer(crew, fetched).results():
                 if isinstance(result, FailedChunk):
                     failed.append(result)
@@ -38,18 +37,15 @@ class CrewExecutor:
 
     @contextmanager
     def _crew(self, prepared: PreparedRun, keeper: Keeper) -> Generator[Crew]:
-        """Give a crew and dismiss it in the end; what is known of finished parts is kept whatever happens."""
+        """Give a crew and dismiss it in the end; nothing that it left half written stays."""
         crew = self._hire_crew(prepared, keeper.writer)
         try:
             yield crew
         except BaseException:
             crew.dismiss()
-            with suppress(RunError):  # a full disk would hide what happened first
-                keeper.save()
             keeper.writer.remove_temporaries()
             raise
         crew.dismiss()
-        keeper.save()
 
 
 def _failure(writer: RunWriter, failed: list[FailedChunk]) -> str:

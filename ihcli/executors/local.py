@@ -17,7 +17,7 @@ class LocalExecutor:
 
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task in order."""
-        with closing(_explained(prepared, tasks)) as explained:
+        with keeper.saving(), closing(_explained(prepared, tasks)) as explained:
             behind(lambda done: keeper.write(done.task.part, done.task.chunk, done.explanation), explained)
         if prepared.explainer.memory_ran_out:
             keeper.warn(MEMORY_RAN_OUT)

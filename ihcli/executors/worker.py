@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from ihcli.errors import IhcliError
@@ -29,7 +28,7 @@ class Commission:
     @classmethod
     def of(cls, prepared: PreparedRun, writer: RunWriter, memory_bytes: int, threads: int) -> "Commission":
         """Return it for a CPU; `on` says where else."""
-        return cls(prepared.recipe("cpu", memory_bytes), replace(writer, path=Path(writer.path).absolute()), threads)
+        return cls(prepared.recipe("cpu", memory_bytes), replace(writer, path=writer.path.absolute()), threads)
 
     def on(self, device: str) -> "Commission":
         """Return the same for another device."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from ihcli.errors import ModelError
+from ihcli.locations import is_url
 from ihcli.models import exported, huggingface, pickled, torchscript
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, recognise
@@ -33,5 +35,9 @@ def load_model(
     Raises ModelError for a file that cannot be read as a model, UnsafeModelError for one that asks for code off the
     allow-list, OptionError for a device or dtype that cannot be had.
     """
+    if isinstance(path, str) and is_url(path):
+        raise ModelError(
+            f"{path}: models are not read from stores. Expected a path on this machine. Try to copy it here."
+        )
     source = Source(Path(path), trust, checked_device(device), checked_dtype(dtype))
     return READERS[recognise(source.path)](source)

@@ -12,6 +12,7 @@ from ihcli.dataset import Chunk
 from ihcli.errors import ModelError, RunError
 from ihcli.explainer import Explainer
 from ihcli.gates import Paths
+from ihcli.locations import is_reachable
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.reading import Result
 from ihcli.records import Record
@@ -83,6 +84,8 @@ def _request(run: Described, question: Question, dtype: str) -> RunRequest:
         request = RunRequest(**stated)
     except TypeError as error:
         raise RunError(f"run.json: holds arguments of another version of ihcli: {error}.") from error
+    if request.baseline is not None and not is_reachable(request.baseline, question.data):
+        raise RunError(f"run.json: tells of baselines on another store than DATA, {request.baseline}. Expected a path.")
     smoothing = run.info["smoothing"]
     return replace(
         request,

@@ -10,6 +10,7 @@ from torch import Tensor
 from ihcli.certify import Effort
 from ihcli.errors import IhcliError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
+from ihcli.locations import Location
 from ihcli.methods import explain_rows, sampling_error
 from ihcli.output import open_run
 from ihcli.preparation import PreparedRun
@@ -33,7 +34,7 @@ SPREAD = 0.05
 ROUNDING = 64.0
 
 
-def recompute(path: str | Path, question: Question) -> Iterator[Finding]:
+def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     """Compute a random sample of a run's rows once more and compare; model and data must be those of the run.
 
     In float64 where the model allows it, of the same smoothed function, at the inputs as the run rounded them. Truth is

@@ -1,9 +1,9 @@
 """All checks of a run that need no model, in one pass over its parts."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ihcli.errors import RunError
+from ihcli.locations import Location
 from ihcli.output import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.figures import Gaps, Matrices, Pairs
@@ -14,7 +14,7 @@ from ihcli.verification.stored import blocks
 from ihcli.verification.summaries import Summaries
 
 
-def verify_run(path: str | Path) -> Iterator[Finding]:
+def verify_run(path: str | Location) -> Iterator[Finding]:
     """Check a run against itself and against the files that it was made from, where they still are.
 
     What it cannot see: figures that are wrong in a consistent way, which only the model can tell, and changes of
@@ -50,4 +50,4 @@ def verify_run(path: str | Path) -> Iterator[Finding]:
     yield from gammas.findings(described)
     yield from pairs.findings()
     yield from summaries.findings(run, parts.is_whole)
-    yield from origins(described)
+    yield from origins(described, run.path)

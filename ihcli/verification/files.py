@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ihcli.durable import is_temporary
-from ihcli.errors import IhcliError, RunError
+from ihcli.errors import IhcliError, OptionError, PackageError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
+from ihcli.locations import Location, StoreError, is_reachable, locate
 from ihcli.output import ATTRIBUTIONS, INTERACTIONS, part_name
 from ihcli.tables import open_table
 from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
@@ -22,7 +23,7 @@ PART = re.compile(r"part-(\d{6,})\.parquet")
 class Parts:
     """The part files of a run: what is wrong with them, and which are fit to be read."""
 
-    path: Path
+    path: Location
     run: Described
     whole: Faults = field(default_factory=lambda: Faults("parts", "every part is there and can be read"))
     columns: Faults = field(
@@ -30,7 +31,7 @@ class Parts:
     )
     is_whole: bool = True
 
-    def readable(self) -> Iterator[tuple[int, Path, Path | None]]:
+    def readable(self) -> Iterator[tuple[int, Location, Location | None]]:
         """Give number, attributions and, where stored, interactions of the parts that can be read."""
         stores = self.run.stores_matrices or self.run.stores_pairs
         there = self._there(ATTRIBUTIONS, self.run.n_parts)
@@ -49,7 +50,7 @@ class Parts:
         self.is_whole = False
         self.whole.add("parts that cannot be read", 1, str(error))
 
-    def _fit(self, file: Path, expected: Types) -> int | None:
+    def _fit(self, file: Location, expected: Types) -> int | None:
         """Return how many entries a part has, or None where it is not there or not as it must be."""
         name = f"{file.parent.name}/{file.name}"
         self.whole.checked += 1
@@ -66,7 +67,7 @@ class Parts:
             self.columns.add(fault, 1, name)
         return None if faults else entries
 
-    def _paired(self, name: str, attributions: int, interactions: int | None) -> Path | None:
+    def _paired(self, name: str, attributions: int, interactions: int | None) -> Location | None:
         if interactions is None:
             return None
         if attributions != interactions:
@@ -91,11 +92,14 @@ class Parts:
         return there
 
 
-def origins(run: Described) -> Iterator[Finding]:
+def origins(run: Described, path: Location) -> Iterator[Finding]:
     """Compare the files that the run was made from with what they were, where they still are."""
     model, data, groups = run.info["model"], run.info["data"], run.info["arguments"].get("groups")
     yield _unchanged("model file", Path(model["path"]), model["sha256"])
-    yield _data_unchanged(data["path"], data["files"], data["sha256"])
+    if all(is_reachable(place, path) for place in (data["path"], *data["files"])):
+        yield _data_unchanged(data["path"], data["files"], data["sha256"])
+    else:
+        yield not_checked("data files", f"{data['path']} is on another store than the run. Try MODEL and DATA")
     if groups is not None:
         yield _unchanged("groups file", Path(groups), run.info["groups_sha256"])
 
@@ -112,10 +116,12 @@ def _unchanged(check: str, path: Path, sha256: str) -> Finding:
 
 
 def _data_unchanged(path: str, files: list[str], sha256: str) -> Finding:
-    if not any(Path(file).is_file() for file in files):
-        return not_checked("data files", f"{path} is no longer there, seen from here")
     try:
+        if not any(locate(file).is_file() for file in files):
+            return not_checked("data files", f"{path} is no longer there, seen from here")
         found = files_fingerprint(open_table(path).files)
+    except (StoreError, OptionError, PackageError) as error:
+        return not_checked("data files", f"{path} cannot be read: {error}")
     except (IhcliError, OSError) as error:
         return Finding("data files", FAILED, f"changed since the run: {error}", 1)
     return _compared("data files", path, found, sha256)

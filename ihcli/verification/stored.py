@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ihcli.explanation import MISSING_INPUT, NON_FINITE
+from ihcli.locations import Location, parquet_file
 from ihcli.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
 from ihcli.rowgroups import unreadable
 from ihcli.verification.described import Described
@@ -135,16 +134,16 @@ class _Lists:
         return self.values[start[place][:, None] + np.arange(length)]
 
 
-def footer(file: Path) -> tuple[pa.Schema, int]:
+def footer(file: Location) -> tuple[pa.Schema, int]:
     """Return columns and number of entries of a part; raises RunError where it cannot be read."""
     try:
-        with pq.ParquetFile(file) as opened:
+        with parquet_file(file) as opened:
             return opened.schema_arrow, opened.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file, error) from error
 
 
-def blocks(run: Described, part: int, attributions: Path, interactions: Path | None) -> Iterator[Block]:
+def blocks(run: Described, part: int, attributions: Location, interactions: Location | None) -> Iterator[Block]:
     """Give the entries of a part in blocks of about BLOCK_VALUES values; raises RunError where a file is torn.
 
     Both files have equally many entries.
@@ -156,9 +155,9 @@ def blocks(run: Described, part: int, attributions: Path, interactions: Path | N
         yield Block(run, part, tables[0], tables[1] if len(tables) > 1 else None)
 
 
-def _rows_at_once(file: Path) -> int:
+def _rows_at_once(file: Location) -> int:
     try:
-        with pq.ParquetFile(file) as opened:
+        with parquet_file(file) as opened:
             groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file, error) from error
@@ -167,10 +166,10 @@ def _rows_at_once(file: Path) -> int:
     return max(1, BLOCK_VALUES * entries // max(1, values))
 
 
-def _tables(file: Path, size: int) -> Iterator[pa.Table]:
+def _tables(file: Location, size: int) -> Iterator[pa.Table]:
     """Give tables of `size` entries, the last may be shorter, however the file is cut into row groups."""
     try:
-        with pq.ParquetFile(file) as opened:
+        with parquet_file(file) as opened:
             pending = opened.schema_arrow.empty_table()
             for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
                 pending = pa.concat_tables([pending, opened.read_row_group(group)])

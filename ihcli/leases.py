@@ -1,0 +1,97 @@
+"""The lock of a run on a store, which knows none: a file that a process writes anew while it lives."""
+
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from ihcli.durable import disk_errors, replacing
+from ihcli.errors import RunError
+from ihcli.locations import Location, StorePath
+
+LOCK = ".lock"
+RENEWED_S = 5.0
+ENDS_AFTER_S = 30.0  # without being renewed: a process that lives writes it anew in this time
+WATCHED_S = 0.5
+
+
+@contextmanager
+def leased(path: StorePath, warned: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes from writing a run; a lease that a killed process left ends ENDS_AFTER_S after it.
+
+    Whether it is alive is told by whether the file changes, so no clocks are compared. Not kept apart: two processes
+    that begin in the same moment, and one that was suspended for longer than a lease lasts.
+
+    Raises RunError where another process holds the run, naming that process, or where the store refuses.
+    """
+    _wait_for_end(path, warned)
+    done = threading.Event()
+    with disk_errors(path):
+        _sign(path)
+    renewing = threading.Thread(target=_renew, args=(path, done), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewing.join()
+        with suppress(OSError):  # it ends by itself
+            (path / LOCK).unlink(missing_ok=True)
+
+
+def is_leased(path: StorePath) -> bool:
+    """Return whether a process seems to be writing the run, by comparing the store's clock with that of here."""
+    modified = (path / LOCK).modified()
+    return modified is not None and time.time() - modified.timestamp() < ENDS_AFTER_S
+
+
+def refusal(path: Location) -> RunError:
+    """Return the error for a second process on one run."""
+    owner = (_read(path) or "").partition("\n")[0] or "another process"
+    return RunError(
+        f"{path}: {owner} is writing it now. Expected one process for one run. "
+        "Try again when that is done, or another -o."
+    )
+
+
+def signature() -> str:
+    """Return who this is, in words."""
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+def _wait_for_end(path: StorePath, warned: Callable[[str], None]) -> None:
+    """Return when nobody renews the lease that is there, at once where there is none; raises RunError."""
+    seen = _read(path)
+    if seen is None:
+        return
+    owner = seen.partition("\n")[0]
+    warned(f"{path}: {owner} is writing it, or was stopped. Waiting up to {ENDS_AFTER_S:.0f} s to see which.")
+    until = time.monotonic() + ENDS_AFTER_S
+    while time.monotonic() < until:
+        time.sleep(WATCHED_S)
+        now = _read(path)
+        if now is None:
+            return
+        if now != seen:
+            raise refusal(path)
+
+
+def _renew(path: StorePath, done: threading.Event) -> None:
+    while not done.wait(RENEWED_S):
+        with suppress(RunError):  # the next one may come through
+            _sign(path)
+
+
+def _sign(path: StorePath) -> None:
+    with replacing(path / LOCK) as stream:
+        stream.write(f"{signature()}\n{uuid.uuid4()}\n".encode())
+
+
+def _read(path: Location) -> str | None:
+    try:
+        return (path / LOCK).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,184 @@
+"""Paths and URLs behind one interface: what is read, listed and written, and what a store refuses."""
+
+import io
+import pickle
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stores import content, in_memory
+
+from ihcli.errors import OptionError, PackageError
+from ihcli.locations import StoreError, StorePath, is_reachable, is_url, locate, matching, parquet_file
+
+NAMES = ("a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "a/b/x-4.csv", "a/b/c/y.csv", "z.csv")
+
+
+@pytest.fixture(params=["s3", "memory"])
+def store(request: pytest.FixtureRequest) -> StorePath:
+    """An empty place, of each kind of store: one that puts files whole, one that has directories."""
+    if request.param == "memory":
+        return in_memory()
+    place = request.getfixturevalue("bucket")
+    assert isinstance(place, StorePath)
+    return place
+
+
+@pytest.fixture
+def filled(store: StorePath) -> StorePath:
+    for name in NAMES:
+        (store / name).parent.mkdir()
+        (store / name).write_bytes(name.encode())
+    return store
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("run", Path("run")),
+        ("C/run:1", Path("C/run:1")),
+        ("file:///tmp/run", Path("/tmp/run")),
+        (Path("run"), Path("run")),
+    ],
+)
+def test_paths_are_paths(place: str | Path, expected: Path) -> None:
+    assert locate(place) == expected
+
+
+@pytest.mark.parametrize("path", ["run", "deep/run", "with space/ö+%20", "part-?.parquet", "x=1/*.parquet", "a?/b"])
+def test_a_url_keeps_every_letter_of_its_path(bucket: StorePath, path: str) -> None:
+    place = locate(f"{bucket}{path}")
+    assert isinstance(place, StorePath)
+    assert str(place) == f"{bucket}{path}"
+    assert place.within == f"{bucket.within}/{path}"
+    assert pickle.loads(pickle.dumps(place)) == place
+    assert locate(place) == locate(str(place)) == place
+
+
+def test_settings_of_a_store_stay_with_every_path_of_it(s3_server: str, bucket: StorePath) -> None:
+    place = locate(f"{bucket}run?region=us-east-1&scheme=http&endpoint_override={s3_server}")
+    assert isinstance(place, StorePath)
+    below = place / "attributions" / "part-000000.parquet"
+    assert str(below) == f"{bucket}run/attributions/part-000000.parquet?{place.store.query}"
+    assert (below.name, below.stem, below.suffix) == ("part-000000.parquet", "part-000000", ".parquet")
+    assert below.parent.parent == place == below.absolute().parent.parent
+    assert below.with_name("run.json") == place / "attributions" / "run.json"
+
+
+def test_what_is_written_is_read(store: StorePath) -> None:
+    file = store / "deep" / "file.bin"
+    assert not file.exists()
+    assert not file.is_file()
+    assert file.modified() is None
+    file.parent.mkdir()
+    file.write_bytes(b"one\ntwo\n")
+    assert file.exists()
+    assert file.is_file()
+    assert not file.is_dir()
+    assert file.parent.is_dir()
+    assert file.read_text() == "one\ntwo\n"
+    with file.open() as stream:
+        assert stream.read(3) == b"one"
+        assert stream.seek(-4, io.SEEK_END) == 4
+        assert stream.read() == b"two\n"
+        assert stream.tell() == 8
+    with file.open(buffering=0) as raw:
+        assert raw.read(2) == b"on"
+    file.unlink()
+    assert not file.exists()
+    file.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        file.unlink()
+    with pytest.raises(FileNotFoundError):
+        file.open()
+    with pytest.raises(ValueError, match="opened for reading"):
+        file.open("wb")
+
+
+def test_names_do_not_change_what_is_written(store: StorePath) -> None:
+    store.mkdir()
+    (store / "table.csv.gz").write_bytes(b"as it is")
+    assert (store / "table.csv.gz").read_text() == "as it is"
+
+
+def test_a_listing_tells_names_and_kinds(filled: StorePath) -> None:
+    found = {path.name: (path.is_file(), path.is_dir()) for path in (filled / "a").iterdir()}
+    file, directory = (True, False), (False, True)
+    assert found == {"x-1.csv": file, "x-2.csv": file, ".x-3.csv": file, "b": directory}
+    assert list((filled / "none").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a/*.csv", "a/x-?.csv", "*.csv", "a/[xy]-[12].csv", "a/*/x*.csv", "**/*.csv", "a/**/y.csv", "*/.x*"]
+)
+def test_globs_are_those_of_directories(filled: StorePath, tmp_path: Path, pattern: str) -> None:
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    there = [
+        str(path).removeprefix(str(filled)).lstrip("/") for path in matching(f"{str(filled).rstrip('/')}/{pattern}")
+    ]
+    here = [str(path.relative_to(tmp_path)) for path in matching(f"{tmp_path}/{pattern}") if isinstance(path, Path)]
+    assert there == here
+    assert there
+
+
+def test_files_and_directories_are_removed(filled: StorePath) -> None:
+    with pytest.raises(OSError, match="not empty"):
+        (filled / "a").rmdir()
+    (filled / "a" / "b").remove_tree()
+    assert set(content(filled)) == {"a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "z.csv"}
+    (filled / "z.csv").replace(filled / "a" / "x-1.csv")
+    assert content(filled) == {"a/x-1.csv": b"z.csv", "a/x-2.csv": b"a/x-2.csv", "a/.x-3.csv": b"a/.x-3.csv"}
+
+
+def test_parquet_files_are_read_from_anywhere(store: StorePath, tmp_path: Path) -> None:
+    table = pa.table({"x": [1.0, 2.0]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    (store / "t.parquet").write_bytes((tmp_path / "t.parquet").read_bytes())
+    for place in (store, tmp_path):
+        with parquet_file(place / "t.parquet", pre_buffer=False) as file:
+            assert file.read() == table
+
+
+def test_what_a_store_refuses_is_one_message(bucket: StorePath) -> None:
+    nowhere = locate("s3://no-such-bucket-here/run")
+    assert isinstance(nowhere, StorePath)
+    assert not nowhere.exists()
+    with pytest.raises(StoreError) as caught:
+        nowhere.write_bytes(b"x")
+    assert str(caught.value).startswith("s3://no-such-bucket-here/run: When ")
+    assert "The specified bucket does not exist. Try checking the URL, the credentials and the network." in str(
+        caught.value
+    )
+    assert isinstance(caught.value, OSError)
+    assert "AWS Error NO_SUCH_BUCKET" in caught.value.strerror
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "text"),
+    [
+        ("nope://place/x", OptionError, "nope://place/x: cannot be opened: Protocol not known: nope. Expected a URL"),
+        ("s3://b/x?colour=red", OptionError, "s3://b/x: cannot be opened: Unexpected query parameter"),
+        ("sftp://host/x", PackageError, "sftp://host/x: needs a package that is not installed. "),
+        ("s3://key:hunter2@b/x", OptionError, "s3://b/x: was given with a secret in the URL"),
+        ("abfs://c@account/x?client_secret=hunter2", OptionError, "abfs://account/x: was given with a secret"),
+        ("abfs://c@account/x?sv=2024&sig=hunter2", OptionError, "abfs://account/x: was given with a secret"),
+    ],
+)
+def test_urls_that_cannot_be_used_are_one_message(url: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as caught:
+        locate(url)
+    assert str(caught.value).startswith(text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_place_that_a_file_tells_of_is_followed_to_stores_that_the_user_named() -> None:
+    assert is_url("s3://bucket/x")
+    assert not is_url("x/s3://bucket")
+    assert is_reachable("/data/rows.csv")
+    assert is_reachable("s3://bucket/data", "model.pt", "s3://bucket/run")
+    assert not is_reachable("s3://bucket/data")
+    assert not is_reachable("s3://bucket/data", "s3://other/run", Path("run"))
+    assert not is_reachable("s3://bucket/data?endpoint_override=evil.example", "s3://bucket/run")

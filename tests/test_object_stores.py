@@ -1,0 +1,328 @@
+"""Runs and data on an object store: the same run as on a disk, by every executor, whatever stops it."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from stores import content, in_memory, upload
+from torch import nn
+
+import ihcli
+from ihcli import leases
+from ihcli.cli import main
+from ihcli.errors import RunError
+from ihcli.leases import LOCK
+from ihcli.locations import StorePath
+from ihcli.merging import merge
+from ihcli.pipeline import run
+from ihcli.progress import Progress
+from ihcli.request import Observer, RunRequest, Workforce
+from ihcli.sharding import Shard
+
+ROWS = 41
+MEMORY_BYTES = 1 << 26
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores")
+    torch.manual_seed(0)
+    torch.save(nn.Sequential(nn.Linear(4, 12), nn.Softplus(), nn.Linear(12, 2)).eval(), folder / "net.pt")
+    table = pd.DataFrame(np.random.default_rng(0).standard_normal((ROWS, 4)), columns=["a", "b", "c", "d"])
+    table.insert(0, "id", [f"{i:03d}" for i in range(ROWS)])
+    table.to_parquet(folder / "table.parquet", row_group_size=7)
+    table.to_csv(folder / "table.csv", index=False)
+    (folder / "table.csv.gz").write_bytes(gzip.compress((folder / "table.csv").read_bytes()))
+    for place in range(3):
+        table.iloc[place * 15 : (place + 1) * 15].to_parquet(folder / f"piece-{place}.parquet")
+    return folder
+
+
+def request_of(folder: Path, data: str | Path | None = None, workers: int = 1, **options: object) -> RunRequest:
+    base = RunRequest(str(folder / "net.pt"), str(data or folder / "table.parquet"), key=("id",), chunk_rows=2)
+    return replace(base, **{"memory_bytes": workers * MEMORY_BYTES, "device": "cpu", **options})
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[str, bytes]:
+    """What one process writes to a disk."""
+    run(request_of(folder), folder / "alone", Observer())
+    return tables(content(folder / "alone"))
+
+
+def tables(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: held for name, held in files.items() if name.endswith(".parquet")}
+
+
+def info_of(out: StorePath) -> dict[str, object]:
+    found = json.loads((out / "run.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def ihcli_command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+class Stopping(Observer):
+    """Stops a run once so many rows are written, by `strike`."""
+
+    def __init__(self, rows: int, strike: Callable[[], None]) -> None:
+        self.rows, self.strike = rows, strike
+
+    def chunk_done(self, done: Progress) -> None:
+        self.rows -= done.rows
+        if 0 >= self.rows > -done.rows:
+            self.strike()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["s3", "memory"])
+def test_a_run_on_a_store_is_that_of_a_disk(
+    folder: Path, alone: dict[str, bytes], kind: str, request: pytest.FixtureRequest
+) -> None:
+    top = in_memory() if kind == "memory" else request.getfixturevalue("bucket")
+    (top / "data").mkdir()
+    data = upload(folder / "table.parquet", top / "data" / "table.parquet")
+    totals = run(request_of(folder, data), f"{top}/run".replace("//run", "/run"), Observer())
+    assert tables(content(top / "run")) == alone
+    assert {name.partition("/")[0] for name in content(top / "run")} == {
+        *("attributions", "interactions", "summary", "run.json")
+    }
+    assert totals.path == top / "run"
+    assert info_of(top / "run")["data"] == {
+        **json.loads((folder / "alone" / "run.json").read_text())["data"],
+        "path": data,
+        "files": [data],
+    }
+
+
+@pytest.mark.parametrize(
+    "names", [["table.csv"], ["table.csv.gz"], ["piece-0.parquet", "piece-1.parquet", "piece-2.parquet"]]
+)
+@pytest.mark.parametrize("by", ["directory", "glob"])
+def test_tables_of_every_kind_are_read_from_a_store(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, tmp_path: Path, names: list[str], by: str
+) -> None:
+    for name in names:
+        upload(folder / name, bucket / "data" / name)
+    (bucket / "data" / "_SUCCESS").write_bytes(b"")
+    data = f"{bucket}data" if by == "directory" else f"{bucket}da*/[pt]*"
+    run(request_of(folder, data), tmp_path / "run", Observer())
+    found, expected = (ihcli.read(out).attributions for out in (tmp_path / "run", folder / "alone"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_large_row_group_is_fetched_buffer_by_buffer(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = upload(folder / "table.parquet", bucket / "table.parquet")
+    monkeypatch.setattr("ihcli.tables.FETCHED_BYTES", 100)
+    run(request_of(folder, data), tmp_path / "run", Observer())
+    assert tables(content(tmp_path / "run")) == alone
+
+
+@pytest.mark.parametrize("workforce", [Workforce(workers=2), Workforce("ray", 2)], ids=["processes", "ray"])
+def test_workers_write_the_same_run_to_a_store(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, workforce: Workforce
+) -> None:
+    if workforce.executor == "ray":
+        pytest.importorskip("ray")
+    data = upload(folder / "table.parquet", bucket / "table.parquet")
+    run(request_of(folder, data, workers=2), bucket / "run", Observer(), workforce=workforce)
+    assert tables(content(bucket / "run")) == alone
+
+
+@pytest.mark.parametrize("first", [Workforce(), Workforce(workers=2)], ids=["one process", "workers"])
+def test_an_interrupted_run_goes_on(folder: Path, alone: dict[str, bytes], bucket: StorePath, first: Workforce) -> None:
+    out = bucket / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(request_of(folder, workers=first.workers or 1), out, Stopping(20, interrupt), workforce=first)
+    assert info_of(out)["status"] == "interrupted"
+    done = [name for name in content(out) if name.startswith("attributions")]
+    assert 10 <= len(done) < ROWS // 2
+    resumed: list[int] = []
+
+    class Watching(Observer):
+        def resumed(self, rows: int) -> None:
+            resumed.append(rows)
+
+    run(request_of(folder), out, Watching(), resume=True)
+    assert resumed[0] >= 20
+    assert tables(content(out)) == alone
+    assert not [name for name in content(out) if name.startswith(".")]
+
+
+def test_a_killed_run_goes_on_when_its_lease_has_ended(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"""
+import os, signal, torch
+from test_object_stores import Path, Stopping, request_of, run
+torch.set_num_threads(1)
+run(request_of(Path({str(folder)!r})), {f"{bucket}run"!r}, Stopping(20, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    killed = subprocess.run([sys.executable, "-c", code], check=False, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    out = bucket / "run"
+    assert (out / LOCK).exists()
+    assert len([name for name in content(out) if name.startswith("attributions")]) == 10
+    monkeypatch.setattr(leases, "ENDS_AFTER_S", 1.0)
+    run(request_of(folder), out, Observer(), resume=True)
+    assert tables(content(out)) == alone
+    assert not [name for name in content(out) if name.startswith(".")]
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(folder: Path, alone: dict[str, bytes], bucket: StorePath) -> None:
+    def kill_one() -> None:
+        found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"], capture_output=True, text=True)
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+
+    run(request_of(folder, workers=2), bucket / "run", Stopping(8, kill_one), workforce=Workforce(workers=2))
+    assert tables(content(bucket / "run")) == alone
+
+
+def test_shards_on_a_store_merge_into_the_run_of_one_process(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath
+) -> None:
+    out = bucket / "run"
+    for index in (3, 1):
+        run(request_of(folder), out, Observer(), shard=Shard(index, 3))
+    with pytest.raises(RunError, match=r"1 of 3 shards are not done: 2/3 was not begun\. Try ihcli explain .* s3://"):
+        merge(out, lambda text: None)
+    with pytest.raises(RunError, match="holds shards of a run, not yet a whole one"):
+        ihcli.read(str(out))
+    run(request_of(folder), out, Observer(), shard=Shard(2, 3))
+    assert ihcli_command("merge", out).exit_code == 0
+    parts = {name: held for name, held in content(out).items() if "part-" in name}
+    assert parts == {name: held for name, held in alone.items() if "part-" in name}
+    assert {name.partition("/")[0] for name in content(out)} == {
+        *("attributions", "interactions", "summary", "run.json")
+    }
+    assert ihcli_command("verify", out).exit_code == 0
+
+
+def test_runs_on_a_store_are_read_by_every_command(folder: Path, bucket: StorePath, tmp_path: Path) -> None:
+    data, picture = upload(folder / "table.parquet", bucket / "table.parquet"), tmp_path / "a.png"
+    run(request_of(folder, data), bucket / "run", Observer())
+    for name in ("interactions", "attributions"):
+        assert ihcli_command(name, bucket / "run").output == ihcli_command(name, folder / "alone").output
+        on_store, on_disk = (
+            ihcli_command(name, place, "--key", "id=007") for place in (bucket / "run", folder / "alone")
+        )
+        assert on_store.output == on_disk.output
+    for arguments in (
+        ("verify", bucket / "run"),
+        ("verify", bucket / "run", folder / "net.pt", data),
+        ("plot", bucket / "run", "dependence", "--feature", "a", "--target", "1", "-o", picture),
+        ("report", bucket / "run", "-o", tmp_path / "report.html"),
+    ):
+        found = ihcli_command(*arguments)
+        assert found.exit_code == 0, found.output
+    assert "data files" in ihcli_command("verify", bucket / "run").output
+    result = ihcli.read(f"{bucket}run")
+    assert result.interaction_array(rows=[3, 40]).shape == (2, 4, 4)
+    assert result.attributions["id"].tolist() == [f"{i:03d}" for i in range(ROWS)]
+
+
+def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, bucket: StorePath) -> None:
+    asked = request_of(folder, limit=6)
+    run(asked, bucket / "run", Observer())
+    with pytest.raises(RunError, match=r"run: holds a run already\. Try --overwrite"):
+        run(asked, bucket / "run", Observer())
+    (bucket / "run" / "notes.txt").write_bytes(b"mine")
+    run(replace(asked, limit=2), bucket / "run", Observer(), overwrite=True)
+    assert (bucket / "run" / "notes.txt").read_text() == "mine"
+    assert [name for name in content(bucket / "run") if name.startswith("attributions")] == [
+        "attributions/part-000000.parquet"
+    ]
+    (bucket / "other" / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(RunError, match="holds files that are not a run"):
+        run(asked, bucket / "other", Observer(), overwrite=True)
+    with pytest.raises(RunError, match="is a file"):
+        run(asked, bucket / "other" / "notes.txt", Observer())
+
+
+def test_two_processes_do_not_write_one_run(folder: Path, bucket: StorePath) -> None:
+    started = time.monotonic()
+    with leases.leased(bucket / "run", lambda text: None), pytest.raises(RunError, match="is writing it now"):
+        run(request_of(folder), bucket / "run", Observer())
+    assert time.monotonic() - started < leases.ENDS_AFTER_S
+    assert content(bucket / "run") == {}
+
+
+MISTAKES = [
+    (("{data}none.parquet", "-o", "{run}"), "none.parquet: no such file or directory. Expected a Parquet or CSV file"),
+    (("{data}*.pq", "-o", "{run}"), "/*.pq: no file matches. Try the pattern with ls."),
+    (("{data}", "-o", "s3://no-such-bucket-here/run"), "AWS Error NO_SUCH_BUCKET"),
+    (("{data}", "-o", "s3://key:hunter2@bucket/run"), "was given with a secret in the URL, which run.json would keep"),
+    (("nope://place/x.csv", "-o", "{run}"), "nope://place/x.csv: cannot be opened: Protocol not known: nope."),
+    (("{data}broken.parquet", "-o", "{run}"), "broken.parquet: is neither Parquet nor CSV."),
+    (("{data}torn.parquet", "-o", "{run}"), "torn.parquet: cannot be read as Parquet: "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), MISTAKES, ids=[text for _, text in MISTAKES])
+def test_mistakes_are_one_message_and_leave_nothing(
+    folder: Path, bucket: StorePath, arguments: tuple[str, ...], text: str
+) -> None:
+    (bucket / "broken.parquet").write_bytes(b"\0" * 100)
+    (bucket / "torn.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-200])
+    before = set(content(bucket))
+    places = {"data": str(bucket), "run": f"{bucket}run"}
+    done = ihcli_command("explain", folder / "net.pt", *(argument.format(**places) for argument in arguments))
+    assert done.exit_code == 1
+    assert text in done.output
+    assert done.output.count("Error: ") == 1
+    assert "hunter2" not in done.output
+    assert set(content(bucket)) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("explain", "s3://b/net.pt", "x.csv", "-o", "run"), "s3://b/net.pt: models are not read from stores."),
+        (("report", "run", "-o", "s3://b/r.html"), "-o s3://b/r.html: only runs are written to stores."),
+        (("plot", "run", "bar", "-o", "s3://b/r.png"), "-o s3://b/r.png: only runs are written to stores."),
+        (("interactions", "run", "-o", "s3://b/r.csv"), "-o s3://b/r.csv: only runs are written to stores."),
+    ],
+)
+def test_what_is_not_for_stores_says_so(arguments: tuple[str, ...], text: str) -> None:
+    done = ihcli_command(*arguments)
+    assert done.exit_code == 1
+    assert text in done.output
+
+
+def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(
+    folder: Path, bucket: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run.json may be anybody's, and a request tells a server who asks."""
+    data = upload(folder / "table.parquet", bucket / "table.parquet")
+    run(request_of(folder, data, method="eg", baseline=data), tmp_path / "run", Observer())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    told = ihcli_command("verify", tmp_path / "run")
+    assert told.exit_code == 0
+    assert "not checked data files" in told.output
+    assert "is on another store than the run" in told.output
+    picture = tmp_path / "a.png"
+    drawn = ihcli_command("plot", tmp_path / "run", "dependence", "--feature", "a", "--target", "1", "-o", picture)
+    assert drawn.exit_code == 1
+    assert "on another store than the run" in drawn.output
+    again = ihcli_command("verify", tmp_path / "run", folder / "net.pt", folder / "table.parquet")
+    assert "run.json: tells of baselines on another store than DATA" in again.output
