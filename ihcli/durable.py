@@ -5,15 +5,17 @@ import io
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from ihcli.errors import RunError
-from ihcli.locations import Location, StorePath
+from ihcli.locations import Location, StoreError, StorePath
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+PATIENCE_S = (1.0, 5.0, 25.0)  # before a store that refuses to write is asked again
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
@@ -21,13 +23,15 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 def replacing(path: Location) -> Iterator[BinaryIO]:
     """Give a stream whose content takes the file's name once all of it is on disk; nothing is left on failure.
 
-    Memory: of a file of a store, all of it. Raises RunError where the disk or the store refuses.
+    Memory: of a file of a store, all of it. A store that refuses is asked again for half a minute.
+
+    Raises RunError where the disk or the store refuses.
     """
     with disk_errors(path):
         if isinstance(path, StorePath):
             content = io.BytesIO()
             yield content
-            _put(path, content)
+            _put_patiently(path, content.getbuffer())
             return
         temporary = path.with_name(_temporary_name(path))
         try:
@@ -40,6 +44,21 @@ def replacing(path: Location) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def put(path: StorePath, content: bytes | memoryview) -> None:
+    """Write a file of a store whole or not at all; raises StoreError where it refuses."""
+    if path.store.puts_whole:
+        path.write_bytes(content)
+        return
+    temporary = path.with_name(_temporary_name(path))
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def make_directory(path: Location) -> None:
@@ -104,15 +123,11 @@ def _temporary_name(path: Location) -> str:
     return f".{path.name}.{uuid.uuid4().hex}"  # readers of a directory skip names that start with a dot
 
 
-def _put(path: StorePath, content: io.BytesIO) -> None:
-    """Write a file of a store, where it has no name until it is whole; elsewhere by a temporary name."""
-    if path.store.puts_whole:
-        path.write_bytes(content.getbuffer())
-        return
-    temporary = path.with_name(_temporary_name(path))
-    try:
-        temporary.write_bytes(content.getbuffer())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _put_patiently(path: StorePath, content: memoryview) -> None:
+    for wait_s in PATIENCE_S:
+        try:
+            put(path, content)
+            return
+        except StoreError:
+            time.sleep(wait_s)
+    put(path, content)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from ihcli.durable import disk_errors, replacing
+from ihcli.durable import disk_errors, put
 from ihcli.errors import RunError
 from ihcli.locations import Location, StorePath
 
@@ -81,13 +81,12 @@ def _wait_for_end(path: StorePath, warned: Callable[[str], None]) -> None:
 
 def _renew(path: StorePath, done: threading.Event) -> None:
     while not done.wait(RENEWED_S):
-        with suppress(RunError):  # the next one may come through
+        with suppress(OSError):  # the next one may come through
             _sign(path)
 
 
 def _sign(path: StorePath) -> None:
-    with replacing(path / LOCK) as stream:
-        stream.write(f"{signature()}\n{uuid.uuid4()}\n".encode())
+    put(path / LOCK, f"{signature()}\n{uuid.uuid4()}\n".encode())
 
 
 def _read(path: Location) -> str | None:

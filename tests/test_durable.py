@@ -1,12 +1,16 @@
 """Files that are whole or not there, and directories whose names are on disk."""
 
+import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
+from stores import content, in_memory
 
-from ihcli.durable import is_temporary, make_directory, remove_temporaries, replacing
+from ihcli.durable import PATIENCE_S, is_temporary, make_directory, remove_temporaries, replacing
 from ihcli.errors import RunError
+from ihcli.locations import Location, StoreError, StorePath
 
 
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -16,7 +20,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-def fail_to_write(path: Path) -> None:
+def fail_to_write(path: Location) -> None:
     with replacing(path) as stream:
         stream.write(b"new")
         raise OSError("boom")
@@ -55,3 +59,53 @@ def test_only_names_of_our_own_making_are_temporary(tmp_path: Path) -> None:
     remove_temporaries(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(names[1:])
     remove_temporaries(tmp_path / "none")
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:
+    """Let stores refuse so many writes from now on, and return how long was waited."""
+    write, waited, left = StorePath.write_bytes, [], [times]
+
+    def refused(self: StorePath, content: bytes | memoryview) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise StoreError(errno.EIO, "slow down", str(self))
+        write(self, content)
+
+    monkeypatch.setattr(StorePath, "write_bytes", refused)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
+
+
+@pytest.mark.parametrize("kind", ["s3", "memory"])
+def test_a_file_of_a_store_is_written_whole_or_not_at_all(kind: str, request: pytest.FixtureRequest) -> None:
+    place = in_memory() if kind == "memory" else request.getfixturevalue("bucket")
+    place.mkdir()
+    with replacing(place / "run.json") as stream:
+        stream.write(b"old")
+        assert content(place) == {}
+    with pytest.raises(RunError, match=r"run\.json: cannot be written: boom"):
+        fail_to_write(place / "run.json")
+    assert content(place) == {"run.json": b"old"}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_store_that_refuses_is_asked_again(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = in_memory()
+    place.mkdir()
+    waited = refusing(monkeypatch, times)
+    with replacing(place / "run.json") as stream:
+        stream.write(b"new")
+    assert content(place) == {"run.json": b"new"}
+    assert waited == list(PATIENCE_S[:times])
+
+
+def test_a_store_that_goes_on_refusing_is_an_error_that_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = in_memory()
+    place.mkdir()
+    refusing(monkeypatch, 1 + len(PATIENCE_S))
+    with (
+        pytest.raises(RunError, match=r"run\.json: cannot be written: slow down\. Try another directory with -o\."),
+        replacing(place / "run.json") as stream,
+    ):
+        stream.write(b"new")
+    assert content(place) == {}

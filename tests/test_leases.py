@@ -77,7 +77,7 @@ def test_a_store_that_refuses_for_a_moment_ends_no_lease(place: StorePath, monke
     def refused_once(path: StorePath) -> None:
         calls.append(path)
         if len(calls) == 2:
-            raise RunError("refused")
+            raise OSError("refused")
         sign(path)
 
     monkeypatch.setattr(leases, "_sign", refused_once)

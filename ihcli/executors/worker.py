@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ihcli.errors import IhcliError
 from ihcli.executors.tasks import Refused, Stumbled, Task, Written
 from ihcli.explanation import AnyExplanation
+from ihcli.locations import StorePath
 from ihcli.output import RunWriter
 from ihcli.overlap import ahead
 from ihcli.preparation import PreparedRun, Recipe
@@ -78,6 +79,8 @@ class Worker:
             self._writer.write_part(part, result, chunk.keys)
             state = Progress.of_part(part, len(chunk), result).state()
         except IhcliError as error:
+            if isinstance(self._writer.path, StorePath):  # the next time it may come through, from here or elsewhere
+                return Stumbled(self._number, part, in_words(error))
             return Refused(self._number, error)
         except Exception as error:
             return Stumbled(self._number, part, in_words(error))
