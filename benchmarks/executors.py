@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,16 +32,18 @@ CHUNKS = 100_000
 
 @dataclass(frozen=True)
 class Way:
-    """A way to run the job: threads of the whole, and options."""
+    """A way to run the job: threads of a command, options, and how many commands share the rows at once."""
 
     name: str
     threads: int
     options: tuple[str, ...] = ()
+    commands: int = 1
 
 
 WAYS = (
     Way("one process, one thread", 1),
     Way("one process, two threads", 2),
+    Way("two commands at once", 1, commands=2),
     Way("two workers", 2, ("--workers", "2")),
 )
 RAY = Way("two workers under Ray", 2, ("--workers", "2", "--executor", "ray"))
@@ -54,22 +55,23 @@ def measure(setup: Setup) -> list[Result]:
     n_rows, rounds = setup.rows(ROWS, 1200), 1 if setup.quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         command = _job(Path(folder), n_rows)
-        seen = [[_run(command, way, Path(folder)) for way in ways] for _ in range(rounds)]
+        seen = [[_run(command, n_rows, way, Path(folder)) for way in ways] for _ in range(rounds)]
     return [_throughput(ways, n_rows, seen), alone(_memory, setup.rows(CHUNKS))]
 
 
-def _throughput(ways: Sequence[Way], n_rows: int, seen: list[list[tuple[float, float, float]]]) -> Result:
+def _throughput(ways: Sequence[Way], n_rows: int, seen: list[list[tuple[float, float]]]) -> Result:
     rows: list[list[Cell]] = []
     for i, way in enumerate(ways):
-        wall_s, run_s, cpu_s = (median(one[i][j] for one in seen) for j in range(3))
-        gains = [one[0][1] / one[i][1] for one in seen]
-        rows.append([way.name, n_rows, wall_s, run_s, cpu_s, n_rows / run_s, median(gains)])
-    columns = ("way", "rows", "command s", "run s", "CPU s", "rows/s", "times one thread")
+        command_s, run_s = (median(one[i][j] for one in seen) for j in range(2))
+        gains = (median(one[0][j] / one[i][j] for one in seen) for j in (1, 0))
+        rows.append([way.name, n_rows, command_s, run_s, n_rows / run_s, *gains])
+    columns = ("way", "rows", "command s", "run s", "rows/s", "times one thread", "the same, of commands")
     notes = (
         f"ih of a 5 x 128 SoftPlus net, D = {FEATURES}, by the autograd engine, chunks of {CHUNK_ROWS} rows, "
         f"matrices stored; median of {len(seen)} rounds in which the ways take turns.",
-        "Run: from the checks to the summary, starting workers included. CPU: of the command and all its processes, "
-        "but under Ray only of the driver.",
+        "Run: from the end of the checks to the summary. Before it a command imports for some seconds, and Ray starts; "
+        "what workers import goes on beside that. Two commands at once have half of the rows each and nothing in "
+        "common: what this machine has to give.",
         f"Load of the machine at the end: {os.getloadavg()[0]:.1f}.",
     )
     return Result("executors", "Two workers against one process", columns, rows, notes)
@@ -85,15 +87,17 @@ def _job(folder: Path, n_rows: int) -> list[str]:
     ]
 
 
-def _run(command: list[str], way: Way, folder: Path) -> tuple[float, float, float]:
-    """Return the seconds of the command, of the run in it, and of the CPU."""
+def _run(command: list[str], n_rows: int, way: Way, folder: Path) -> tuple[float, float]:
+    """Return the seconds of the command, and of the run in it; of several at once, those of the slowest."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(way.threads), "MKL_NUM_THREADS": str(way.threads)}
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    run = [*command, "-o", str(folder / "run"), "--overwrite", *way.options]
-    subprocess.run(run, check=True, env=environment, stdout=sys.stderr)
-    wall_s, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall_s, json.loads((folder / "run" / "run.json").read_text())["totals"]["wall_s"], cpu_s
+    outs = [folder / f"run-{i}" for i in range(way.commands)]
+    share = ("--limit", str(n_rows // way.commands), "--overwrite", *way.options)
+    started = time.monotonic()
+    running = [subprocess.Popen([*command, "-o", str(out), *share], env=environment, stdout=sys.stderr) for out in outs]
+    if any(process.wait() for process in running):
+        raise RuntimeError(f"{way.name}: a command failed")
+    command_s = time.monotonic() - started
+    return command_s, max(json.loads((out / "run.json").read_text())["totals"]["wall_s"] for out in outs)
 
 
 class _InstantCrew(Crew):

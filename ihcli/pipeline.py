@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -59,8 +59,14 @@ def run(
     without any, no run is left behind. Raises
     FailedChunksError where chunks failed again and again, once all others are done; resuming tries them again.
     """
-    executor = choose_executor(workforce, request.device)
-    place = Place(locate(out), shard)
+    with closing(choose_executor(workforce, request.device)) as executor:
+        return _run(request, Place(locate(out), shard), executor, observer, overwrite, resume)
+
+
+def _run(
+    request: RunRequest, place: Place, executor: Executor, observer: Observer, overwrite: bool, resume: bool
+) -> RunTotals:
+    shard = place.shard
     merged = find_begun(place.path) if resume and shard is not None else None
     if merged is not None and merged.is_done:
         merged.require_same_question(request)

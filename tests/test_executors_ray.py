@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from stores import content as stored
 from torch import nn
 
 from ihcli.errors import OptionError
+from ihcli.locations import StorePath
 from ihcli.pipeline import run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce
 
 ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402
+
 from ihcli.executors.ray import RayCrew  # noqa: E402
 
 MEMORY_BYTES = 1 << 26
@@ -91,6 +95,34 @@ def test_a_killed_actor_loses_and_doubles_nothing_and_runs_go_on_anywhere(
     assert not list(out.rglob(".part-*"))
     run(request_of(folder, 1), out, Observer(), resume=True)
     assert content(out) == content(alone)
+
+
+def test_a_cluster_that_loses_a_machine_loses_and_doubles_nothing(folder: Path, alone: Path, bucket: StorePath) -> None:
+    """Two machines in name, each a node of Ray with processes and a store of objects of its own; the run at a URL."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        second = cluster.add_node(num_cpus=1)
+
+        class Unplugging(Observer):
+            rows = 0
+
+            def chunk_done(self, done: Progress) -> None:
+                self.rows += done.rows
+                if self.rows == 8:
+                    cluster.remove_node(second, allow_graceful=False)
+
+        out = bucket / "run"
+        run(request_of(folder, 1), out, Unplugging(), workforce=Workforce("ray", 2, ray_address=cluster.address))
+        assert {name: held for name, held in stored(out).items() if name.endswith(".parquet")} == content(alone)
+    finally:
+        cluster.shutdown()
+
+
+def test_an_address_without_a_cluster_is_one_message(folder: Path, tmp_path: Path) -> None:
+    nobody = Workforce("ray", 1, ray_address="127.0.0.1:9")
+    with pytest.raises(OptionError, match=r"--ray-address 127\.0\.0\.1:9: Connection refused\. Expected auto or HOST"):
+        run(request_of(folder, 1), tmp_path / "run", Observer(), workforce=nobody)
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_gpus_than_there_are_is_refused(folder: Path, tmp_path: Path) -> None:

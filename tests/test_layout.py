@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
+    "forking",
     "locations",
     "durable",
     "fingerprints",
@@ -71,6 +72,7 @@ ORDER = (
 )
 TORCH_FREE = (
     "errors",
+    "forking",
     "locations",
     "durable",
     "fingerprints",

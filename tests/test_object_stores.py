@@ -1,5 +1,6 @@
 """Runs and data on an object store: the same run as on a disk, by every executor, whatever stops it."""
 
+import errno
 import gzip
 import json
 import os
@@ -17,16 +18,22 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from stores import content, in_memory, upload
+from test_executors_processes import Killing
 from torch import nn
 
 import ihcli
 from ihcli import leases
 from ihcli.cli import main
 from ihcli.errors import RunError
+from ihcli.executors.processes import ProcessCrew
+from ihcli.executors.tasks import Stumbled, Task, Written
+from ihcli.executors.worker import Commission, Worker
 from ihcli.leases import LOCK
-from ihcli.locations import StorePath
+from ihcli.locations import StoreError, StorePath
 from ihcli.merging import merge
+from ihcli.output import RunWriter
 from ihcli.pipeline import run
+from ihcli.preparation import prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce
 from ihcli.sharding import Shard
@@ -189,13 +196,41 @@ run(request_of(Path({str(folder)!r})), {f"{bucket}run"!r}, Stopping(20, lambda: 
     assert not [name for name in content(out) if name.startswith(".")]
 
 
-def test_a_killed_worker_loses_and_doubles_nothing(folder: Path, alone: dict[str, bytes], bucket: StorePath) -> None:
-    def kill_one() -> None:
-        found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"], capture_output=True, text=True)
-        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+def test_a_killed_worker_loses_and_doubles_nothing(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killing, hire = Killing(after=4), ProcessCrew.hire
 
-    run(request_of(folder, workers=2), bucket / "run", Stopping(8, kill_one), workforce=Workforce(workers=2))
+    def noted(self: ProcessCrew) -> int:
+        killing.crews.append(self)
+        return hire(self)
+
+    monkeypatch.setattr(ProcessCrew, "hire", noted)
+    run(request_of(folder, workers=2), bucket / "run", killing, workforce=Workforce(workers=2))
+    assert killing.killed == 1
     assert tables(content(bucket / "run")) == alone
+
+
+def test_a_store_that_refuses_a_worker_is_left_to_others(
+    folder: Path, bucket: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk would refuse every worker; a store may take the next attempt."""
+    prepared = prepare_run(request_of(folder))
+    task = Task(0, next(prepared.chunks()))
+    worker = Worker(7, Commission.of(prepared, RunWriter(bucket / "run"), MEMORY_BYTES, threads=1))
+    explained = worker.explain(task)
+    with monkeypatch.context() as patched:
+        patched.setattr("ihcli.durable.PATIENCE_S", ())
+        patched.setattr(StorePath, "write_bytes", refuse)
+        told = worker.write(explained)
+    assert isinstance(told, Stumbled)
+    assert (told.worker, told.part) == (7, 0)
+    assert "cannot be written: slow down" in told.error
+    assert isinstance(worker.write(explained), Written)
+
+
+def refuse(path: StorePath, content: bytes | memoryview) -> None:
+    raise StoreError(errno.EIO, "slow down", str(path))
 
 
 def test_shards_on_a_store_merge_into_the_run_of_one_process(

@@ -70,13 +70,17 @@ def explain(
         raise click.UsageError("Missing option '-o' / '--out': the directory to write. Try -o run, or --dry-run.")
     if resume and overwrite:
         raise click.UsageError("--resume keeps the run that is there, --overwrite replaces it. Try one of them.")
+    if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
+        raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
+    if workforce.executor == "local" and (workforce.workers or 1) > 1 and not dry_run:
+        from ihcli import forking
+
+        forking.begin()  # before this process imports what it needs, so that both go on at once
     from ihcli.cli.progress import compute, foresee
     from ihcli.cli.words import forecast_in_words, summary_in_words
     from ihcli.locations import locate
 
     request = computation.request(model, data)
-    if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
-        raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
     if out is None or dry_run:
         click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return

@@ -2,6 +2,7 @@
 
 import torch
 
+from ihcli import forking
 from ihcli.errors import OptionError
 from ihcli.executors.crews import CrewExecutor
 from ihcli.executors.dealing import Crew
@@ -28,6 +29,7 @@ def choose_executor(workforce: Workforce, device: str) -> Executor:
     devices = plan_devices(device, workforce.workers, torch.cuda.device_count())
     if len(devices) == 1:
         return LocalExecutor()
+    forking.begin()
 
     def hire_crew(prepared: PreparedRun, writer: RunWriter) -> Crew:
         memory_bytes = prepared.explainer.memory_bytes // _most_on_one(devices)

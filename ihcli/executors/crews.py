@@ -16,10 +16,16 @@ SHOWN = 3
 
 
 class CrewExecutor:
-    """Deals tasks to the crew that `hire_crew` makes for a prepared run and the writer of its parts."""
+    """Deals tasks to the crew that `hire_crew` makes for a prepared run and the writer of its parts.
 
-    def __init__(self, hire_crew: Callable[[PreparedRun, RunWriter], Crew]) -> None:
+    close  ends what was begun for a crew, also where none was hired
+    """
+
+    def __init__(
+        self, hire_crew: Callable[[PreparedRun, RunWriter], Crew], close: Callable[[], None] = lambda: None
+    ) -> None:
         self._hire_crew = hire_crew
+        self.close = close
 
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task; the keeper hears of parts in order, so that sums are those of one process."""

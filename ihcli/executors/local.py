@@ -22,6 +22,9 @@ class LocalExecutor:
         if prepared.explainer.memory_ran_out:
             keeper.warn(MEMORY_RAN_OUT)
 
+    def close(self) -> None:
+        """Do nothing: nothing was begun."""
+
 
 class _Explained(NamedTuple):
     task: Task

@@ -1,15 +1,15 @@
 """A crew of processes on this machine, each with a device and a share of the threads."""
 
-import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.process import BaseProcess, parent_process
 
+from ihcli import forking
 from ihcli.errors import IhcliError, RunError
 from ihcli.executors.dealing import Crew
 from ihcli.executors.tasks import Lost, News, Ready, Refused, Task
@@ -17,11 +17,10 @@ from ihcli.executors.worker import Commission, Worker, in_words
 from ihcli.overlap import behind
 
 ENDS_WITHIN_S = 5.0
-PARENT_CHECKED_S = 1.0
 
 
 class ProcessCrew(Crew):
-    """Spawned processes that get tasks and tell news through a pipe.
+    """Processes that get tasks and tell news through a pipe.
 
     devices  one for each worker; who is hired for one that is gone takes its device
     """
@@ -39,13 +38,11 @@ class ProcessCrew(Crew):
         """Start a process."""
         number, self._hired = self._hired, self._hired + 1
         device = self._device_of[number] = self._devices.pop(0)
-        fresh = multiprocessing.get_context("spawn")
-        mine, its = fresh.Pipe()
-        process = fresh.Process(
-            target=_serve, args=(its, number, self._commission.on(device)), name=f"ihcli worker {number}", daemon=True
-        )
-        with _signals_held(), _threads(self._commission.threads):
-            process.start()
+        forked = forking.begin()
+        mine, its = forked.Pipe()
+        told = (its, number, self._commission.on(device), dict(os.environ))
+        process = forked.Process(target=_serve, args=told, name=f"ihcli worker {number}", daemon=True)
+        process.start()
         its.close()
         self._processes[number], self._pipes[number] = process, mine
         return number
@@ -97,9 +94,11 @@ class ProcessCrew(Crew):
         return Lost(number, f"its process {how}")
 
 
-def _serve(pipe: Connection, number: int, commission: Commission) -> None:
+def _serve(pipe: Connection, number: int, commission: Commission, environment: Mapping[str, str]) -> None:
     """Explain what comes through the pipe until nobody is at its other end."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
     with suppress(BrokenPipeError):
         try:
             worker = Worker(number, commission)
@@ -122,32 +121,9 @@ def _received(pipe: Connection) -> Iterator[Task]:
             return
 
 
-def _end_with(parent: int) -> None:
-    """End this process at once when its parent is gone: a run that is begun anew must not meet it."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECKED_S)
-    os._exit(1)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let what is started meanwhile never be interrupted: Ctrl-C reaches a whole group, and the driver ends workers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    """Let what is started meanwhile, and whatever libraries it uses, begin with so many threads."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+def _end_with_driver() -> None:
+    """End this process at once when the driver is gone: a run that is begun anew must not meet it."""
+    driver = parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

@@ -2,7 +2,9 @@
 
 import math
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,30 +19,40 @@ from ihcli.output import RunWriter
 from ihcli.preparation import PreparedRun
 from ihcli.request import Workforce
 
+ADDRESS = re.compile(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)")
+ANSWERS_WITHIN_S = 10.0
+
 
 class RayCrew(Crew):
     """Actors that load the model once; chunks travel through Ray's object store, news come back as results.
 
-    Actors are not restarted in place: Ray would count a chunk's attempts against its neighbours. A lost actor's chunks
-    go to others, and Ray places a new actor wherever there is room.
+    Actors begin as soon as the crew does, and import what they need while the driver checks model and data. They are
+    not restarted in place: Ray would count a chunk's attempts against its neighbours. A lost actor's chunks go to
+    others, and Ray places a new actor wherever there is room.
     """
 
-    def __init__(self, commission: Commission, size: int, gpus_per_worker: float) -> None:
+    def __init__(self, size: int, gpus_per_worker: float) -> None:
         import ray
 
         self.size = size
+        self.gpus_per_worker = gpus_per_worker
         self._ray = ray
-        self._commission = ray.put(commission)
         self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_restarts=0)(_Actor)
+        self._waiting = [self._actor.remote() for _ in range(size)]
+        self._commission: Any = None
         self._hired = 0
         self._actors: dict[int, Any] = {}
         self._expected: dict[Any, tuple[int, int | None]] = {}
 
+    def commission(self, commission: Commission) -> None:
+        """Say what those who are hired from now on must know."""
+        self._commission = self._ray.put(commission)
+
     def hire(self) -> int:
-        """Ask Ray for an actor."""
+        """Take an actor that waits, or ask Ray for one."""
         number, self._hired = self._hired, self._hired + 1
-        actor = self._actors[number] = self._actor.remote(number, self._commission)
-        self._expected[actor.begin.remote()] = (number, None)
+        actor = self._actors[number] = self._waiting.pop() if self._waiting else self._actor.remote()
+        self._expected[actor.begin.remote(number, self._commission)] = (number, None)
         return number
 
     def give(self, worker: int, task: Task) -> None:
@@ -55,9 +67,10 @@ class RayCrew(Crew):
 
     def dismiss(self) -> None:
         """End all actors, and the connection to Ray."""
-        for actor in self._actors.values():
+        for actor in (*self._waiting, *self._actors.values()):
             with suppress(self._ray.exceptions.RayError):
                 self._ray.kill(actor)
+        self._waiting.clear()
         self._actors.clear()
         self._expected.clear()
         self._ray.shutdown()
@@ -79,48 +92,54 @@ class RayCrew(Crew):
 class _Actor:
     """A worker inside Ray."""
 
-    def __init__(self, number: int, commission: Commission) -> None:
-        self._number = number
-        self._commission = commission
-
-    def begin(self) -> Ready | Refused:
+    def begin(self, number: int, commission: Commission) -> Ready | Refused:
         try:
-            self._worker = Worker(self._number, self._commission)
+            self._worker = Worker(number, commission)
         except IhcliError as error:
-            return Refused(self._number, error)
-        return Ready(self._number)
+            return Refused(number, error)
+        return Ready(number)
 
     def explain(self, part: int, chunk: Any) -> Written | Stumbled | Refused:
         return self._worker.write(self._worker.explain(Task(part, chunk)))
 
 
 def ray_executor(workforce: Workforce, device: str) -> CrewExecutor:
-    """Return the executor that hires actors; raises PackageError without Ray, OptionError for what cannot be had."""
+    """Return the executor that hires actors, and begin to gather them.
+
+    Raises PackageError without Ray, OptionError for a cluster or GPUs that cannot be had.
+    """
     try:
-        import ray  # noqa: F401
+        import ray
     except ImportError as error:
         raise PackageError("--executor ray: needs the package ray. Try pip install 'ihcli[ray]'.") from error
-
-    def hire_crew(prepared: PreparedRun, writer: RunWriter) -> Crew:
-        return _hire_crew(workforce, device, prepared, writer)
-
-    return CrewExecutor(hire_crew)
-
-
-def _hire_crew(workforce: Workforce, device: str, prepared: PreparedRun, writer: RunWriter) -> Crew:
-    import ray
-
     _connect(workforce)
     try:
-        there = ray.cluster_resources()
-        gpus = _gpus_per_worker(workforce, device, there.get("GPU", 0.0))
-        size = workforce.workers or max(1, int(there["GPU"] / gpus if gpus else there["CPU"]))
-        on_each = math.ceil(size / sum(node["Alive"] for node in ray.nodes()))
-        commission = Commission.of(prepared, writer, prepared.explainer.memory_bytes // on_each, threads=1)
-        return RayCrew(commission.on("cuda") if gpus else commission, size, gpus)
+        crew = _gather(workforce, device)
     except BaseException:
         ray.shutdown()
         raise
+
+    def hire_crew(prepared: PreparedRun, writer: RunWriter) -> Crew:
+        crew.commission(_commission(crew, prepared, writer))
+        return crew
+
+    return CrewExecutor(hire_crew, crew.dismiss)
+
+
+def _gather(workforce: Workforce, device: str) -> RayCrew:
+    import ray
+
+    there = ray.cluster_resources()
+    gpus = _gpus_per_worker(workforce, device, there.get("GPU", 0.0))
+    return RayCrew(workforce.workers or max(1, int(there["GPU"] / gpus if gpus else there["CPU"])), gpus)
+
+
+def _commission(crew: RayCrew, prepared: PreparedRun, writer: RunWriter) -> Commission:
+    import ray
+
+    on_each = math.ceil(crew.size / sum(node["Alive"] for node in ray.nodes()))
+    commission = Commission.of(prepared, writer, prepared.explainer.memory_bytes // on_each, threads=1)
+    return commission.on("cuda") if crew.gpus_per_worker else commission
 
 
 def _gpus_per_worker(workforce: Workforce, device: str, there: float) -> float:
@@ -138,15 +157,26 @@ def _connect(workforce: Workforce) -> None:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    here = workforce.ray_address is None and not os.environ.get("RAY_ADDRESS")
-    cores = {"num_cpus": max(workforce.workers or 1, os.cpu_count() or 1), "include_dashboard": False} if here else {}
-    with _signals_kept():
-        try:
-            ray.init(address=workforce.ray_address, log_to_driver=False, logging_level="warning", **cores)
-        except ConnectionError as error:
-            raise OptionError(
-                f"--ray-address: {in_words(error)}. Expected auto or HOST:PORT of a running cluster. Try ray status."
-            ) from error
+    address = workforce.ray_address or os.environ.get("RAY_ADDRESS", "")
+    cores = (
+        {} if address else {"num_cpus": max(workforce.workers or 1, os.cpu_count() or 1), "include_dashboard": False}
+    )
+    try:
+        _require_answer(address)
+        with _signals_kept():
+            ray.init(address=workforce.ray_address, log_to_driver=False, logging_level="error", **cores)
+    except OSError as error:
+        reason = (error.strerror or str(error)).strip().partition("\n")[0].partition(". ")[0]
+        raise OptionError(
+            f"--ray-address {address}: {reason}. Expected auto or HOST:PORT of a running cluster. Try ray status."
+        ) from error
+
+
+def _require_answer(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT, which Ray itself would try for many minutes."""
+    found = ADDRESS.fullmatch(address)
+    if found is not None:
+        socket.create_connection((found[1], int(found[2])), ANSWERS_WITHIN_S).close()
 
 
 @contextmanager

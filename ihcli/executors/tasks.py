@@ -28,6 +28,9 @@ class Executor(Protocol):
         Raises FailedChunksError where some chunks failed again and again, once all others are done.
         """
 
+    def close(self) -> None:
+        """End what was begun for it, also where nothing is executed."""
+
 
 @dataclass(frozen=True)
 class Ready:
