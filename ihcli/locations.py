@@ -155,7 +155,8 @@ class StorePath:
 
     def write_bytes(self, content: bytes | memoryview) -> None:
         """Write the file; on stores that put files whole, it is there whole or not at all."""
-        # Arrow closes the stream after an error, and what was written until then would be the file: so in one call.
+        # In one call: Arrow closes the stream after an error too, and what was written until then would be the file.
+        # Without compression, since it would take a name that ends in .gz for a wish.
         with self.refusals(), self._filesystem.open_output_stream(self.within, compression=None) as stream:
             stream.write(content)
 

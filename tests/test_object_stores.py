@@ -5,8 +5,6 @@ import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +20,7 @@ from test_executors_processes import Killing
 from torch import nn
 
 import ihcli
-from ihcli import leases
+from ihcli import forking, leases
 from ihcli.cli import main
 from ihcli.errors import RunError
 from ihcli.executors.processes import ProcessCrew
@@ -39,6 +37,7 @@ from ihcli.request import Observer, RunRequest, Workforce
 from ihcli.sharding import Shard
 
 ROWS = 41
+KILLS = 12  # writes of a run of three parts
 MEMORY_BYTES = 1 << 26
 
 
@@ -175,24 +174,38 @@ def test_an_interrupted_run_goes_on(folder: Path, alone: dict[str, bytes], bucke
     assert not [name for name in content(out) if name.startswith(".")]
 
 
+def run_until(request: RunRequest, out: str, writes: int, environment: dict[str, str]) -> None:
+    """Run in this process, and kill it ahead of a write to the store."""
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    write, left = StorePath.write_bytes, [writes]
+
+    def strike(self: StorePath, content: bytes | memoryview) -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, content)
+
+    StorePath.write_bytes = strike  # type: ignore[method-assign]
+    run(request, out, Observer())
+
+
+@pytest.mark.parametrize("writes", range(1, KILLS + 1))
 def test_a_killed_run_goes_on_when_its_lease_has_ended(
-    folder: Path, alone: dict[str, bytes], bucket: StorePath, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bucket: StorePath, writes: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    code = f"""
-import os, signal, torch
-from test_object_stores import Path, Stopping, request_of, run
-torch.set_num_threads(1)
-run(request_of(Path({str(folder)!r})), {f"{bucket}run"!r}, Stopping(20, lambda: os.kill(os.getpid(), signal.SIGKILL)))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    killed = subprocess.run([sys.executable, "-c", code], check=False, env=environment)
-    assert killed.returncode == -signal.SIGKILL
-    out = bucket / "run"
-    assert (out / LOCK).exists()
-    assert len([name for name in content(out) if name.startswith("attributions")]) == 10
-    monkeypatch.setattr(leases, "ENDS_AFTER_S", 1.0)
-    run(request_of(folder), out, Observer(), resume=True)
-    assert tables(content(out)) == alone
+    """Killed ahead of every write of a run of three parts: lease, run.json, parts, state, summaries, run.json."""
+    asked, out = request_of(folder, limit=6), bucket / "run"
+    process = forking.begin().Process(target=run_until, args=(asked, str(out), writes, dict(os.environ)))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (out / LOCK).exists() == (writes > 1)
+    monkeypatch.setattr(leases, "ENDS_AFTER_S", 0.3)
+    monkeypatch.setattr(leases, "WATCHED_S", 0.1)
+    run(asked, out, Observer(), resume=True)
+    run(asked, tmp_path / "run", Observer())
+    assert tables(content(out)) == tables(content(tmp_path / "run"))
     assert not [name for name in content(out) if name.startswith(".")]
 
 

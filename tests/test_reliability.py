@@ -10,6 +10,7 @@ import test_cli_errors
 import test_data_edges
 import test_fuzzing
 import test_hostile_models
+import test_object_stores
 import test_recomputation
 import test_resume
 import test_verification
@@ -34,6 +35,7 @@ FIGURES = {
     "hostile model files": len(test_hostile_models.CORPUS),
     "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
     "kills at a random moment": test_resume.RANDOM_KILLS,
+    "kills at a write to an object store": cases(test_object_stores.test_a_killed_run_goes_on_when_its_lease_has_ended),
     "full disks": cases(test_resume.test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room),
     "malformed tables, models and options": cases(
         *named(test_cli_errors, "mistake"), *named(test_data_edges, "is_one_message")

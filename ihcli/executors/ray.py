@@ -157,18 +157,19 @@ def _connect(workforce: Workforce) -> None:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    address = workforce.ray_address or os.environ.get("RAY_ADDRESS", "")
-    cores = (
-        {} if address else {"num_cpus": max(workforce.workers or 1, os.cpu_count() or 1), "include_dashboard": False}
-    )
+    # "local" starts Ray also where a cluster runs on this machine; without any address Ray would join that.
+    address = workforce.ray_address or os.environ.get("RAY_ADDRESS") or "local"
+    cores = max(workforce.workers or 1, os.cpu_count() or 1)
+    started = {"num_cpus": cores, "include_dashboard": False} if address == "local" else {}
     try:
         _require_answer(address)
         with _signals_kept():
-            ray.init(address=workforce.ray_address, log_to_driver=False, logging_level="error", **cores)
-    except OSError as error:
-        reason = (error.strerror or str(error)).strip().partition("\n")[0].partition(". ")[0]
+            ray.init(address=address, log_to_driver=False, logging_level="error", **started)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).strip().partition("\n")[0].partition(". ")[0]
         raise OptionError(
-            f"--ray-address {address}: {reason}. Expected auto or HOST:PORT of a running cluster. Try ray status."
+            f"--ray-address {address}: {reason}. Expected auto or HOST:PORT of a running cluster. Try ray status, "
+            "and RAY_AUTH_MODE=token where the cluster asks for a token."
         ) from error
 
 
