@@ -20,16 +20,19 @@ WATCHED_S = 0.5
 
 @contextmanager
 def leased(path: StorePath, warned: Callable[[str], None]) -> Iterator[None]:
-    """Keep other processes from writing a run; a lease that a killed process left ends ENDS_AFTER_S after it.
+    """Keep other processes from writing a run; the directory is made, and removed again when nothing came into it.
 
-    Whether it is alive is told by whether the file changes, so no clocks are compared. Not kept apart: two processes
-    that begin in the same moment, and one that was suspended for longer than a lease lasts.
+    The lease of a killed process ends ENDS_AFTER_S after it: whether it is alive is told by whether the file changes,
+    so that no clocks are compared. Not kept apart: two processes that begin in the same moment, and one that was
+    suspended for longer than a lease lasts.
 
     Raises RunError where another process holds the run, naming that process, or where the store refuses.
     """
+    was_there = path.exists()
     _wait_for_end(path, warned)
     done = threading.Event()
     with disk_errors(path):
+        path.mkdir()
         _sign(path)
     renewing = threading.Thread(target=_renew, args=(path, done), daemon=True)
     renewing.start()
@@ -40,6 +43,8 @@ def leased(path: StorePath, warned: Callable[[str], None]) -> Iterator[None]:
         renewing.join()
         with suppress(OSError):  # it ends by itself
             (path / LOCK).unlink(missing_ok=True)
+            if not was_there:
+                path.rmdir()  # refused where something came into it
 
 
 def is_leased(path: StorePath) -> bool:

@@ -38,9 +38,10 @@ def test_a_lease_holds_until_its_end_and_leaves_nothing(place: StorePath) -> Non
         with pytest.raises(RunError, match=f"run: {signature()} is writing it now"), leased(place, said.append):
             pass
     assert said == [f"{place}: {signature()} is writing it, or was stopped. Waiting up to 0 s to see which."]
-    assert content(place) == {}
+    assert not place.exists()
     with leased(place, never):
-        pass
+        (place / "run.json").write_bytes(b"{}")
+    assert content(place) == {"run.json": b"{}"}
 
 
 def test_locks_of_runs_on_stores_are_leases(place: StorePath) -> None:

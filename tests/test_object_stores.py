@@ -340,6 +340,7 @@ def test_mistakes_are_one_message_and_leave_nothing(
     assert done.output.count("Error: ") == 1
     assert "hunter2" not in done.output
     assert set(content(bucket)) == before
+    assert not (bucket / "run").exists()
 
 
 @pytest.mark.parametrize(
