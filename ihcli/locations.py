@@ -55,6 +55,11 @@ class Store:
         """Whether a file that is being written has no name until it is whole."""
         return self.filesystem.type_name in PUTS_WHOLE
 
+    @property
+    def lists_directories(self) -> bool:
+        """Whether listing a directory tells of those in it; Arrow's client of gs tells only of files."""
+        return bool(self.filesystem.type_name != "gcs")
+
 
 @dataclass(frozen=True, order=True)
 class StorePath:
@@ -126,10 +131,15 @@ class StorePath:
 
     def iterdir(self) -> Iterator["StorePath"]:
         """Give what is directly in it, nothing where it is not there; one request for a thousand names."""
+        listed = fs.FileSelector(self.within, allow_not_found=True, recursive=not self.store.lists_directories)
         with self.refusals():
-            found = self._filesystem.get_file_info(fs.FileSelector(self.within, allow_not_found=True))
+            found = self._filesystem.get_file_info(listed)
+        is_file: dict[str, bool] = {}
         for info in found:
-            yield replace(self / info.base_name, _is_file=info.type == fs.FileType.File)
+            name, *deeper = PurePosixPath(info.path).relative_to(self.within).parts
+            is_file[name] = info.type == fs.FileType.File and not deeper
+        for name in is_file:
+            yield replace(self / name, _is_file=is_file[name])
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
         """Give what matches the pattern, part by part; `**` stands for any directories."""
@@ -188,8 +198,12 @@ class StorePath:
 
     def remove_tree(self) -> None:
         """Remove the directory and all that is in it."""
-        with self.refusals():
-            self._filesystem.delete_dir(self.within)
+        try:
+            with self.refusals():
+                self._filesystem.delete_dir(self.within)
+        except FileNotFoundError:  # of a directory that was only the beginning of names, its own object
+            if self.exists():
+                raise
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -296,14 +310,18 @@ def is_reachable(recorded: str, *named: str | Location) -> bool:
     return _Url.of(recorded).store in stores
 
 
-def matching(pattern: str) -> list[Location]:
+def is_glob(location: Location) -> bool:
+    """Return whether a path holds the signs of a glob."""
+    return glob.has_magic(str(location if isinstance(location, Path) else location.key))
+
+
+def matching(pattern: Location) -> list[Location]:
     """Return the files that a glob matches, sorted."""
-    location = locate(pattern)
-    if isinstance(location, Path):
-        return sorted(path for name in glob.glob(str(location), recursive=True) if (path := Path(name)).is_file())
-    parts = location.key.parts
+    if isinstance(pattern, Path):
+        return sorted(path for name in glob.glob(str(pattern), recursive=True) if (path := Path(name)).is_file())
+    parts = pattern.key.parts
     fixed = list(takewhile(lambda part: not glob.has_magic(part), parts))
-    top = StorePath(location.store, PurePosixPath(*fixed))
+    top = StorePath(pattern.store, PurePosixPath(*fixed))
     return sorted(path for path in top.glob("/".join(parts[len(fixed) :])) if path.is_file())
 
 

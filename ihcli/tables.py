@@ -3,7 +3,6 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from glob import has_magic
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ihcli.errors import DataError
-from ihcli.locations import Location, locate, matching, parquet_file
+from ihcli.locations import Location, is_glob, locate, matching, parquet_file
 from ihcli.separators import read_head, separator_of
 
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
@@ -250,8 +249,8 @@ def _find_files(path: str) -> list[Location]:
         return files
     if found.exists():
         return [found]
-    if has_magic(path):
-        files = matching(path)
+    if is_glob(found):
+        files = matching(found)
         if not files:
             raise DataError(f"{path}: no file matches. Try the pattern with ls.")
         return files

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from stores import bucket_of, serve_s3
+from stores import GCS, S3, bucket_of, in_gcs, in_memory, serving
 
 from ihcli.locations import StorePath
 
@@ -13,7 +13,13 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    with serve_s3() as endpoint:
+    with serving(S3) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[str]:
+    with serving(GCS) as endpoint:
         yield endpoint
 
 
@@ -21,3 +27,15 @@ def s3_server() -> Iterator[str]:
 def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> StorePath:
     """A new bucket of an S3 server on this machine, which the environment names to this process and its children."""
     return bucket_of(s3_server, monkeypatch)
+
+
+@pytest.fixture(params=["s3", "gcs", "memory"])
+def store(request: pytest.FixtureRequest) -> StorePath:
+    """An empty place in each kind of store: with directories that listings tell of, that they do not, and real ones."""
+    if request.param == "memory":
+        return in_memory()
+    if request.param == "gcs":
+        return in_gcs(request.getfixturevalue("gcs_server"))
+    bucket = request.getfixturevalue("bucket")
+    assert isinstance(bucket, StorePath)
+    return bucket

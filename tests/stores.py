@@ -13,7 +13,7 @@ import pytest
 
 from ihcli.locations import Location, StorePath, locate
 
-SERVER = """
+S3 = """
 import sys
 from moto.server import ThreadedMotoServer
 
@@ -22,12 +22,21 @@ server.start()
 print(*server.get_host_and_port(), flush=True)
 sys.stdin.read()
 """
+GCS = """
+import sys
+from gcp_storage_emulator.server import create_server
+
+server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+server.start()
+print(*server._api._httpd.server_address, flush=True)
+sys.stdin.read()
+"""
 
 
 @contextmanager
-def serve_s3() -> Iterator[str]:
-    """Serve S3 from a process of its own, and give its address; it ends with the process that asked for it."""
-    command = [sys.executable, "-W", "ignore", "-c", SERVER]
+def serving(code: str) -> Iterator[str]:
+    """Serve S3 or GCS from a process of its own, and give its address; it ends with the process that asked for it."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
     piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **piped) as process:
         assert process.stdout is not None
@@ -52,6 +61,11 @@ def bucket_of(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> StorePath:
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     return in_store(f"s3://{name}")
+
+
+def in_gcs(endpoint: str) -> StorePath:
+    """Return a place of its own in the bucket of the server."""
+    return in_store(f"gs://anonymous@bucket/{uuid.uuid4().hex}?scheme=http&endpoint_override={endpoint}")
 
 
 def in_memory() -> StorePath:

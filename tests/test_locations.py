@@ -7,22 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stores import content, in_memory
+from stores import content
 
 from ihcli.errors import OptionError, PackageError
-from ihcli.locations import StoreError, StorePath, is_reachable, is_url, locate, matching, parquet_file
+from ihcli.locations import StoreError, StorePath, is_glob, is_reachable, is_url, locate, matching, parquet_file
 
 NAMES = ("a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "a/b/x-4.csv", "a/b/c/y.csv", "z.csv")
-
-
-@pytest.fixture(params=["s3", "memory"])
-def store(request: pytest.FixtureRequest) -> StorePath:
-    """An empty place, of each kind of store: one that puts files whole, one that has directories."""
-    if request.param == "memory":
-        return in_memory()
-    place = request.getfixturevalue("bucket")
-    assert isinstance(place, StorePath)
-    return place
 
 
 @pytest.fixture
@@ -116,18 +106,24 @@ def test_globs_are_those_of_directories(filled: StorePath, tmp_path: Path, patte
     for name in NAMES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    there = [
-        str(path).removeprefix(str(filled)).lstrip("/") for path in matching(f"{str(filled).rstrip('/')}/{pattern}")
-    ]
-    here = [str(path.relative_to(tmp_path)) for path in matching(f"{tmp_path}/{pattern}") if isinstance(path, Path)]
+    found = [path for path in matching(filled / pattern) if isinstance(path, StorePath)]
+    there = ["/".join(path.key.parts[len(filled.key.parts) :]) for path in found]
+    here = [str(path.relative_to(tmp_path)) for path in matching(tmp_path / pattern) if isinstance(path, Path)]
     assert there == here
     assert there
+
+
+def test_signs_of_globs_are_those_of_the_path(bucket: StorePath) -> None:
+    assert is_glob(Path("data/*.csv"))
+    assert is_glob(bucket / "part-?.csv")
+    assert not is_glob(locate(f"{bucket}data.csv?region=us-east-1"))
 
 
 def test_files_and_directories_are_removed(filled: StorePath) -> None:
     with pytest.raises(OSError, match="not empty"):
         (filled / "a").rmdir()
     (filled / "a" / "b").remove_tree()
+    assert not (filled / "a" / "b").exists()
     assert set(content(filled)) == {"a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "z.csv"}
     (filled / "z.csv").replace(filled / "a" / "x-1.csv")
     assert content(filled) == {"a/x-1.csv": b"z.csv", "a/x-2.csv": b"a/x-2.csv", "a/.x-3.csv": b"a/.x-3.csv"}

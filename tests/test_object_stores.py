@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from stores import content, in_memory, upload
+from stores import content, upload
 from test_executors_processes import Killing
 from torch import nn
 
@@ -98,20 +98,16 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("kind", ["s3", "memory"])
-def test_a_run_on_a_store_is_that_of_a_disk(
-    folder: Path, alone: dict[str, bytes], kind: str, request: pytest.FixtureRequest
-) -> None:
-    top = in_memory() if kind == "memory" else request.getfixturevalue("bucket")
-    (top / "data").mkdir()
-    data = upload(folder / "table.parquet", top / "data" / "table.parquet")
-    totals = run(request_of(folder, data), f"{top}/run".replace("//run", "/run"), Observer())
-    assert tables(content(top / "run")) == alone
-    assert {name.partition("/")[0] for name in content(top / "run")} == {
+def test_a_run_on_a_store_is_that_of_a_disk(folder: Path, alone: dict[str, bytes], store: StorePath) -> None:
+    (store / "data").mkdir()
+    data = upload(folder / "table.parquet", store / "data" / "table.parquet")
+    totals = run(request_of(folder, data), str(store / "run"), Observer())
+    assert tables(content(store / "run")) == alone
+    assert {name.partition("/")[0] for name in content(store / "run")} == {
         *("attributions", "interactions", "summary", "run.json")
     }
-    assert totals.path == top / "run"
-    assert info_of(top / "run")["data"] == {
+    assert totals.path == store / "run"
+    assert info_of(store / "run")["data"] == {
         **json.loads((folder / "alone" / "run.json").read_text())["data"],
         "path": data,
         "files": [data],
@@ -247,12 +243,12 @@ def refuse(path: StorePath, content: bytes | memoryview) -> None:
 
 
 def test_shards_on_a_store_merge_into_the_run_of_one_process(
-    folder: Path, alone: dict[str, bytes], bucket: StorePath
+    folder: Path, alone: dict[str, bytes], store: StorePath
 ) -> None:
-    out = bucket / "run"
+    out = store / "run"
     for index in (3, 1):
         run(request_of(folder), out, Observer(), shard=Shard(index, 3))
-    with pytest.raises(RunError, match=r"1 of 3 shards are not done: 2/3 was not begun\. Try ihcli explain .* s3://"):
+    with pytest.raises(RunError, match=r"1 of 3 shards are not done: 2/3 was not begun\. Try ihcli explain .*://"):
         merge(out, lambda text: None)
     with pytest.raises(RunError, match="holds shards of a run, not yet a whole one"):
         ihcli.read(str(out))
@@ -289,22 +285,23 @@ def test_runs_on_a_store_are_read_by_every_command(folder: Path, bucket: StorePa
     assert result.attributions["id"].tolist() == [f"{i:03d}" for i in range(ROWS)]
 
 
-def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, bucket: StorePath) -> None:
+def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, store: StorePath) -> None:
     asked = request_of(folder, limit=6)
-    run(asked, bucket / "run", Observer())
-    with pytest.raises(RunError, match=r"run: holds a run already\. Try --overwrite"):
-        run(asked, bucket / "run", Observer())
-    (bucket / "run" / "notes.txt").write_bytes(b"mine")
-    run(replace(asked, limit=2), bucket / "run", Observer(), overwrite=True)
-    assert (bucket / "run" / "notes.txt").read_text() == "mine"
-    assert [name for name in content(bucket / "run") if name.startswith("attributions")] == [
+    run(asked, store / "run", Observer())
+    with pytest.raises(RunError, match=r"run.*: holds a run already\. Try --overwrite"):
+        run(asked, store / "run", Observer())
+    (store / "run" / "notes.txt").write_bytes(b"mine")
+    run(replace(asked, limit=2), store / "run", Observer(), overwrite=True)
+    assert (store / "run" / "notes.txt").read_text() == "mine"
+    assert [name for name in content(store / "run") if name.startswith("attributions")] == [
         "attributions/part-000000.parquet"
     ]
-    (bucket / "other" / "notes.txt").write_bytes(b"mine")
+    (store / "other").mkdir()
+    (store / "other" / "notes.txt").write_bytes(b"mine")
     with pytest.raises(RunError, match="holds files that are not a run"):
-        run(asked, bucket / "other", Observer(), overwrite=True)
+        run(asked, store / "other", Observer(), overwrite=True)
     with pytest.raises(RunError, match="is a file"):
-        run(asked, bucket / "other" / "notes.txt", Observer())
+        run(asked, store / "other" / "notes.txt", Observer())
 
 
 def test_two_processes_do_not_write_one_run(folder: Path, bucket: StorePath) -> None:
