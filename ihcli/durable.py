@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from ihcli.errors import RunError
-from ihcli.locations import Location, StoreError, StorePath
+from ihcli.locations import Location
+from ihcli.stores import StoreError, StorePath
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE_S = (1.0, 5.0, 25.0)  # before a store that refuses to write is asked again

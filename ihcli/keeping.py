@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from ihcli.dataset import Chunk
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
-from ihcli.locations import StorePath
 from ihcli.output import RunWriter
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunTotals
+from ihcli.stores import StorePath
 from ihcli.text_summary import TextSummary
 
 STATE_S = 1.0

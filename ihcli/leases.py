@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 
 from ihcli.durable import disk_errors, put
 from ihcli.errors import RunError
-from ihcli.locations import Location, StorePath
+from ihcli.locations import Location
+from ihcli.stores import StorePath
 
 LOCK = ".lock"
 RENEWED_S = 5.0

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ihcli.durable import disk_errors, make_directory
 from ihcli.leases import LOCK, is_leased, leased, refusal, signature
-from ihcli.locations import Location, StorePath
+from ihcli.locations import Location
+from ihcli.stores import StorePath
 
 TAKEN = (errno.EAGAIN, errno.EACCES)
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)

@@ -24,11 +24,12 @@ from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
 from ihcli.leases import LOCK, refusal
-from ihcli.locations import Location, StorePath, locate, parquet_file
+from ihcli.locations import Location, locate, parquet_file
 from ihcli.lock import is_locked
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.rowgroups import PartFiles, unreadable
 from ihcli.states import STATES, StateFiles
+from ihcli.stores import StorePath
 
 INFO = "run.json"
 DONE = "done"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from stores import GCS, S3, bucket_of, in_gcs, in_memory, serving
+from stores import GCS, NAMES, S3, bucket_of, in_gcs, in_memory, serving
 
-from ihcli.locations import StorePath
+from ihcli.stores import StorePath
 
 torch.set_num_threads(1)
 
@@ -39,3 +39,11 @@ def store(request: pytest.FixtureRequest) -> StorePath:
     bucket = request.getfixturevalue("bucket")
     assert isinstance(bucket, StorePath)
     return bucket
+
+
+@pytest.fixture
+def filled(store: StorePath) -> StorePath:
+    for name in NAMES:
+        (store / name).parent.mkdir()
+        (store / name).write_bytes(name.encode())
+    return store

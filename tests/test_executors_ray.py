@@ -12,10 +12,10 @@ from stores import content as stored
 from torch import nn
 
 from ihcli.errors import OptionError
-from ihcli.locations import StorePath
 from ihcli.pipeline import run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce
+from ihcli.stores import StorePath
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
     "forking",
+    "stores",
     "locations",
     "durable",
     "fingerprints",
@@ -73,6 +74,7 @@ ORDER = (
 TORCH_FREE = (
     "errors",
     "forking",
+    "stores",
     "locations",
     "durable",
     "fingerprints",

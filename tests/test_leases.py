@@ -10,8 +10,8 @@ from stores import content
 from ihcli import leases
 from ihcli.errors import RunError
 from ihcli.leases import LOCK, is_leased, leased, signature
-from ihcli.locations import StorePath
 from ihcli.lock import is_locked, locked
+from ihcli.stores import StorePath
 
 RENEWED_S, ENDS_AFTER_S = 0.05, 0.4
 

@@ -27,7 +27,6 @@ from ihcli.executors.processes import ProcessCrew
 from ihcli.executors.tasks import Stumbled, Task, Written
 from ihcli.executors.worker import Commission, Worker
 from ihcli.leases import LOCK
-from ihcli.locations import StoreError, StorePath
 from ihcli.merging import merge
 from ihcli.output import RunWriter
 from ihcli.pipeline import run
@@ -35,6 +34,7 @@ from ihcli.preparation import prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce
 from ihcli.sharding import Shard
+from ihcli.stores import StoreError, StorePath
 
 ROWS = 41
 KILLS = 12  # writes of a run of three parts

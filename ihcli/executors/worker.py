@@ -8,11 +8,11 @@ from typing import NamedTuple
 from ihcli.errors import IhcliError
 from ihcli.executors.tasks import Refused, Stumbled, Task, Written
 from ihcli.explanation import AnyExplanation
-from ihcli.locations import StorePath
 from ihcli.output import RunWriter
 from ihcli.overlap import ahead
 from ihcli.preparation import PreparedRun, Recipe
 from ihcli.progress import Progress
+from ihcli.stores import StorePath
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 from ihcli.durable import is_temporary
 from ihcli.errors import IhcliError, OptionError, PackageError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.locations import Location, StoreError, is_reachable, locate
+from ihcli.locations import Location, is_reachable, locate
 from ihcli.output import ATTRIBUTIONS, INTERACTIONS, part_name
+from ihcli.stores import StoreError
 from ihcli.tables import open_table
 from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
 from ihcli.verification.described import Described

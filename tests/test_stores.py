@@ -1,0 +1,76 @@
+"""Files of stores: what is read, listed and written, and what a store refuses."""
+
+import io
+
+import pytest
+from stores import content
+
+from ihcli.locations import locate
+from ihcli.stores import StoreError, StorePath
+
+
+def test_what_is_written_is_read(store: StorePath) -> None:
+    file = store / "deep" / "file.bin"
+    assert not file.exists()
+    assert not file.is_file()
+    assert file.modified() is None
+    file.parent.mkdir()
+    file.write_bytes(b"one\ntwo\n")
+    assert file.exists()
+    assert file.is_file()
+    assert not file.is_dir()
+    assert file.parent.is_dir()
+    assert file.read_text() == "one\ntwo\n"
+    with file.open() as stream:
+        assert stream.read(3) == b"one"
+        assert stream.seek(-4, io.SEEK_END) == 4
+        assert stream.read() == b"two\n"
+        assert stream.tell() == 8
+    with file.open(buffering=0) as raw:
+        assert raw.read(2) == b"on"
+    file.unlink()
+    assert not file.exists()
+    file.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        file.unlink()
+    with pytest.raises(FileNotFoundError):
+        file.open()
+    with pytest.raises(ValueError, match="opened for reading"):
+        file.open("wb")
+
+
+def test_names_do_not_change_what_is_written(store: StorePath) -> None:
+    store.mkdir()
+    (store / "table.csv.gz").write_bytes(b"as it is")
+    assert (store / "table.csv.gz").read_text() == "as it is"
+
+
+def test_a_listing_tells_names_and_kinds(filled: StorePath) -> None:
+    found = {path.name: (path.is_file(), path.is_dir()) for path in (filled / "a").iterdir()}
+    file, directory = (True, False), (False, True)
+    assert found == {"x-1.csv": file, "x-2.csv": file, ".x-3.csv": file, "b": directory}
+    assert list((filled / "none").iterdir()) == []
+
+
+def test_files_and_directories_are_removed(filled: StorePath) -> None:
+    with pytest.raises(OSError, match="not empty"):
+        (filled / "a").rmdir()
+    (filled / "a" / "b").remove_tree()
+    assert not (filled / "a" / "b").exists()
+    assert set(content(filled)) == {"a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "z.csv"}
+    (filled / "z.csv").replace(filled / "a" / "x-1.csv")
+    assert content(filled) == {"a/x-1.csv": b"z.csv", "a/x-2.csv": b"a/x-2.csv", "a/.x-3.csv": b"a/.x-3.csv"}
+
+
+def test_what_a_store_refuses_is_one_message(bucket: StorePath) -> None:
+    nowhere = locate("s3://no-such-bucket-here/run")
+    assert isinstance(nowhere, StorePath)
+    assert not nowhere.exists()
+    with pytest.raises(StoreError) as caught:
+        nowhere.write_bytes(b"x")
+    assert str(caught.value).startswith("s3://no-such-bucket-here/run: When ")
+    assert "The specified bucket does not exist. Try checking the URL, the credentials and the network." in str(
+        caught.value
+    )
+    assert isinstance(caught.value, OSError)
+    assert "AWS Error NO_SUCH_BUCKET" in caught.value.strerror
