@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from ihcli.durable import disk_errors, put
 from ihcli.errors import RunError
 from ihcli.locations import Location
-from ihcli.stores import StorePath
+from ihcli.stores import StoreError, StorePath
 
 LOCK = ".lock"
 RENEWED_S = 5.0
@@ -56,9 +56,11 @@ def is_leased(path: StorePath) -> bool:
 
 def refusal(path: Location) -> RunError:
     """Return the error for a second process on one run."""
-    owner = (_read(path) or "").partition("\n")[0] or "another process"
+    owner = ""
+    with suppress(OSError, ValueError):
+        owner = (_read(path) or "").partition("\n")[0]
     return RunError(
-        f"{path}: {owner} is writing it now. Expected one process for one run. "
+        f"{path}: {owner or 'another process'} is writing it now. Expected one process for one run. "
         "Try again when that is done, or another -o."
     )
 
@@ -69,7 +71,10 @@ def signature() -> str:
 
 
 def _wait_for_end(path: StorePath, warned: Callable[[str], None]) -> None:
-    """Return when nobody renews the lease that is there, at once where there is none; raises RunError."""
+    """Return when nobody renews the lease that is there, at once where there is none.
+
+    Raises RunError where it is renewed, StoreError where the store does not tell whether there is one.
+    """
     seen = _read(path)
     if seen is None:
         return
@@ -78,11 +83,12 @@ def _wait_for_end(path: StorePath, warned: Callable[[str], None]) -> None:
     until = time.monotonic() + ENDS_AFTER_S
     while time.monotonic() < until:
         time.sleep(WATCHED_S)
-        now = _read(path)
-        if now is None:
-            return
-        if now != seen:
-            raise refusal(path)
+        with suppress(StoreError):  # what cannot be read for a moment is not free
+            now = _read(path)
+            if now is None:
+                return
+            if now != seen:
+                raise refusal(path)
 
 
 def _renew(path: StorePath, done: threading.Event) -> None:
@@ -96,7 +102,8 @@ def _sign(path: StorePath) -> None:
 
 
 def _read(path: Location) -> str | None:
+    """Return what the lock says, None where there is none."""
     try:
         return (path / LOCK).read_text(encoding="utf-8")
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return None

@@ -127,6 +127,8 @@ def _filesystem(url: _Url) -> tuple[fs.FileSystem, str]:
         except pa.ArrowInvalid as error:
             if "Unrecognized filesystem type" not in str(error):
                 raise
+        if url.query:
+            raise OptionError(f"{base}{url.path}: takes no settings. Expected a plain path, got ?{url.query}.")
         from fsspec.core import url_to_fs
 
         filesystem, within = url_to_fs(f"{base}{url.path}")

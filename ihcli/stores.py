@@ -136,8 +136,13 @@ class StorePath:
             yield replace(self / name, _is_file=is_file[name])
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
-        """Give what matches the pattern, part by part; `**` stands for any directories."""
+        """Give what matches the pattern, part by part; `**` stands for any directories, or at the end for all below.
+
+        As in a shell, `*` and `**` leave out names that start with a dot.
+        """
         first, *rest = PurePosixPath(pattern).parts
+        if first == "**" and not rest:
+            rest = ["*"]
         for path in self._matching(first):
             if not rest:
                 yield path
@@ -221,7 +226,7 @@ class StorePath:
         if part == "**":
             yield replace(self, _is_file=False)
             for path in self.iterdir():
-                if path.is_dir():
+                if path.is_dir() and not path.name.startswith("."):
                     yield from path._matching("**")
         elif glob.has_magic(part):
             shows_hidden = part.startswith(".")

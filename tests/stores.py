@@ -14,7 +14,15 @@ import pytest
 from ihcli.locations import Location, locate
 from ihcli.stores import StorePath
 
-NAMES = ("a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "a/b/x-4.csv", "a/b/c/y.csv", "z.csv")  # of files that `filled` has
+NAMES = (
+    "a/.h/x-5.csv",
+    "a/x-1.csv",
+    "a/x-2.csv",
+    "a/.x-3.csv",
+    "a/b/x-4.csv",
+    "a/b/c/y.csv",
+    "z.csv",
+)  # of files that `filled` has
 S3 = """
 import sys
 from moto.server import ThreadedMotoServer

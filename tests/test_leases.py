@@ -1,5 +1,6 @@
 """One process writes a run on a store: who holds it, what becomes of the lease of a killed one."""
 
+import errno
 import threading
 import time
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from ihcli import leases
 from ihcli.errors import RunError
 from ihcli.leases import LOCK, is_leased, leased, signature
 from ihcli.lock import is_locked, locked
-from ihcli.stores import StorePath
+from ihcli.stores import StoreError, StorePath
 
 RENEWED_S, ENDS_AFTER_S = 0.05, 1.5  # thirty renewals: a busy machine comes to one of them
 
@@ -68,6 +69,33 @@ def test_a_lease_that_is_given_back_meanwhile_is_free(place: StorePath) -> None:
     ending.start()
     with leased(place, lambda text: None):
         ending.join()
+
+
+def test_a_lease_that_cannot_be_read_for_a_moment_is_not_free(
+    place: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, calls = StorePath.read_text, []
+
+    def refused_second(self: StorePath, encoding: str = "utf-8") -> str:
+        calls.append(self)
+        if len(calls) == 2:
+            raise StoreError(errno.EIO, "slow down", str(self))
+        return read(self, encoding)
+
+    with leased(place, never):
+        monkeypatch.setattr(StorePath, "read_text", refused_second)
+        with pytest.raises(RunError, match="is writing it now"), leased(place, lambda text: None):
+            pass
+    assert len(calls) > 2
+
+
+def test_a_store_that_does_not_answer_is_not_free(place: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: StorePath, encoding: str = "utf-8") -> str:
+        raise StoreError(errno.EIO, "slow down", str(self))
+
+    monkeypatch.setattr(StorePath, "read_text", refused)
+    with pytest.raises(StoreError, match="slow down"), leased(place, never):
+        pass
 
 
 def test_a_store_that_refuses_for_a_moment_ends_no_lease(place: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:

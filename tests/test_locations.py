@@ -47,7 +47,19 @@ def test_settings_of_a_store_stay_with_every_path_of_it(s3_server: str, bucket: 
 
 
 @pytest.mark.parametrize(
-    "pattern", ["a/*.csv", "a/x-?.csv", "*.csv", "a/[xy]-[12].csv", "a/*/x*.csv", "**/*.csv", "a/**/y.csv", "*/.x*"]
+    "pattern",
+    [
+        "a/*.csv",
+        "a/x-?.csv",
+        "*.csv",
+        "a/[xy]-[12].csv",
+        "a/*/x*.csv",
+        "**/*.csv",
+        "a/**/y.csv",
+        "*/.x*",
+        "a/**",
+        "a/.h/*",
+    ],
 )
 def test_globs_are_those_of_directories(filled: StorePath, tmp_path: Path, pattern: str) -> None:
     for name in NAMES:
@@ -80,6 +92,11 @@ def test_parquet_files_are_read_from_anywhere(store: StorePath, tmp_path: Path) 
     [
         ("nope://place/x", OptionError, "nope://place/x: cannot be opened: Protocol not known: nope. Expected a URL"),
         ("s3://b/x?colour=red", OptionError, "s3://b/x: cannot be opened: Unexpected query parameter"),
+        (
+            "memory://place/x?version=2",
+            OptionError,
+            "memory://place/x: takes no settings. Expected a plain path, got ?version=2.",
+        ),
         ("sftp://host/x", PackageError, "sftp://host/x: needs a package that is not installed. "),
         ("s3://key:hunter2@b/x", OptionError, "s3://b/x: was given with a secret in the URL"),
         ("abfs://c@account/x?client_secret=hunter2", OptionError, "abfs://account/x: was given with a secret"),

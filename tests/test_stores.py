@@ -48,7 +48,7 @@ def test_names_do_not_change_what_is_written(store: StorePath) -> None:
 def test_a_listing_tells_names_and_kinds(filled: StorePath) -> None:
     found = {path.name: (path.is_file(), path.is_dir()) for path in (filled / "a").iterdir()}
     file, directory = (True, False), (False, True)
-    assert found == {"x-1.csv": file, "x-2.csv": file, ".x-3.csv": file, "b": directory}
+    assert found == {"x-1.csv": file, "x-2.csv": file, ".x-3.csv": file, "b": directory, ".h": directory}
     assert list((filled / "none").iterdir()) == []
 
 
@@ -57,9 +57,10 @@ def test_files_and_directories_are_removed(filled: StorePath) -> None:
         (filled / "a").rmdir()
     (filled / "a" / "b").remove_tree()
     assert not (filled / "a" / "b").exists()
-    assert set(content(filled)) == {"a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "z.csv"}
+    assert set(content(filled)) == {"a/.h/x-5.csv", "a/x-1.csv", "a/x-2.csv", "a/.x-3.csv", "z.csv"}
     (filled / "z.csv").replace(filled / "a" / "x-1.csv")
-    assert content(filled) == {"a/x-1.csv": b"z.csv", "a/x-2.csv": b"a/x-2.csv", "a/.x-3.csv": b"a/.x-3.csv"}
+    left = {name: name.encode() for name in ("a/.h/x-5.csv", "a/x-2.csv", "a/.x-3.csv")}
+    assert content(filled) == {**left, "a/x-1.csv": b"z.csv"}
 
 
 def test_what_a_store_refuses_is_one_message(bucket: StorePath) -> None:
