@@ -20,6 +20,7 @@ from torch import nn
 
 from ihcli.errors import DataError, RunError
 from ihcli.executors import FailedChunksError
+from ihcli.executors.dealing import WAITING
 from ihcli.executors.processes import ProcessCrew
 from ihcli.pipeline import run
 from ihcli.progress import Progress
@@ -219,8 +220,10 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, 
     out = tmp_path / "run"
 
     class InTheWay(Observer):
+        """Blocks the parts that no worker can have before the first one is told of, however late that is."""
+
         def chunk_done(self, done: Progress) -> None:
-            for part in range(5, 21):
+            for part in range(2 * WAITING, 21):
                 (out / "interactions" / f"part-{part:06d}.parquet" / "x").mkdir(parents=True, exist_ok=True)
 
     with pytest.raises(RunError, match=r"part-0000\d\d\.parquet: cannot be written: "):
