@@ -95,6 +95,8 @@ def sync_directory(path: Location) -> None:
 
 def remove_temporaries(directory: Location) -> None:
     """Remove what a killed process began to write in a directory and no longer can finish."""
+    if isinstance(directory, StorePath) and directory.store.puts_whole:
+        return
     if directory.is_dir():
         for path in directory.iterdir():
             if is_temporary(path):

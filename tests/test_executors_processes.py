@@ -51,7 +51,8 @@ def request_of(folder: Path, workers: int = 1, **options: object) -> RunRequest:
 
 
 def content(out: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*.parquet")}
+    files = (file for file in out.rglob("*") if file.is_file() and file.name != "run.json")
+    return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
 def assert_same_run(out: Path, expected: Path) -> None:
@@ -102,10 +103,11 @@ def test_texts_are_explained_by_workers_too(tmp_path: Path) -> None:
 
 
 class Killing(Observer):
-    """Kills a worker after some chunks, once."""
+    """Kills a worker after some chunks, once; it leaves a part that it was writing."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, out: Path) -> None:
         self.left = after
+        self.half_written = out / "attributions" / f".part-000020.parquet.{'0' * 32}"
         self.crews: list[ProcessCrew] = []
         self.killed = 0
 
@@ -115,6 +117,7 @@ class Killing(Observer):
             process = list(self.crews[0]._processes.values())[-1]
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
+            self.half_written.write_bytes(b"PAR1")
             self.killed += 1
 
 
@@ -122,7 +125,7 @@ class Killing(Observer):
 def test_a_killed_worker_loses_and_doubles_nothing(
     folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    killing, hire = Killing(after), ProcessCrew.hire
+    killing, hire = Killing(after, tmp_path / "run"), ProcessCrew.hire
 
     def noted(self: ProcessCrew) -> int:
         killing.crews.append(self)

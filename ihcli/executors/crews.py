@@ -43,15 +43,13 @@ class CrewExecutor:
 
     @contextmanager
     def _crew(self, prepared: PreparedRun, keeper: Keeper) -> Generator[Crew]:
-        """Give a crew and dismiss it in the end; nothing that it left half written stays."""
+        """Give a crew and dismiss it in the end; nothing that it or a lost worker left half written stays."""
         crew = self._hire_crew(prepared, keeper.writer)
         try:
             yield crew
-        except BaseException:
+        finally:
             crew.dismiss()
             keeper.writer.remove_temporaries()
-            raise
-        crew.dismiss()
 
 
 def _failure(writer: RunWriter, failed: list[FailedChunk]) -> str:
