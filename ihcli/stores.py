@@ -252,7 +252,12 @@ class _Fetching(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with self._path.refusals():
-            return int(self._file.readinto(buffer))
+            try:
+                return int(self._file.readinto(buffer))
+            except (OSError, ValueError) as error:  # of gs, ValueError where the file went between its finding and this
+                if self._path.exists():
+                    raise OSError(reason_of(error)) from error
+                raise FileNotFoundError from error
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return int(self._file.seek(offset, whence))

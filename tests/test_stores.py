@@ -6,7 +6,7 @@ import pytest
 from stores import content
 
 from ihcli.locations import locate
-from ihcli.stores import StoreError, StorePath
+from ihcli.stores import StoreError, StorePath, _Fetching
 
 
 def test_what_is_written_is_read(store: StorePath) -> None:
@@ -37,6 +37,27 @@ def test_what_is_written_is_read(store: StorePath) -> None:
         file.open()
     with pytest.raises(ValueError, match="opened for reading"):
         file.open("wb")
+
+
+def test_a_file_that_is_removed_while_it_is_opened_is_not_found(store: StorePath) -> None:
+    store.mkdir()
+    file = store / "file.bin"
+    file.write_bytes(b"one")
+    ended = store.store.filesystem.open_input_file(file.within)
+    ended.close()  # what Arrow's client of gs gives then
+    with pytest.raises(StoreError, match="closed file"):
+        _Fetching(file, ended).read()
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        _Fetching(file, ended).read()
+
+
+def test_a_file_of_s3_that_is_removed_once_it_is_open_is_not_found(bucket: StorePath) -> None:
+    (bucket / "file.bin").write_bytes(b"one")
+    with (bucket / "file.bin").open() as stream:
+        (bucket / "file.bin").unlink()
+        with pytest.raises(FileNotFoundError):
+            stream.read()
 
 
 def test_names_do_not_change_what_is_written(store: StorePath) -> None:
