@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ihcli.columns import Columns, Roles, choose_columns
 from ihcli.errors import DataError
-from ihcli.fingerprints import files_fingerprint, values_fingerprint
+from ihcli.fingerprints import Snapshot, files_fingerprint, values_fingerprint
 from ihcli.locations import Location
 from ihcli.scan import Scan, Tally
 from ihcli.tables import BATCH_VALUES, TableFiles, open_table
@@ -97,11 +97,15 @@ class Rows(ABC):
 
 
 class Dataset(Rows):
-    """A table in files; `open_dataset` makes one."""
+    """A table in files; `open_dataset` makes one.
+
+    snapshot  of the files before the first row was read
+    """
 
     def __init__(self, table: TableFiles, columns: Columns) -> None:
         super().__init__(table.path, columns)
         self.files = table.files
+        self.snapshot = Snapshot.of(table.files)
         self.format = table.format
         self._table = table
         self._features = pa.schema([(name, self._input_type(name)) for name in columns.features])

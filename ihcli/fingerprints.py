@@ -1,12 +1,32 @@
-"""SHA-256 of what goes into a run: equal for copies, wherever they lie."""
+"""SHA-256 of what goes into a run: equal for copies, wherever they lie; and whether it stayed as it was."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ihcli.locations import Location
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Sizes and times of files, None of those that are not there; by them a later change shows without reading.
+
+    Cost: a look at each file, on a store a request.
+    """
+
+    stamps: Mapping[Location, tuple[int, int] | None]
+
+    @classmethod
+    def of(cls, files: Iterable[Location]) -> "Snapshot":
+        """Take it now."""
+        return cls({file: _stamp(file) for file in files})
+
+    def changed(self) -> list[Location]:
+        """Return the files that were written since, that came or went."""
+        return [file for file, stamp in self.stamps.items() if _stamp(file) != stamp]
 
 
 def path_fingerprint(path: Path) -> str:
@@ -30,6 +50,14 @@ def values_fingerprint(values: np.ndarray) -> str:
     digest = hashlib.sha256(f"{values.shape} {values.dtype}\n".encode())
     digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def _stamp(file: Location) -> tuple[int, int] | None:
+    try:
+        told = file.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_size, told.st_mtime_ns
 
 
 def _content(file: Location) -> tuple[int, str]:

@@ -50,8 +50,10 @@ def leased(path: StorePath, warned: Callable[[str], None]) -> Iterator[None]:
 
 def is_leased(path: StorePath) -> bool:
     """Return whether a process seems to be writing the run, by comparing the store's clock with that of here."""
-    modified = (path / LOCK).modified()
-    return modified is not None and time.time() - modified.timestamp() < ENDS_AFTER_S
+    try:
+        return time.time() - (path / LOCK).stat().st_mtime_ns / 1e9 < ENDS_AFTER_S
+    except FileNotFoundError:
+        return False
 
 
 def refusal(path: Location) -> RunError:

@@ -104,7 +104,8 @@ def _explain_into(
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
         keeper = Keeper(writer, observer, done)
-        executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
+        with prepared.unchanged():
+            executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
         if place.shard is None:
             keeper.summarise()
         totals = keeper.totals()

@@ -1,6 +1,7 @@
 """From a request to everything a run needs, opened and checked before any work."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import torch
 from ihcli.baselines import Baselines, resolve_baselines
 from ihcli.certify import Effort
 from ihcli.dataset import Chunk, Dataset, open_dataset
-from ihcli.errors import DataError, OptionError
+from ihcli.errors import DataError, OptionError, RunError
 from ihcli.explainer import Settings
 from ihcli.explanation import MISSING_INPUT
+from ihcli.fingerprints import Snapshot
 from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
 from ihcli.methods import method_named
@@ -36,11 +38,13 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class PreparedRun:
     """A request whose model and data were opened and checked; nothing is written yet.
 
-    sample    real rows, complete ones, drawn from all of them
-    warnings  sentences the user should read before trusting the result
+    model_files  as they were before the model was read
+    sample       real rows, complete ones, drawn from all of them
+    warnings     sentences the user should read before trusting the result
     """
 
     request: RunRequest
+    model_files: Snapshot
     dataset: Dataset
     scan: Scan
     sample: np.ndarray
@@ -59,6 +63,19 @@ class PreparedRun:
         """Stream the rows to explain."""
         return self.dataset.chunks(self.chunk_rows, self.request.limit)
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Raise RunError where model or data were written until the end of this, so that rows may come of two tables.
+
+        That is also said in place of a DataError, which is most likely what came of it.
+        """
+        try:
+            yield
+        except DataError:
+            self._require_unchanged()
+            raise
+        self._require_unchanged()
+
     def recipe(self, device: str, memory_bytes: int) -> "Recipe":
         """Return what makes such an explainer on another device, or with another bound on memory."""
         explainer = self.explainer
@@ -73,6 +90,14 @@ class PreparedRun:
         if isinstance(explainer, TableExplainer):
             return Recipe(settled, self.sample, explainer.groups, explainer.baselines)
         return Recipe(settled, self.sample, None, None)
+
+    def _require_unchanged(self) -> None:
+        changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
+        if changed:
+            raise RunError(
+                f"{changed[0]}: was changed while the run read it. Expected model and data that stay as they are until "
+                "the end. Try --overwrite to begin anew, once nothing writes to it."
+            )
 
 
 @dataclass(frozen=True)
@@ -107,12 +132,13 @@ def prepare_run(request: RunRequest) -> PreparedRun:
         _refuse_text_options(request)
     else:
         _refuse_table_options(request)
+    model_files = _snapshot(Path(request.model))
     model = _load(request)
     if request.text is not None:
-        return _prepare_texts(request, model, request.text)
+        return _prepare_texts(request, model, model_files, request.text)
     if model.text is not None:
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try --text COLUMN.")
-    return _prepare_table(request, model)
+    return _prepare_table(request, model, model_files)
 
 
 def _load(request: RunRequest) -> Model:
@@ -120,7 +146,15 @@ def _load(request: RunRequest) -> Model:
     return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
 
 
-def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:
+def _snapshot(model: Path) -> Snapshot:
+    """Take a snapshot of a model file, or of those directly in a directory, where checkpoints have theirs."""
+    try:
+        return Snapshot.of(model.iterdir() if model.is_dir() else [model])
+    except OSError:  # loading says why
+        return Snapshot({})
+
+
+def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot) -> PreparedRun:
     dataset = open_dataset(
         request.data,
         keys=request.key,
@@ -143,10 +177,10 @@ def _prepare_table(request: RunRequest, model: Model) -> PreparedRun:
     )
     sample = _sample(request, dataset)
     explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, _settings(request))
-    return PreparedRun(request, dataset, scan, sample, explainer, explainer.warnings)
+    return PreparedRun(request, model_files, dataset, scan, sample, explainer, explainer.warnings)
 
 
-def _prepare_texts(request: RunRequest, model: Model, column: str) -> PreparedRun:
+def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, column: str) -> PreparedRun:
     reader_of(model)  # before its data: a table of numbers has no column of texts to name
     dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
     scan = dataset.scan(request.limit)
@@ -156,7 +190,7 @@ def _prepare_texts(request: RunRequest, model: Model, column: str) -> PreparedRu
     explainer = prepare_text_explainer(model, sample, _settings(request), request.units, request.baseline or ZEROS)
     empty = scan.n_rows - scan.n_complete
     noted = (f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {MISSING_INPUT}.",) if empty else ()
-    return PreparedRun(request, dataset, scan, sample, explainer, (*explainer.warnings, *noted))
+    return PreparedRun(request, model_files, dataset, scan, sample, explainer, (*explainer.warnings, *noted))
 
 
 def _refuse_table_options(request: RunRequest) -> None:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyarrow import fs
@@ -53,6 +52,17 @@ class Store:
     def lists_directories(self) -> bool:
         """Whether listing a directory tells of those in it; Arrow's client of gs tells only of files."""
         return bool(self.filesystem.type_name != "gcs")
+
+
+class Stat(NamedTuple):
+    """What is told of a file without reading it, by the names of `os.stat_result`.
+
+    st_size      bytes
+    st_mtime_ns  when it was last written, by the clock of the store; 0 where the store does not tell
+    """
+
+    st_size: int
+    st_mtime_ns: int
 
 
 @dataclass(frozen=True, order=True)
@@ -118,10 +128,12 @@ class StorePath:
         """Return whether it is a directory: on stores without any, whether there are files below it."""
         return self._info().type == fs.FileType.Directory if self._is_file is None else not self._is_file
 
-    def modified(self) -> datetime | None:
-        """Return when it was last written, by the clock of the store; None where that cannot be told."""
-        mtime: datetime | None = self._info().mtime
-        return mtime
+    def stat(self) -> Stat:
+        """Return size and time of a file."""
+        info = self._info()
+        if info.type == fs.FileType.NotFound:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return Stat(info.size or 0, info.mtime_ns or 0)
 
     def iterdir(self) -> Iterator["StorePath"]:
         """Give what is directly in it, nothing where it is not there; one request for a thousand names."""

@@ -103,11 +103,11 @@ def test_texts_are_explained_by_workers_too(tmp_path: Path) -> None:
 
 
 class Killing(Observer):
-    """Kills a worker after some chunks, once; it leaves a part that it was writing."""
+    """Kills a worker after some chunks, once; where a run on a disk is named, it leaves a part half written."""
 
-    def __init__(self, after: int, out: Path) -> None:
+    def __init__(self, after: int, out: Path | None = None) -> None:
         self.left = after
-        self.half_written = out / "attributions" / f".part-000020.parquet.{'0' * 32}"
+        self.out = out
         self.crews: list[ProcessCrew] = []
         self.killed = 0
 
@@ -117,7 +117,8 @@ class Killing(Observer):
             process = list(self.crews[0]._processes.values())[-1]
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
-            self.half_written.write_bytes(b"PAR1")
+            if self.out is not None:
+                (self.out / "attributions" / f".part-000020.parquet.{'0' * 32}").write_bytes(b"PAR1")
             self.killed += 1
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ihcli.fingerprints import files_fingerprint, path_fingerprint, values_fingerprint
+from ihcli.fingerprints import Snapshot, files_fingerprint, path_fingerprint, values_fingerprint
+from ihcli.stores import StorePath
 
 
 def test_copies_have_one_fingerprint_and_changes_another(tmp_path: Path) -> None:
@@ -32,3 +33,26 @@ def test_shape_and_type_of_values_count() -> None:
     assert len({values_fingerprint(each) for each in (values, *others)}) == 4
     wide = np.arange(12.0).reshape(2, 6)
     assert values_fingerprint(wide[:, ::2]) == values_fingerprint(wide[:, ::2].copy())
+
+
+def test_a_snapshot_tells_what_was_written_came_or_went(tmp_path: Path) -> None:
+    same, written, came, went = (tmp_path / name for name in ("same", "written", "came", "went"))
+    for file in (same, written, went):
+        file.write_text("one")
+    snapshot = Snapshot.of([same, written, came, went])
+    assert snapshot.changed() == []
+    written.write_text("two")
+    came.write_text("one")
+    went.unlink()
+    assert snapshot.changed() == [written, came, went]
+
+
+def test_a_snapshot_of_a_store_tells_what_was_written(store: StorePath) -> None:
+    store.mkdir()
+    files = [store / "same", store / "written"]
+    for file in files:
+        file.write_bytes(b"one")
+    snapshot = Snapshot.of(files)
+    assert snapshot.changed() == []
+    files[1].write_bytes(b"longer")
+    assert snapshot.changed() == files[1:]

@@ -372,3 +372,19 @@ def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(
     assert "on another store than the run" in drawn.output
     again = ihcli_command("verify", tmp_path / "run", folder / "net.pt", folder / "table.parquet")
     assert "run.json: tells of baselines on another store than DATA" in again.output
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_data_that_become_shorter_while_they_are_read_make_no_finished_run(
+    folder: Path, store: StorePath, name: str
+) -> None:
+    store.mkdir()
+    data = store / name
+    url = upload(folder / name, data)
+
+    def shorten() -> None:
+        data.write_bytes((folder / name).read_bytes()[:600])
+
+    with pytest.raises(RunError, match="was changed while the run read it"):
+        run(request_of(folder, url), store / "run", Stopping(4, shorten))
+    assert info_of(store / "run")["status"] == "failed"

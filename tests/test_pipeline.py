@@ -1,6 +1,7 @@
 """A run from files to files: the same answer however it is cut, and an honest run.json whatever happens."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ihcli.output import RunWriter, create_run, open_run
 from ihcli.pipeline import estimate, run
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest
+from ihcli.request import Observer, RunRequest, Workforce
 from ihcli.summary import Summary
 from ihcli.table_explainer import TableExplainer
 
@@ -187,6 +188,26 @@ def test_a_failure_after_a_part_keeps_it_and_says_so(folder: Path, tmp_path: Pat
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert len(pd.read_parquet(tmp_path / "run" / "attributions")) == 10
     assert not list((tmp_path / "run").rglob("*.tmp*"))
+
+
+@pytest.mark.parametrize(("name", "workers"), [("table.csv", 1), ("net.pt", 1), ("net.pt", 2)])
+def test_what_changes_while_it_is_read_makes_no_finished_run(
+    folder: Path, tmp_path: Path, name: str, workers: int
+) -> None:
+    for each in ("net.pt", "table.csv"):
+        shutil.copy(folder / each, tmp_path)
+    changing = tmp_path / name
+
+    class Changing(Observer):
+        def chunk_done(self, done: Progress) -> None:
+            changing.write_bytes(changing.read_bytes())
+
+    asked = request_of(tmp_path, "table.csv", chunk_rows=10)
+    with pytest.raises(RunError, match=f"{name}: was changed while the run read it"):
+        run(asked, tmp_path / "run", Changing(), workforce=Workforce(workers=workers))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    assert not (tmp_path / "run" / "summary").exists()
+    assert run(asked, tmp_path / "run", Observer(), resume=True).rows == 23  # its content is the same after all
 
 
 def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(

@@ -11,6 +11,7 @@ import test_data_edges
 import test_fuzzing
 import test_hostile_models
 import test_object_stores
+import test_pipeline
 import test_recomputation
 import test_resume
 import test_verification
@@ -36,6 +37,10 @@ FIGURES = {
     "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
     "kills at a random moment": test_resume.RANDOM_KILLS,
     "kills at a write to an object store": cases(test_object_stores.test_a_killed_run_goes_on_when_its_lease_has_ended),
+    "models and data written while a run reads them": cases(
+        test_pipeline.test_what_changes_while_it_is_read_makes_no_finished_run,
+        test_object_stores.test_data_that_become_shorter_while_they_are_read_make_no_finished_run,
+    ),
     "full disks": cases(test_resume.test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room),
     "malformed tables, models and options": cases(
         *named(test_cli_errors, "mistake"), *named(test_data_edges, "is_one_message")

@@ -13,7 +13,8 @@ def test_what_is_written_is_read(store: StorePath) -> None:
     file = store / "deep" / "file.bin"
     assert not file.exists()
     assert not file.is_file()
-    assert file.modified() is None
+    with pytest.raises(FileNotFoundError):
+        file.stat()
     file.parent.mkdir()
     file.write_bytes(b"one\ntwo\n")
     assert file.exists()
@@ -21,6 +22,7 @@ def test_what_is_written_is_read(store: StorePath) -> None:
     assert not file.is_dir()
     assert file.parent.is_dir()
     assert file.read_text() == "one\ntwo\n"
+    assert file.stat().st_size == 8
     with file.open() as stream:
         assert stream.read(3) == b"one"
         assert stream.seek(-4, io.SEEK_END) == 4
