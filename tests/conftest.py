@@ -1,5 +1,6 @@
 """Every test runs on one thread: workers side by side, and sums in one order. Object stores to try things on."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from stores import GCS, NAMES, S3, bucket_of, in_gcs, in_memory, serving
 from ihcli.stores import StorePath
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

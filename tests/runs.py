@@ -1,11 +1,14 @@
-"""Small finished runs with made-up figures, written without a model; and commands run on a terminal."""
+"""Small finished runs with made-up figures, written without a model; commands run on a terminal, and stopped."""
 
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,22 @@ def on_terminal(*arguments: str, columns: int = 120) -> str:
         shown = b"".join(_read_to_end(ours))
     os.close(ours)
     return shown.decode()
+
+
+@contextmanager
+def begun(*arguments: object, until: Callable[[], object]) -> Iterator[subprocess.Popen[str]]:
+    """Start `ihcli` as the first of a group of processes, and give it when `until` holds; the end of this ends all."""
+    command = [sys.executable, "-m", "ihcli", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    try:
+        while process.poll() is None and not until():
+            time.sleep(0.02)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def _read_to_end(descriptor: int) -> Iterator[bytes]:

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +16,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn
-from runs import made_up_explanation, on_terminal
+from runs import begun, made_up_explanation, on_terminal
 
 from ihcli.cli import main
 from ihcli.cli.progress import BarNarrator
@@ -349,18 +347,16 @@ def test_sample_data_is_explained_from_end_to_end(tmp_path: Path) -> None:
 
 def test_control_c_stops_in_seconds_and_resuming_goes_on(tmp_path: Path) -> None:
     run, model, data = tmp_path / "run", SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
-    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", run, "--chunk-rows", "5", "--limit", "60"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while process.poll() is None and not list(run.glob("attributions/part-000002.parquet")):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+    command = ["explain", str(model), str(data), "-o", str(run), "--chunk-rows", "5", "--limit", "60"]
+    with begun(*command, until=(run / "attributions" / "part-000002.parquet").exists) as process:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=STOPS_WITHIN_S)
     assert process.returncode == 130, errors
     assert f"are kept in {run}. Try the same command with --resume to go on." in errors
     assert "Traceback" not in errors
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
-    resumed = CliRunner().invoke(main, [*map(str, command[3:]), "--resume"])
+    resumed = CliRunner().invoke(main, [*command, "--resume"])
     assert resumed.exit_code == 0, resumed.stderr
     assert resumed.stderr.startswith("Explained 60 rows in ")
     assert pq.read_table(run / "attributions")["_row"].to_pylist() == list(range(60))
@@ -368,14 +364,12 @@ def test_control_c_stops_in_seconds_and_resuming_goes_on(tmp_path: Path) -> None
 
 def test_control_c_stops_in_the_middle_of_a_large_chunk(tmp_path: Path) -> None:
     model, data = SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
-    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", tmp_path / "run"]
-    command += ["-m", "eh", "--tolerance", "1e-6", "--max-evaluations", "1000000"]  # minutes, in one chunk
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while process.poll() is None and not list(tmp_path.glob("run/run.json")):
-        time.sleep(0.02)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+    minutes = ("-m", "eh", "--tolerance", "1e-6", "--max-evaluations", "1000000")  # in one chunk
+    run = tmp_path / "run"
+    with begun("explain", model, data, "-o", run, *minutes, until=(run / "run.json").exists) as process:
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=STOPS_WITHIN_S)
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "Interrupted before any row was written; nothing is kept."
-    assert not (tmp_path / "run").exists()
+    assert not run.exists()

@@ -4,8 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from runs import begun
 from stumbling import Stumbling
 from torch import nn
 
@@ -239,15 +240,11 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, 
 # The whole command
 
 
-def start(out: Path) -> subprocess.Popen:
-    """Begin a run of two workers, and return when it has written some parts."""
+def started(out: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Begin a run of two workers, and give it when it has written some parts."""
     model, data = SAMPLE / "breast_cancer_relu.pt", SAMPLE / "breast_cancer.parquet"
-    command = [sys.executable, "-m", "ihcli", "explain", model, data, "-o", out, "--chunk-rows", "1", "--workers", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
-    while process.poll() is None and not list(out.glob("attributions/part-000004.parquet")):
-        time.sleep(0.02)
-    return process
+    command = ("explain", model, data, "-o", out, "--chunk-rows", "1", "--workers", "2")
+    return begun(*command, until=(out / "attributions" / "part-000004.parquet").exists)
 
 
 def members_of(group: int) -> list[int]:
@@ -263,29 +260,28 @@ def members_of(group: int) -> list[int]:
     return found
 
 
+def assert_all_end(group: int) -> None:
+    until = time.monotonic() + STOPS_WITHIN_S
+    while members_of(group) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert members_of(group) == []
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_all_of_them_stops_all_in_seconds(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    process = start(tmp_path / "run")
-    assert len(members_of(process.pid)) >= 3
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    _, errors = process.communicate(timeout=STOPS_WITHIN_S)
-    assert process.returncode == code, errors
-    assert "Try the same command with --resume to go on." in errors
-    assert "Traceback" not in errors
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
-    until = time.monotonic() + STOPS_WITHIN_S
-    while members_of(process.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert members_of(process.pid) == []
+    with started(tmp_path / "run") as process:
+        assert len(members_of(process.pid)) >= 3
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+        assert process.returncode == code, errors
+        assert "Try the same command with --resume to go on." in errors
+        assert "Traceback" not in errors
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+        assert_all_end(process.pid)
 
 
 def test_workers_end_when_the_driver_is_killed(tmp_path: Path) -> None:
-    process = start(tmp_path / "run")
-    process.kill()
-    assert process.stderr is not None
-    process.stderr.close()
-    process.wait()
-    until = time.monotonic() + STOPS_WITHIN_S
-    while members_of(process.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert members_of(process.pid) == []
+    with started(tmp_path / "run") as process:
+        process.kill()
+        process.wait()
+        assert_all_end(process.pid)
