@@ -41,7 +41,6 @@ def resolve_baselines(
     many: bool,
     dataset: Rows,
     zero: Sequence[float] | None = None,
-    mean: np.ndarray | None = None,
     limit_rows: int = 200,
     seed: int = 0,
 ) -> Baselines:
@@ -52,7 +51,6 @@ def resolve_baselines(
         many: whether the method averages over baselines (eg, eh) or starts from one (ig, ih).
         dataset: the rows to explain: "mean" and "median" are taken over them, "data" is drawn from them.
         zero: the D raw inputs that the network itself sees as 0; None: zeros.
-        mean: the D means, where they are known already.
         limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
         seed: of the subsample.
 
@@ -68,7 +66,7 @@ def resolve_baselines(
         _require_count(spec, many)
         if spec == "data":
             return _sample(dataset, f"the data {dataset.path}", limit_rows, seed)
-        return _one_row(spec, dataset, zero, mean, seed)
+        return _one_row(spec, dataset, zero, seed)
     table, source = _baseline_rows(spec, dataset)
     return _from_rows(table, source, many, limit_rows, seed)
 
@@ -80,13 +78,13 @@ def _require_count(spec: str, many: bool) -> None:
         raise OptionError(f"--baseline {spec}: is one row, eg and eh average over many. {TRY_ONE}, or --baseline data.")
 
 
-def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, mean: np.ndarray | None, seed: int) -> Baselines:
+def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, seed: int) -> Baselines:
     if spec == "zeros" and zero is not None:
         values, source = np.asarray(zero, np.float64), "zeros of the network's own input, in raw units"
     elif spec == "zeros":
         values, source = np.zeros(len(dataset.columns.features)), "zeros"
     elif spec == "mean":
-        values, source = dataset.scan().mean if mean is None else np.asarray(mean), f"mean of the data {dataset.path}"
+        values, source = dataset.scan().mean, f"mean of the data {dataset.path}"
     else:
         values, source = _median(dataset, seed)
     if len(values) != len(dataset.columns.features):
@@ -139,6 +137,8 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
 
 
 def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:
+    if many:
+        table.survey(limit_rows, seed)
     scan = table.scan()
     if many and scan.n_rows == 1:
         raise OptionError(f"{source}: has 1 row, eg and eh average over many. {TRY_ONE}.")
@@ -158,11 +158,9 @@ def _require_complete(scan: Scan, source: str) -> None:
 
 
 def _sample(table: Rows, source: str, limit_rows: int, seed: int) -> Baselines:
-    population = table.scan().n_complete
+    values, population = table.sample(limit_rows, seed), table.scan().n_complete
     if population == 0:
         raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
-    complete = (block[np.isfinite(block).all(axis=1)] for block in table.inputs())
-    values = collect(complete, draw(population, limit_rows, seed))
     if len(values) < population:
         source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
     return Baselines(values, population, source)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from ihcli.columns import Columns, Roles, choose_columns
 from ihcli.errors import DataError
 from ihcli.fingerprints import Snapshot, files_fingerprint, values_fingerprint
 from ihcli.locations import Location
+from ihcli.sampling import Sampler
 from ihcli.scan import Scan, Tally
 from ihcli.tables import BATCH_VALUES, TableFiles, open_table
 
@@ -46,6 +48,7 @@ class Rows(ABC):
         self.path = path
         self.columns = columns
         self._scans: dict[int | None, Scan] = {}
+        self._samplers: dict[tuple[int | None, int], Sampler] = {}
 
     @abstractmethod
     def inputs(self) -> Iterator[np.ndarray]:
@@ -84,13 +87,30 @@ class Rows(ABC):
     def scan(self, limit: int | None = None) -> Scan:
         """Count rows and missing values and take the means, in one pass that is remembered."""
         if limit not in self._scans:
-            self._scans[limit] = self._scan(limit)
+            self._scans[limit] = self._scan(limit, None)
         return self._scans[limit]
 
-    def _scan(self, limit: int | None) -> Scan:
+    def sample(self, size: int, seed: int, limit: int | None = None) -> np.ndarray:
+        """Return up to `size` complete rows, drawn uniformly and without replacement, in the order of the data.
+
+        Costs a pass, but after a `survey` of that seed and size.
+        """
+        sampler = self._samplers.get((limit, seed))
+        if sampler is None or sampler.size < size:
+            self.survey(size, seed, limit)
+        return self._samplers[limit, seed].rows(size)
+
+    def survey(self, size: int, seed: int, limit: int | None = None) -> None:
+        """Scan the rows and draw a sample of that size in the same pass; `scan` and `sample` remember them."""
+        sampler = self._samplers[limit, seed] = Sampler(size, seed)
+        self._scans[limit] = self._scan(limit, sampler)
+
+    def _scan(self, limit: int | None, sampler: Sampler | None) -> Scan:
         tally = Tally(self.columns.features)
         for block in self.inputs():
-            tally.add(block if limit is None else block[: limit - tally.n_rows])
+            complete = tally.add(block if limit is None else block[: limit - tally.n_rows])
+            if sampler is not None:
+                sampler.add(complete)
             if tally.n_rows == limit:
                 break
         return tally.scan()
@@ -116,7 +136,7 @@ class Dataset(Rows):
     def inputs(self) -> Iterator[np.ndarray]:
         """Stream the feature columns; no other column is read."""
         for batch in self._table.batches(self._features):
-            yield self._inputs_of(batch)
+            yield self._inputs_of(batch, order="F")
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the name, size and content of every file."""
@@ -136,8 +156,8 @@ class Dataset(Rows):
     def _input_type(self, name: str) -> pa.DataType:
         return self._table.feature_type(name)
 
-    def _inputs_of(self, batch: pa.RecordBatch) -> np.ndarray:
-        matrix = np.empty((batch.num_rows, len(self.columns.features)))
+    def _inputs_of(self, batch: pa.RecordBatch, order: Literal["C", "F"] = "C") -> np.ndarray:
+        matrix = np.empty((batch.num_rows, len(self.columns.features)), order=order)
         for i, name in enumerate(self.columns.features):
             matrix[:, i] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
         return matrix

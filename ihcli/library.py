@@ -85,6 +85,7 @@ def explain(
         memory_bytes=memory_bytes,
         engine=engine,
     )
+    data.survey(max(SAMPLE_ROWS, baseline_rows if many else 0), seed)
     baselines = resolve_baselines(
         baseline,
         many=many,

@@ -164,6 +164,7 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot) -> 
         model_features=model.feature_names,
     )
     _require_feature_count(model, dataset)
+    dataset.survey(_drawn_rows(request), request.seed, request.limit)
     scan = dataset.scan(request.limit)
     _require_complete_inputs(request, scan)
     baselines = resolve_baselines(
@@ -171,11 +172,10 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot) -> 
         many=method_named(request.method).many_baselines,
         dataset=dataset,
         zero=_zero(model, dataset),
-        mean=scan.mean if request.limit is None else None,
         limit_rows=request.baseline_rows,
         seed=request.seed,
     )
-    sample = _sample(request, dataset)
+    sample = dataset.sample(SAMPLE_ROWS, request.seed, request.limit)
     explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, _settings(request))
     return PreparedRun(request, model_files, dataset, scan, sample, explainer, explainer.warnings)
 
@@ -183,6 +183,7 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot) -> 
 def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, column: str) -> PreparedRun:
     reader_of(model)  # before its data: a table of numbers has no column of texts to name
     dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
+    dataset.survey(SAMPLE_TEXTS, request.seed, request.limit)
     scan = dataset.scan(request.limit)
     if scan.n_complete == 0:
         raise DataError(f"{request.data}: every text in column {column!r} is empty or null. Expected one at least.")
@@ -281,9 +282,7 @@ def _groups(request: RunRequest, dataset: Dataset) -> Groups:
     return Groups.of(features)
 
 
-def _sample(request: RunRequest, dataset: Dataset) -> np.ndarray:
-    """Return complete rows drawn from the whole table, or from its first rows where only those are explained."""
-    if request.limit is not None:
-        inputs = dataset.head(min(request.limit, SAMPLE_ROWS)).inputs
-        return inputs[np.isfinite(inputs).all(axis=1)]
-    return resolve_baselines("data", many=True, dataset=dataset, limit_rows=SAMPLE_ROWS, seed=request.seed).values
+def _drawn_rows(request: RunRequest) -> int:
+    """Return how many rows to draw while they are checked: for the sample, and for baselines that are of the data."""
+    many = method_named(request.method).many_baselines and request.baseline in (None, "data")
+    return max(SAMPLE_ROWS, request.baseline_rows) if many else SAMPLE_ROWS

@@ -42,19 +42,27 @@ class Tally:
         self._counts = {"null": np.zeros(len(features), np.int64), "non-finite": np.zeros(len(features), np.int64)}
         self._first_rows = {kind: np.full(len(features), -1) for kind in self._counts}
 
-    def add(self, block: np.ndarray) -> None:
-        """Add (n, D) inputs that follow those added before."""
-        is_finite = np.isfinite(block)
-        n_finite = is_finite.sum(axis=0)
-        self._n_finite += n_finite
-        mean = np.where(is_finite, block, 0.0).sum(axis=0) / np.maximum(n_finite, 1)
-        self._mean += (mean - self._mean) * (n_finite / np.maximum(self._n_finite, 1))
-        is_complete = is_finite.all(axis=1)
-        if not is_complete.all():
+    @np.errstate(over="ignore", invalid="ignore")  # of sums: of the largest numbers, and of infinite ones
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """Add (n, D) inputs that follow those added before, and return the complete rows of them."""
+        total = block.sum(axis=0)
+        if np.isfinite(total).all():  # so is every value
+            self._add_mean(total, np.full(len(total), len(block)))
+            complete = block
+        else:
+            is_finite = np.isfinite(block)
+            self._add_mean(np.where(is_finite, block, 0.0).sum(axis=0), is_finite.sum(axis=0))
             self._add_missing("null", np.isnan(block))
             self._add_missing("non-finite", np.isinf(block))
+            complete = block[is_finite.all(axis=1)]
         self.n_rows += len(block)
-        self.n_complete += int(is_complete.sum())
+        self.n_complete += len(complete)
+        return complete
+
+    def _add_mean(self, total: np.ndarray, n_finite: np.ndarray) -> None:
+        self._n_finite += n_finite
+        mean = total / np.maximum(n_finite, 1)
+        self._mean += (mean - self._mean) * (n_finite / np.maximum(self._n_finite, 1))
 
     def _add_missing(self, kind: str, is_missing: np.ndarray) -> None:
         is_first = is_missing.any(axis=0) & (self._first_rows[kind] < 0)

@@ -1,6 +1,7 @@
 """The texts to explain: one column of a table, or a pair of them, streamed like the rows of any table."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow as pa
 from ihcli.columns import choose_text_columns
 from ihcli.dataset import Dataset
 from ihcli.locations import Location
-from ihcli.sampling import collect, draw
+from ihcli.sampling import Sampler
 from ihcli.scan import Missing, Scan
 from ihcli.tables import open_table
 
@@ -16,27 +17,24 @@ from ihcli.tables import open_table
 class TextDataset(Dataset):
     """Texts in files: inputs are (n, 1) Python strings, (n, 2) for pairs, None for nulls; `open_texts` makes one."""
 
-    def sample(self, size: int, seed: int, limit: int | None = None) -> np.ndarray:
-        """Return up to `size` texts with words, drawn uniformly and without replacement, in the order of the data."""
-        chunks = (chunk.inputs for chunk in self.chunks(1 << 12, limit))
-        return collect((texts[have_words(texts)] for texts in chunks), draw(self.scan(limit).n_complete, size, seed))
-
     def _input_type(self, name: str) -> pa.DataType:
         return pa.string()
 
-    def _inputs_of(self, batch: pa.RecordBatch) -> np.ndarray:
-        texts = np.empty((batch.num_rows, len(self.columns.features)), dtype=object)
+    def _inputs_of(self, batch: pa.RecordBatch, order: Literal["C", "F"] = "C") -> np.ndarray:
+        texts = np.empty((batch.num_rows, len(self.columns.features)), dtype=object, order=order)
         for i, name in enumerate(self.columns.features):
             texts[:, i] = batch.column(name).to_pylist()
         return texts
 
-    def _scan(self, limit: int | None) -> Scan:
+    def _scan(self, limit: int | None, sampler: Sampler | None) -> Scan:
         n_rows = n_complete = 0
         first_missing = None
         for chunk in self.chunks(1 << 12, limit):
             complete = have_words(chunk.inputs)
             if first_missing is None and not complete.all():
                 first_missing = n_rows + int(complete.argmin())
+            if sampler is not None:
+                sampler.add(chunk.inputs[complete])
             n_rows += len(complete)
             n_complete += int(complete.sum())
         name, count = self.columns.features[0], n_rows - n_complete

@@ -43,9 +43,6 @@ def test_mean_and_median_are_those_of_numpy():
     np.testing.assert_allclose(mean.values, [X.mean(axis=0)], rtol=1e-13)
     np.testing.assert_array_equal(median.values, [np.median(X, axis=0)])
     assert (mean.source, median.source) == ("mean of the data x", "median of the data x")
-    np.testing.assert_array_equal(
-        resolve_baselines("mean", many=False, dataset=DATA, mean=np.arange(3.0)).values, [[0, 1, 2]]
-    )
 
 
 def test_mean_and_median_leave_missing_values_out():

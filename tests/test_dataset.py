@@ -485,3 +485,31 @@ def test_unfit_arrays_are_refused_in_words(x, names, message):
     with pytest.raises(DataError) as caught:
         ArrayDataset(x, names)
     assert str(caught.value) == message
+
+
+def test_a_survey_scans_and_samples_in_one_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 12)
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    x[::5, 1] = np.nan
+    dataset = open_dataset(write_parquet(tmp_path / "t.parquet", **dict(zip("abc", x.T, strict=True))))
+    dataset.survey(20, seed=1)
+    monkeypatch.setattr(type(dataset), "inputs", None)  # nothing is read from here on
+    sample = dataset.sample(20, seed=1)
+    assert dataset.scan().n_complete == 160
+    assert dataset.sample(5, seed=1).shape == (5, 3)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(sample, open_dataset(dataset.path).sample(20, seed=1))
+    np.testing.assert_array_equal(sample, ArrayDataset(x).sample(20, seed=1))
+    complete = x[np.isfinite(x).all(axis=1)]
+    places = [np.flatnonzero((complete == row).all(axis=1)).item() for row in sample]
+    assert places == sorted(set(places))
+    assert dataset.sample(30, seed=1).shape == (30, 3)
+    assert max(np.flatnonzero((x == row).all(axis=1)).item() for row in dataset.sample(9, 1, limit=50)) < 50
+
+
+def test_values_that_overflow_or_cancel_in_their_sum_are_finite_ones_that_count():
+    x = np.array([[1e308, 1.0], [1e308, np.inf], [-1e308, -np.inf], [1.0, 2.0]])
+    scan = ArrayDataset(x).scan()
+    assert (scan.n_rows, scan.n_complete) == (4, 2)
+    assert scan.missing == (Missing("1", 2, 1, "non-finite"),)
+    assert scan.mean[1] == 1.5
