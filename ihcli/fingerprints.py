@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Snapshot:
         return [file for file, stamp in self.stamps.items() if _stamp(file) != stamp]
 
 
-def path_fingerprint(path: Path) -> str:
+def path_fingerprint(path: Location) -> str:
     """Return the SHA-256 of a file's content, or of all files below a directory."""
     if path.is_dir():
         return files_fingerprint(sorted(file for file in path.rglob("*") if file.is_file()))

@@ -2,16 +2,16 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ihcli.columns import RESERVED, Columns, did_you_mean
 from ihcli.errors import OptionError
+from ihcli.locations import Location, locate
 from ihcli.tables import listed
 
 FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'
 
 
-def read_groups(path: str | Path, columns: Columns | None = None) -> dict[str, tuple[str, ...]]:
+def read_groups(path: str | Location, columns: Columns | None = None) -> dict[str, tuple[str, ...]]:
     """Read group name -> features from a TOML file; features in no group stay alone.
 
     Raises OptionError where the file is not of that form, a feature is in two groups, or a group is empty; with
@@ -19,7 +19,7 @@ def read_groups(path: str | Path, columns: Columns | None = None) -> dict[str, t
     """
     option = f"--groups {path}"
     try:
-        with Path(path).open("rb") as stream:
+        with locate(path).open("rb") as stream:
             stated = tomllib.load(stream)
     except OSError as error:
         raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}") from error

@@ -134,6 +134,8 @@ def _groups(result: Result, table: TableFiles) -> tuple[dict[str, tuple[str, ...
         return {name: columns for name, columns in found.items() if columns}, True
     if not (path := arguments.get("groups")):
         return {}, True
+    if not is_reachable(path, result.path, table.path):
+        return {}, False
     try:
         return read_groups(path), True
     except OptionError:

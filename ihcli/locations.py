@@ -51,6 +51,11 @@ def is_url(place: str) -> bool:
     return URL.match(place) is not None
 
 
+def name_of(place: str) -> str:
+    """Return the last part of a path or URL, by its text alone."""
+    return PurePosixPath(_Url.of(place).path).name if is_url(place) else Path(place).name
+
+
 def is_reachable(recorded: str, *named: str | Location) -> bool:
     """Return whether a place that a file tells of is a path, or of a store that the user named as well.
 

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,7 +206,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
         "arguments": asdict(request),
         "model": {
             "path": str(request.model),
-            "sha256": path_fingerprint(Path(request.model)),
+            "sha256": path_fingerprint(locate(request.model)),
             "format": explainer.original.format,
             "outputs": list(explainer.target.names),
         },
@@ -222,7 +221,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
         "keys": list(prepared.dataset.columns.keys),
         "method": {"name": explainer.method.name, "title": explainer.method.title},
         "target": explainer.target.spec,
-        "groups_sha256": None if request.groups is None else path_fingerprint(Path(request.groups)),
+        "groups_sha256": None if request.groups is None else path_fingerprint(locate(request.groups)),
         "smoothing": None if smoothing is None else asdict(smoothing),
         "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
         "device": str(explainer.model.device),

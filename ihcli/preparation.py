@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from ihcli.explanation import MISSING_INPUT
 from ihcli.fingerprints import Snapshot
 from ihcli.gates import Groups
 from ihcli.groups import check_groups, groups_by_prefix, read_groups
+from ihcli.locations import Location, locate
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
 from ihcli.models.texts import WORD, ZEROS
@@ -81,7 +81,7 @@ class PreparedRun:
         explainer = self.explainer
         settled = replace(
             self.request,
-            model=str(Path(self.request.model).absolute()),
+            model=str(locate(self.request.model).absolute()),
             smooth="none" if explainer.smoothing is None else repr(explainer.smoothing.beta),
             engine_derivatives=explainer.engine.name,
             device=device,
@@ -132,7 +132,7 @@ def prepare_run(request: RunRequest) -> PreparedRun:
         _refuse_text_options(request)
     else:
         _refuse_table_options(request)
-    model_files = _snapshot(Path(request.model))
+    model_files = _snapshot(locate(request.model))
     model = _load(request)
     if request.text is not None:
         return _prepare_texts(request, model, model_files, request.text)
@@ -146,7 +146,7 @@ def _load(request: RunRequest) -> Model:
     return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
 
 
-def _snapshot(model: Path) -> Snapshot:
+def _snapshot(model: Location) -> Snapshot:
     """Take a snapshot of a model file, or of those directly in a directory, where checkpoints have theirs."""
     try:
         return Snapshot.of(model.iterdir() if model.is_dir() else [model])

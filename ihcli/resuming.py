@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from ihcli.errors import RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.locations import Location
+from ihcli.locations import Location, locate
 from ihcli.output import DONE, INFO, NEW, open_run, plain
 from ihcli.request import RunRequest, RunTotals
 from ihcli.tables import open_table
@@ -76,7 +75,7 @@ class BegunRun:
             yield _words(_option("chunk_rows", self.info["chunk_rows"]), _option("chunk_rows", request.chunk_rows))
 
     def _contents(self, request: RunRequest) -> Iterator[str]:
-        model = Path(request.model)
+        model = locate(request.model)
         if not model.exists() or path_fingerprint(model) != self.info["model"]["sha256"]:
             yield _words(f"the model {self.info['model']['path']} as it was", f"other content in {request.model}")
         if files_fingerprint(open_table(request.data).files) != self.info["data"]["sha256"]:

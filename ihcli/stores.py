@@ -161,6 +161,16 @@ class StorePath:
             elif path.is_dir():
                 yield from path.glob("/".join(rest))
 
+    def rglob(self, pattern: str) -> Iterator["StorePath"]:
+        """Give what is below it at any depth and has a name that matches, names that start with a dot too."""
+        listed = fs.FileSelector(self.within, allow_not_found=True, recursive=True)
+        with self.refusals():
+            found = self._filesystem.get_file_info(listed)
+        for info in found:
+            path = replace(self, key=self.key / PurePosixPath(info.path).relative_to(self.within))
+            if fnmatchcase(path.name, pattern):
+                yield replace(path, _is_file=info.type == fs.FileType.File)
+
     def open(self, mode: str = "rb", buffering: int = READ_BYTES) -> io.BufferedReader:
         """Open for reading; of what is not buffered, each read is a request."""
         if mode != "rb":

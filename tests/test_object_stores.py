@@ -341,18 +341,68 @@ def test_mistakes_are_one_message_and_leave_nothing(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    "arguments",
     [
-        (("explain", "s3://b/net.pt", "x.csv", "-o", "run"), "s3://b/net.pt: models are not read from stores."),
-        (("report", "run", "-o", "s3://b/r.html"), "-o s3://b/r.html: only runs are written to stores."),
-        (("plot", "run", "bar", "-o", "s3://b/r.png"), "-o s3://b/r.png: only runs are written to stores."),
-        (("interactions", "run", "-o", "s3://b/r.csv"), "-o s3://b/r.csv: only runs are written to stores."),
+        ("interactions", "a.csv"),
+        ("attributions", "a.parquet"),
+        ("plot", "bar", "--target", "1", "a.svg"),
+        ("report", "a.html"),
     ],
+    ids=lambda arguments: arguments[0],
 )
-def test_what_is_not_for_stores_says_so(arguments: tuple[str, ...], text: str) -> None:
-    done = ihcli_command(*arguments)
-    assert done.exit_code == 1
-    assert text in done.output
+def test_what_commands_write_may_lie_on_a_store(
+    folder: Path, alone: dict[str, bytes], store: StorePath, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    command, *others, name = arguments
+    (store / "out").mkdir()
+    for place in (store / "out", tmp_path):
+        done = ihcli_command(command, folder / "alone", *others, "-o", place / name)
+        assert done.exit_code == 0, done.output
+    assert content(store / "out") == {name: (tmp_path / name).read_bytes()}
+    again = ihcli_command(command, folder / "alone", *others, "-o", store / "out" / name)
+    assert again.exit_code == 1
+    assert f"-o {store / 'out' / name}: exists already." in again.output
+    directory = store / "directory" / name
+    directory.mkdir()
+    (directory / "file").write_bytes(b"mine")
+    assert "is a directory" in ihcli_command(command, folder / "alone", *others, "-o", directory).output
+    once_more = ihcli_command(command, folder / "alone", *others, "-o", store / "out" / name, "--overwrite")
+    assert once_more.exit_code == 0, once_more.output
+
+
+def test_models_and_groups_are_read_from_a_store(folder: Path, store: StorePath, tmp_path: Path) -> None:
+    (tmp_path / "groups.toml").write_text('[groups]\nboth = ["a", "b"]\n')
+    store.mkdir()
+    model = upload(folder / "net.pt", store / "net.pt")
+    data = upload(folder / "table.parquet", store / "table.parquet")
+    groups = upload(tmp_path / "groups.toml", store / "groups.toml")
+    asked = request_of(folder, data, model=model, groups=groups)
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, store / "run", Stopping(20, interrupt))
+    run(asked, store / "run", Observer(), resume=True)
+    on_disk = {"model": str(folder / "net.pt"), "groups": str(tmp_path / "groups.toml")}
+    run(replace(asked, **on_disk), tmp_path / "run", Observer())
+    assert tables(content(store / "run")) == tables(content(tmp_path / "run"))
+    told, expected = info_of(store / "run"), json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["model"] == {**expected["model"], "path": model}
+    assert told["groups_sha256"] == expected["groups_sha256"]
+    for arguments in (("verify", store / "run"), ("verify", store / "run", model, data)):
+        found = ihcli_command(*arguments)
+        assert found.exit_code == 0, found.output
+        assert "model file" in found.output
+        assert "groups file" in found.output
+    assert ihcli_command("inspect", model).output == ihcli_command("inspect", folder / "net.pt").output
+
+
+@pytest.mark.parametrize("workforce", [Workforce(workers=2), Workforce("ray", 2)], ids=["processes", "ray"])
+def test_workers_read_a_model_from_a_store(
+    folder: Path, alone: dict[str, bytes], bucket: StorePath, workforce: Workforce
+) -> None:
+    if workforce.executor == "ray":
+        pytest.importorskip("ray")
+    model = upload(folder / "net.pt", bucket / "net.pt")
+    run(request_of(folder, workers=2, model=model), bucket / "run", Observer(), workforce=workforce)
+    assert tables(content(bucket / "run")) == alone
 
 
 def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(
@@ -360,12 +410,14 @@ def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(
 ) -> None:
     """A run.json may be anybody's, and a request tells a server who asks."""
     data = upload(folder / "table.parquet", bucket / "table.parquet")
-    run(request_of(folder, data, method="eg", baseline=data), tmp_path / "run", Observer())
+    model = upload(folder / "net.pt", bucket / "net.pt")
+    run(request_of(folder, data, method="eg", baseline=data, model=model), tmp_path / "run", Observer())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     told = ihcli_command("verify", tmp_path / "run")
     assert told.exit_code == 0
-    assert "not checked data files" in told.output
-    assert "is on another store than the run" in told.output
+    for what in ("data files", "model file"):
+        (line,) = (line for line in told.output.splitlines() if line.startswith(f"not checked {what}"))
+        assert "is on another store than the run" in line
     picture = tmp_path / "a.png"
     drawn = ihcli_command("plot", tmp_path / "run", "dependence", "--feature", "a", "--target", "1", "-o", picture)
     assert drawn.exit_code == 1

@@ -57,7 +57,7 @@ def explain(
 ) -> None:
     """Explain every row of DATA with the network in MODEL, and write the directory RUN.
 
-    DATA is a CSV or Parquet file, a directory of them, or a quoted glob; DATA and RUN may be URLs, such as
+    DATA is a CSV or Parquet file, a directory of them, or a quoted glob; MODEL, DATA and RUN may be URLs, such as
     s3://bucket/run. MODEL is a TorchScript file, a pickled torch module, a scikit-learn MLP (alone or behind scalers),
     a torch.export program (with --trust), or the directory of a Hugging Face text classifier (with --text).
 

@@ -1,6 +1,5 @@
 """`ihcli plot`: a picture of a run."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -80,16 +79,18 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     """
     given = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
     _refuse_others(context, kind, given)
+    from ihcli.locations import locate
     from ihcli.plots import PlotRequest, write_plot
     from ihcli.plots.canvas import require_suffix
     from ihcli.reading import read
 
-    require_suffix(Path(out))
-    require_writable(out, overwrite)
+    file = locate(out)
+    require_suffix(file)
+    require_writable(file, overwrite)
     result = read(path)
     keys = given.pop("key", ())
     key = values_of_keys(result, keys) if keys else {}
-    write_plot(result, PlotRequest(kind, key=key, **given), out)
+    write_plot(result, PlotRequest(kind, key=key, **given), file)
     say(f"Picture written to {out}.")
 
 

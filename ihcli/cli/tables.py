@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import RenderableType
     from rich.table import Table
+
+    from ihcli.locations import Location
 
 STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
@@ -62,10 +65,16 @@ class Destination:
         """The format that is written."""
         if self.format_name is not None:
             return self.format_name
-        suffix = Path(self.file).suffix.lower().removeprefix(".")
+        suffix = self._location.suffix.lower().removeprefix(".")
         if suffix in FORMATS:
             return suffix
         return "table" if self.is_terminal else "csv"
+
+    @cached_property
+    def _location(self) -> "Location":
+        from ihcli.locations import locate
+
+        return locate(self.file)
 
     def check(self) -> None:
         """Refuse what could not be written; before any work. Raises OptionError."""
@@ -73,7 +82,7 @@ class Destination:
             raise OptionError(f"--format {self.format}: is not for a terminal. Try -o FILE, or a pipe.")
         if self.file == STANDARD_OUTPUT:
             return
-        require_writable(self.file, self.overwrite)
+        require_writable(self._location, self.overwrite)
 
     def write(self, shown: Shown) -> None:
         """Write a table. Raises RunError."""
@@ -98,7 +107,13 @@ class Destination:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
-        path = Path(self.file)
+        path = self._location
+        if not isinstance(path, Path):
+            from ihcli.durable import replacing
+
+            with replacing(path) as stream:
+                yield stream
+            return
         try:
             if path.exists() and not path.is_file():  # a pipe or a device
                 with path.open("wb") as stream:
@@ -113,19 +128,14 @@ class Destination:
             raise RunError(f"-o {self.file}: cannot be written: {reason}. Try another file with -o.") from error
 
 
-def require_writable(file: str, overwrite: bool) -> None:
+def require_writable(file: "Location", overwrite: bool) -> None:
     """Refuse a file that could not be written, or not without losing another. Raises OptionError."""
-    from ihcli.locations import is_url
-
-    path = Path(file)
-    if is_url(file):
-        raise OptionError(f"-o {file}: only runs are written to stores. Expected the name of a file on this machine.")
-    if path.is_dir():
+    if file.is_dir():
         raise OptionError(f"-o {file}: is a directory. Expected the name of a file.")
-    if path.is_file() and not overwrite:
+    if file.is_file() and not overwrite:
         raise OptionError(f"-o {file}: exists already. Try --overwrite to replace it, or another -o.")
-    if not path.parent.is_dir():
-        raise OptionError(f"-o {file}: there is no directory {path.parent}. Try creating it first.")
+    if isinstance(file, Path) and not file.parent.is_dir():
+        raise OptionError(f"-o {file}: there is no directory {file.parent}. Try creating it first.")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What the directory of a checkpoint holds, looked at before anything of it is loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ TASK = "ForSequenceClassification"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# Weights for other frameworks, which checkpoints hold beside those for torch.
+_FOREIGN_WEIGHTS = (".h5", ".msgpack", ".onnx", ".ot", ".gguf", ".tflite")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 # What no code has to be fetched for; transformers heeds these settings whatever attention it is asked for.
 _PLAIN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 _SHOWN = 5
@@ -33,6 +36,14 @@ def read_settings(source: Source) -> dict[str, Any]:
 def has_safetensors(directory: Path) -> bool:
     """Return whether weights are there in the format that can hold nothing but numbers."""
     return any((directory / name).is_file() for name in (WEIGHTS, SHARDS))
+
+
+def is_read(name: str, names: Collection[str]) -> bool:
+    """Return whether reading a checkpoint of files of these names can need this one."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _FOREIGN_WEIGHTS or name == "..":
+        return False
+    return suffix not in _PICKLES or not (WEIGHTS in names or SHARDS in names)
 
 
 def listed(entries: list[str]) -> str:

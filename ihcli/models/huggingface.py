@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ihcli.errors import ModelError
+from ihcli.locations import Location
 from ihcli.models.directories import has_safetensors, listed, read_settings
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind
@@ -225,7 +226,7 @@ def _name_padding(config: Any) -> None:
         config.pad_token_id = 0
 
 
-def _no_embeddings_message(path: Path, classifier: Any, reason: str) -> str:
+def _no_embeddings_message(path: Location, classifier: Any, reason: str) -> str:
     return (
         f"{path}: a {type(classifier).__name__}, which cannot be explained by its token embeddings: {reason}. "
         "Expected a model that takes inputs_embeds in place of input_ids."

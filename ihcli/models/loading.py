@@ -1,13 +1,13 @@
 """Reading a model file of any format: the table of formats, and who reads each."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 
-from ihcli.errors import ModelError
-from ihcli.locations import is_url
+from ihcli.locations import Location, locate
 from ihcli.models import exported, huggingface, pickled, torchscript
+from ihcli.models.fetching import on_this_machine
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, recognise
 from ihcli.models.wrapping import Source, checked_device, checked_dtype
@@ -23,9 +23,9 @@ READERS: dict[Kind, Callable[[Source], Model]] = {
 
 
 def load_model(
-    path: str | Path, *, trust: bool = False, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    path: str | Location, *, trust: bool = False, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Model:
-    """Read a model from a file or directory, recognised by its content.
+    """Read a model from a file or directory, a path or URL, recognised by its content.
 
     Without `trust` nothing that the file brings along is run: TorchScript code is the exception, it runs inside
     torch's interpreter and is searched for file access first. With `trust` pickles may hold any class that can be
@@ -33,11 +33,9 @@ def load_model(
     precisions become float32, scikit-learn models float64.
 
     Raises ModelError for a file that cannot be read as a model, UnsafeModelError for one that asks for code off the
-    allow-list, OptionError for a device or dtype that cannot be had.
+    allow-list, OptionError for a device, dtype or URL that cannot be had.
     """
-    if isinstance(path, str) and is_url(path):
-        raise ModelError(
-            f"{path}: models are not read from stores. Expected a path on this machine. Try to copy it here."
-        )
-    source = Source(Path(path), trust, checked_device(device), checked_dtype(dtype))
-    return READERS[recognise(source.path)](source)
+    location, device, dtype = locate(path), checked_device(device), checked_dtype(dtype)
+    with on_this_machine(location) as local:
+        model = READERS[recognise(local)](Source(local, trust, device, dtype))
+    return replace(model, path=location)

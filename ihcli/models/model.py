@@ -1,11 +1,11 @@
 """What the rest of ihcli knows of a model: a module from (P, D) to (P, K), and what its file said about it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ihcli.locations import Location
 from ihcli.models.texts import TextReader
 
 
@@ -28,7 +28,7 @@ class Model:
     format: str
     dtype: torch.dtype
     device: torch.device
-    path: Path | None = None
+    path: Location | None = None
     n_inputs: int | None = None
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None

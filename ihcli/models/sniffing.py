@@ -4,9 +4,9 @@ import pickletools
 import re
 import zipfile
 from enum import Enum
-from pathlib import Path
 
 from ihcli.errors import ModelError
+from ihcli.locations import Location
 
 KINDS_IN_WORDS = (
     "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
@@ -37,7 +37,7 @@ class Kind(Enum):
     HUGGING_FACE = "Hugging Face checkpoint"
 
 
-def recognise(path: Path) -> Kind:
+def recognise(path: Location) -> Kind:
     """Return what the file or directory is.
 
     Raises ModelError where it is missing, empty, unreadable, truncated or of no known kind.
@@ -78,13 +78,13 @@ def is_pickle(head: bytes, last: bytes) -> bool:
         return False
 
 
-def _recognise_directory(path: Path) -> Kind:
+def _recognise_directory(path: Location) -> Kind:
     if (path / "config.json").is_file():
         return Kind.HUGGING_FACE
     raise ModelError(f"{path}: a directory without config.json. Expected {KINDS_IN_WORDS}. Try the path of a file.")
 
 
-def _recognise_bytes(path: Path, head: bytes, last: bytes) -> Kind:
+def _recognise_bytes(path: Location, head: bytes, last: bytes) -> Kind:
     if not head:
         raise ModelError(f"{path}: the file is empty. Expected {KINDS_IN_WORDS}. Try saving or copying it again.")
     if head.startswith(b"PK"):
@@ -100,9 +100,9 @@ def _recognise_bytes(path: Path, head: bytes, last: bytes) -> Kind:
     raise ModelError(f"{path}: {what}, not a model. Expected {KINDS_IN_WORDS}. Try swapping MODEL and DATA.")
 
 
-def _recognise_zip(path: Path) -> Kind:
+def _recognise_zip(path: Location) -> Kind:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
             unpacked = sum(record.file_size for record in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

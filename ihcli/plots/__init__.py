@@ -4,9 +4,9 @@ matplotlib is imported inside functions, so that this can be imported without it
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ihcli.locations import Location, locate
 from ihcli.plots.bars import draw_bars
 from ihcli.plots.canvas import default_style, save
 from ihcli.plots.convergence import draw_convergence
@@ -43,10 +43,10 @@ def draw(result: Result, request: PlotRequest) -> "Figure":
         return KINDS[request.kind](result, request)
 
 
-def write_plot(result: Result, request: PlotRequest, file: str | Path) -> None:
+def write_plot(result: Result, request: PlotRequest, file: str | Location) -> None:
     """Draw into a file, in the format that its name ends in: png, svg or pdf; see `draw`.
 
     Raises OptionError for another ending, RunError where the disk refuses.
     """
     with default_style():
-        save(KINDS[request.kind](result, request), Path(file))
+        save(KINDS[request.kind](result, request), locate(file))

@@ -4,12 +4,12 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ihcli.columns import did_you_mean
 from ihcli.durable import replacing
 from ihcli.errors import OptionError, PackageError
+from ihcli.locations import Location
 from ihcli.reading import Result
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def source(result: Result, n_rows: int | None = None) -> str:
     return f"{TITLES.get(result.method, result.method)}{rows}."
 
 
-def save(figure: "Figure", file: Path) -> None:
+def save(figure: "Figure", file: Location) -> None:
     """Write a figure, whole or not at all; raises OptionError for an unknown ending, RunError."""
     suffix = require_suffix(file)
     with warnings.catch_warnings(), replacing(file) as stream:
@@ -91,7 +91,7 @@ def save(figure: "Figure", file: Path) -> None:
         figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=UNDATED[suffix], facecolor="white")
 
 
-def require_suffix(file: Path) -> str:
+def require_suffix(file: Location) -> str:
     """Return how the file's name ends; raises OptionError where that is no format."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:

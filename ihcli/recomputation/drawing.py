@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ihcli.dataset import Chunk
 from ihcli.errors import ModelError, RunError
 from ihcli.explainer import Explainer
 from ihcli.gates import Paths
-from ihcli.locations import is_reachable
+from ihcli.locations import is_reachable, locate
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.reading import Result
 from ihcli.records import Record
@@ -35,7 +34,7 @@ class Question:
 
     def require_files(self) -> None:
         """Raise ModelError or DataError where there is no model or no table."""
-        if not Path(self.model).exists():
+        if not locate(self.model).exists():
             raise ModelError(f"{self.model}: no such file. Expected the model that the run was made from.")
         open_table(self.data)
 
@@ -84,8 +83,9 @@ def _request(run: Described, question: Question, dtype: str) -> RunRequest:
         request = RunRequest(**stated)
     except TypeError as error:
         raise RunError(f"run.json: holds arguments of another version of ihcli: {error}.") from error
-    if request.baseline is not None and not is_reachable(request.baseline, question.data):
-        raise RunError(f"run.json: tells of baselines on another store than DATA, {request.baseline}. Expected a path.")
+    for what, place in (("baselines", request.baseline), ("groups", request.groups)):
+        if place is not None and not is_reachable(place, question.data):
+            raise RunError(f"run.json: tells of {what} on another store than DATA, {place}. Expected a path.")
     smoothing = run.info["smoothing"]
     return replace(
         request,

@@ -1,7 +1,6 @@
 """What comes of a sample of rows computed once more, beside what the run reports of them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from ihcli.certify import Effort
 from ihcli.errors import IhcliError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.locations import Location
+from ihcli.locations import Location, locate
 from ihcli.methods import explain_rows, sampling_error
 from ihcli.output import open_run
 from ihcli.preparation import PreparedRun
@@ -69,7 +68,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
 
 def _origins(run: Described, question: Question) -> Iterator[Finding]:
     for check, path, found, told in (
-        ("MODEL", question.model, path_fingerprint(Path(question.model)), run.info["model"]),
+        ("MODEL", question.model, path_fingerprint(locate(question.model)), run.info["model"]),
         ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info["data"]),
     ):
         if found == told["sha256"]:

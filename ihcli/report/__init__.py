@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ihcli.durable import replacing
+from ihcli.locations import Location, locate
 from ihcli.reading import Result
 from ihcli.report.contents import Contents, contents_of
 from ihcli.report.page import page_of
@@ -10,7 +11,7 @@ from ihcli.report.page import page_of
 __all__ = ["Contents", "contents_of", "page_of", "write_report"]
 
 
-def write_report(result: Result, file: str | Path, *, data: str | Path | None = None, seed: int = 0) -> Contents:
+def write_report(result: Result, file: str | Location, *, data: str | Path | None = None, seed: int = 0) -> Contents:
     """Write the page of a finished run, replacing the file that is there, and return what it shows.
 
     Its size is bounded whatever the run: of many features, pairs and rows the page holds a part, and says which.
@@ -26,6 +27,6 @@ def write_report(result: Result, file: str | Path, *, data: str | Path | None = 
     """
     contents = contents_of(result, data=data, seed=seed)
     page = page_of(contents)
-    with replacing(Path(file)) as stream:
+    with replacing(locate(file)) as stream:
         stream.write(page)
     return contents

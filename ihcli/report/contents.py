@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ihcli.errors import DataError, RunError
 from ihcli.inputs import feature_values
+from ihcli.locations import name_of
 from ihcli.output import plain
 from ihcli.rankings import by_target
 from ihcli.reading import Result
@@ -212,5 +213,5 @@ def _has_summary_of_pairs(result: Result) -> bool:
 
 def _title(result: Result) -> str:
     named = [(result.info.get(part) or {}).get("path") for part in ("model", "data")]
-    found = [Path(path).name for path in named if path]
+    found = [name_of(path) for path in named if path]
     return clipped(" on ".join(found) or result.path.name)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ihcli.durable import is_temporary
 from ihcli.errors import IhcliError, OptionError, PackageError, RunError
@@ -96,24 +95,29 @@ class Parts:
 def origins(run: Described, path: Location) -> Iterator[Finding]:
     """Compare the files that the run was made from with what they were, where they still are."""
     model, data, groups = run.info["model"], run.info["data"], run.info["arguments"].get("groups")
-    yield _unchanged("model file", Path(model["path"]), model["sha256"])
+    yield _unchanged("model file", model["path"], model["sha256"], path)
     if all(is_reachable(place, path) for place in (data["path"], *data["files"])):
         yield _data_unchanged(data["path"], data["files"], data["sha256"])
     else:
         yield not_checked("data files", f"{data['path']} is on another store than the run. Try MODEL and DATA")
     if groups is not None:
-        yield _unchanged("groups file", Path(groups), run.info["groups_sha256"])
+        yield _unchanged("groups file", groups, run.info["groups_sha256"], path)
 
 
-def _unchanged(check: str, path: Path, sha256: str) -> Finding:
-    # run.json may be anybody's: a device or a whole disk is not read to its end
-    if not (path.is_file() or (path / "config.json").is_file()):
-        return not_checked(check, f"{path} is no longer there, seen from here")
+def _unchanged(check: str, place: str, sha256: str, run_path: Location) -> Finding:
+    if not is_reachable(place, run_path):
+        return not_checked(check, f"{place} is on another store than the run")
     try:
-        found = path_fingerprint(path)
+        file = locate(place)
+        # run.json may be anybody's: a device or a whole disk is not read to its end
+        if not (file.is_file() or (file / "config.json").is_file()):
+            return not_checked(check, f"{place} is no longer there, seen from here")
+        found = path_fingerprint(file)
+    except (StoreError, OptionError, PackageError) as error:
+        return not_checked(check, f"{place} cannot be read: {error}")
     except OSError as error:
-        return not_checked(check, f"{path} cannot be read: {error.strerror}")
-    return _compared(check, str(path), found, sha256)
+        return not_checked(check, f"{place} cannot be read: {error.strerror}")
+    return _compared(check, place, found, sha256)
 
 
 def _data_unchanged(path: str, files: list[str], sha256: str) -> Finding:
