@@ -16,6 +16,7 @@ from ihcli.stores import Store, StorePath, reason_of, text_of
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 QUERY = re.compile(r"[A-Za-z_]+=[^?]*")  # a question mark with anything else behind it is of a glob
+HUB = "hf"
 SECRET = re.compile(r"secret|sig|token|password|account_key|access_key", re.IGNORECASE)
 
 Location = Path | StorePath
@@ -39,6 +40,7 @@ def locate(place: str | Location) -> Location:
     if url.scheme == "file":
         return Path("/") / url.path
     url.refuse_secrets()
+    url.refuse_hub()
     filesystem, within = _filesystem(url)
     root = within.removesuffix(url.path) if url.path else f"{within.rstrip('/')}/"
     if f"{root}{url.path}".rstrip("/") != within.rstrip("/"):
@@ -108,6 +110,9 @@ class _Url(NamedTuple):
         authority, _, path = before.partition("/")
         return cls(scheme.lower(), authority, text_of(PurePosixPath(path.strip("/"))), query)
 
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}/{self.path}"
+
     @property
     def store(self) -> tuple[str, str, str]:
         """What URLs of one store share."""
@@ -123,25 +128,40 @@ class _Url(NamedTuple):
                 "profile that the store's own tools read."
             )
 
+    def refuse_hub(self) -> None:
+        if self.scheme == HUB:
+            raise OptionError(
+                f"{self}: is on a hub, which is never asked for anything. Expected a path on this machine, or the URL "
+                "of a store. Try hf download, and the directory that it names."
+            )
+
 
 def _filesystem(url: _Url) -> tuple[fs.FileSystem, str]:
-    base = f"{url.scheme}://{url.authority}/"
     try:
-        try:
-            return fs.FileSystem.from_uri(f"{base}{quote(url.path)}{url.query and f'?{url.query}'}")
-        except pa.ArrowInvalid as error:
-            if "Unrecognized filesystem type" not in str(error):
-                raise
-        if url.query:
-            raise OptionError(f"{base}{url.path}: takes no settings. Expected a plain path, got ?{url.query}.")
-        from fsspec.core import url_to_fs
-
-        filesystem, within = url_to_fs(f"{base}{url.path}")
-        return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), within
-    except ImportError as error:
-        raise PackageError(f"{base}{url.path}: needs a package that is not installed. {reason_of(error)}.") from error
+        base = f"{url.scheme}://{url.authority}/"
+        return fs.FileSystem.from_uri(f"{base}{quote(url.path)}{url.query and f'?{url.query}'}")
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise OptionError(
-            f"{base}{url.path}: cannot be opened: {reason_of(error)}. Expected a URL such as s3://bucket/run. "
-            "Try checking the URL, the credentials and the network."
-        ) from error
+        if "Unrecognized filesystem type" in str(error):
+            return _fsspec_filesystem(url)
+        raise _unopened(url, error) from error
+
+
+def _fsspec_filesystem(url: _Url) -> tuple[fs.FileSystem, str]:
+    from fsspec.core import url_to_fs
+
+    if url.query:
+        raise OptionError(f"{url}: takes no settings. Expected a plain path, got ?{url.query}.")
+    try:
+        filesystem, within = url_to_fs(str(url))
+    except ImportError as error:
+        raise PackageError(f"{url}: needs a package that is not installed. {reason_of(error)}.") from error
+    except Exception as error:  # of whoever wrote what serves the scheme
+        raise _unopened(url, error) from error
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), within
+
+
+def _unopened(url: _Url, error: Exception) -> OptionError:
+    return OptionError(
+        f"{url}: cannot be opened: {reason_of(error)}. Expected a URL such as s3://bucket/run. "
+        "Try checking the URL, the credentials and the network."
+    )

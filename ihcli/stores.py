@@ -233,7 +233,10 @@ class StorePath:
             yield
         except FileNotFoundError as error:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from error
-        except (OSError, pa.ArrowException) as error:
+        except Exception as error:
+            is_told = isinstance(error, OSError | pa.ArrowException)  # whoever serves another scheme raises anything
+            if not is_told and not isinstance(self._filesystem, fs.PyFileSystem):
+                raise
             raise StoreError(errno.EIO, reason_of(error), str(self)) from error
 
     @property

@@ -97,6 +97,7 @@ def test_parquet_files_are_read_from_anywhere(store: StorePath, tmp_path: Path) 
             OptionError,
             "memory://place/x: takes no settings. Expected a plain path, got ?version=2.",
         ),
+        ("hf://someone/model", OptionError, "hf://someone/model: is on a hub, which is never asked for anything."),
         ("sftp://host/x", PackageError, "sftp://host/x: needs a package that is not installed. "),
         ("s3://key:hunter2@b/x", OptionError, "s3://b/x: was given with a secret in the URL"),
         ("abfs://c@account/x?client_secret=hunter2", OptionError, "abfs://account/x: was given with a secret"),

@@ -1,13 +1,12 @@
 """Models of stores: what is copied, what is not, and that a store changes nothing else."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import checkpoints
 import pytest
 import torch
-from stores import content, in_memory, upload
+from stores import content, upload
 from torch import nn
 
 from ihcli.errors import IhcliError, ModelError, UnsafeModelError
@@ -144,10 +143,3 @@ def test_a_full_disk_is_named(bucket: StorePath, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(fetching.shutil, "copyfileobj", full)
     with pytest.raises(ModelError, match=r"net\.pt: cannot be copied to .*: No space left on device\. Try .*TMPDIR"):
         load_model(url)
-
-
-def test_a_hub_is_not_asked() -> None:
-    place = in_memory()
-    hub = replace(place, store=replace(place.store, url="hf://someone"))
-    with pytest.raises(ModelError, match=r"^hf://someone/model: checkpoints of a hub are read from a directory of"):
-        load_model(hub / "model")

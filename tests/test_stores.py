@@ -3,7 +3,8 @@
 import io
 
 import pytest
-from stores import content
+from fsspec.implementations.memory import MemoryFileSystem
+from stores import content, in_memory
 
 from ihcli.locations import locate
 from ihcli.stores import StoreError, StorePath, _Fetching
@@ -98,3 +99,16 @@ def test_what_a_store_refuses_is_one_message(bucket: StorePath) -> None:
     )
     assert isinstance(caught.value, OSError)
     assert "AWS Error NO_SUCH_BUCKET" in caught.value.strerror
+
+
+def test_whatever_a_store_of_fsspec_raises_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LostError(Exception):
+        pass
+
+    def lost(*_: object) -> None:
+        raise LostError("no route to host")
+
+    place = in_memory()
+    monkeypatch.setattr(MemoryFileSystem, "info", lost)
+    with pytest.raises(StoreError, match=r"memory://.*/x: no route to host\. Try checking the URL"):
+        (place / "x").exists()

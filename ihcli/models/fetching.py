@@ -25,11 +25,6 @@ def on_this_machine(location: Location) -> Iterator[Path]:
     if not isinstance(location, StorePath):
         yield location
         return
-    if location.store.url.startswith("hf:"):
-        raise ModelError(
-            f"{location}: checkpoints of a hub are read from a directory of this machine. Try hf download, and the "
-            "directory that it names."
-        )
     recognise(location)
     with TemporaryDirectory(prefix="ihcli-") as folder:
         copy = Path(folder) / "model"
