@@ -134,12 +134,14 @@ def _all_others(table: TableFiles, roles: Roles) -> tuple[str, ...]:
             f"excluded, got columns {listed(table.schema.names)}."
         )
     for position, name in enumerate(table.schema.names):
-        if name in features and not name.strip():
+        if name in others:
+            continue
+        if not name.strip():
             raise DataError(
                 f"{table.path}: column {position + 1} has no name; pandas writes its index so. Expected a name "
                 "for every feature. Try to write the table without its index, or list the features with --features."
             )
-        if name in features and PANDAS_INDEX.fullmatch(name):
+        if PANDAS_INDEX.fullmatch(name):
             raise DataError(
                 f"{table.path}: column {name!r} is the index that pandas stored. Expected features only. "
                 f"Try --key {name} to carry it along, or --exclude {name}."

@@ -14,7 +14,7 @@ from ihcli.fingerprints import Snapshot, files_fingerprint, values_fingerprint
 from ihcli.locations import Location
 from ihcli.sampling import Sampler
 from ihcli.scan import Scan, Tally
-from ihcli.tables import BATCH_VALUES, TableFiles, open_table
+from ihcli.tables import BATCH_VALUES, TableFiles, matrix_of, open_table
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Dataset(Rows):
 
     def inputs(self) -> Iterator[np.ndarray]:
         """Stream the feature columns; no other column is read."""
-        for batch in self._table.batches(self._features):
+        for batch in self._batches(self._features):
             yield self._inputs_of(batch, order="F")
 
     def fingerprint(self) -> str:
@@ -144,7 +144,7 @@ class Dataset(Rows):
 
     def _blocks(self) -> Iterator[Chunk]:
         wanted, first_row = self._wanted(), 0
-        for batch in self._table.batches(wanted):
+        for batch in self._batches(wanted):
             inputs = self._inputs_of(batch)
             keys = _no_keys(len(inputs))
             if self.columns.keys:
@@ -156,11 +156,11 @@ class Dataset(Rows):
     def _input_type(self, name: str) -> pa.DataType:
         return self._table.feature_type(name)
 
+    def _batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return self._table.batches(wanted, numbers=self.columns.features)
+
     def _inputs_of(self, batch: pa.RecordBatch, order: Literal["C", "F"] = "C") -> np.ndarray:
-        matrix = np.empty((batch.num_rows, len(self.columns.features)), order=order)
-        for i, name in enumerate(self.columns.features):
-            matrix[:, i] = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return matrix
+        return matrix_of(batch, self.columns.features, order)
 
     def _wanted(self) -> pa.Schema:
         if self._carried is None:

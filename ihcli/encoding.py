@@ -18,8 +18,8 @@ WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 def write_table(path: Location, table: pa.Table) -> None:
     """Write a table as a whole file or not at all; raises RunError where the disk refuses."""
     leaves = dict(_leaves(table.schema))
-    compressed = [name for name in leaves if _is_worth_compressing(table, name)]
-    floats = [name for name, type_ in leaves.items() if pa.types.is_floating(type_)]
+    compressed = {name for name in leaves if _is_worth_compressing(table, name)}
+    floats = {name for name, type_ in leaves.items() if pa.types.is_floating(type_)}
     widest = max(column.nbytes for column in table.columns)
     with disk_errors(path):
         make_directory(path.parent)
@@ -30,7 +30,7 @@ def write_table(path: Location, table: pa.Table) -> None:
             compression={name: "zstd" if name in compressed else "none" for name in leaves},
             use_dictionary=[name for name in leaves if name not in floats],
             # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
-            use_byte_stream_split=[name for name in floats if name in compressed],
+            use_byte_stream_split=[name for name in leaves if name in floats and name in compressed],
             # No filter asks for the smallest element of a list, and finding it takes another pass.
             write_statistics=[name for name in leaves if ".list." not in name],
             row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),

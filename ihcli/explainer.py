@@ -169,7 +169,14 @@ def settle(model: Model, sample: Sample, settings: Settings) -> Explainer:
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, sample.batch_bytes, model.device)
     paths = sample.paths(smooth)
-    choice = choose_engine(smooth.outputs, paths, engine_bytes, settings.engine, may_be_chain=not sample.is_text)
+    choice = choose_engine(
+        smooth.outputs,
+        paths,
+        engine_bytes,
+        settings.engine,
+        may_be_chain=not sample.is_text,
+        second_order=method.second_order,
+    )
     effort = settings.effort
     if method.second_order and _has_kinks(smooth, sample, choice.engine, paths):
         warnings.append(_kink_warning(find_operations(smooth, sample.probe), method, smoothing is not None))

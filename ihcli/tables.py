@@ -4,8 +4,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -16,10 +17,12 @@ from ihcli.locations import Location, is_glob, locate, matching, parquet_file
 from ihcli.separators import read_head, separator_of
 
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
-BATCH_VALUES = 1 << 20  # values held by one record batch, whatever the number of columns
+BATCH_VALUES = 1 << 20  # values held by one record batch, unless the columns are more than MOST_COLUMNS
+MOST_COLUMNS = 1 << 13  # of wider tables batches are larger: each costs some microseconds for every column
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
 FETCHED_BYTES = 256 << 20  # of a row group on a store that are fetched at once; more is fetched buffer by buffer
 CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
+FLOATS = {pa.float32(), pa.float64()}
 PARQUET_MAGIC, GZIP_MAGIC = b"PAR1", b"\x1f\x8b"
 # Integers that print as they were written and fit 64 bits; the empty value stays empty.
 WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})?$"
@@ -42,8 +45,11 @@ class TableFiles(ABC):
         self.files = tuple(files)
 
     @abstractmethod
-    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Stream the wanted columns, in that order and as those types; batches are never empty.
+    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns as those types; batches are never empty.
+
+        Parameters:
+            numbers: the first of them, which may come as numbers of any type; see `matrix_of`.
 
         Raises DataError where a file cannot be read or a value is not of its type.
         """
@@ -82,14 +88,14 @@ class ParquetFiles(TableFiles):
             with self._opened(file) as other:
                 self._require_same_columns(file, other.schema_arrow.names)
 
-    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Stream the wanted columns, cast where a file stores them as another type."""
-        batch_rows = max(1, min(1 << 16, BATCH_VALUES // max(1, len(wanted))))
+    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, cast where a file stores them as another type and they are no numbers."""
+        batch_rows = max(1, min(1 << 16, BATCH_VALUES // min(max(1, len(wanted)), MOST_COLUMNS)))
         for file in self.files:
             try:
                 for batch in self._read(file, batch_rows, wanted.names):
                     if batch.num_rows:
-                        yield _cast_batch(file, batch, wanted)
+                        yield _cast_batch(file, batch, wanted, numbers)
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{file}: cannot be read as Parquet: {_first_line(error)}.") from error
 
@@ -140,8 +146,8 @@ class CsvFiles(TableFiles):
         for file in self.files[1:]:
             self._require_same_columns(file, self._first_schema(file).names)
 
-    def batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Stream the wanted columns, parsed as the wanted types."""
+    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, parsed as the wanted types, numbers too."""
         for file in self.files:
             with file.open("rb") as stream:
                 try:
@@ -229,6 +235,18 @@ def is_number(type_: pa.DataType) -> bool:
         type_ = type_.value_type
     checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return any(check(type_) for check in checks)
+
+
+def matrix_of(batch: pa.RecordBatch, numbers: Sequence[str], order: Literal["C", "F"] = "C") -> np.ndarray:
+    """Return columns of numbers as (n, D) float64, NaN where there is no value."""
+    columns = batch.select(numbers)
+    types = set(columns.schema.types)
+    if len(types) == 1 and types <= FLOATS:
+        return np.array(columns.to_tensor(null_to_nan=True, row_major=order == "C").to_numpy(), np.float64, order=order)
+    matrix = np.empty(columns.shape, order=order)
+    for i, column in enumerate(columns.columns):
+        matrix[:, i] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return matrix
 
 
 def listed(names: Sequence[str], at_most: int = 12) -> str:
@@ -327,16 +345,26 @@ def _compressed_bytes(group: pq.RowGroupMetaData, names: Sequence[str]) -> int:
     return sum(found.total_compressed_size for found in columns if found.path_in_schema.partition(".")[0] in names)
 
 
-def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    columns = [_cast_column(file, batch.column(field.name), field) for field in wanted]
-    return pa.RecordBatch.from_arrays(columns, schema=wanted)
+def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema, numbers: Sequence[str]) -> pa.RecordBatch:
+    stored = batch.select(numbers)
+    if not all(is_number(type_) for type_ in set(stored.schema.types)):
+        for field in stored.schema:
+            _require_number(file, field.name, field.type)
+    others = [wanted.field(position) for position in range(len(numbers), len(wanted))]
+    columns = [_cast_column(file, batch.column(field.name), field) for field in others]
+    return pa.RecordBatch.from_arrays([*stored.columns, *columns], wanted.names)
+
+
+def _require_number(file: Location, name: str, type_: pa.DataType) -> None:
+    if not is_number(type_):
+        raise DataError(f"{file}: column {name!r} is {type_} here. Expected numbers, as in the first file.")
 
 
 def _cast_column(file: Location, column: pa.Array, field: pa.Field) -> pa.Array:
     if column.type == field.type:
         return column
-    if pa.types.is_float64(field.type) and not is_number(column.type):
-        raise DataError(f"{file}: column {field.name!r} is {column.type} here. Expected numbers, as in the first file.")
+    if pa.types.is_float64(field.type):
+        _require_number(file, field.name, column.type)
     try:
         return column.cast(field.type, safe=not pa.types.is_float64(field.type))
     except pa.ArrowException as error:

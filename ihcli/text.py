@@ -1,6 +1,6 @@
 """The texts to explain: one column of a table, or a pair of them, streamed like the rows of any table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,9 @@ class TextDataset(Dataset):
 
     def _input_type(self, name: str) -> pa.DataType:
         return pa.string()
+
+    def _batches(self, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return self._table.batches(wanted)
 
     def _inputs_of(self, batch: pa.RecordBatch, order: Literal["C", "F"] = "C") -> np.ndarray:
         texts = np.empty((batch.num_rows, len(self.columns.features)), dtype=object, order=order)

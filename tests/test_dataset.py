@@ -15,6 +15,7 @@ import pytest
 from ihcli.dataset import ArrayDataset, open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
 from ihcli.scan import Missing
+from ihcli.tables import matrix_of
 
 MIB = 1 << 20
 
@@ -513,3 +514,30 @@ def test_values_that_overflow_or_cancel_in_their_sum_are_finite_ones_that_count(
     assert (scan.n_rows, scan.n_complete) == (4, 2)
     assert scan.missing == (Missing("1", 2, 1, "non-finite"),)
     assert scan.mean[1] == 1.5
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    "types", [(pa.float32(), pa.float32()), (pa.float64(), pa.float64()), (pa.float32(), pa.int64())], ids=str
+)
+def test_numbers_are_a_matrix_of_their_own_whatever_they_are_stored_as(order, types):
+    columns = [pa.array([1, None, 3], types[0]), pa.array([4, 5, None], types[1]), pa.array(["x", "y", "z"])]
+    batch = pa.RecordBatch.from_arrays(columns, ["a", "b", "key"])
+    for part in (batch, batch.slice(1)):
+        matrix = matrix_of(part, ["b", "a"], order)
+        expected = np.array([[4, 1], [5, np.nan], [np.nan, 3]])[3 - part.num_rows :]
+        np.testing.assert_array_equal(matrix, expected)
+        assert matrix.dtype == np.float64
+        assert matrix.flags.writeable
+        assert matrix.flags[f"{order}_CONTIGUOUS"]
+
+
+def test_files_that_store_a_feature_in_other_types_are_one_table(tmp_path):
+    for i, type_ in enumerate((pa.float32(), pa.float64(), pa.int8(), pa.bool_())):
+        values = pa.array([True, False] if type_ == pa.bool_() else [i, i + 1], type_)
+        pq.write_table(pa.table({"a": values, "b": pa.array([0.5, None], pa.float32())}), tmp_path / f"{i}.parquet")
+    found = open_dataset(str(tmp_path)).head(8).inputs
+    np.testing.assert_array_equal(found[:, 0], [0, 1, 1, 2, 2, 3, 1, 0])
+    pq.write_table(pa.table({"a": ["x"], "b": [0.5]}), tmp_path / "9.parquet")
+    with pytest.raises(DataError, match=r"9\.parquet: column 'a' is string here\. Expected numbers, as in the first"):
+        open_dataset(str(tmp_path)).scan()

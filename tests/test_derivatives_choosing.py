@@ -17,6 +17,7 @@ from ihcli.derivatives import jets
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.jets import aten
+from ihcli.derivatives.mlp import MlpEngine
 from ihcli.errors import OptionError
 from ihcli.explainer import Settings
 from ihcli.explanation import Explanation
@@ -113,6 +114,29 @@ def test_a_closed_form_that_disagrees_with_autograd_is_not_used(
         assert re.fullmatch(found, choice.reason)
     with pytest.raises(OptionError, match=r"mlp: cannot serve this model: .*(differs from|other outputs)"):
         choose_engine(net, paths, MEMORY_BYTES, "mlp")
+
+
+@pytest.mark.parametrize(
+    ("second_order", "memory_bytes", "rows"), [(False, 1 << 30, 0), (True, 1 << 30, 3), (True, 1, 1)]
+)
+def test_matrices_are_compared_where_they_will_be_asked_for_as_memory_lets(
+    monkeypatch: pytest.MonkeyPatch, second_order: bool, memory_bytes: int, rows: int
+) -> None:
+    compared, assemble = [0], MlpEngine.assemble
+
+    def counted(self: MlpEngine, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        compared.append(len(paths.rows(path).unique()))
+        return assemble(self, paths, path, t, weights)
+
+    monkeypatch.setattr(MlpEngine, "assemble", counted)
+    choice = choose_engine(chain(), probe(3, 2), memory_bytes, second_order=second_order)
+    assert (choice.reason, max(compared)) == (CHAIN, rows)
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+def test_a_wrong_slope_is_seen_with_and_without_matrices(monkeypatch: pytest.MonkeyPatch, second_order: bool) -> None:
+    monkeypatch.setitem(jets.UNARY, aten.tanh.default, off_by(1, 1.001))
+    assert choose_engine(chain(), probe(), MEMORY_BYTES, second_order=second_order).engine.name == "autograd"
 
 
 def test_rounding_is_no_disagreement() -> None:

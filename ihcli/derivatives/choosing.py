@@ -1,6 +1,6 @@
 """Which engine serves a model: the closed form where the model is a chain and it agrees with autograd."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,12 +33,15 @@ def choose_engine(
     memory_bytes: int,
     wanted: str = "auto",
     may_be_chain: bool = True,
+    second_order: bool = True,
 ) -> Choice:
     """Return the engine for a function from (P, D) to (P, K).
 
     probe         paths of a few real rows to a few baselines, on which the engines are compared
+    memory_bytes  of the engine; the matrices that are compared keep to it too, but for those of one row
     wanted        "auto", or "autograd" or "mlp"
     may_be_chain  whether to look for one, which keeps every array of a forward
+    second_order  whether matrices will be asked for, and so are compared
 
     Raises OptionError where "mlp" is wanted and cannot serve.
     """
@@ -51,7 +54,7 @@ def choose_engine(
         if not may_be_chain:
             raise NotAChainError("the model reads texts")
         closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
-        _compare(general, closed, probe)
+        _compare(general, closed, probe, _compared_rows(probe, memory_bytes) if second_order else 0)
     except NotAChainError as reason:
         if wanted == "mlp":
             raise OptionError(
@@ -62,17 +65,26 @@ def choose_engine(
     return Choice(closed, "a chain of affine layers and element-wise activations")
 
 
-def _compare(general: Engine, closed: Engine, probe: Paths) -> None:
-    """Raise NotAChainError where the engines differ on the probe by more than rounding."""
+def _compared_rows(probe: Paths, memory_bytes: int) -> int:
+    matrices = 4 * probe.n_groups**2 * probe.inputs.element_size()  # of both engines, and what comparing them takes
+    return max(1, min(probe.n_rows, memory_bytes // matrices))
+
+
+def _compare(general: Engine, closed: Engine, probe: Paths, n_matrices: int) -> None:
+    """Raise NotAChainError where the engines differ by more than rounding: gradients, and the first rows' matrices."""
     n_paths = probe.n_rows * probe.n_baselines
     path = torch.arange(n_paths, device=probe.inputs.device).repeat_interleave(len(PROBE_NODES))
     t = torch.tensor(PROBE_NODES, dtype=probe.inputs.dtype, device=probe.inputs.device).repeat(n_paths)
-    for ours, theirs in zip(_derivatives(closed, probe, path, t), _derivatives(general, probe, path, t), strict=True):
+    derivatives = [_derivatives(engine, probe, path, t, n_matrices) for engine in (closed, general)]
+    for ours, theirs in zip(*derivatives, strict=True):
         difference, size = (ours - theirs).abs().max(), theirs.abs().max()
         if not difference <= AGREEMENT[t.dtype] * size:
             raise NotAChainError(f"the closed form differs from autograd by {float(difference / size):.1e} on a probe")
 
 
-def _derivatives(engine: Engine, probe: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-    _, matrices = engine.assemble(probe, path, t, t)
-    return *engine.curvatures(probe, path, t), matrices
+def _derivatives(engine: Engine, probe: Paths, path: Tensor, t: Tensor, n_matrices: int) -> Iterator[Tensor]:
+    yield from engine.curvatures(probe, path, t)
+    if n_matrices:
+        first = probe.rows(path) < n_matrices
+        _, matrices = engine.assemble(probe, path[first], t[first], t[first])
+        yield matrices
