@@ -10,7 +10,6 @@ from ihcli.explanation import AnyExplanation
 from ihcli.output import RunWriter
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunTotals
-from ihcli.stores import StorePath
 from ihcli.text_summary import TextSummary
 
 STATE_S = 1.0
@@ -39,19 +38,10 @@ class Keeper:
             self._observer.warned(text)
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
-        """Write a part, then tell of it, so that what is told of is on disk.
-
-        The state is written with every part, but to stores, where it would take half of the requests, as for `add`.
-        """
+        """Write a part, then tell of it, so that what is told of is on disk."""
         done = Progress.of_part(part, len(chunk), explanation)
-        if isinstance(self.writer.path, StorePath):
-            self.writer.write_part(part, explanation, chunk.keys)
-            self.add(done)
-            return
-        self._progress.merge(done)
-        self._count_seconds()
-        self.writer.write_part(part, explanation, chunk.keys, self._progress.state())
-        self._observer.chunk_done(done)
+        self.writer.write_part(part, explanation, chunk.keys)
+        self.add(done)
 
     def add(self, done: Progress) -> None:
         """Take note of parts that are on disk already, and now and then write the state that resuming needs.

@@ -57,33 +57,26 @@ class RunWriter:
         """What resuming needs; for a run under way."""
         return StateFiles(self.home)
 
-    def write_part(
-        self, index: int, explanation: AnyExplanation, keys: pa.Table, state: Mapping[str, np.ndarray] | None = None
-    ) -> None:
-        """Write the explanation of one chunk.
-
-        The attributions part is written last: where it exists, the interactions part and the state do too. The state
-        takes the place of the one before, which stays until then: whatever happens, one fits the parts on disk.
+    def write_part(self, index: int, explanation: AnyExplanation, keys: pa.Table) -> None:
+        """Write the explanation of one chunk; the attributions part last: where it exists, that of interactions does.
 
         Parameters:
             index: position of the chunk in the run, from 0.
             keys: the chunk's keys, one row for every data row (several targets of a row share it).
-            state: of the record of all parts up to this one, of which `parts` names them; what resuming starts from.
 
         Raises:
             RunError: the disk is full or refuses.
         """
-        if state is not None:
-            self.states.write(index, state)
         interactions = interactions_table(explanation, keys, self.storage)
         if interactions is not None:
             write_table(self.path / INTERACTIONS / part_name(index), interactions)
         write_table(self.path / ATTRIBUTIONS / part_name(index), attributions_table(explanation, keys))
-        if state is not None:
-            self.states.keep_only(index)
 
     def write_state(self, index: int, state: Mapping[str, np.ndarray]) -> None:
-        """Write the state of parts that are all on disk, the last of them `index`; it takes the place of others."""
+        """Write the state of parts that are all on disk, the last of them `index`: what resuming starts from.
+
+        It takes the place of the one before, which stays until then: whatever happens, one fits the parts on disk.
+        """
         self.states.write(index, state)
         self.states.keep_only(index)
 

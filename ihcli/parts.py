@@ -37,7 +37,7 @@ FULL_DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main 
 TEXT_DEFINITION = "Gamma (n x n over the units, symmetric, row-major): rows sum to the attributions"
 TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
 MOST_LISTED = (1 << 31) - 1  # values in the lists of one column: Arrow's offsets have 32 bits
-SLAB_VALUES = 1 << 22  # pair effects held at once while the largest are chosen
+SPARSE = 16  # one of so many pair effects tells how large the largest are at least
 
 
 @dataclass(frozen=True)
@@ -248,27 +248,28 @@ def _top_pairs(explanation: Explanation, is_empty: np.ndarray, top: int) -> pa.A
         raise ValueError("no interactions to choose from")
     n_features = interactions.shape[1]
     first, second = np.triu_indices(n_features, 1)
-    top = min(top, len(first))
-    flat = interactions[~is_empty].reshape(-1, n_features * n_features)
-    slab_rows = max(1, SLAB_VALUES // max(1, len(first)))
-    pairs, values = [np.empty((0, top), np.int64)], [np.empty((0, top), flat.dtype)]
-    for start in range(0, len(flat), slab_rows):
-        slab = flat[start : start + slab_rows]
-        effects = slab[:, first * n_features + second] + slab[:, second * n_features + first]
+    upper = first * n_features + second
+    top = min(top, len(upper))
+    pairs, values = [np.empty(0, np.int64)], [np.empty(0, interactions.dtype)]
+    for row in np.flatnonzero(~is_empty):
+        effects = 2 * interactions[row].ravel()[upper]  # as matrices are symmetric
         chosen = _largest(np.abs(effects), top)
         pairs.append(chosen)
-        values.append(np.take_along_axis(effects, chosen, axis=1))
-    chosen, names = np.concatenate(pairs).ravel(), pa.array(explanation.feature_names, pa.string())
+        values.append(effects[chosen])
+    chosen, names = np.concatenate(pairs), pa.array(explanation.feature_names, pa.string())
     columns = [names.take(pa.array(first[chosen])), names.take(pa.array(second[chosen]))]
-    structs = pa.StructArray.from_arrays([*columns, pa.array(np.concatenate(values).ravel())], ["i", "j", "value"])
+    structs = pa.StructArray.from_arrays([*columns, pa.array(np.concatenate(values))], ["i", "j", "value"])
     offsets = np.concatenate([[0], np.cumsum(np.where(is_empty, 0, top))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), structs, mask=pa.array(is_empty) if is_empty.any() else None)
 
 
 def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:
-    """Return (n, count) column indices of the largest magnitudes of every row, largest first, ties by index."""
-    if count == magnitudes.shape[1]:
-        return np.argsort(-magnitudes, axis=1, kind="stable")
-    chosen = np.sort(np.argpartition(-magnitudes, count - 1, axis=1)[:, :count], axis=1)
-    order = np.argsort(-np.take_along_axis(magnitudes, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
+    """Return the indices of the largest magnitudes, largest first, ties by index."""
+    some = magnitudes[::SPARSE]
+    if count < len(some):
+        # The count-th largest of some is at most that of all: what is smaller cannot be among the largest.
+        (candidates,) = np.nonzero(~(magnitudes < np.partition(some, -count)[-count]))
+    else:
+        candidates = np.arange(len(magnitudes))
+    order = np.argsort(-magnitudes[candidates], kind="stable")
+    return candidates[order[:count]]

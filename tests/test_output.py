@@ -163,6 +163,18 @@ def test_top_pairs_are_the_largest_pair_effects(tmp_path):
         assert [(pair["value"], pair["i"], pair["j"]) for pair in stored] == largest
 
 
+def test_the_largest_of_many_pairs_are_stored_ties_in_feature_order(tmp_path):
+    explanation = explained(4, 60)
+    rounded = replace(explanation, interactions=explanation.interactions.round(1))  # so that many pairs tie
+    table = open_run(written(tmp_path / "run", rounded, interactions="top:40")).interactions()
+    first, second = np.triu_indices(60, 1)
+    for gamma, stored in zip(rounded.interactions, table["interactions"].to_pylist(), strict=True):
+        effects = 2 * gamma[first, second]
+        order = np.argsort(-np.abs(effects), kind="stable")[:40]
+        expected = [(f"f{first[k]}", f"f{second[k]}", effects[k]) for k in order]
+        assert [(pair["i"], pair["j"], pair["value"]) for pair in stored] == expected
+
+
 def test_top_stores_every_pair_where_there_are_fewer(tmp_path):
     for n_features in (1, 3):
         run = written(tmp_path / str(n_features), explained(4, n_features), interactions="top:50")

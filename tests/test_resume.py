@@ -17,7 +17,7 @@ import torch
 from crashes import ON_CONTENT, FullDisk, count_operations, forked, killed_at, struck
 from torch import nn
 
-from ihcli import explainer, preparation
+from ihcli import explainer, keeping, preparation
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation
 from ihcli.lock import LOCK
@@ -40,10 +40,15 @@ RANDOM_KILLS = 30
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_waiting_for_the_disk() -> Iterator[None]:
-    """Let nothing wait for the disk: what a process wrote outlives it unsynced, only a power loss would tell."""
+def without_waiting() -> Iterator[None]:
+    """Let nothing wait for the disk: what a process wrote outlives it unsynced, only a power loss would tell.
+
+    States follow every part, as where parts take seconds: so runs go on from the middle.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda _: None)
+        patched.setattr(keeping, "STATE_S", 0)
+        patched.setattr(keeping, "STATE_TIMES", 0)
         yield
 
 
