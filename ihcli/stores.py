@@ -19,6 +19,7 @@ from ihcli.errors import IhcliError
 
 READ_BYTES = 8 << 20
 """Read at once from a store, where every request costs a round trip."""
+UP = ".."  # which keys of stores may hold like any name; it is passed over, since elsewhere it leads out
 PUTS_WHOLE = ("s3", "gcs")
 """Types of stores whose objects appear when all of them is there, and whose directories are beginnings of names."""
 
@@ -145,7 +146,8 @@ class StorePath:
             name, *deeper = PurePosixPath(info.path).relative_to(self.within).parts
             is_file[name] = info.type == fs.FileType.File and not deeper
         for name in is_file:
-            yield replace(self / name, _is_file=is_file[name])
+            if name != UP:
+                yield replace(self / name, _is_file=is_file[name])
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
         """Give what matches the pattern, part by part; `**` stands for any directories, or at the end for all below.
@@ -168,7 +170,7 @@ class StorePath:
             found = self._filesystem.get_file_info(listed)
         for info in found:
             path = replace(self, key=self.key / PurePosixPath(info.path).relative_to(self.within))
-            if fnmatchcase(path.name, pattern):
+            if fnmatchcase(path.name, pattern) and UP not in path.key.parts:
                 yield replace(path, _is_file=info.type == fs.FileType.File)
 
     def open(self, mode: str = "rb", buffering: int = READ_BYTES) -> io.BufferedReader:

@@ -41,9 +41,8 @@ def has_safetensors(directory: Path) -> bool:
 def is_read(name: str, names: Collection[str]) -> bool:
     """Return whether reading a checkpoint of files of these names can need this one."""
     suffix = Path(name).suffix.lower()
-    if suffix in _FOREIGN_WEIGHTS or name == "..":
-        return False
-    return suffix not in _PICKLES or not (WEIGHTS in names or SHARDS in names)
+    has_others = WEIGHTS in names or SHARDS in names
+    return suffix not in _FOREIGN_WEIGHTS and not (suffix in _PICKLES and has_others)
 
 
 def listed(entries: list[str]) -> str:
