@@ -149,7 +149,8 @@ def _load(request: RunRequest) -> Model:
 def _snapshot(model: Location) -> Snapshot:
     """Take a snapshot of a model file, or of those directly in a directory, where checkpoints have theirs."""
     try:
-        return Snapshot.of(model.iterdir() if model.is_dir() else [model])
+        files = model.iterdir() if model.is_dir() else [model]
+        return Snapshot.of(file for file in files if file.is_file())
     except OSError:  # loading says why
         return Snapshot({})
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import checkpoints
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -208,6 +209,16 @@ def test_what_changes_while_it_is_read_makes_no_finished_run(
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
     assert not (tmp_path / "run" / "summary").exists()
     assert run(asked, tmp_path / "run", Observer(), resume=True).rows == 23  # its content is the same after all
+
+
+def test_a_run_may_lie_beside_the_files_of_its_model(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "bert", "bert")
+    pd.DataFrame({"text": ["a bad film", "good"]}).to_parquet(tmp_path / "texts.parquet")
+    asked = RunRequest(
+        str(tmp_path / "bert"), str(tmp_path / "texts.parquet"), text="text", tolerance=0.1, device="cpu"
+    )
+    for _ in range(2):
+        assert run(asked, tmp_path / "bert" / "run", Observer(), overwrite=True).rows == 2
 
 
 def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
