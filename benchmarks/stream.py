@@ -1,4 +1,4 @@
-"""ig over a million rows through the command line: rows per second, and peak memory that does not grow with rows."""
+"""ig through the command line: a million rows, with peak memory that does not grow with them; and wide tables."""
 
 import subprocess
 import sys
@@ -17,40 +17,43 @@ from benchmarks.tables import Result
 
 FEATURES = 30
 ROW_COUNTS = (100_000, 300_000, 1_000_000)
+WIDE_ROWS = 300
+WIDTHS = (1_000, 10_000, 40_000)
+COLUMNS = ("rows", "features", "wall s", "rows/s", "peak MiB", "peak over imports MiB")
 _IMPORTS = "import ihcli.pipeline, ihcli.cli"
 
 
 def measure(setup: Setup) -> list[Result]:
-    """Explain tables of growing length, each in a process of its own."""
+    """Explain tables of growing length and of growing width, each in a process of its own."""
+    imports_mib, _ = _peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])
+    long = [_row(setup.rows(n_rows), FEATURES, imports_mib) for n_rows in ROW_COUNTS]
+    wide = [_row(WIDE_ROWS, setup.rows(width), imports_mib) for width in WIDTHS]
+    title = "ig of a 64x64 SoftPlus net over a Parquet file of float32 columns, whole command"
+    return [Result("stream", title, COLUMNS, [*long, *wide])]
+
+
+def _row(n_rows: int, width: int, imports_mib: float) -> tuple[float, ...]:
     with tempfile.TemporaryDirectory() as folder:
-        _write_model(Path(folder))
-        imports_mib, _ = _peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])
-        rows = []
-        for n_rows in (setup.rows(full) for full in ROW_COUNTS):
-            data = Path(folder, f"{n_rows}.parquet")
-            _write_table(data, n_rows)
-            command = [sys.executable, "-m", "ihcli", "explain", str(Path(folder, "model.pt")), str(data)]
-            peak_mib, wall_s = _peak_mib_and_seconds(
-                [*command, "-o", f"{folder}/run-{n_rows}", "-m", "ig", "--quiet", "--device", "cpu"]
-            )
-            rows.append((n_rows, wall_s, n_rows / wall_s, peak_mib, peak_mib - imports_mib))
-    columns = ("rows", "wall s", "rows/s", "peak MiB", "peak over imports MiB")
-    title = f"ig of a 64x64 SoftPlus net over a Parquet file of {FEATURES} float32 columns, whole command"
-    return [Result("stream", title, columns, rows)]
+        model, data = Path(folder, "model.pt"), Path(folder, "data.parquet")
+        _write_model(model, width)
+        _write_table(data, n_rows, width)
+        command = [sys.executable, "-m", "ihcli", "explain", str(model), str(data), "-o", f"{folder}/run", "-m", "ig"]
+        peak_mib, wall_s = _peak_mib_and_seconds([*command, "--quiet", "--device", "cpu"])
+    return n_rows, width, wall_s, n_rows / wall_s, peak_mib, peak_mib - imports_mib
 
 
-def _write_model(folder: Path) -> None:
+def _write_model(path: Path, width: int) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(FEATURES, 64), nn.Softplus(), nn.Linear(64, 64), nn.Softplus(), nn.Linear(64, 1))
-    torch.save(net, folder / "model.pt")
+    net = nn.Sequential(nn.Linear(width, 64), nn.Softplus(), nn.Linear(64, 64), nn.Softplus(), nn.Linear(64, 1))
+    torch.save(net, path)
 
 
-def _write_table(path: Path, n_rows: int, block: int = 50_000) -> None:
+def _write_table(path: Path, n_rows: int, width: int, block: int = 50_000) -> None:
     rng, block = np.random.default_rng(0), min(block, n_rows)
-    schema = pa.schema([(f"f{i}", pa.float32()) for i in range(FEATURES)])
+    schema = pa.schema([(f"f{i}", pa.float32()) for i in range(width)])
     with pq.ParquetWriter(path, schema) as writer:
         for _ in range(n_rows // block):
-            values = rng.standard_normal((FEATURES, block), dtype=np.float32)
+            values = rng.standard_normal((width, block), dtype=np.float32)
             writer.write_table(pa.table(list(values), schema=schema))
 
 
