@@ -75,14 +75,12 @@ class PanelRule:
             raise ValueError("a panel must start at 0 or at its own width from 0 at least")
         half = (b - a)[:, None] / 2
         middle = (a + b)[:, None] / 2
-        log_nodes, _ = legendre.leggauss(_LOG_NODES)
-        inside = -np.log(np.where(a[:, None] > 0, middle + half * log_nodes, 1.0)) @ self._log_inside
-        at_zero = -np.log(b)[:, None] * self.weights + self._log_at_zero
-        return PanelNodes(
-            t=middle + half * self.nodes,
-            weights=half * self.weights,
-            log_weights=half * np.where(a[:, None] > 0, inside, at_zero),
-        )
+        log_weights = -np.log(b)[:, None] * self.weights + self._log_at_zero
+        (inside,) = np.nonzero(a > 0)
+        if len(inside):
+            log_nodes, _ = _log_rule()
+            log_weights[inside] = -np.log(middle[inside] + half[inside] * log_nodes) @ self._log_inside
+        return PanelNodes(t=middle + half * self.nodes, weights=half * self.weights, log_weights=half * log_weights)
 
 
 @cache
@@ -97,7 +95,7 @@ def panel_rule(n: int) -> PanelRule:
     degrees = np.arange(n)
     polynomials = legendre.legvander(nodes, n - 1)
     to_coefficients = (2 * degrees + 1) / 2 * polynomials * weights[:, None]  # (n nodes, n degrees)
-    log_nodes, log_weights = legendre.leggauss(_LOG_NODES)
+    log_nodes, log_weights = _log_rule()
     moments_inside = log_weights[:, None] * legendre.legvander(log_nodes, n - 1)
     return PanelRule(
         nodes=nodes,
@@ -108,6 +106,12 @@ def panel_rule(n: int) -> PanelRule:
         _log_at_zero=to_coefficients @ _log_moments(n),
         _log_inside=moments_inside @ to_coefficients.T,
     )
+
+
+@cache
+def _log_rule() -> tuple[np.ndarray, np.ndarray]:
+    nodes, weights = legendre.leggauss(_LOG_NODES)
+    return nodes, weights
 
 
 def _null_rule(to_coefficients: np.ndarray, weights: np.ndarray, degree: int) -> np.ndarray:
