@@ -22,6 +22,7 @@ from ihcli.summary import Summary
 
 FEATURES = ("age", "[bmi]", "pressure")
 SEED = 7
+BEGINS_WITHIN_S = 120
 
 
 def made_up_explanation(
@@ -128,7 +129,8 @@ def begun(*arguments: object, until: Callable[[], object]) -> Iterator[subproces
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     try:
-        while process.poll() is None and not until():
+        latest = time.monotonic() + BEGINS_WITHIN_S
+        while process.poll() is None and not until() and time.monotonic() < latest:
             time.sleep(0.02)
         yield process
     finally:

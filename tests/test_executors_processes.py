@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from runs import begun
-from stumbling import Stumbling
+from stumbling import Stumbling, Waiting
 from torch import nn
 
 from ihcli.errors import DataError, RunError
@@ -235,6 +235,29 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, 
         run(request_of(folder, 2), out, InTheWay(), workforce=TWO)
     assert not list(out.rglob(".part-*"))
     assert json.loads((out / "run.json").read_text())["status"] == "failed"
+
+
+def test_parts_that_come_before_the_first_are_no_lost_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while the first chunk is still under way: others are written, and none is counted yet."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    first = np.float32(pd.read_parquet(folder / "table.parquet")["a"][0])
+    torch.save(Waiting(float(first), tmp_path / "go on").eval(), tmp_path / "net.pt")
+    out = tmp_path / "run"
+    command = ("explain", tmp_path / "net.pt", folder / "table.parquet", "-o", out, "--trust", "--workers", "2")
+    roles = ("--key", "id", "--label", "label", "--chunk-rows", "2", "--engine-derivatives", "autograd")
+    with begun(*command, *roles, until=(out / "attributions" / "part-000002.parquet").exists) as process:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=STOPS_WITHIN_S)
+    assert process.returncode == 143, errors
+    told = f"Interrupted before the first part of {out} was done. Try the same command with --resume to go on."
+    assert errors.splitlines()[-1] == told
+    (tmp_path / "go on").touch()
+    with begun(*command, *roles, "--resume", until=lambda: True) as process:
+        _, errors = process.communicate(timeout=4 * STOPS_WITHIN_S)
+    assert process.returncode == 0, errors
+    assert pq.read_table(out / "attributions")["_row"].to_pylist() == list(range(41))
 
 
 # The whole command

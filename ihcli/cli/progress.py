@@ -25,7 +25,7 @@ from ihcli.locations import Location
 from ihcli.pipeline import estimate, run
 from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
-from ihcli.sharding import Shard
+from ihcli.sharding import Place, Shard
 
 
 class Narrator(Observer):
@@ -110,7 +110,8 @@ def compute(
                 return run(request, out, narrator, overwrite, resume, shard, workforce or Workforce())
         except KeyboardInterrupt as signalled:
             failure = Ended if isinstance(signalled, Terminated) else Interrupted
-            raise failure(_interruption(out, narrator.rows_done, resume) if kept else "Interrupted.") from None
+            told = _interruption(Place(out, shard), narrator.rows_done, resume) if kept else "Interrupted."
+            raise failure(told) from None
 
 
 def foresee(request: RunRequest, *, quiet: bool = False) -> Estimate:
@@ -137,7 +138,8 @@ def _narrator(quiet: bool) -> Iterator[Narrator]:
         yield BarNarrator(progress)
 
 
-def _interruption(out: Location, rows_done: int, resume: bool) -> str:
+def _interruption(place: Place, rows_done: int, resume: bool) -> str:
+    out = place.path
     if rows_done:
         return (
             f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "
@@ -145,4 +147,6 @@ def _interruption(out: Location, rows_done: int, resume: bool) -> str:
         )
     if resume:
         return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to go on."
+    if place.home.exists():  # workers wrote parts, but not yet the first
+        return f"Interrupted before the first part of {out} was done. Try the same command with --resume to go on."
     return "Interrupted before any row was written; nothing is kept."
