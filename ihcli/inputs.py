@@ -13,7 +13,7 @@ from ihcli.groups import read_groups
 from ihcli.locations import Location, is_reachable
 from ihcli.output import INFO
 from ihcli.reading import Result
-from ihcli.tables import TableFiles, is_number, listed, open_table
+from ihcli.tables import TableFiles, is_number, listed, matrix_of, open_table
 
 
 def feature_values(
@@ -55,10 +55,7 @@ def _read(table: TableFiles, columns: list[str], rows: np.ndarray) -> np.ndarray
     for batch in table.batches(pa.schema([(name, table.feature_type(name)) for name in columns])):
         start, stop = np.searchsorted(wanted, (first, first + batch.num_rows))
         if start < stop:
-            found = wanted[start:stop] - first
-            for place, name in enumerate(columns):
-                column = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
-                values[order[start:stop], place] = column[found]
+            values[order[start:stop]] = matrix_of(batch, columns)[wanted[start:stop] - first]
         first += batch.num_rows
         if stop == len(rows):
             return values

@@ -19,10 +19,12 @@ from rich.progress import TextColumn
 from runs import begun, made_up_explanation, on_terminal
 
 from ihcli.cli import main
-from ihcli.cli.progress import BarNarrator
+from ihcli.cli.progress import BarNarrator, _interruption
 from ihcli.cli.words import duration_in_words, number_in_words, share_in_words, size_in_words
+from ihcli.output import create_run
 from ihcli.progress import Progress
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.sharding import Place
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs
@@ -187,6 +189,21 @@ def test_an_interruption_names_what_is_kept(fake: FakeRun) -> None:
     assert done.stderr.splitlines()[-1] == (
         "Interrupted. The finished parts, 6 rows, are kept in run. Try the same command with --resume to go on."
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("interrupted", "the first part of {out} was done. Try the same command with --resume to go on."),
+        ("done", "any row was written; what {out} holds is kept. Try the same command to go on."),
+        (None, "any row was written; nothing is kept."),
+    ],
+)
+def test_an_interruption_before_any_row_tells_what_is_there(tmp_path: Path, status: str | None, told: str) -> None:
+    out = tmp_path / "run"
+    if status is not None:
+        create_run(out).write_info({"status": status, "arguments": {}})
+    assert _interruption(Place(out), rows_done=0, resume=False) == f"Interrupted before {told.format(out=out)}"
 
 
 def test_an_interruption_of_a_resumed_run_counts_the_rows_before(fake: FakeRun) -> None:

@@ -140,13 +140,14 @@ def test_a_large_row_group_is_fetched_buffer_by_buffer(
 
 
 @pytest.mark.parametrize("workforce", [Workforce(workers=2), Workforce("ray", 2)], ids=["processes", "ray"])
-def test_workers_write_the_same_run_to_a_store(
+def test_workers_read_from_a_store_and_write_the_same_run_to_it(
     folder: Path, alone: dict[str, bytes], bucket: StorePath, workforce: Workforce
 ) -> None:
     if workforce.executor == "ray":
         pytest.importorskip("ray")
     data = upload(folder / "table.parquet", bucket / "table.parquet")
-    run(request_of(folder, data, workers=2), bucket / "run", Observer(), workforce=workforce)
+    model = upload(folder / "net.pt", bucket / "net.pt")
+    run(request_of(folder, data, workers=2, model=model), bucket / "run", Observer(), workforce=workforce)
     assert tables(content(bucket / "run")) == alone
 
 
@@ -392,17 +393,6 @@ def test_models_and_groups_are_read_from_a_store(folder: Path, store: StorePath,
         assert "model file" in found.output
         assert "groups file" in found.output
     assert ihcli_command("inspect", model).output == ihcli_command("inspect", folder / "net.pt").output
-
-
-@pytest.mark.parametrize("workforce", [Workforce(workers=2), Workforce("ray", 2)], ids=["processes", "ray"])
-def test_workers_read_a_model_from_a_store(
-    folder: Path, alone: dict[str, bytes], bucket: StorePath, workforce: Workforce
-) -> None:
-    if workforce.executor == "ray":
-        pytest.importorskip("ray")
-    model = upload(folder / "net.pt", bucket / "net.pt")
-    run(request_of(folder, workers=2, model=model), bucket / "run", Observer(), workforce=workforce)
-    assert tables(content(bucket / "run")) == alone
 
 
 def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(

@@ -25,6 +25,7 @@ from ihcli.locations import Location
 from ihcli.pipeline import estimate, run
 from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
+from ihcli.resuming import find_begun
 from ihcli.sharding import Place, Shard
 
 
@@ -145,8 +146,9 @@ def _interruption(place: Place, rows_done: int, resume: bool) -> str:
             f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "
             "Try the same command with --resume to go on."
         )
-    if resume:
-        return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to go on."
-    if place.home.exists():  # workers wrote parts, but not yet the first
+    begun = None if resume else find_begun(place.home)
+    if begun is not None and not begun.is_done:  # workers wrote parts, but not yet the first
         return f"Interrupted before the first part of {out} was done. Try the same command with --resume to go on."
+    if resume or place.home.exists():
+        return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to go on."
     return "Interrupted before any row was written; nothing is kept."
