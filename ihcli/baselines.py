@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ihcli.columns import did_you_mean
 from ihcli.dataset import ArrayDataset, Rows, open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.locations import locate
 from ihcli.sampling import collect, draw
 from ihcli.scan import Scan
-from ihcli.tables import listed, open_table
+from ihcli.tables import open_table
+from ihcli.wording import did_you_mean, listed
 
 ONE_ROW = ("zeros", "mean", "median")
 KEYWORDS = (*ONE_ROW, "data")

@@ -1,6 +1,5 @@
 """Which columns of a table are features, keys and label, and whether their names and types fit."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ihcli.errors import DataError, IhcliError, OptionError
-from ihcli.tables import TableFiles, is_number, listed
+from ihcli.tables import TableFiles, is_number
+from ihcli.wording import did_you_mean, listed
 
 # Columns that a run writes beside the features and keys.
 RESERVED = (
@@ -94,13 +94,6 @@ def choose_text_columns(
         raise OptionError(f"--label {label}: is a column of texts. Expected the column of classes.")
     _refuse_reserved(table.path, "--key", keys, RESERVED_FOR_KEYS)
     return Columns(tuple(texts), tuple(dict.fromkeys(keys)), label)
-
-
-def did_you_mean(name: str, valid: Sequence[str]) -> str:
-    """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
-    lowered = {other.lower(): other for other in valid}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    return f" Did you mean {lowered[close[0]]!r}?" if close else ""
 
 
 def _choose_features(table: TableFiles, roles: Roles) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 
-from ihcli.columns import RESERVED, Columns, did_you_mean
+from ihcli.columns import RESERVED, Columns
 from ihcli.errors import OptionError
 from ihcli.locations import Location, locate
-from ihcli.tables import listed
+from ihcli.wording import did_you_mean, listed
 
 FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'
 

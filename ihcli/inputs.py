@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ihcli.columns import did_you_mean
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.fingerprints import files_fingerprint
 from ihcli.groups import read_groups
 from ihcli.locations import Location, is_reachable
 from ihcli.output import INFO
 from ihcli.reading import Result
-from ihcli.tables import TableFiles, is_number, listed, matrix_of, open_table
+from ihcli.tables import TableFiles, is_number, matrix_of, open_table
+from ihcli.wording import did_you_mean, listed
 
 
 def feature_values(

@@ -24,9 +24,9 @@ from ihcli.parts import InteractionStorage
 from ihcli.request import RunRequest
 from ihcli.scan import Scan
 from ihcli.table_explainer import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
-from ihcli.tables import listed
 from ihcli.text import open_texts
 from ihcli.text_explainer import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer, reader_of
+from ihcli.wording import listed
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 16_384

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from ihcli.errors import DataError
 from ihcli.locations import Location, is_glob, locate, matching, parquet_file
 from ihcli.separators import read_head, separator_of
+from ihcli.wording import first_line, listed
 
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
 BATCH_VALUES = 1 << 20  # values held by one record batch, unless the columns are more than MOST_COLUMNS
@@ -97,7 +98,7 @@ class ParquetFiles(TableFiles):
                     if batch.num_rows:
                         yield _cast_batch(file, batch, wanted, numbers)
             except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{file}: cannot be read as Parquet: {_first_line(error)}.") from error
+                raise DataError(f"{file}: cannot be read as Parquet: {first_line(error)}.") from error
 
     def feature_type(self, name: str) -> pa.DataType:
         """Return float64: booleans are cast too, since another file may store the column as integers."""
@@ -130,7 +131,7 @@ class ParquetFiles(TableFiles):
             return parquet_file(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{file}: cannot be read as Parquet: {_first_line(error)}. "
+                f"{file}: cannot be read as Parquet: {first_line(error)}. "
                 "Expected a whole Parquet file. Try to write or copy it again."
             ) from error
 
@@ -195,7 +196,7 @@ class CsvFiles(TableFiles):
                 raise self._unreadable(file, error) from error
 
     def _unreadable(self, file: Location, error: Exception) -> DataError:
-        text = _first_line(error)
+        text = first_line(error)
         if "Empty CSV" in text:
             return DataError(f"{file}: has no rows. Expected a header line and at least one row.")
         bad_value = re.search(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+): (.*)", text)
@@ -247,12 +248,6 @@ def matrix_of(batch: pa.RecordBatch, numbers: Sequence[str], order: Literal["C",
     for i, column in enumerate(columns.columns):
         matrix[:, i] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return matrix
-
-
-def listed(names: Sequence[str], at_most: int = 12) -> str:
-    """Return names for a message: the first ones, then how many more."""
-    shown = ", ".join(repr(name) for name in names[:at_most])
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
 def _find_files(path: str) -> list[Location]:
@@ -371,7 +366,3 @@ def _cast_column(file: Location, column: pa.Array, field: pa.Field) -> pa.Array:
         raise DataError(
             f"{file}: column {field.name!r} is {column.type} here. Expected {field.type}, as in the first file."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
+    "wording",
     "forking",
     "stores",
     "locations",
@@ -73,6 +74,7 @@ ORDER = (
 )
 TORCH_FREE = (
     "errors",
+    "wording",
     "forking",
     "stores",
     "locations",

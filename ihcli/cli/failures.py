@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from ihcli.errors import IhcliError
+from ihcli.wording import first_line
 
 MISSED_TOLERANCE = 3
 DEBUG = "ihcli.debug"
@@ -52,8 +53,7 @@ def _message(error: Exception) -> str:
     name = type(error).__name__
     if name in OUT_OF_MEMORY:
         return "--memory: not enough memory. Try a smaller --memory, or fewer rows at a time with --chunk-rows."
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
-    return f"unexpected {name}: {reason.rstrip('.')}. Try again with --debug for the traceback."
+    return f"unexpected {name}: {first_line(error)}. Try again with --debug for the traceback."
 
 
 @contextmanager

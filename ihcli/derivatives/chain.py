@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
+from ihcli.wording import first_line
 
 aten = torch.ops.aten
 PROBE_ROWS = 7  # no width that a reshape could be mistaken for
@@ -139,9 +140,7 @@ def _check_replay(chain: Chain, function: Callable[[Tensor], Tensor], rows: Tens
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
-        raise NotAChainError(
-            f"its operations cannot be replayed on other rows ({str(error).splitlines()[0]})"
-        ) from None
+        raise NotAChainError(f"its operations cannot be replayed on other rows ({first_line(error)})") from None
     if not agrees:
         raise NotAChainError("its operations, replayed on other rows, give other outputs")
 

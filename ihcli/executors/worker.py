@@ -13,6 +13,7 @@ from ihcli.overlap import ahead
 from ihcli.preparation import PreparedRun, Recipe
 from ihcli.progress import Progress
 from ihcli.stores import StorePath
+from ihcli.wording import first_line
 
 
 @dataclass(frozen=True)
@@ -89,5 +90,5 @@ class Worker:
 
 def in_words(error: BaseException) -> str:
     """Return the kind of an error and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"

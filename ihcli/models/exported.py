@@ -13,6 +13,7 @@ from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import CARRIED, Names, Source, named, own_dtype, place_module
+from ihcli.wording import first_line
 
 _EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
 # Operations whose argument of that position fixes training mode.
@@ -98,10 +99,9 @@ def _load(source: Source) -> tuple[Any, Names | None]:
         given = {name: json.loads(content) for name, content in extra.items() if content}
     except Exception as error:
         # Its reader raises whatever damaged bytes lead to.
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise ModelError(
-            f"{source.path}: cannot be loaded as a {Kind.EXPORTED.value} ({reason}). Try saving or copying it again, "
-            "or the version of torch that wrote it."
+            f"{source.path}: cannot be loaded as a {Kind.EXPORTED.value} ({first_line(error)}). "
+            "Try saving or copying it again, or the version of torch that wrote it."
         ) from error
     if not given:
         return program, None

@@ -20,8 +20,8 @@ from ihcli.models.sniffing import Kind, compression
 from ihcli.models.streams import read_stream
 from ihcli.models.unpickling import ForbiddenError, StrictUnpickler, TruncatedError, read_legacy
 from ihcli.models.wrapping import Source, place_module
+from ihcli.wording import first_line, printable
 
-_MOST_LETTERS = 300
 _SAFE_WAY = "torch.jit.script(model).save(path)"
 
 
@@ -64,11 +64,11 @@ def _reading(path: Path) -> Iterator[None]:
     except IhcliError:
         raise
     except ForbiddenError as error:
-        raise _unsafe(path, _printable(str(error))) from None
+        raise _unsafe(path, printable(str(error))) from None
     except (TruncatedError, EOFError):
         raise ModelError(f"{path}: breaks off before its end. Try saving or copying it again.") from None
     except Exception as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(
             f"{path}: cannot be read as a pickled model ({reason}). Try saving or copying it again."
         ) from None
@@ -93,12 +93,12 @@ def _trusted(path: Path, free: Callable[[Path], Any]) -> Any:
         return free(path)
     except (ImportError, AttributeError) as error:
         raise ModelError(
-            f"{path}: needs a class or package that cannot be imported here ({_first_line(error)}). Try "
+            f"{path}: needs a class or package that cannot be imported here ({first_line(error)}). Try "
             f"installing the package, putting the file of the class on PYTHONPATH, or {_SAFE_WAY} where it exists."
         ) from None
     except Exception as error:
         # A pickle may raise anything; the user is told what, and --debug shows the rest.
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"{path}: cannot be loaded ({reason}). Try saving or copying it again.") from error
 
 
@@ -143,13 +143,3 @@ def _dictionary_message(content: dict[Any, Any], path: Path) -> str:
         f"{path}: a dictionary (keys {keys}), not a model. Expected a whole module. Try taking the module out of it "
         f"(or load_state_dict into one), and {_SAFE_WAY} or torch.save(module, path)."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return _printable(next(iter(str(error).splitlines()), "") or type(error).__name__)
-
-
-def _printable(text: str) -> str:
-    """Return words that a file chose, without line ends and terminal codes, cut where they go on and on."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:_MOST_LETTERS])
-    return shown if len(text) <= _MOST_LETTERS else f"{shown}..."

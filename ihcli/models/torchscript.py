@@ -14,6 +14,7 @@ from ihcli.models.model import Model
 from ihcli.models.script_code import refused_in
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import CARRIED, Names, Source, first_weight, input_count, named, own_dtype, place_module
+from ihcli.wording import first_line
 
 _TRAINING_INPUT = {"aten::dropout": 2, "aten::feature_dropout": 2, "aten::alpha_dropout": 2, "aten::batch_norm": 5}
 _EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
@@ -47,7 +48,7 @@ def _load(source: Source) -> tuple[Any, dict[str, Any]]:
             return torch.jit.load(str(source.path), map_location=source.device, _extra_files=extra), extra
     except RuntimeError as error:
         raise ModelError(
-            f"{source.path}: cannot be loaded as TorchScript ({_reason(error)}). Try saving or copying it again."
+            f"{source.path}: cannot be loaded as TorchScript ({first_line(error)}). Try saving or copying it again."
         ) from None
 
 
@@ -135,8 +136,3 @@ def _fixed_message(model: Model, wanted: str, option: str, possible: str) -> str
         f"{wanted}. Try --{option} {possible}, or save it again without torch.jit.freeze or from a model "
         f"converted to {wanted}."
     )
-
-
-def _reason(error: RuntimeError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no reason given"

@@ -11,6 +11,7 @@ from torch import nn
 from ihcli.errors import ModelError, OptionError
 from ihcli.models.layers import Affine
 from ihcli.models.model import Model
+from ihcli.wording import first_line
 
 CARRIED: dict[str, type] = {"feature_names": str, "output_names": str, "zero": float}
 """Attributes by which a module says what inputs and outputs are called, and which inputs its network sees as 0."""
@@ -108,8 +109,9 @@ def checked_device(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionError(f"--device: {str(device)!r} cannot be used ({reason}). Try --device cpu.") from None
+        raise OptionError(
+            f"--device: {str(device)!r} cannot be used ({first_line(error)}). Try --device cpu."
+        ) from None
 
 
 def checked_dtype(dtype: torch.dtype | None) -> torch.dtype | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from ihcli.columns import did_you_mean
 from ihcli.durable import replacing
 from ihcli.errors import OptionError, PackageError
 from ihcli.locations import Location
 from ihcli.reading import Result
+from ihcli.wording import did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

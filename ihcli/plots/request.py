@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ihcli.columns import did_you_mean
 from ihcli.errors import OptionError, RunError
 from ihcli.rankings import by_target
 from ihcli.reading import Result
-from ihcli.tables import listed
+from ihcli.wording import did_you_mean, listed
 
 
 @dataclass(frozen=True)

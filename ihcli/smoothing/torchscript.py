@@ -15,6 +15,7 @@ import torch
 from ihcli.errors import ModelError
 from ihcli.smoothing.forms import FORMS, Hinges, linear_beyond
 from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
+from ihcli.wording import first_line
 
 _CLAMPS = ("clamp", "clip", "clamp_min", "clamp_max")
 
@@ -159,10 +160,9 @@ def _copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
         try:
             torch.jit.save(module, buffer)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
             raise ModelError(
-                f"model: this TorchScript module cannot be copied, so its operations cannot be replaced ({reason}). "
-                "Expected a module that torch.jit.save accepts. Try --smooth none."
+                f"model: this TorchScript module cannot be copied, so its operations cannot be replaced "
+                f"({first_line(error)}). Expected a module that torch.jit.save accepts. Try --smooth none."
             ) from error
         buffer.seek(0)
         copied: torch.jit.ScriptModule = torch.jit.load(buffer)

@@ -1,0 +1,38 @@
+"""Words that messages share: lists of names, the first line of an error, and what a stranger wrote made printable."""
+
+import difflib
+from collections.abc import Sequence
+
+MOST_LETTERS = 300
+"""Of a name or a sentence that someone else chose, in a message."""
+
+
+def printable(text: str, at_most: int | None = MOST_LETTERS) -> str:
+    r"""Return text that a stranger chose on one line and without terminal codes, cut where it goes on and on.
+
+    Everything that `str.isprintable` refuses (line ends, escape sequences, marks that turn the direction of
+    writing, lone surrogates) is shown as Python would write it, such as `\x1b`. Printable letters stay as they are.
+    """
+    shown = text if at_most is None else text[:at_most]
+    if not shown.isprintable():
+        shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in shown)
+    return shown if len(text) <= (at_most or len(text)) else f"{shown}..."
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, printable and without its full stop, or the kind of error."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return printable(line).rstrip(".")
+
+
+def listed(names: Sequence[str], at_most: int = 12) -> str:
+    """Return names for a message: the first ones, then how many more."""
+    shown = ", ".join(repr(name) for name in names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def did_you_mean(name: str, valid: Sequence[str]) -> str:
+    """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
+    lowered = {other.lower(): other for other in valid}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
+    return f" Did you mean {lowered[close[0]]!r}?" if close else ""
