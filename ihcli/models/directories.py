@@ -1,11 +1,11 @@
 """What the directory of a checkpoint holds, looked at before anything of it is loaded."""
 
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.foreign import foreign_json
 from ihcli.models.wrapping import Source
 
 TASK = "ForSequenceClassification"
@@ -52,12 +52,7 @@ def listed(entries: list[str]) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be opened ({error.strerror}).") from None
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}). Try saving or copying the checkpoint again.") from None
+    content = foreign_json(path, ModelError, advice="Try saving or copying the checkpoint again.", finite=False)
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds a {type(content).__name__}. Expected the settings of a model, by name.")
     return content
