@@ -23,7 +23,14 @@ from ihcli.models import arrays
 
 SCIKIT_LEARN_CLASSES = ("MLPClassifier", "MLPRegressor", "Pipeline")
 SCALER_CLASSES = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
+WRAPPERS = ("DataParallel", "DistributedDataParallel", "AveragedModel")
+"""Classes of torch around a module, which stands for them; see `plain_layers`."""
+PRUNINGS = (
+    *("Identity", "RandomUnstructured", "L1Unstructured", "RandomStructured", "LnStructured", "CustomFromMask"),
+    "PruningContainer",
+)
 _LAYERS = "torch.nn.modules."
+_KEEPING = ("StateDict", "LoadStateDictPre")
 _ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "glu"),
     *("sigmoid", "logsigmoid", "tanh", "tanhshrink", "softmax", "softmin", "log_softmax", "hardtanh", "hardswish"),
@@ -82,7 +89,14 @@ def allowed_names() -> dict[tuple[str, str], Any]:
     for name, value in vars(torch).items():
         if isinstance(value, torch.dtype):
             names["torch", name] = value
-    return names | _torch_constructors() | _builtin_constructors() | _numpy_names() | _scikit_learn_names()
+    return (
+        names
+        | _torch_constructors()
+        | _wrapper_names()
+        | _builtin_constructors()
+        | _numpy_names()
+        | _scikit_learn_names()
+    )
 
 
 def _torch_constructors() -> dict[tuple[str, str], Any]:
@@ -92,6 +106,21 @@ def _torch_constructors() -> dict[tuple[str, str], Any]:
         ("torch", "Size"): Constructor(torch.Size),
         ("torch", "device"): Constructor(torch.device),
     }
+
+
+def _wrapper_names() -> dict[tuple[str, str], Any]:
+    """Return what torch puts around modules and onto weights, and what these keep."""
+    homes = {
+        "torch.nn.parallel.data_parallel": ("DataParallel",),
+        "torch.nn.parallel.distributed": ("DistributedDataParallel", "_BucketCapacityConfig"),
+        "torch.distributed.algorithms.join": ("_JoinConfig",),
+        "torch.optim.swa_utils": ("AveragedModel",),
+        "torch.nn.utils.weight_norm": ("WeightNorm",),
+        "torch.nn.utils.spectral_norm": ("SpectralNorm", *(f"SpectralNorm{use}Hook" for use in _KEEPING)),
+        "torch.nn.modules.module": ("_WrappedHook",),
+        "torch.nn.utils.prune": PRUNINGS,
+    }
+    return {(home, name): RecordClass(name) for home, names in homes.items() for name in names}
 
 
 def _builtin_constructors() -> dict[tuple[str, str], Any]:

@@ -16,6 +16,7 @@ from ihcli.models import scikit_learn
 from ihcli.models.allow_list import Record
 from ihcli.models.archives import read_archive
 from ihcli.models.model import Model
+from ihcli.models.plain_layers import make_plain, unwrapped
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.streams import read_stream
 from ihcli.models.unpickling import ForbiddenError, StrictUnpickler, TruncatedError, read_legacy
@@ -119,7 +120,9 @@ def _free_pickle(path: Path) -> Any:
 
 def _model(content: Any, source: Source) -> Model:
     """Return the Model in what a file held, or raise ModelError with what it held instead."""
+    content = unwrapped(content)
     if isinstance(content, nn.Module):
+        make_plain(content)
         return place_module(content, source, Kind.TORCH_ZIP.value)
     record = content if isinstance(content, Record) else scikit_learn.as_record(content)
     if record is not None:
