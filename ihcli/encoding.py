@@ -20,6 +20,7 @@ def write_table(path: Location, table: pa.Table) -> None:
     leaves = dict(_leaves(table.schema))
     compressed = {name for name in leaves if _is_worth_compressing(table, name)}
     floats = {name for name, type_ in leaves.items() if pa.types.is_floating(type_)}
+    counting = {name for name, type_ in leaves.items() if pa.types.is_integer(type_) and _counts_up(table, name)}
     widest = max(column.nbytes for column in table.columns)
     with disk_errors(path):
         make_directory(path.parent)
@@ -28,7 +29,8 @@ def write_table(path: Location, table: pa.Table) -> None:
             table,
             stream,
             compression={name: "zstd" if name in compressed else "none" for name in leaves},
-            use_dictionary=[name for name in leaves if name not in floats],
+            use_dictionary=[name for name in leaves if name not in floats | counting],
+            column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
             # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
             use_byte_stream_split=[name for name in leaves if name in floats and name in compressed],
             # No filter asks for the smallest element of a list, and finding it takes another pass.
@@ -51,6 +53,18 @@ def _is_worth_compressing(table: pa.Table, leaf: str) -> bool:
     sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])
     planes = np.ascontiguousarray(sample.view(np.uint8).reshape(len(sample), -1).T)
     return len(pa.compress(planes.tobytes(), "zstd", asbytes=True)) < WORTHWHILE * sample.nbytes
+
+
+def _counts_up(table: pa.Table, leaf: str) -> bool:
+    """Tell whether most values of a column of integers are the one before and 1, as in ranks and indices of rows.
+
+    Their differences take next to nothing, where zstd leaves 4 bytes of each.
+    """
+    column = table.column(leaf.partition(".")[0])
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < 2:
+        return False
+    steps = np.diff(column.to_numpy())
+    return 2 * np.count_nonzero(steps == 1) > len(steps)
 
 
 def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:

@@ -39,3 +39,16 @@ def test_matrices_are_sampled_all_over(tmp_path: Path, share_of_zeros: float, co
     storage = pa.FixedSizeListArray.from_arrays(pa.array(values), 400)
     write_table(tmp_path / "t.parquet", pa.table({"gamma": pa.ExtensionArray.from_storage(type_, storage)}))
     assert codecs(tmp_path / "t.parquet") == {"gamma.list.element": codec}
+
+
+def test_numbers_that_count_up_take_next_to_nothing(tmp_path: Path) -> None:
+    n = 200_000
+    ranks = np.tile(np.arange(1, n // 2 + 1, dtype=np.int32), 2)  # of two targets
+    rows = np.repeat(np.arange(n // 4), 4)  # steps of 0 mostly: left to the dictionary
+    table = pa.table({"rank": ranks, "row": rows, "key": pa.array([None, *range(1, n)], pa.int64())})
+    write_table(tmp_path / "t.parquet", table)
+    group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    assert group.column(0).encodings == ("RLE", "DELTA_BINARY_PACKED")
+    assert "DELTA_BINARY_PACKED" not in (*group.column(1).encodings, *group.column(2).encodings)
+    assert group.column(0).total_compressed_size < n // 100
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)

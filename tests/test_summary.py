@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from ihcli.explanation import Explanation
-from ihcli.summary import Summary
+from ihcli.summary import Summary, largest_first, members
 
 NAMES = ("a", "b", "c", "d")
 ROUNDING = 1e-12  # sums of at most a few thousand float64 values, merged in different orders
@@ -237,3 +237,25 @@ def test_summaries_of_different_features_do_not_merge():
     other = replace(explained(2), feature_names=("a", "b", "c", "e"))
     with pytest.raises(ValueError, match="different features"):
         summed(explained(2), other)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3, 41])
+def test_pairs_are_found_by_their_place_in_the_upper_triangle(n_features: int):
+    first, second = np.triu_indices(n_features, 1)
+    places = np.random.default_rng(0).permutation(len(first))
+    for found, expected in zip(members(places, n_features), (first, second), strict=True):
+        np.testing.assert_array_equal(found, expected[places])
+
+
+@pytest.mark.parametrize("kind", ["none", "one", "all tied", "few values", "no ties", "infinities"])
+def test_the_largest_come_first_and_ties_keep_their_order(kind: str):
+    random = np.random.default_rng(0)
+    values = {
+        "none": np.zeros(0),
+        "one": np.ones(1),
+        "all tied": np.zeros(50),
+        "few values": random.integers(0, 5, 1000).astype(float),
+        "no ties": random.standard_normal(1000),
+        "infinities": np.array([0.0, np.inf, 3.0, np.inf, -0.0, 0.0]),
+    }[kind]
+    np.testing.assert_array_equal(largest_first(values), np.argsort(-values, kind="stable"))
