@@ -64,7 +64,7 @@ def _counts_up(table: pa.Table, leaf: str) -> bool:
     if not pa.types.is_integer(column.type) or column.null_count or len(column) < 2:
         return False
     steps = np.diff(column.to_numpy())
-    return 2 * np.count_nonzero(steps == 1) > len(steps)
+    return bool(2 * np.count_nonzero(steps == 1) > len(steps))
 
 
 def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:

@@ -264,7 +264,7 @@ def members(pairs: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def largest_first(values: np.ndarray) -> np.ndarray:
-    """Return the stable order of falling values: numpy's quicksort, a third of the time, and then the ties put right."""
+    """Return the stable order of falling values: by numpy's quicksort, which is faster, and then ties put right."""
     falling = -values
     order = np.argsort(falling)
     ranked = falling[order]

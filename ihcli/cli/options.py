@@ -85,8 +85,8 @@ DAILY = (
         "memory_bytes",
         type=MemorySize(),
         metavar="SIZE",
-        help="Memory that batches may take, such as 512MiB or 1e9.  [default: a quarter of what is free, at most 2GiB; "
-        "half of a GPU's]",
+        help="Memory that batches may take, such as 512MiB or 1e9.  [default: a quarter of what is available, also "
+        "to a container, at most 2GiB; half of a GPU's]",
     ),
     _option(
         "--key",
