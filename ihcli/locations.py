@@ -1,5 +1,6 @@
 """Where files lie: a path of this machine or a URL, found and opened alike."""
 
+import errno
 import glob
 import re
 from itertools import takewhile
@@ -89,9 +90,14 @@ def parquet_file(file: Location, **options: Any) -> pq.ParquetFile:
 
     Of a store, the columns that are read of a row group are fetched at once, in as few requests as their places allow;
     page by page, a row group of matrices would take hundreds.
+
+    Raises ArrowException or OSError where it cannot be read.
     """
     if isinstance(file, Path):
-        return pq.ParquetFile(file, **options)
+        try:
+            return pq.ParquetFile(file, **options)
+        except UnicodeEncodeError as error:
+            raise OSError(errno.EILSEQ, "its name is not UTF-8. Try renaming it") from error
     return pq.ParquetFile(file.within, filesystem=file.store.filesystem, **{"pre_buffer": True, **options})
 
 

@@ -282,11 +282,13 @@ def _parts(directory: Location) -> list[Location]:
 def plain(value: Any) -> Any:
     """Return what JSON can hold: numpy values and tuples as Python's, paths as text, NaN and infinity as None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path | StorePath) else value
+    if isinstance(value, str | Path | StorePath):  # names of files need not be UTF-8, and then hold what JSON cannot
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return value

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ihcli.cli.failures import MISSED_TOLERANCE, say
+from ihcli.cli.failures import MISSED_TOLERANCE
 from ihcli.cli.options import (
     DAILY,
     INTERACTIONS,
@@ -16,6 +16,7 @@ from ihcli.cli.options import (
     reporting_options,
 )
 from ihcli.cli.sections import SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.terminal import say, tell
 
 if TYPE_CHECKING:
     from ihcli.request import Workforce
@@ -82,7 +83,7 @@ def explain(
 
     request = computation.request(model, data)
     if out is None or dry_run:
-        click.echo(forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
+        tell(*forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
         return
     totals = compute(
         request, locate(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
@@ -96,6 +97,6 @@ def explain(
         written = f"Run written to {out}."
         if shard is not None:
             written = f"Shard {shard} written to {out}; ihcli merge {out} makes one run of all."
-        say("\n".join([f"{first} {written}", *others]))
+        say(f"{first} {written}", *others)
     if strict and totals.missed:
         context.exit(MISSED_TOLERANCE)

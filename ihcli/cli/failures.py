@@ -2,12 +2,15 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import IO, Any
 
 import click
 
+from ihcli.cli.terminal import line, lines, say
 from ihcli.errors import IhcliError
 from ihcli.wording import first_line
 
@@ -23,7 +26,7 @@ class Interrupted(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence as it is: an interruption is no error."""
-        click.echo(self.message, file=file, err=file is None)
+        say(self.message)
 
 
 class Ended(Interrupted):
@@ -43,8 +46,26 @@ def failures_are_messages(context: click.Context) -> Iterator[None]:
         raise Interrupted("Interrupted.") from None
     except Exception as error:
         if context.meta.get(DEBUG):
+            sys.excepthook = _show_traceback
             raise
         raise click.ClickException(_message(error)) from error
+
+
+@contextmanager
+def failures_are_printable() -> Iterator[None]:
+    """Let the messages of click, which repeat words of the command line, be one printable line."""
+    try:
+        yield
+    except click.ClickException as error:
+        told = error.format_message()
+        # Only this one has lines of its own: the values of a choice.
+        shown = lines(told) if isinstance(error, click.MissingParameter) else line(told)
+        error.format_message = lambda: shown  # type: ignore[method-assign]
+        raise
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(lines("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _message(error: Exception) -> str:
@@ -65,11 +86,3 @@ def closed_pipes_end_quietly() -> Iterator[None]:
         # Python flushes standard output once more at its end, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(0) from None
-
-
-def say(text: str) -> None:
-    """Print a line on standard error; a reader that has gone is no reason to stop a run."""
-    try:
-        click.echo(text, err=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

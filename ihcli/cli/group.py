@@ -7,7 +7,7 @@ import click
 
 from ihcli.cli.attributions import attributions
 from ihcli.cli.explain import explain
-from ihcli.cli.failures import closed_pipes_end_quietly, failures_are_messages
+from ihcli.cli.failures import closed_pipes_end_quietly, failures_are_messages, failures_are_printable
 from ihcli.cli.inspect import inspect
 from ihcli.cli.interactions import interactions
 from ihcli.cli.merge import merge
@@ -15,6 +15,7 @@ from ihcli.cli.options import debug_option
 from ihcli.cli.plot import plot
 from ihcli.cli.report import report
 from ihcli.cli.sections import SETTINGS
+from ihcli.cli.terminal import printable_streams
 from ihcli.cli.verify import verify
 
 
@@ -29,12 +30,12 @@ class Commands(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Parse; help and version are printed here."""
-        with closed_pipes_end_quietly():
+        with failures_are_printable(), closed_pipes_end_quietly():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
-        with closed_pipes_end_quietly(), failures_are_messages(ctx):
+        with failures_are_printable(), closed_pipes_end_quietly(), failures_are_messages(ctx), printable_streams():
             return super().invoke(ctx)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ihcli.cli.terminal import cell
+
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -59,7 +61,7 @@ class Heat:
             table.add_column(Text(str(position)), width=CELL, justify="right", no_wrap=True)
         for position, name in enumerate(self.record.names):
             cells = (Text(_percent(level), _style(level, has_few_colours)) for level in levels[position].tolist())
-            table.add_row(Text(f"{position:>2} {name}"), *cells)
+            table.add_row(cell(f"{position:>2} {name}"), *cells)
         return table
 
 

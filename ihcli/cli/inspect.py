@@ -6,6 +6,7 @@ import click
 
 from ihcli.cli.options import TRUST, debug_option
 from ihcli.cli.sections import OPTIONS, SETTINGS, SectionedCommand
+from ihcli.cli.terminal import tell
 from ihcli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def inspect(model: str, trust: bool) -> None:
     from ihcli.models import load_model
 
     for name, finding in _findings(load_model(model, trust=trust)):
-        click.echo(f"{name:22}{finding}")
+        tell(f"{name:22}{finding}")
 
 
 def _findings(model: "Model") -> list[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
 import click
 
-from ihcli.cli.failures import say
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
+from ihcli.cli.terminal import say
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Make one run of its shards.")

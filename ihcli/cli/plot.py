@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from ihcli.cli.failures import say
 from ihcli.cli.options import debug_option
 from ihcli.cli.ranking import option, values_of_keys
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand
 from ihcli.cli.tables import require_writable
+from ihcli.cli.terminal import say
 from ihcli.cli.values import WholeNumber
 
 # Which options each kind of picture understands, beside those that all do.

@@ -17,8 +17,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ihcli.cli.failures import Ended, Interrupted, say
+from ihcli.cli.failures import Ended, Interrupted
 from ihcli.cli.stopping import Terminated, stopping_once
+from ihcli.cli.terminal import line, printable_streams, say, unfiltered
 from ihcli.cli.words import number_in_words, share_in_words
 from ihcli.explanation import OK
 from ihcli.locations import Location
@@ -59,7 +60,7 @@ class BarNarrator(Narrator):
 
     def warned(self, text: str) -> None:
         """Print a warning above the bar."""
-        self._progress.console.print(f"Warning: {text}", markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(Text(line(f"Warning: {text}")), soft_wrap=True)
 
     def prepared(self, n_rows: int) -> None:
         """Let the bar begin; the seconds that checks took do not count for rows/s."""
@@ -135,7 +136,9 @@ def _narrator(quiet: bool) -> Iterator[Narrator]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+    console = Console(file=unfiltered(sys.stderr))
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    with bar as progress, printable_streams():  # what is printed above the bar does not pass the stream of before
         yield BarNarrator(progress)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.failures import MISSED_TOLERANCE, say
+from ihcli.cli.failures import MISSED_TOLERANCE
 from ihcli.cli.options import DAILY, RARE, TARGET, Computation, computing_options, debug_option, reporting_options
 from ihcli.cli.sections import Command, Declaration, SectionedOption
 from ihcli.cli.tables import FORMATS, Destination, Shown
+from ihcli.cli.terminal import say
 from ihcli.cli.values import WholeNumber
 from ihcli.errors import IhcliError, OptionError, RunError
 
@@ -181,7 +182,7 @@ class Ranking:
             totals = compute(request, out, overwrite=kept and self.overwrite, quiet=self.quiet, kept=kept)
             if not self.quiet:
                 first, *others = summary_in_words(totals, request, kept=kept)
-                say("\n".join([f"{first} Run written to {out}." if kept else first, *others]))
+                say(f"{first} Run written to {out}." if kept else first, *others)
             yield open_run(totals.path), totals.missed
 
     def _kept_path(self, path: str) -> "Location":

@@ -2,11 +2,11 @@
 
 import click
 
-from ihcli.cli.failures import say
 from ihcli.cli.options import debug_option
 from ihcli.cli.ranking import option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.cli.tables import Destination
+from ihcli.cli.terminal import say
 from ihcli.cli.values import WholeNumber
 from ihcli.errors import OptionError
 

@@ -5,15 +5,16 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ihcli.cli.terminal import cell, escaped
 from ihcli.errors import OptionError, RunError
+from ihcli.wording import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,9 +97,9 @@ class Destination:
 
     def _text(self, shown: Shown) -> str:
         if self.format == "csv":
-            return _csv(shown.table)
+            return csv_text(shown.table.column_names, _records(shown.table), self.is_terminal)
         if self.format == "jsonl":
-            return _json_lines(shown.table)
+            return _json_lines(shown.table, self.is_terminal)
         return _rich_tables(shown, self.is_terminal)
 
     @contextmanager
@@ -158,17 +159,31 @@ def _records(table: "pa.Table") -> Iterator[tuple[Any, ...]]:
         yield tuple(None if isinstance(value, float) and math.isnan(value) else value for value in record)
 
 
-def _csv(table: "pa.Table") -> str:
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows(_records(table))
-    return text.getvalue()
+def csv_text(header: Iterable[str], records: Iterable[Iterable[Any]], is_terminal: bool) -> str:
+    """Return CSV, with words as they are, but on a terminal."""
+    written = _Lines()
+    writer = csv.writer(written, lineterminator="\r\n")  # what holds either is quoted
+    for record in (header, *records):
+        writer.writerow([printable(value) if is_terminal and isinstance(value, str) else value for value in record])
+    return "".join(written)
 
 
-def _json_lines(table: "pa.Table") -> str:
+class _Lines(list[str]):
+    """Lines of CSV, ended as everywhere else."""
+
+    def write(self, line: str) -> None:
+        self.append(f"{line[:-2]}\n")
+
+
+def json_line(record: Mapping[str, Any], is_terminal: bool) -> str:
+    """Return a line of JSON, with words as they are, but on a terminal."""
+    text = json.dumps(record, ensure_ascii=False, default=str) + "\n"
+    return escaped(text) if is_terminal else text
+
+
+def _json_lines(table: "pa.Table", is_terminal: bool) -> str:
     records = (dict(zip(table.column_names, record, strict=True)) for record in _records(table))
-    return "".join(json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records)
+    return "".join(json_line(record, is_terminal) for record in records)
 
 
 def _write_parquet(table: "pa.Table", stream: BinaryIO) -> None:
@@ -187,7 +202,6 @@ def _write_arrow(table: "pa.Table", stream: BinaryIO) -> None:
 def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     """Draw one table per target, and on a terminal what belongs below it."""
     from rich.console import Console
-    from rich.text import Text
 
     from ihcli.rankings import by_target
 
@@ -198,7 +212,7 @@ def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     columns = [name for name in shown.columns if name in table.column_names]
     with console.capture() as captured:
         for target, ranked in by_target(table).items():
-            console.print(Text(shown.titles[target], "bold"))
+            console.print(cell(shown.titles[target], "bold"))
             console.print(_rich_table(ranked.select(columns)))
             if is_terminal and target in shown.drawings:
                 console.print(shown.drawings[target])
@@ -209,21 +223,20 @@ def _rich_table(table: "pa.Table") -> "Table":
     import pyarrow as pa
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.schema:
         is_text = pa.types.is_string(column.type)
         if is_text:
-            drawn.add_column(Text(column.name), overflow="fold", min_width=NAME_WIDTH)
+            drawn.add_column(cell(column.name), overflow="fold", min_width=NAME_WIDTH)
         else:
-            drawn.add_column(Text(column.name), justify="right", no_wrap=True)
+            drawn.add_column(cell(column.name), justify="right", no_wrap=True)
     for record in _records(table):
-        drawn.add_row(*(Text(_cell(value)) for value in record))
+        drawn.add_row(*(cell(_shown(value)) for value in record))
     return drawn
 
 
-def _cell(value: str | int | float | None) -> str:
+def _shown(value: str | int | float | None) -> str:
     from ihcli.cli.words import number_in_words
 
     if value is None:

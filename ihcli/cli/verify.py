@@ -1,18 +1,16 @@
 """`ihcli verify`: whether a run agrees with itself, and with its model and data."""
 
-import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
-from io import StringIO
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ihcli.cli.failures import say
 from ihcli.cli.options import TRUST, debug_option
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.tables import csv_text, json_line
+from ihcli.cli.terminal import cell, say, show, tell
 from ihcli.cli.values import WholeNumber
 from ihcli.errors import RunError
 
@@ -102,11 +100,12 @@ def _write(findings: "list[Finding]", format_name: str) -> None:
     if format_name == "table":
         _print_table(findings)
     elif format_name == "lines":
-        click.echo("\n".join(_line(finding) for finding in findings))
+        tell(*map(_line, findings))
     elif format_name == "jsonl":
-        click.echo("\n".join(json.dumps(asdict(finding), ensure_ascii=False) for finding in findings))
+        show("".join(json_line(asdict(finding), sys.stdout.isatty()) for finding in findings))
     else:
-        click.echo(_csv(findings), nl=False)
+        records = [asdict(finding) for finding in findings]
+        show(csv_text(records[0], (record.values() for record in records), sys.stdout.isatty()))
 
 
 def _line(finding: "Finding") -> str:
@@ -119,16 +118,6 @@ def _beside_bound(finding: "Finding") -> str:
     if finding.worst is None or finding.bound is None:
         return ""
     return f"worst {finding.worst:.2g} of at most {finding.bound:.2g}"
-
-
-def _csv(findings: "Iterable[Finding]") -> str:
-    from ihcli.verification import Finding
-
-    text = StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Finding)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(finding) for finding in findings)
-    return text.getvalue()
 
 
 def _print_table(findings: "Iterable[Finding]") -> None:
@@ -147,8 +136,8 @@ def _print_table(findings: "Iterable[Finding]") -> None:
         figures = ("" if figure is None else f"{figure:.2g}" for figure in (finding.worst, finding.bound))
         cells = (str(finding.checked or ""), *figures, finding.detail)
         outcome = Text(finding.outcome, COLOURS[finding.outcome])
-        table.add_row(Text(finding.check), outcome, *(Text(cell) for cell in cells))
+        table.add_row(Text(finding.check), outcome, *map(cell, cells))
     console = Console()
     with console.capture() as captured:
         console.print(table)
-    click.echo(captured.get(), nl=False)
+    show(captured.get())

@@ -68,7 +68,7 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     return sentences
 
 
-def forecast_in_words(estimate: "Estimate", tolerance: float) -> str:
+def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
     """Return one line per figure of an estimate, then its notes."""
     figures = {
         "Rows": str(estimate.rows),
@@ -81,7 +81,7 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> str:
         "Expected size on disk": size_in_words(estimate.disk_bytes),
     }
     lines = [f"{name:24}{figure}" for name, figure in figures.items()]
-    return "\n".join([f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes])
+    return [f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes]
 
 
 def _remedies(missed: dict[str, int], request: "RunRequest") -> str:

@@ -1,0 +1,109 @@
+"""What people read: words of strangers only printable, one line a line, on standard output and standard error.
+
+Names of columns, keys, paths, run.json and the messages of models and of libraries may hold anything. Written to a file
+or a pipe as csv, jsonl, parquet or arrow they stay as they are.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from ihcli.wording import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MOST_LINE = 4_000
+"""Letters of a line, of which the middle is left out: the beginning says what is wrong, the end what to try."""
+LAYOUT = "\n\t"
+
+
+def line(text: str) -> str:
+    """Return text as one printable line, without its middle where it goes on and on."""
+    if len(text) <= MOST_LINE:
+        return printable(text, at_most=None)
+    end = MOST_LINE // 4
+    left_out = len(text) - MOST_LINE
+    return (
+        f"{printable(text[: MOST_LINE - end], None)}... {left_out} letters left out ...{printable(text[-end:], None)}"
+    )
+
+
+def lines(text: str) -> str:
+    """Return text of several lines, each of them printable; for text whose line ends are ours, and for tracebacks."""
+    return "".join(letter if letter.isprintable() or letter in LAYOUT else repr(letter)[1:-1] for letter in text)
+
+
+def escaped(text: str) -> str:
+    r"""Return JSON with what is not printable as JSON writes it, such as `\u202e`: it means the same."""
+    return "".join(letter if letter.isprintable() or letter in LAYOUT else json.dumps(letter)[1:-1] for letter in text)
+
+
+def cell(text: str, style: str = "") -> "Text":
+    """Return words of a stranger for a table or a console of rich, which would look for its own codes in them."""
+    from rich.text import Text
+
+    return Text(printable(text), style)
+
+
+def tell(*told: str) -> None:
+    """Print lines on standard output."""
+    show("".join(f"{line(text)}\n" for text in told))
+
+
+def say(*said: str) -> None:
+    """Print lines on standard error; a reader that has gone is no reason to stop a run."""
+    try:
+        click.echo("\n".join(map(line, said)), err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def show(drawn: str) -> None:
+    """Print what is printable already on standard output, with the codes that rich put between its cells."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(drawn.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+def unfiltered(stream: IO[str]) -> IO[str]:
+    """Return the stream on which rich may write codes of its own."""
+    return stream.unfiltered if isinstance(stream, _Printable) else stream
+
+
+@contextmanager
+def printable_streams() -> Iterator[None]:
+    """Let whatever a library prints, warns or logs meanwhile reach a terminal only printable."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_printable_stream, before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _printable_stream(stream: Any) -> Any:
+    return _Printable(stream) if stream.isatty() and not isinstance(stream, _Printable) else stream
+
+
+class _Printable:
+    """A text stream to a terminal without control codes; all else is that of the stream behind it."""
+
+    def __init__(self, stream: Any) -> None:
+        self.unfiltered = stream
+
+    def write(self, text: str) -> int:
+        self.unfiltered.write(lines(text) if isinstance(text, str) else text)  # click asks whether it takes bytes
+        return len(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unfiltered, name)
