@@ -129,7 +129,7 @@ def _all_others(table: TableFiles, roles: Roles) -> tuple[str, ...]:
     for position, name in enumerate(table.schema.names):
         if name in others:
             continue
-        if not name.strip():
+        if not name:
             raise DataError(
                 f"{table.path}: column {position + 1} has no name; pandas writes its index so. Expected a name "
                 "for every feature. Try to write the table without its index, or list the features with --features."

@@ -1,12 +1,11 @@
 """Tables of a run as Parquet: what is compressed, in which encoding, and how much stands in a row group."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.durable import disk_errors, make_directory, replacing
+from ihcli.leaves import leaves_of
 from ihcli.locations import Location
 
 COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
@@ -17,10 +16,13 @@ WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 def write_table(path: Location, table: pa.Table) -> None:
     """Write a table as a whole file or not at all; raises RunError where the disk refuses."""
-    leaves = dict(_leaves(table.schema))
-    compressed = {name for name in leaves if _is_worth_compressing(table, name)}
-    floats = {name for name, type_ in leaves.items() if pa.types.is_floating(type_)}
-    counting = {name for name, type_ in leaves.items() if pa.types.is_integer(type_) and _counts_up(table, name)}
+    leaves = list(leaves_of(table.schema))
+    worthwhile = {name for name in table.column_names if _is_worth_compressing(table.column(name))}
+    compressed = {leaf.path for leaf in leaves if leaf.column in worthwhile}
+    paths = dict.fromkeys(leaf.path for leaf in leaves)  # a key named as the leaf of a nested column shares its path
+    floats = paths.keys() - {leaf.path for leaf in leaves if not pa.types.is_floating(leaf.type)}
+    counting = {name for name in table.column_names if _counts_up(table.column(name))}
+    counting -= {leaf.path for leaf in leaves if leaf.is_nested}
     widest = max(column.nbytes for column in table.columns)
     with disk_errors(path):
         make_directory(path.parent)
@@ -28,24 +30,23 @@ def write_table(path: Location, table: pa.Table) -> None:
         pq.write_table(
             table,
             stream,
-            compression={name: "zstd" if name in compressed else "none" for name in leaves},
-            use_dictionary=[name for name in leaves if name not in floats | counting],
+            compression={name: "zstd" if name in compressed else "none" for name in paths},
+            use_dictionary=[name for name in paths if name not in floats | counting],
             column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
             # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
-            use_byte_stream_split=[name for name in leaves if name in floats and name in compressed],
+            use_byte_stream_split=[name for name in paths if name in floats and name in compressed],
             # No filter asks for the smallest element of a list, and finding it takes another pass.
-            write_statistics=[name for name in leaves if ".list." not in name],
+            write_statistics=[leaf.path for leaf in leaves if not leaf.is_nested],
             row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
         )
 
 
-def _is_worth_compressing(table: pa.Table, leaf: str) -> bool:
+def _is_worth_compressing(column: pa.ChunkedArray) -> bool:
     """Tell whether compressing a column saves what it costs; of large ones from a sample.
 
     Matrices of real inputs lose an eighth of their bytes for a third of the time that writing them takes, which leaves
     the cores to the engine; those of rows with many zeros lose most.
     """
-    column = table.column(leaf.partition(".")[0])
     if column.nbytes < LEAST_COMPRESSED_BYTES or not isinstance(column.type, pa.FixedShapeTensorType):
         return column.nbytes >= LEAST_COMPRESSED_BYTES
     values = column.chunk(0).storage.flatten().to_numpy()
@@ -55,30 +56,12 @@ def _is_worth_compressing(table: pa.Table, leaf: str) -> bool:
     return len(pa.compress(planes.tobytes(), "zstd", asbytes=True)) < WORTHWHILE * sample.nbytes
 
 
-def _counts_up(table: pa.Table, leaf: str) -> bool:
+def _counts_up(column: pa.ChunkedArray) -> bool:
     """Tell whether most values of a column of integers are the one before and 1, as in ranks and indices of rows.
 
     Their differences take next to nothing, where zstd leaves 4 bytes of each.
     """
-    column = table.column(leaf.partition(".")[0])
     if not pa.types.is_integer(column.type) or column.null_count or len(column) < 2:
         return False
     steps = np.diff(column.to_numpy())
     return bool(2 * np.count_nonzero(steps == 1) > len(steps))
-
-
-def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
-    for column in schema:
-        yield from _leaves_of(column.name, column.type)
-
-
-def _leaves_of(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    if isinstance(type_, pa.BaseExtensionType):
-        type_ = type_.storage_type
-    if pa.types.is_struct(type_):
-        for child in type_:
-            yield from _leaves_of(f"{path}.{child.name}", child.type)
-    elif pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_):
-        yield from _leaves_of(f"{path}.list.element", type_.value_type)
-    else:
-        yield path, type_

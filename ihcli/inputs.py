@@ -126,9 +126,7 @@ def _groups(result: Result, table: TableFiles) -> tuple[dict[str, tuple[str, ...
     """Return the columns of each group, and whether that can still be told: its file may be gone."""
     arguments = result.info.get("arguments") or {}
     if separator := arguments.get("groups_by"):
-        starts = {name: f"{name}{separator}" for name in result.feature_names}
-        found = {name: tuple(c for c in table.schema.names if c.startswith(start)) for name, start in starts.items()}
-        return {name: columns for name, columns in found.items() if columns}, True
+        return _groups_by_prefix(result, table, separator), True
     if not (path := arguments.get("groups")):
         return {}, True
     if not is_reachable(path, result.path, table.path):
@@ -137,6 +135,17 @@ def _groups(result: Result, table: TableFiles) -> tuple[dict[str, tuple[str, ...
         return read_groups(path), True
     except OptionError:
         return {}, False
+
+
+def _groups_by_prefix(result: Result, table: TableFiles, separator: str) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each group: two or more, as a prefix of one makes none, and that column keeps its name."""
+    members: dict[str, list[str]] = {}
+    features = set(result.feature_names)
+    for column in table.schema.names:
+        prefix, found, _ = column.partition(separator)
+        if found and prefix and column not in features:
+            members.setdefault(prefix, []).append(column)
+    return {name: tuple(members[name]) for name in features if len(members.get(name, ())) > 1}
 
 
 def _unfit(table: TableFiles, name: str, result: Result) -> DataError:

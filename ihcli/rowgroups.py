@@ -100,7 +100,7 @@ class PartFiles:
 
     def _span(self, part: int) -> tuple[int, int]:
         footer = self._footer(part)
-        ranges = [_range(footer.row_group(group), ROW) for group in range(footer.num_row_groups)]
+        ranges = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
         if any(found is None for found in ranges):
             with self._opened(self.files[part]) as file:
                 rows = file.read([ROW])[ROW]
@@ -120,7 +120,7 @@ class PartFiles:
         chosen = [
             group
             for group in range(footer.num_row_groups)
-            if _can_hold_rows(footer.row_group(group), wanted) and _can_hold(footer.row_group(group), values or {})
+            if _can_hold_rows(footer, group, wanted) and _can_hold(footer, group, values or {})
         ]
         if not chosen:
             return
@@ -148,18 +148,18 @@ def unreadable(path: Location, error: Exception) -> RunError:
     return RunError(f"{path}: cannot be read: {reason}. Try ihcli explain again with --overwrite.")
 
 
-def _can_hold_rows(group: pq.RowGroupMetaData, wanted: Sequence[int] | None) -> bool:
+def _can_hold_rows(footer: pq.FileMetaData, group: int, wanted: Sequence[int] | None) -> bool:
     """Tell whether one of the sorted rows lies in the range of the group."""
-    found = None if wanted is None else _range(group, ROW)
+    found = None if wanted is None else _range(footer, group, ROW)
     if wanted is None or found is None:
         return True
     position = bisect_left(wanted, found[0])
     return position < len(wanted) and wanted[position] <= found[1]
 
 
-def _can_hold(group: pq.RowGroupMetaData, values: Mapping[str, pa.Scalar]) -> bool:
+def _can_hold(footer: pq.FileMetaData, group: int, values: Mapping[str, pa.Scalar]) -> bool:
     for name, value in values.items():
-        found = _range(group, name)
+        found = _range(footer, group, name)
         sought = value.as_py()
         comparable = isinstance(sought, int | str) and type(found and found[0]) is type(sought)
         if found is not None and comparable and not found[0] <= sought <= found[1]:
@@ -167,11 +167,13 @@ def _can_hold(group: pq.RowGroupMetaData, values: Mapping[str, pa.Scalar]) -> bo
     return True
 
 
-def _range(group: pq.RowGroupMetaData, column: str) -> tuple[Any, Any] | None:
+def _range(footer: pq.FileMetaData, group: int, column: str) -> tuple[Any, Any] | None:
     """Return the least and the largest value of a column in a row group, None where the file does not tell."""
-    for index in range(group.num_columns):
-        found = group.column(index)
-        if found.path_in_schema == column:
+    stored = footer.row_group(group)
+    for index in range(stored.num_columns):
+        found = stored.column(index)
+        # A part of a nested column can have the same path, but never as its own name.
+        if found.path_in_schema == column and footer.schema.column(index).name == column:
             statistics = found.statistics
             return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
     return None

@@ -13,6 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ihcli.errors import DataError
+from ihcli.leaves import leaves_of
 from ihcli.locations import Location, is_glob, locate, matching, parquet_file
 from ihcli.separators import read_head, separator_of
 from ihcli.wording import first_line, listed
@@ -119,7 +120,7 @@ class ParquetFiles(TableFiles):
             return
         with parquet_file(file) as fetched:
             for group in range(fetched.num_row_groups):  # all at once would keep what was fetched until the end
-                if _compressed_bytes(fetched.metadata.row_group(group), names) <= FETCHED_BYTES:
+                if _compressed_bytes(fetched, group, names) <= FETCHED_BYTES:
                     yield from fetched.iter_batches(batch_rows, row_groups=[group], columns=names)
                     continue
                 with self._opened(file) as opened:
@@ -335,9 +336,10 @@ def _header(file: Location) -> list[str]:
         return list(_csv_reader(stream, None).schema.names)
 
 
-def _compressed_bytes(group: pq.RowGroupMetaData, names: Sequence[str]) -> int:
-    columns = (group.column(index) for index in range(group.num_columns))
-    return sum(found.total_compressed_size for found in columns if found.path_in_schema.partition(".")[0] in names)
+def _compressed_bytes(file: pq.ParquetFile, group: int, names: Sequence[str]) -> int:
+    stored, wanted = file.metadata.row_group(group), frozenset(names)
+    leaves = enumerate(leaves_of(file.schema_arrow))
+    return sum(stored.column(index).total_compressed_size for index, leaf in leaves if leaf.column in wanted)
 
 
 def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema, numbers: Sequence[str]) -> pa.RecordBatch:

@@ -52,3 +52,21 @@ def test_numbers_that_count_up_take_next_to_nothing(tmp_path: Path) -> None:
     assert "DELTA_BINARY_PACKED" not in (*group.column(1).encodings, *group.column(2).encodings)
     assert group.column(0).total_compressed_size < n // 100
     assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_names_with_dots_are_compressed_by_their_own_column(tmp_path: Path) -> None:
+    n = LEAST_COMPRESSED_BYTES // 8 + 1
+    table = pa.table(
+        {"a": pa.array(np.zeros(n), pa.float16()), "a.b": np.zeros(n), ".": ["some words"] * n, "b..": [True] * n}
+    )
+    write_table(tmp_path / "t.parquet", table)
+    assert codecs(tmp_path / "t.parquet") == {"a": "UNCOMPRESSED", "a.b": "ZSTD", ".": "ZSTD", "b..": "UNCOMPRESSED"}
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_a_key_named_as_the_leaf_of_a_list_is_written_beside_it(tmp_path: Path) -> None:
+    table = pa.table({"x.list.element": [1, 2], "x": [[1.0], [2.0]], "y.list.z": ["c", "d"]})
+    write_table(tmp_path / "t.parquet", table)
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+    last = pq.read_metadata(tmp_path / "t.parquet").row_group(0).column(2)
+    assert last.statistics.min == "c"

@@ -125,6 +125,14 @@ def test_a_group_has_no_one_value(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, [[np.nan, VALUES[2, 0]]])
 
 
+def test_a_column_that_stayed_alone_is_no_group_of_what_begins_with_its_name(tmp_path: Path) -> None:
+    names = ("age", "[bmi]", "pressure", "age.x", "pressure[", ".x")  # of which the last three were left out
+    pq.write_table(table_of(np.column_stack([VALUES, -VALUES]), names), tmp_path / "data.parquet")
+    result = run_on(tmp_path, tmp_path / "data.parquet", groups_by=".")
+    found = feature_values(result, ["age", "pressure"], [2])
+    np.testing.assert_array_equal(found, [VALUES[2, [0, 2]]])
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_group_may_have_the_name_of_a_text_and_one_column(tmp_path: Path, is_there: bool) -> None:
     table = table_of(VALUES, ("age", "b", "c")).append_column("pressure", pa.array(["low"] * N_ROWS))

@@ -141,3 +141,10 @@ def test_a_kind_without_parts_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: stores no interactions of single rows. Expected interactions/part-000000.parquet."
     )
+
+
+def test_a_key_with_a_dot_is_not_looked_for_in_a_nested_one(tmp_path: Path) -> None:
+    (tmp_path / "attributions").mkdir()
+    table = pa.table({"_row": [0, 1], "a": [{"b": "x"}, {"b": "y"}], "a.b": ["p", "q"]})
+    pq.write_table(table, tmp_path / "attributions" / "part-000000.parquet")
+    assert PartFiles(tmp_path / "attributions").rows_where({"a.b": "q"}) == [1]

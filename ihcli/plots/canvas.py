@@ -10,7 +10,7 @@ from ihcli.durable import replacing
 from ihcli.errors import OptionError, PackageError
 from ihcli.locations import Location
 from ihcli.reading import Result
-from ihcli.wording import did_you_mean
+from ihcli.wording import did_you_mean, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def require_suffix(file: Location) -> str:
 
 def short(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name on one line; of a long one its start and its end."""
-    name = " ".join(name.split()) or "(blank)"
+    name = printable(" ".join(name.split()), None) or "(blank)"
     if len(name) <= width:
         return name
     end = (width - 1) // 2
