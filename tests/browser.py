@@ -57,6 +57,17 @@ def open_page(chrome: Chrome, page: Path) -> None:
     WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
 
 
+@contextmanager
+def screen(chrome: Chrome, width: int, height: int, is_mobile: bool = False) -> Iterator[None]:
+    """Show pages on a screen of that size."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_mobile}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def complaints(chrome: Chrome) -> list[str]:
     """Return what the console holds since the last call, whatever its level."""
     return [entry["message"] for entry in chrome.get_log("browser")]
@@ -64,15 +75,29 @@ def complaints(chrome: Chrome) -> list[str]:
 
 def requests(chrome: Chrome) -> list[str]:
     """Return the addresses that the page asked for since the last call, without those inside the page."""
-    asked = [event["request"]["url"] for event in _events(chrome, "Network.requestWillBeSent")]
+    asked = [event["request"]["url"] for event in _of(_messages(chrome), "Network.requestWillBeSent")]
     return [url for url in asked if not url.startswith(("data:", "blob:"))]
+
+
+def sent(chrome: Chrome) -> list[str]:
+    """Return the addresses that the page asked for since the last call, without those that the browser refused."""
+    messages = _messages(chrome)
+    refused = {event["requestId"] for event in _of(messages, "Network.loadingFailed") if "blockedReason" in event}
+    asked = {event["requestId"]: event["request"]["url"] for event in _of(messages, "Network.requestWillBeSent")}
+    sockets = [event["request"] for event in _of(messages, "Network.webSocketWillSendHandshakeRequest")]
+    away = [url for request, url in asked.items() if request not in refused and not url.startswith(("data:", "blob:"))]
+    return away + [str(request) for request in sockets]
 
 
 def refusals(chrome: Chrome) -> list[str]:
     """Return why requests since the last call were refused by the browser itself."""
-    return [event["blockedReason"] for event in _events(chrome, "Network.loadingFailed") if "blockedReason" in event]
+    failed = _of(_messages(chrome), "Network.loadingFailed")
+    return [event["blockedReason"] for event in failed if "blockedReason" in event]
 
 
-def _events(chrome: Chrome, method: str) -> list[dict[str, Any]]:
-    messages = [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
+def _messages(chrome: Chrome) -> list[dict[str, Any]]:
+    return [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
+
+
+def _of(messages: list[dict[str, Any]], method: str) -> list[dict[str, Any]]:
     return [message["params"] for message in messages if message["method"] == method]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import WITHIN_S, chromium, complaints, open_page, refusals, requests, require_browser
+from browser import WITHIN_S, chromium, complaints, open_page, refusals, requests, require_browser, screen, sent
 from pages import ENDING, HOSTILE, IMAGE, KEY, write_table_run
 from runs import write_text_run
 from selenium.webdriver import ActionChains, Chrome
@@ -17,7 +17,23 @@ from ihcli.reading import read
 from ihcli.report import write_report
 
 N_ROWS = 30
-PHONE, DESK = (390, 800), (1280, 900)
+PHONE, DESK, WIDE = (390, 800), (1280, 900), (1400, 900)
+BUTTONS = {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+AWAY = "https://example.invalid/"
+# Drawings that are larger than their cell, that lie on another, and charts that are shown and not drawn.
+MISFITS = """
+const rect = (e) => e.getBoundingClientRect();
+const shown = [...document.querySelectorAll(".chart")].filter((e) => rect(e).width);
+const drawn = shown.map((e) => [e, [...e.querySelectorAll(".main-svg")].map(rect)]);
+const exceeds = (of, cell) => of.left < cell.left - 1 || of.right > cell.right + 1 || of.bottom > cell.bottom + 1;
+const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+const all = drawn.flatMap(([e, rects]) => rects.map((r) => [e, r]));
+return [
+  ...drawn.filter(([, rects]) => !rects.length || rects[0].width < 100).map(([e]) => `${e.id} is not drawn`),
+  ...all.filter(([e, r]) => exceeds(r, rect(e))).map(([e, r]) => `${e.id} is ${r.width} in ${rect(e).width}`),
+  ...all.flatMap(([e, r]) => all.filter(([f, s]) => e !== f && meet(r, s)).map(([f]) => `${e.id} is on ${f.id}`)),
+]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -194,14 +210,111 @@ def test_a_word_shows_its_pairs(text: Chrome) -> None:
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(chrome: Chrome, table_page: Path, text_page: Path) -> None:
-    size = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with screen(chrome, *PHONE, is_mobile=True):
         for page in (table_page, text_page):
             open_page(chrome, page)
             assert chrome.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+
+
+def misfits(chrome: Chrome) -> list[str]:
+    found: list[str] = chrome.execute_script(MISFITS)
+    return found
+
+
+def until_charts_fit(chrome: Chrome) -> None:
+    WebDriverWait(chrome, WITHIN_S).until(lambda found: not misfits(found), str(misfits(chrome)))
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_charts_fit_their_cells_as_soon_as_the_page_is_open(
+    chrome: Chrome, table_page: Path, text_page: Path, size: tuple[int, int]
+) -> None:
+    with screen(chrome, *size, is_mobile=size == PHONE):
+        for page, charts in ((table_page, 8), (text_page, 3)):
+            open_page(chrome, page)
+            assert (count(chrome, ".chart .main-svg") > charts, misfits(chrome)) == (True, [])
+
+
+def test_charts_follow_their_cells_and_the_window(table: Chrome) -> None:
+    for style in ("width: 600px", "width: 1100px", "width: 333px", ""):
+        table.execute_script("document.querySelector('main').style = arguments[0]", style)
+        until_charts_fit(table)
+    with screen(table, *PHONE, is_mobile=True):
+        until_charts_fit(table)
+    until_charts_fit(table)
+
+
+def test_a_page_that_is_shown_later_has_charts_that_fit(chrome: Chrome, table_page: Path) -> None:
+    hide = "const sheet = new CSSStyleSheet(); sheet.replaceSync('main { display: none }'); window.sheet = sheet;"
+    script = {"source": f"{hide} document.adoptedStyleSheets = [sheet]"}
+    complaints(chrome)
+    made = chrome.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    try:
+        open_page(chrome, table_page)
     finally:
-        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chrome.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+    assert count(chrome, ".main-svg") == 0
+    chrome.execute_script("window.sheet.replaceSync('')")
+    until_charts_fit(chrome)
+    chrome.execute_script(
+        "const fold = document.createElement('details'); const page = document.querySelector('main');"
+        "page.replaceWith(fold); fold.append(page); document.querySelector('#next').click()"
+    )
+    chrome.execute_script("document.querySelector('details').open = true")
+    until_charts_fit(chrome)
+    assert complaints(chrome) == []
+
+
+def test_a_page_in_a_background_tab_has_charts_that_fit(chrome: Chrome, table_page: Path) -> None:
+    front = chrome.current_window_handle
+    tab = chrome.execute_cdp_cmd("Target.createTarget", {"url": table_page.as_uri(), "background": True})["targetId"]
+    try:
+        chrome.switch_to.window(tab)
+        WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
+        assert misfits(chrome) == []
+        chrome.close()
+    finally:
+        chrome.switch_to.window(front)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_charts_fit_and_are_dark_on_light(table: Chrome, scheme: str) -> None:
+    scheme_of_screen = {"name": "prefers-color-scheme", "value": scheme}
+    table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme_of_screen]})
+    paper = {"media": "print", "features": [scheme_of_screen]}
+    try:
+        table.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+        table.execute_cdp_cmd("Emulation.setEmulatedMedia", paper)
+        for width in (700, 1000):
+            with screen(table, width, 900):
+                assert misfits(table) == []
+                ink = "return getComputedStyle(document.querySelector('#matrix-chart .ytick text')).fill"
+                assert table.execute_script(ink) == "rgb(27, 32, 39)"
+                assert not one(table, ".modebar").is_displayed()
+    finally:
+        table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
+def test_charts_have_these_buttons_and_no_other(table: Chrome) -> None:
+    titles = "return [...document.querySelectorAll('.modebar-btn')].map((e) => e.dataset.title.trim())"
+    found = table.execute_script(titles)
+    charts = count(table, ".js-plotly-plot")
+    assert (set(found), len(found)) == (BUTTONS, charts * len(BUTTONS))
+    assert count(table, ".modebar a[href], .modebar-btn--logo, .plotlyjsicon") == 0
+    assert set(table.execute_script("return [...document.querySelectorAll('a')].map((e) => e.hash && e.pathname)")) == {
+        table.execute_script("return location.pathname")
+    }
+    servers = "return [...document.querySelectorAll('.js-plotly-plot')].map((e) => e._context.plotlyServerURL)"
+    assert table.execute_script(servers) == [""] * charts
+
+
+def test_charts_are_saved_as_pictures(table: Chrome, tmp_path: Path) -> None:
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    table.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    table.execute_script("document.querySelector('#matrix-chart [data-title^=Download]').click()")
+    file = tmp_path / "ihcli-matrix-chart.png"
+    WebDriverWait(table, WITHIN_S).until(lambda _: file.exists() and file.stat().st_size)
+    assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_charts_follow_the_dark_scheme(table: Chrome) -> None:
@@ -228,6 +341,31 @@ def test_the_policy_stops_scripts_and_requests(chrome: Chrome, table_page: Path)
     assert chrome.execute_script("return window.ran") is None
     assert len([message for message in complaints(chrome) if "Content Security Policy" in message]) >= 2
     assert refusals(chrome) == ["csp"]
+
+
+WAYS_OUT = {
+    "fetch": "fetch(to).catch(() => null)",
+    "request": "const r = new XMLHttpRequest(); r.open('POST', to); r.onerror = () => null; r.send('data')",
+    "beacon": "navigator.sendBeacon(to, 'data')",
+    "socket": "try { new WebSocket(to.replace('https', 'wss')) } catch { }",
+    "picture": "new Image().src = to",
+    "frame": "const f = document.createElement('iframe'); f.src = to; document.body.append(f)",
+    "form": "const f = document.createElement('form'); f.action = to; document.body.append(f); f.submit()",
+    "style": "document.body.style.background = `url(${to})`",
+    "navigation": "location.href = to",
+    "link": "const a = document.createElement('a'); a.href = to; document.body.append(a); a.click()",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_nothing_leaves_the_page(chrome: Chrome, table_page: Path, way: str) -> None:
+    open_page(chrome, table_page)
+    requests(chrome)
+    chrome.execute_script(f"const to = '{AWAY}'; {WAYS_OUT[way]}")
+    chrome.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 100))")
+    assert chrome.current_url == table_page.as_uri()
+    assert sent(chrome) == []
+    complaints(chrome)
 
 
 def test_without_a_browser_tests_are_skipped_but_fail_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:

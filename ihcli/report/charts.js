@@ -1,10 +1,8 @@
 "use strict";
 // Charts by plotly.js. It reads a little markup in its texts, so names are escaped before it gets them.
 
-const CONFIG = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth >= 760, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 const LABEL_CHARACTERS = 24;
-const PHONE = 760, PHONE_LABELS = 15;
-const isNarrow = () => window.innerWidth < PHONE;
+const PHONE_LABELS = 15;
 
 function escaped(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -32,14 +30,14 @@ function axis(title, more = {}) {
   return { title: { text: title, standoff: 8 }, automargin: true, ...lines, ...more };
 }
 
-function drawChart(id, traces, layout) {
+function drawChart(id, traces, layout, onClick = null) {
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") };
-  const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" };
+  const clear = { paper_bgcolor: colour("page"), plot_bgcolor: "rgba(0,0,0,0)" };
   const hoverlabel = { bgcolor: colour("panel"), bordercolor: colour("line"), align: "left", font };
   const modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") };
   const rest = { modebar, showlegend: false, margin: { l: 60, r: 16, t: 40, b: 48 }, dragmode: isNarrow() ? false : "zoom" };
   const element = typeof id === "string" ? byId(id) : id;
-  return Plotly.react(element, traces, { font, ...clear, hoverlabel, ...rest, ...layout }, CONFIG);
+  drawInCell(element, traces, { font, ...clear, hoverlabel, ...rest, ...layout }, onClick);
 }
 
 const heading = (text) => ({ text, x: 0, xref: "paper", xanchor: "left", font: { size: 13.5 } });
@@ -58,7 +56,7 @@ function drawSpread(element, title, axisTitle, spread, mark) {
     layout.shapes = [{ type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { color: rgb("raises"), width: 2, dash: "dash" } }];
     layout.annotations = [{ x: at, yref: "paper", y: 1, text: `tolerance ${number(mark)}`, showarrow: false, yanchor: "bottom", xanchor: "right" }];
   }
-  return drawChart(element, [bars], layout);
+  drawChart(element, [bars], layout);
 }
 
 function powersOfTen(low, high, mark) {
@@ -98,7 +96,7 @@ function drawMatrix(id, names, cells, what, isSigned) {
     colorbar: { title: { text: what, side: "right" }, thickness: 12, outlinewidth: 0, len: 0.9 },
   };
   const ticks = { tickvals: names.map((_, i) => i), ticktext: names.map(label), showgrid: false, zeroline: false, tickfont: { size: names.length > 25 ? 10 : 12 } };
-  return drawChart(id, [heat], {
+  drawChart(id, [heat], {
     margin: { l: 8, r: 8, t: 8, b: 8 },
     xaxis: axis("", { ...ticks, tickangle: -60, showticklabels: !isNarrow() || names.length < PHONE_LABELS }),
     yaxis: axis("", { ...ticks, autorange: "reversed" }),
@@ -112,9 +110,8 @@ function drawCloud(id, title, points, axes, onPick) {
     colorbar: { title: { text: axes.shade, side: "right" }, thickness: 12, outlinewidth: 0 }, ...limits(points.map((point) => point.shade)),
   };
   const cloud = { type: "scatter", mode: "markers", x: points.map((p) => p.x), y: points.map((p) => p.y), hovertext, hoverinfo: "text", marker };
-  drawChart(id, [cloud], { title: heading(title), xaxis: axis(axes.x), yaxis: axis(axes.y) });
-  byId(id).removeAllListeners("plotly_click");
-  byId(id).on("plotly_click", (event) => onPick(event.points[0].pointIndex));
+  const layout = { title: heading(title), xaxis: axis(axes.x), yaxis: axis(axes.y) };
+  drawChart(id, [cloud], layout, (event) => onPick(event.points[0].pointIndex));
 }
 
 // A few extreme values would leave the others one colour.
@@ -132,5 +129,5 @@ function drawBars(id, entries, axisTitle) {
     marker: { color: shown.map((entry) => rgb(entry.value > 0 ? "raises" : "lowers")) },
   };
   const ticks = { tickvals: shown.map((_, i) => i), ticktext: shown.map((entry) => label(entry.name) + escaped(entry.told ?? "")), showgrid: false, zeroline: false };
-  return drawChart(id, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle), yaxis: axis("", ticks), bargap: 0.25 });
+  drawChart(id, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle), yaxis: axis("", ticks), bargap: 0.25 });
 }

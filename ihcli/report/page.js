@@ -30,6 +30,7 @@ function drawTarget() {
 }
 
 function redrawCharts() {
+  if (isPrinting()) return;
   const target = contents.targets[state.target];
   drawSpreads();
   if (!target) return;
@@ -38,7 +39,23 @@ function redrawCharts() {
   if (state.record) drawRecord(state.record);
 }
 
+// Paper is white, whatever the screen is.
+function drawForPaper(isPaper) {
+  const root = document.documentElement;
+  root.toggleAttribute("data-light", isPaper);
+  root.removeAttribute("data-printing");
+  if (window.matchMedia("(prefers-color-scheme: dark)").matches) redrawCharts();
+  root.toggleAttribute("data-printing", isPaper);
+}
+
+// The policy of a page has no word for this. Sections, and charts that are saved, go on as ever.
+function stayHere(event) {
+  const isElsewhere = !event.hashChange && event.downloadRequest === null && event.navigationType !== "reload";
+  if (isElsewhere && event.cancelable) event.preventDefault();
+}
+
 function listen() {
+  window.navigation?.addEventListener("navigate", stayHere);
   const target = () => contents.targets[state.target];
   byId("target").addEventListener("change", (event) => {
     state.target = Number(event.target.value);
@@ -51,6 +68,7 @@ function listen() {
     drawDependence(target());
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
+  for (const event of ["beforeprint", "afterprint"]) window.addEventListener(event, () => drawForPaper(event === "beforeprint"));
   window.matchMedia(`(max-width: ${PHONE}px)`).addEventListener("change", redrawCharts);
 }
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from ihcli.errors import PackageError
 from ihcli.report.contents import Contents
 
-SCRIPTS = ("dom.js", "charts.js", "sections.js", "records.js", "page.js")
+SCRIPTS = ("dom.js", "cells.js", "charts.js", "sections.js", "records.js", "page.js")
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 CLOSING = re.compile(r"<(?=/script|!--)", re.IGNORECASE)
 
@@ -19,7 +19,7 @@ def page_of(contents: Contents) -> bytes:
     """Return the HTML of a report.
 
     Whatever comes from a run stands in one block of JSON, which browsers do not run, and reaches the page as text. The
-    policy of the page allows two scripts, by their hashes, and no request.
+    policy of the page allows two scripts, by their hashes, no connection, no form and no request.
 
     Raises PackageError without plotly.
     """
@@ -47,7 +47,7 @@ def _policy(*scripts: str) -> str:
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
+        "connect-src 'none'; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -59,14 +59,13 @@ function* smoothingTiles(smoothing) {
   yield tile("Remaining kinks", smoothing.kinks.length ? number(smoothing.kinks.length) : "none", smoothing.kinks.join(", "));
 }
 
+// The grid stands before the first chart is drawn: each new cell makes the others narrower.
 function drawSpreads() {
-  const holder = byId("spreads");
-  for (const [name, [title, axisTitle]] of Object.entries(SPREADS)) {
-    const spread = contents.trust.spreads[name];
-    if (!spread?.entries) continue;
-    const element = byId(`spread-${name}`) ?? make("div", { id: `spread-${name}`, class: "chart low" });
-    if (!element.parentNode) holder.append(element);
-    drawSpread(element, `${title} of ${number(spread.entries)} entries`, axisTitle, spread, name === "relative_error" ? contents.trust.tolerance : 0);
+  const names = Object.keys(SPREADS).filter((name) => contents.trust.spreads[name]?.entries);
+  if (!byId("spreads").children.length) fill(byId("spreads"), ...names.map((name) => make("div", { id: `spread-${name}`, class: "chart low" })));
+  for (const name of names) {
+    const [title, axisTitle] = SPREADS[name], spread = contents.trust.spreads[name];
+    drawSpread(byId(`spread-${name}`), `${title} of ${number(spread.entries)} entries`, axisTitle, spread, name === "relative_error" ? contents.trust.tolerance : 0);
   }
 }
 
