@@ -1,6 +1,6 @@
 """`python -m ihcli`: the command line."""
 
-from ihcli.cli import main
+from ihcli.cli import start
 
 if __name__ == "__main__":
-    main(prog_name="ihcli")
+    start()

@@ -61,6 +61,7 @@ class Keeper:
         try:
             yield
         except BaseException:
+            self._observer.saving()
             with suppress(RunError):  # a full disk would hide what happened first
                 self.save()
             raise

@@ -73,6 +73,7 @@ def _run(
     place.refuse_existing(overwrite or resume)  # before the minutes that checking a large table can take
     with locked(place.home, observer.warned):
         place.refuse_existing(overwrite or resume)  # what another process did meanwhile
+        observer.locked(place.path)
         begun = find_begun(place.home) if resume else None
         if begun is not None:
             begun.require_same_question(request)

@@ -72,6 +72,9 @@ class Observer:
     def warned(self, text: str) -> None:
         """Something the user should know that does not stop the run."""
 
+    def locked(self, path: Location) -> None:
+        """From here on nothing is written but into this run, whose directory is there; its model is read next."""
+
     def prepared(self, n_rows: int) -> None:
         """The model and the data are checked; so many rows will be explained."""
 
@@ -80,6 +83,9 @@ class Observer:
 
     def chunk_done(self, done: Progress) -> None:
         """A chunk is explained and written: its rows, entries, statuses and evaluations."""
+
+    def saving(self) -> None:
+        """Explaining was left before its end, by a failure or an interruption; what is finished is being saved."""
 
 
 @dataclass(frozen=True)

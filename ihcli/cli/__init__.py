@@ -10,6 +10,13 @@ import os
 # at D = 500 took 6.7 s and take 5.4, and on a busy machine it is the difference between seconds and minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is imported
 
+from ihcli.cli import process
 from ihcli.cli.group import main
 
-__all__ = ["main"]
+__all__ = ["main", "start"]
+
+
+def start() -> None:
+    """Run the command as a process of its own."""
+    process.own()
+    main(prog_name="ihcli")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ihcli.cli import process
 from ihcli.cli.options import TRUST, debug_option
 from ihcli.cli.sections import OPTIONS, SETTINGS, SectionedCommand
 from ihcli.cli.terminal import tell
@@ -31,10 +32,12 @@ def inspect(model: str, trust: bool) -> None:
     No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
     classifier is tried on a short text, which shows how its tokenizer cuts words.
     """
-    from ihcli.models import load_model
+    with process.ended_when_stuck():
+        process.give_up_writing(trust)
+        from ihcli.models import load_model
 
-    for name, finding in _findings(load_model(model, trust=trust)):
-        tell(f"{name:22}{finding}")
+        for name, finding in _findings(load_model(model, trust=trust)):
+            tell(f"{name:22}{finding}")
 
 
 def _findings(model: "Model") -> list[tuple[str, str]]:

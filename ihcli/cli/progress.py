@@ -1,8 +1,10 @@
 """Computations that tell on standard error how they go: warnings, and on a terminal a bar."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ihcli.cli import process
 from ihcli.cli.failures import Ended, Interrupted
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.terminal import line, printable_streams, say, unfiltered
@@ -29,12 +32,23 @@ from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
 from ihcli.resuming import find_begun
 from ihcli.sharding import Place, Shard
 
+Confine = Callable[[Location], None]
+
 
 class Narrator(Observer):
-    """Prints warnings, and remembers how many rows are written."""
+    """Prints warnings, remembers how many rows are written, and gives up writing elsewhere.
 
-    def __init__(self) -> None:
+    confined  gives it up, once the directory of the run is there; None: it is given up already
+    """
+
+    def __init__(self, confined: Confine | None = None) -> None:
         self.rows_done = 0
+        self._confined = confined
+
+    def locked(self, path: Location) -> None:
+        """Write only there from here on."""
+        if self._confined is not None:
+            self._confined(path)
 
     def warned(self, text: str) -> None:
         """Print a warning."""
@@ -48,12 +62,16 @@ class Narrator(Observer):
         """Count the rows."""
         self.rows_done += done.rows
 
+    def saving(self) -> None:
+        """Let saving take its time."""
+        process.saving()
+
 
 class BarNarrator(Narrator):
     """Draws a bar: rows done, rows/s, time left, evaluations per row, share within the tolerance."""
 
-    def __init__(self, progress: Progress) -> None:
-        super().__init__()
+    def __init__(self, confined: Confine | None, progress: Progress) -> None:
+        super().__init__(confined)
         self._progress = progress
         self._task = progress.add_task("Checking model and data", total=None, figures="")
         self._rows = self._entries = self._converged = self._evaluations = 0
@@ -104,9 +122,16 @@ def compute(
     kept: bool = True,
     shard: Shard | None = None,
     workforce: Workforce | None = None,
+    writes: Sequence[Location] = (),
 ) -> RunTotals:
-    """Explain into the directory `out`, which is `kept` when the user interrupts."""
-    with _narrator(quiet) as narrator:
+    """Explain into the directory `out`, which is `kept` when the user interrupts.
+
+    writes  where the caller writes afterwards: directories, or devices
+    """
+    emptied = [] if not isinstance(out, Path) else [next(path for path in out.absolute().parents if path.exists())]
+    confined = partial(_confined, trust=request.trust, writes=writes, emptied=emptied)
+    left = f"Finished parts are kept in {out}: try the same command with --resume to go on." if kept else ""
+    with process.ended_when_stuck(left), _narrator(quiet, confined) as narrator:
         try:
             with stopping_once():
                 return run(request, out, narrator, overwrite, resume, shard, workforce or Workforce())
@@ -118,14 +143,19 @@ def compute(
 
 def foresee(request: RunRequest, *, quiet: bool = False) -> Estimate:
     """Estimate what explaining would cost; nothing is written."""
-    with _narrator(quiet) as narrator:
+    with process.ended_when_stuck(), _narrator(quiet) as narrator:
+        process.give_up_writing(request.trust)
         return estimate(request, narrator)
 
 
+def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: Sequence[Location]) -> None:
+    process.give_up_writing(trust, but=(path, *writes), emptied=emptied)
+
+
 @contextmanager
-def _narrator(quiet: bool) -> Iterator[Narrator]:
+def _narrator(quiet: bool, confined: Confine | None = None) -> Iterator[Narrator]:
     if quiet or not sys.stderr.isatty():
-        yield Narrator()
+        yield Narrator(confined)
         return
     columns = (
         SpinnerColumn(),
@@ -139,7 +169,7 @@ def _narrator(quiet: bool) -> Iterator[Narrator]:
     console = Console(file=unfiltered(sys.stderr))
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
     with bar as progress, printable_streams():  # what is printed above the bar does not pass the stream of before
-        yield BarNarrator(progress)
+        yield BarNarrator(confined, progress)
 
 
 def _interruption(place: Place, rows_done: int, resume: bool) -> str:

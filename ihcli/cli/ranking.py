@@ -179,7 +179,11 @@ class Ranking:
         request = self.computation.request(self.path, data, target=self.target, interactions=stored)
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
             out = Path(directory) / "run" if self.keep is None else self._kept_path(self.keep)
-            totals = compute(request, out, overwrite=kept and self.overwrite, quiet=self.quiet, kept=kept)
+            place = self.destination.place
+            writes = [] if place is None else [place]
+            totals = compute(
+                request, out, overwrite=kept and self.overwrite, quiet=self.quiet, kept=kept, writes=writes
+            )
             if not self.quiet:
                 first, *others = summary_in_words(totals, request, kept=kept)
                 say(f"{first} Run written to {out}." if kept else first, *others)

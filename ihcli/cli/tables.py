@@ -102,6 +102,14 @@ class Destination:
             return _json_lines(shown.table, self.is_terminal)
         return _rich_tables(shown, self.is_terminal)
 
+    @property
+    def place(self) -> "Location | None":
+        """What is written to: the directory of the file, or a pipe or device; None where it is standard output."""
+        if self.file == STANDARD_OUTPUT:
+            return None
+        path = self._location
+        return path if not isinstance(path, Path) or (path.exists() and not path.is_file()) else path.absolute().parent
+
     @contextmanager
     def _stream(self) -> Iterator[BinaryIO]:
         if self.file == STANDARD_OUTPUT:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ihcli.cli import process
 from ihcli.cli.options import TRUST, debug_option
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.tables import csv_text, json_line
@@ -88,12 +89,14 @@ def _findings(
     if model is None or data is None:
         yield from verify_run(run)
         return
-    from ihcli.recomputation import Question, recompute
+    with process.ended_when_stuck():
+        process.give_up_writing(trust)
+        from ihcli.recomputation import Question, recompute
 
-    question = Question(model, data, sample, seed, trust)
-    question.require_files()  # before the minutes that a large run can take
-    yield from verify_run(run)
-    yield from recompute(run, question)
+        question = Question(model, data, sample, seed, trust)
+        question.require_files()  # before the minutes that a large run can take
+        yield from verify_run(run)
+        yield from recompute(run, question)
 
 
 def _write(findings: "list[Finding]", format_name: str) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
+from pathlib import Path
 
 from ihcli import forking
+from ihcli.confinement import confine
 from ihcli.errors import IhcliError, RunError
 from ihcli.executors.dealing import Crew
 from ihcli.executors.tasks import Lost, News, Ready, Refused, Task
@@ -99,6 +101,8 @@ def _serve(pipe: Connection, number: int, commission: Commission, environment: M
     threading.Thread(target=_end_with_driver, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
+    if not commission.recipe.request.trust and isinstance(commission.writer.path, Path):
+        confine([commission.writer.path])
     with suppress(BrokenPipeError):
         try:
             worker = Worker(number, commission)
