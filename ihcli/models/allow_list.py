@@ -9,7 +9,7 @@ import importlib
 import math
 import pkgutil
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from ihcli.models import arrays
 
@@ -36,6 +37,15 @@ _ACTIVATIONS = (
     *("sigmoid", "logsigmoid", "tanh", "tanhshrink", "softmax", "softmin", "log_softmax", "hardtanh", "hardswish"),
     *("hardsigmoid", "hardshrink", "softshrink", "threshold"),
 )
+
+
+class ForbiddenError(Exception):
+    """The stream asks for something off the allow-list; `str(error)` names it."""
+
+
+_MOST_BESIDE_NONE = 1 << 20  # of the other side of an empty tensor
+_MOST_KEY_PARTS = 16
+_SCALARS = (str, int, float, bool, bytes, type(None), torch.dtype)
 
 
 @dataclass(frozen=True)
@@ -60,16 +70,31 @@ class Record:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+def checked_keys(values: Iterable[Any]) -> list[Any]:
+    """Return what dictionaries and sets may hold as keys: hashing tuples within tuples can take for ever."""
+    keys = list(values)
+    for key in keys:
+        parts = key if type(key) is tuple and len(key) <= _MOST_KEY_PARTS else (key,)
+        if not all(type(part) in _SCALARS or isinstance(part, np.generic) for part in parts):
+            raise ForbiddenError(f"a {type(key).__name__} as a key")
+    return keys
+
+
 @cache
 def module_classes() -> tuple[type[nn.Module], ...]:
-    """Return every layer class of torch.nn.modules."""
+    """Return every layer class of torch.nn.modules but the lazy ones, which are no layers yet, and deprecated names."""
     found: dict[type[nn.Module], None] = {}
     package = nn.modules
     for information in pkgutil.iter_modules(package.__path__):
         for value in vars(importlib.import_module(f"{package.__name__}.{information.name}")).values():
-            if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__.startswith(_LAYERS):
+            if isinstance(value, type) and issubclass(value, nn.Module) and _is_layer(value):
                 found[value] = None
     return tuple(found)
+
+
+def _is_layer(cls: type[nn.Module]) -> bool:
+    is_current = not issubclass(cls, LazyModuleMixin) and "__deprecated__" not in vars(cls)
+    return is_current and cls.__module__.startswith(_LAYERS)
 
 
 @cache
@@ -104,7 +129,7 @@ def _torch_constructors() -> dict[tuple[str, str], Any]:
         ("torch._utils", "_rebuild_tensor_v2"): Constructor(_rebuild_tensor),
         ("torch._utils", "_rebuild_parameter"): Constructor(_rebuild_parameter),
         ("torch", "Size"): Constructor(torch.Size),
-        ("torch", "device"): Constructor(torch.device),
+        ("torch", "device"): Constructor(_device),
     }
 
 
@@ -125,11 +150,11 @@ def _wrapper_names() -> dict[tuple[str, str], Any]:
 
 def _builtin_constructors() -> dict[tuple[str, str], Any]:
     names: dict[tuple[str, str], Any] = {
-        ("collections", "OrderedDict"): Constructor(OrderedDict),
+        ("collections", "OrderedDict"): Constructor(_ordered),
         ("_codecs", "encode"): Constructor(_encode_latin1),
     }
     for module in ("builtins", "__builtin__"):
-        names[module, "set"] = Constructor(set)
+        names[module, "set"] = Constructor(_set)
         names[module, "object"] = object
         names[module, "bytearray"] = Constructor(_bytearray)
     return names
@@ -173,20 +198,44 @@ def _scikit_learn_names() -> dict[tuple[str, str], Any]:
 def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
     """Return the tensor over a storage read as a flat tensor; the bounds are checked, hooks are left behind.
 
-    A tensor larger than its storage repeats it, and a few bytes could ask for any memory once it is copied.
+    A tensor larger than its storage repeats it, and a few bytes could ask for any memory once it is copied. So could
+    the other side of an empty one.
     """
-    if math.prod(size) > max(storage.numel(), 1):
+    if type(storage) is not Tensor or type(size) not in (tuple, torch.Size):
+        raise ValueError("a tensor without storage and shape")
+    if not all(type(length) is int and length >= 0 for length in size):
+        raise ValueError("a tensor whose shape is no list of lengths")
+    most = max(storage.numel(), 1)
+    if math.prod(size) > most or max(size, default=0) > max(most, _MOST_BESIDE_NONE):
         raise ValueError(f"a tensor of shape {tuple(size)} is out of bounds for storage of {storage.numel()} numbers")
     return torch.as_strided(storage, tuple(size), tuple(stride), offset)
 
 
 def _rebuild_parameter(tensor: Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:
-    return nn.Parameter(tensor, requires_grad=bool(requires_grad))
+    if type(tensor) is not Tensor:
+        raise ValueError("a parameter that is no tensor")
+    return nn.Parameter(tensor, requires_grad=requires_grad is True)
+
+
+def _device(name: str, *index: int) -> torch.device:
+    if type(name) is not str or any(type(number) is not int for number in index):
+        raise ValueError("a device without a name")
+    return torch.device(name, *index)
+
+
+def _ordered(items: Any = ()) -> OrderedDict[Any, Any]:
+    pairs = [tuple(pair) for pair in items if type(pair) in (list, tuple)]
+    checked_keys([pair[0] for pair in pairs])
+    return OrderedDict(pairs)
+
+
+def _set(items: Any = ()) -> set[Any]:
+    return set(checked_keys(items))
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise ValueError(f"encoding {encoding!r}")
+    if type(text) is not str or encoding != "latin1":
+        raise ValueError("text in another encoding than latin1")
     return text.encode("latin1")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ihcli.models.unpickling import ForbiddenError, StorageUnpickler
+from ihcli.models.allow_list import ForbiddenError
+from ihcli.models.unpickling import StorageUnpickler
 
 
 class _ArchiveUnpickler(StorageUnpickler):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 _KINDS = "biufcSUO"
+_MOST_LENGTH = 1 << 40  # of an axis: beside an axis of length 0, more would need no bytes
 _NATIVE_ORDERS = ("<", ">", "=", "|")
 
 
@@ -14,15 +15,17 @@ class DType:
     """A dtype as the stream describes it: plain numbers, strings or objects; no fields, no subarrays."""
 
     def __init__(self, code: str, *_: Any) -> None:
-        self.dtype = _plain(np.dtype(str(code)))
+        if type(code) is not str:
+            raise ValueError("a dtype without its code")
+        self.dtype = _plain(np.dtype(code))
 
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Take over the byte order, the only part of numpy's dtype state that a plain dtype needs."""
         order = state[1]
-        if order not in _NATIVE_ORDERS:
-            raise ValueError(f"byte order {order!r}")
+        if type(order) is not str or order not in _NATIVE_ORDERS:
+            raise ValueError("a dtype without its byte order")
         if order in "<>":
-            self.dtype = self.dtype.newbyteorder(order)
+            self.dtype = self.dtype.newbyteorder("<" if order == "<" else ">")
 
 
 class WrappedArray:
@@ -95,6 +98,6 @@ def _plain(dtype: np.dtype) -> np.dtype:
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    if type(shape) is not tuple or any(type(length) is not int or length < 0 for length in shape):
-        raise ValueError(f"shape {shape!r}")
+    if type(shape) is not tuple or not all(type(length) is int and 0 <= length <= _MOST_LENGTH for length in shape):
+        raise ValueError("an array whose shape is no tuple of lengths")
     return shape

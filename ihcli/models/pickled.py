@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from ihcli.errors import IhcliError, ModelError, UnsafeModelError
 from ihcli.models import scikit_learn
-from ihcli.models.allow_list import Record
+from ihcli.models.allow_list import ForbiddenError, Record
 from ihcli.models.archives import read_archive
 from ihcli.models.model import Model
 from ihcli.models.plain_layers import make_plain, unwrapped
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.streams import read_stream
-from ihcli.models.unpickling import ForbiddenError, StrictUnpickler, TruncatedError, read_legacy
+from ihcli.models.unpickling import StrictUnpickler, TruncatedError, read_legacy
 from ihcli.models.wrapping import Source, place_module
 from ihcli.wording import first_line, printable
 

@@ -36,21 +36,27 @@ def make_plain(module: nn.Module) -> None:
     pending, seen = [module], {id(module)}
     while pending:
         state = vars(pending.pop())
-        _fold(state)
-        for name, child in state["_modules"].items():
-            state["_modules"][name] = child = unwrapped(child)
+        unwrap_children(state)
+        fold(state)
+        for child in state["_modules"].values():
             if isinstance(child, nn.Module) and id(child) not in seen:
                 seen.add(id(child))
                 pending.append(child)
 
 
-def _fold(state: State) -> None:
+def unwrap_children(state: State) -> None:
+    """Take wrappers off the children in the state of a module."""
+    for name, child in state["_modules"].items():
+        state["_modules"][name] = unwrapped(child)
+
+
+def fold(state: State) -> None:
     """Replace the parts of a computed weight by the weight, and the hook that computes it by nothing."""
     hooks = state["_forward_pre_hooks"]
     for key, hook in list(hooks.items()):
-        fold = _FOLDS.get(_torch_class(hook))
-        if fold is not None:
-            _put(state, *fold(state, _attributes(hook)))
+        weight_of = _FOLDS.get(_torch_class(hook))
+        if weight_of is not None:
+            _put(state, *weight_of(state, _attributes(hook)))
             del hooks[key]
     for name in _UNCALLED:
         for key, hook in list(state[name].items()):

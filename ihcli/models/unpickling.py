@@ -4,14 +4,16 @@ import io
 import pickle
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ihcli.models import arrays
-from ihcli.models.allow_list import Constructor, Record, RecordClass, allowed_names, module_classes
+from ihcli.models.allow_list import Constructor, ForbiddenError, allowed_names, checked_keys
+from ihcli.models.building import Bounds, call, layer_state, make, named, plain, set_state
+from ihcli.models.restoring import Layers
 
 _PythonUnpickler: Any = pickle._Unpickler
 _STORAGE_DTYPES = {
@@ -28,8 +30,10 @@ _STORAGE_DTYPES = {
 }
 
 
-class ForbiddenError(Exception):
-    """The stream asks for something off the allow-list; `str(error)` names it."""
+_MAKING = (
+    *(pickle.MARK, pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.LIST, pickle.DICT, pickle.FROZENSET),
+    *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX),
+)
 
 
 class TruncatedError(Exception):
@@ -55,23 +59,50 @@ class _Reader:
         return self._stream.getbuffer().nbytes - self._stream.tell()
 
 
+def _counted(load: Callable[["StrictUnpickler"], None]) -> Callable[["StrictUnpickler"], None]:
+    """Return the reading of an opcode that makes an object, within the bounds of the stream."""
+
+    def counted(self: "StrictUnpickler") -> None:
+        self.bounds.count()
+        load(self)
+
+    return counted
+
+
 class StrictUnpickler(_PythonUnpickler):
     """Read one object of a pickle or joblib stream, protocols 0 to 5.
 
     The pure Python reader of the standard library, because its opcodes can be replaced: names are looked up in the
     allow-list as a whole (so a dotted name, which could walk into attributes, is on no list), REDUCE calls only our
-    constructors, NEWOBJ makes only allow-listed classes without arguments, BUILD sets only the state of such
-    instances, and items are added only to plain containers. Extension codes and persistent ids are refused.
+    constructors, NEWOBJ makes only allow-listed classes without arguments, and items are added only to plain
+    containers, under plain keys. BUILD keeps the state of a layer; all of them are checked and set by `restore`, when
+    no opcode is left that could change one. Extension codes and persistent ids are refused.
 
     Raises ForbiddenError, TruncatedError, or whatever malformed bytes lead to.
     """
 
     dispatch = _PythonUnpickler.dispatch.copy()
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: io.BytesIO, bounds: Bounds | None = None) -> None:
         self.stream = stream
         self._reader = _Reader(stream)
+        self.bounds = bounds or Bounds(stream.getbuffer().nbytes)
+        self._layers = Layers()
         super().__init__(self._reader)
+
+    def load(self) -> Any:
+        """Return the object of the stream, its layers whole."""
+        content = self.load_unrestored()
+        self.restore(content)
+        return content
+
+    def load_unrestored(self) -> Any:
+        """Return the object of the stream, its layers still without their states."""
+        return super().load()
+
+    def restore(self, content: Any) -> None:
+        """Check and set the states of the layers; no opcode is left that could change one."""
+        self._layers.restore(content)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what the allow-list reads the name as."""
@@ -80,14 +111,20 @@ class StrictUnpickler(_PythonUnpickler):
         except KeyError:
             pass
         if (module, name) in (("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")):
-            return Constructor(_reconstruct)
+            return Constructor(self._reconstruct)
         if (module, name) == ("torch.storage", "_load_from_bytes"):
             return Constructor(self.load_storage)
         raise ForbiddenError(f"{module}.{name}")
 
     def load_storage(self, content: bytes) -> Any:
         """Return the tensor storage that a plain pickle embeds; torch's own function would unpickle freely."""
-        return read_legacy(io.BytesIO(content))
+        return plain(read_legacy(io.BytesIO(plain(content, bytes)), self.bounds), Tensor)
+
+    def _reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
+        """Return an empty instance, as protocols 0 and 1 ask for one."""
+        if base is not object or state is not None:
+            raise ForbiddenError(f"{named(cls)} rebuilt on another class")
+        return make(cls, (), self.bounds)
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse: outside files of torch.save nothing writes persistent ids."""
@@ -100,14 +137,14 @@ class StrictUnpickler(_PythonUnpickler):
     def load_reduce(self) -> None:
         """Call one of our constructors with the arguments of the stream."""
         arguments = self.stack.pop()
-        self.stack[-1] = _call(self.stack[-1], arguments)
+        self.stack[-1] = call(self.stack[-1], arguments, self.bounds)
 
     dispatch[pickle.REDUCE[0]] = load_reduce
 
     def load_newobj(self) -> None:
         """Make an empty instance of an allow-listed class."""
         arguments = self.stack.pop()
-        self.stack[-1] = _make(self.stack[-1], arguments)
+        self.stack[-1] = make(self.stack[-1], arguments, self.bounds)
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
@@ -115,26 +152,29 @@ class StrictUnpickler(_PythonUnpickler):
         """Make an empty instance of an allow-listed class, where keyword arguments could have come along."""
         keywords, arguments = self.stack.pop(), self.stack.pop()
         if keywords:
-            raise ForbiddenError(f"{_named(self.stack[-1])} with keyword arguments")
-        self.stack[-1] = _make(self.stack[-1], arguments)
+            raise ForbiddenError(f"{named(self.stack[-1])} with keyword arguments")
+        self.stack[-1] = make(self.stack[-1], arguments, self.bounds)
 
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
 
     def _instantiate(self, cls: Any, arguments: Any) -> None:
-        raise ForbiddenError(f"{_named(cls)} made the way of protocol 0 (INST, OBJ)")
+        raise ForbiddenError(f"{named(cls)} made the way of protocol 0 (INST, OBJ)")
 
     def load_build(self) -> None:
-        """Set the state of an instance; joblib's array notes are replaced by the array that follows them."""
+        """Keep the state of a layer, set that of anything else; behind joblib's note about an array, read the array."""
         state = self.stack.pop()
         instance = self.stack[-1]
-        _set_state(instance, state)
+        if isinstance(instance, nn.Module):
+            self._layers.keep(instance, layer_state(instance, state))
+        else:
+            set_state(instance, state, self.bounds)
         if type(instance) is arrays.WrappedArray:
             self.stack[-1] = instance.read(self._reader.read, self._read_nested)
 
     dispatch[pickle.BUILD[0]] = load_build
 
     def _read_nested(self) -> Any:
-        return type(self)(self.stream).load()
+        return type(self)(self.stream, self.bounds).load()
 
     def load_bytearray8(self) -> None:
         """Read a bytearray; the standard reader allocates the length before it looks whether the bytes are there."""
@@ -146,37 +186,53 @@ class StrictUnpickler(_PythonUnpickler):
     def load_append(self) -> None:
         """Append to a list."""
         item = self.stack.pop()
-        _plain(self.stack[-1], list).append(item)
+        plain(self.stack[-1], list).append(item)
 
     dispatch[pickle.APPEND[0]] = load_append
 
     def load_appends(self) -> None:
         """Extend a list."""
         items = self.pop_mark()
-        _plain(self.stack[-1], list).extend(items)
+        plain(self.stack[-1], list).extend(items)
 
     dispatch[pickle.APPENDS[0]] = load_appends
 
     def load_additems(self) -> None:
         """Extend a set."""
         items = self.pop_mark()
-        _plain(self.stack[-1], set).update(items)
+        plain(self.stack[-1], set).update(checked_keys(items))
 
     dispatch[pickle.ADDITEMS[0]] = load_additems
+
+    def load_frozenset(self) -> None:
+        """Make a frozen set."""
+        self.append(frozenset(checked_keys(self.pop_mark())))
+
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+    def load_dict(self) -> None:
+        """Make a dictionary, as protocol 0 does."""
+        items = self.pop_mark()
+        self.append(dict(zip(checked_keys(items[::2]), items[1::2], strict=True)))
+
+    dispatch[pickle.DICT[0]] = load_dict
 
     def load_setitem(self) -> None:
         """Set one item of a dictionary."""
         value, key = self.stack.pop(), self.stack.pop()
-        _plain(self.stack[-1], dict, OrderedDict)[key] = value
+        plain(self.stack[-1], dict, OrderedDict).update(zip(checked_keys([key]), [value], strict=True))
 
     dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_setitems(self) -> None:
         """Set items of a dictionary."""
         items = self.pop_mark()
-        _plain(self.stack[-1], dict, OrderedDict).update(zip(items[::2], items[1::2], strict=True))
+        plain(self.stack[-1], dict, OrderedDict).update(zip(checked_keys(items[::2]), items[1::2], strict=True))
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    for opcode in _MAKING:
+        dispatch[opcode[0]] = _counted(dispatch[opcode[0]])
 
 
 class StorageUnpickler(StrictUnpickler):
@@ -185,8 +241,8 @@ class StorageUnpickler(StrictUnpickler):
     A storage is kept as a flat tensor, over which its tensors are views: tied weights stay tied.
     """
 
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: io.BytesIO, bounds: Bounds | None = None) -> None:
+        super().__init__(stream, bounds)
         self.storages: dict[str, Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -218,8 +274,8 @@ class StorageUnpickler(StrictUnpickler):
 class _LegacyUnpickler(StorageUnpickler):
     """The object of a legacy torch.save stream, whose storages follow it."""
 
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: io.BytesIO, bounds: Bounds | None = None) -> None:
+        super().__init__(stream, bounds)
         self._available = self._reader.remaining()
 
     def storage(self, key: str, count: int, dtype: torch.dtype) -> Tensor:
@@ -230,81 +286,24 @@ class _LegacyUnpickler(StorageUnpickler):
         return torch.zeros(count, dtype=dtype)
 
 
-def read_legacy(stream: io.BytesIO) -> Any:
+def read_legacy(stream: io.BytesIO, bounds: Bounds | None = None) -> Any:
     """Return the object of a stream that torch.save wrote before its zip format, or with that switched off.
 
     Magic number, version and system information are read like the object and dropped; the storages follow it.
     """
+    bounds = bounds or Bounds(stream.getbuffer().nbytes)
     for _ in range(3):
-        StrictUnpickler(stream).load()
-    unpickler = _LegacyUnpickler(stream)
-    result = unpickler.load()
+        StrictUnpickler(stream, bounds).load()
+    unpickler = _LegacyUnpickler(stream, bounds)
+    content = unpickler.load_unrestored()
     reader = _Reader(stream)
-    for key in StrictUnpickler(stream).load():
-        storage = unpickler.storages[key]
+    for key in plain(StrictUnpickler(stream, bounds).load(), list):
+        storage = unpickler.storages[plain(key, str)]
         (count,) = struct.unpack("<q", reader.read(8))
         if count != len(storage):
             raise ValueError(f"storage {key} of another length")
-        content = bytearray(reader.read(storage.nbytes))
-        if content:
-            storage.copy_(torch.frombuffer(content, dtype=storage.dtype))
-    return result
-
-
-def _call(function: Any, arguments: Any) -> Any:
-    if type(arguments) is not tuple:
-        raise ForbiddenError(f"{_named(function)} without a tuple of arguments")
-    if type(function) is RecordClass:
-        return Record(function.name)
-    if type(function) is not Constructor:
-        raise ForbiddenError(f"a call of {_named(function)}")
-    return function.call(*arguments)
-
-
-def _make(cls: Any, arguments: Any) -> Any:
-    if type(cls) is RecordClass:
-        return Record(cls.name)
-    if type(cls) is Constructor:
-        return _call(cls, arguments)
-    if not isinstance(cls, type) or cls not in module_classes() or arguments:
-        raise ForbiddenError(f"a new {_named(cls)}")
-    return cls.__new__(cls)
-
-
-def _reconstruct(cls: Any, base: Any, state: Any) -> Any:
-    """Return an empty instance, as protocols 0 and 1 ask for one."""
-    if base is not object or state is not None:
-        raise ForbiddenError(f"{_named(cls)} rebuilt on another class")
-    return _make(cls, ())
-
-
-def _set_state(instance: Any, state: Any) -> None:
-    if type(instance) is Record:
-        instance.attributes.update(state if type(state) is dict else {})
-    elif type(instance) is OrderedDict:
-        _plain(state, dict)  # the version notes of a state_dict, which nothing here reads
-    elif type(instance) is arrays.WrappedArray:
-        instance.state = _plain(state, dict)
-    elif type(instance) is arrays.DType:
-        instance.set_state(_plain(state, tuple))
-    elif type(instance) is np.ndarray:
-        arrays.set_array_state(instance, _plain(state, tuple))
-    elif isinstance(instance, nn.Module) and type(instance) in module_classes():
-        if not all(type(key) is str for key in _plain(state, dict)):
-            raise ForbiddenError(f"the state of a {_named(type(instance))} with keys that are not names")
-        instance.__setstate__(state)
-    else:
-        raise ForbiddenError(f"the state of a {_named(type(instance))}")
-
-
-def _plain(container: Any, *types: type) -> Any:
-    if type(container) not in types:
-        raise ForbiddenError(f"a {_named(type(container))} in place of a {types[0].__name__}")
-    return container
-
-
-def _named(value: Any) -> str:
-    if isinstance(value, RecordClass):
-        return value.name
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    return f"{module}.{name}" if module and name else type(value).__name__
+        filling = bytearray(reader.read(storage.nbytes))
+        if filling:
+            storage.copy_(torch.frombuffer(filling, dtype=storage.dtype))
+    unpickler.restore(content)
+    return content
