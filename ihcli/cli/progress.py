@@ -70,7 +70,7 @@ class Narrator(Observer):
 class BarNarrator(Narrator):
     """Draws a bar: rows done, rows/s, time left, evaluations per row, share within the tolerance."""
 
-    def __init__(self, confined: Confine | None, progress: Progress) -> None:
+    def __init__(self, progress: Progress, confined: Confine | None = None) -> None:
         super().__init__(confined)
         self._progress = progress
         self._task = progress.add_task("Checking model and data", total=None, figures="")
@@ -169,7 +169,7 @@ def _narrator(quiet: bool, confined: Confine | None = None) -> Iterator[Narrator
     console = Console(file=unfiltered(sys.stderr))
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
     with bar as progress, printable_streams():  # what is printed above the bar does not pass the stream of before
-        yield BarNarrator(confined, progress)
+        yield BarNarrator(progress, confined)
 
 
 def _interruption(place: Place, rows_done: int, resume: bool) -> str:
