@@ -106,6 +106,6 @@ def _sign(path: StorePath) -> None:
 def _read(path: Location) -> str | None:
     """Return what the lock says, None where there is none."""
     try:
-        return (path / LOCK).read_text(encoding="utf-8")
+        return (path / LOCK).read_text(encoding="utf-8") if (path / LOCK).is_file() else None
     except FileNotFoundError:
         return None

@@ -47,7 +47,7 @@ def is_locked(path: Location) -> bool:
     if isinstance(path, StorePath):
         return is_leased(path)
     try:
-        descriptor = os.open(path / LOCK, os.O_RDONLY)
+        descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is not waited for
     except OSError:
         return False
     try:

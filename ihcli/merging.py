@@ -12,7 +12,7 @@ from ihcli.lock import is_locked, locked
 from ihcli.output import ATTRIBUTIONS, DONE, INFO, INTERACTIONS, SHARDS, RunWriter, open_run, part_name
 from ihcli.progress import Progress
 from ihcli.request import RunRequest, RunTotals
-from ihcli.sharding import Shard, home_of, shards_of
+from ihcli.sharding import PART, Shard, home_of, shards_of
 from ihcli.states import StateFiles
 
 SETTINGS = (
@@ -66,7 +66,7 @@ def _merged_before(path: Location) -> RunTotals:
     run = open_run(path)
     if run.status != DONE:
         raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with --resume.")
-    return RunTotals(path=path, was_done=True, **run.info["totals"])
+    return RunTotals.told(path, run.info["totals"])
 
 
 def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
@@ -112,7 +112,7 @@ def _examine(path: Location, shard: Shard) -> _FinishedShard | str:
         return f"{shard} is still going on"
     if info["status"] != DONE:
         return f"{shard} did not finish (status {info['status']})"
-    parts = set(shard.parts(_n_parts(info)))
+    parts = shard.parts(_n_parts(info))
     state = StateFiles(home).newest(parts)
     progress = Progress() if state is None else Progress.of_state(state)
     if len(parts) != sum(map(len, progress.parts)):
@@ -165,10 +165,12 @@ def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) 
     matrices = info["method"]["name"] in ("ih", "eh") and info["arguments"]["interactions"] != "none"
     for directory in (ATTRIBUTIONS, INTERACTIONS) if matrices else (ATTRIBUTIONS,):
         there = {file.name for file in (path / directory).glob("part-*.parquet")}
-        lost = [part for part in range(n_parts) if part_name(part) not in there]
-        if lost:
+        first = next((part for part in range(n_parts) if part_name(part) not in there), None)
+        if first is not None:
+            numbers = {int(found[1]) for name in there if (found := PART.fullmatch(name))}
+            lost = n_parts - sum(number < n_parts for number in numbers)
             raise RunError(
-                f"{path / directory}: lacks {len(lost)} of {n_parts} parts, the first is {part_name(lost[0])}. "
+                f"{path / directory}: lacks {lost} of {n_parts} parts, the first is {part_name(first)}. "
                 "Try to run the shards they belong to again with --overwrite."
             )
 

@@ -24,10 +24,13 @@ from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
 from ihcli.leases import LOCK, refusal
-from ihcli.locations import Location, locate, parquet_file
+from ihcli.locations import Location, locate
 from ihcli.lock import is_locked
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
-from ihcli.rowgroups import PartFiles, unreadable
+from ihcli.rowgroups import PartFiles
+from ihcli.runfiles import SUMMARY as SUMMARY_COLUMNS
+from ihcli.runfiles import opened_part, require_own, require_types
+from ihcli.runinfo import read_info
 from ihcli.states import STATES, StateFiles
 from ihcli.stores import StorePath
 
@@ -35,6 +38,8 @@ INFO = "run.json"
 DONE = "done"
 NEW = {"status": "running"}  # run.json of a run that is just being made
 ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
+RANKED = {ATTRIBUTIONS: ("feature",), INTERACTIONS: ("feature_i", "feature_j")}
+STATISTICS = ("mean_abs", "mean", "std", "share", "rows")
 SHARDS = "shards"
 DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
 UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
@@ -176,11 +181,10 @@ class Run:
 
     def _summary_table(self, kind: str) -> pa.Table:
         file = self._summary_file(kind)
-        try:
-            with parquet_file(file) as opened:
-                return opened.read()
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(file, error) from error
+        with opened_part(file) as opened:
+            table = opened.read()
+        require_types(file, table, SUMMARY_COLUMNS, ["target", "rank", *STATISTICS, *RANKED[kind]])
+        return table
 
 
 def refuse_existing(path: str | Location, replaces: bool) -> None:
@@ -240,13 +244,8 @@ def open_run(path: str | Location) -> Run:
         if (path / SHARDS).is_dir():
             raise RunError(f"{path}: {UNMERGED}.")
         raise RunError(f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with -o.")
-    try:
-        info = json.loads((path / INFO).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path / INFO}: cannot be read: {error}. Try ihcli explain again with --overwrite.") from error
-    if not isinstance(info, dict):
-        raise RunError(f"{path / INFO}: is not what ihcli explain writes. Expected a JSON object.")
-    return Run(path, info)
+    require_own(path / INFO)
+    return Run(path, read_info(path / INFO))
 
 
 def _existing(path: Location) -> RunError:

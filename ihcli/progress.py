@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ihcli.errors import RunError
 from ihcli.explanation import OK, AnyExplanation, TextExplanation
+from ihcli.foreign import one_message
 from ihcli.summary import Summary
 from ihcli.text_summary import TextSummary
 
@@ -89,13 +91,15 @@ class Progress:
     @classmethod
     def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
         """Return the progress of which these arrays are the state."""
-        progress, counts = cls(), json.loads(arrays["counts"].tobytes())
-        progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
-        for name in ("rows", "evaluations", "truncated", "wall_s"):
-            setattr(progress, name, counts[name])
-        progress._statuses.update(counts["statuses"])
-        kind = TextSummary if "units.count" in arrays else Summary
-        progress._summary = kind.of_state(arrays)
+        progress = cls()
+        with one_message("the state of a run", RunError, "read", "Try --overwrite to begin anew."):
+            counts = json.loads(arrays["counts"].tobytes())
+            progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+            for name in ("rows", "evaluations", "truncated", "wall_s"):
+                setattr(progress, name, counts[name])
+            progress._statuses.update(counts["statuses"])
+            kind = TextSummary if "units.count" in arrays else Summary
+            progress._summary = kind.of_state(arrays)
         return progress
 
 

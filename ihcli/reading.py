@@ -25,6 +25,7 @@ from ihcli.records import (
     record_of,
     stored_interactions,
 )
+from ihcli.runfiles import PART, require_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,9 @@ class Result:
     ) -> tuple[Record, ...]:
         """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
         row = self._row(row, key or {})
-        entries = self.run.attributions(rows=[row]).to_pylist()
+        table = self.run.attributions(rows=[row])
+        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self._columns])
+        entries = table.to_pylist()
         if not entries:
             raise OptionError(f"--row {row}: there is no such row. Expected 0 to {self.n_rows - 1}.")
         if target is not None:
@@ -211,6 +214,11 @@ class Result:
         """
         record = self.record(row, target=target)
         return shapiq_values(self._matrix(record), record.quality["baseline_prediction"])
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """Columns of an attributions part that hold units and values."""
+        return (UNITS, ATTRIBUTIONS) if self.is_text else self.feature_names
 
     def _told(self, name: str) -> Any:
         if self.info.get(name) is None:

@@ -1,5 +1,6 @@
 """What a run can be asked, and what it tells while it goes and when it is done; no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,13 @@ class RunTotals:
         """Return the totals of a run that came so far."""
         names = ("rows", "entries", "statuses", "evaluations", "truncated", "wall_s")
         return cls(path=path, **{name: getattr(progress, name) for name in names})
+
+    @classmethod
+    def told(cls, path: Location, totals: Mapping[str, Any]) -> "RunTotals":
+        """Return the totals of a run that was finished before, from what run.json says of them."""
+        names = ("rows", "entries", "statuses", "evaluations", "wall_s")
+        found = {name: totals[name] for name in names}
+        return cls(path=path, **found, truncated=totals.get("truncated", 0), was_done=True)
 
     def stored(self) -> dict[str, Any]:
         """Return what run.json says of them."""

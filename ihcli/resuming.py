@@ -64,7 +64,7 @@ class BegunRun:
 
     def totals(self) -> RunTotals:
         """Return the totals of a run that is done."""
-        return RunTotals(path=self.path, was_done=True, **self.info["totals"])
+        return RunTotals.told(self.path, self.info["totals"])
 
     def _options(self, request: RunRequest) -> Iterator[str]:
         begun, asked = self.info["arguments"], plain(asdict(request))

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ihcli.errors import OptionError, RunError
-from ihcli.locations import Location, parquet_file
-
-ROW = "_row"
+from ihcli.locations import Location
+from ihcli.runfiles import PART, ROW, opened_part, require_types
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class PartFiles:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns of the first part; raises RunError where there is none or it cannot be read."""
-        with self._opened(self._first) as file:
+        with opened_part(self._first) as file:
             return file.schema_arrow
 
     @property
@@ -90,7 +88,7 @@ class PartFiles:
 
     def _footer(self, part: int) -> pq.FileMetaData:
         if part not in self._footers:
-            with self._opened(self.files[part]) as file:
+            with opened_part(self.files[part]) as file:
                 self._footers[part] = file.metadata
         return self._footers[part]
 
@@ -102,8 +100,10 @@ class PartFiles:
         footer = self._footer(part)
         ranges = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
         if any(found is None for found in ranges):
-            with self._opened(self.files[part]) as file:
-                rows = file.read([ROW])[ROW]
+            with opened_part(self.files[part]) as file:
+                rows = file.read([ROW])
+            require_types(self.files[part], rows, PART, [ROW])
+            rows = rows[ROW]
             return pc.min(rows).as_py(), pc.max(rows).as_py()
         known = [found for found in ranges if found is not None]
         return min(low for low, _ in known), max(high for _, high in known)
@@ -125,27 +125,13 @@ class PartFiles:
         if not chosen:
             return
         names = None if columns is None else list(dict.fromkeys([*columns, *([] if wanted is None else [ROW])]))
-        with self._opened(self.files[part], footer) as file:
+        with opened_part(self.files[part], footer) as file:
             for group in chosen:
                 table = file.read_row_group(group, names)
+                require_types(self.files[part], table, PART, names or ())
                 if wanted is not None:
                     table = table.filter(pc.is_in(table[ROW], pa.array(wanted, pa.int64())))
                 yield table if columns is None else table.select(list(columns))
-
-    @contextmanager
-    def _opened(self, path: Location, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
-        """Open a file, without reading its footer a second time where it is known."""
-        try:
-            with parquet_file(path, metadata=footer) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(path, error) from error
-
-
-def unreadable(path: Location, error: Exception) -> RunError:
-    """Return the error of a file of a run that is torn, or that the disk refuses."""
-    reason = str(error).strip().rstrip(".")
-    return RunError(f"{path}: cannot be read: {reason}. Try ihcli explain again with --overwrite.")
 
 
 def _can_hold_rows(footer: pq.FileMetaData, group: int, wanted: Sequence[int] | None) -> bool:

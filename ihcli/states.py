@@ -42,10 +42,10 @@ class StateFiles:
                 if file != self._file(index):
                     file.unlink(missing_ok=True)
 
-    def newest(self, parts: set[int]) -> dict[str, np.ndarray] | None:
+    def newest(self, parts: set[int] | range) -> dict[str, np.ndarray] | None:
         """Return the state of the most parts of which each is among those; None where there is none."""
         readable = (arrays for file in self._files() if (arrays := _read(file)) is not None)
-        sizes = [(len(covered), arrays) for arrays in readable if (covered := _parts(arrays)) <= parts]
+        sizes = [(count, arrays) for arrays in readable if (count := _covered(arrays, parts)) is not None]
         return max(sizes, key=lambda item: item[0], default=(0, None))[1]
 
     def forget(self) -> None:
@@ -63,6 +63,8 @@ class StateFiles:
 
 def _read(file: Location) -> dict[str, np.ndarray] | None:
     """Return the arrays of a state, or None where it is damaged: its parts are then explained again."""
+    if not file.is_file():
+        return None
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -70,5 +72,20 @@ def _read(file: Location) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _parts(arrays: Mapping[str, np.ndarray]) -> set[int]:
-    return {part for start, stop in arrays["parts"].tolist() for part in range(start, stop)}
+def _covered(arrays: Mapping[str, np.ndarray], parts: set[int] | range) -> int | None:
+    """Return of how many parts a state is; None where one of them is not among those, or it does not tell."""
+    try:
+        ranges = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+        count = sum(map(len, ranges))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if count > len(parts) or not all(_is_within(some, parts) for some in ranges):
+        return None
+    return count
+
+
+def _is_within(some: range, parts: set[int] | range) -> bool:
+    """Tell whether all of a range are among parts; of a file that tells of a range without end, by its ends alone."""
+    if isinstance(parts, set):
+        return parts.issuperset(some)
+    return not some or (some[0] in parts and some[-1] in parts and (len(some) == 1 or parts.step == 1))

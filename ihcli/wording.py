@@ -25,6 +25,12 @@ def first_line(error: BaseException) -> str:
     return printable(line).rstrip(".")
 
 
+def in_words(error: BaseException) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    kind, line = type(error).__name__, first_line(error)
+    return kind if line == kind else f"{kind}: {line}"
+
+
 def listed(names: Sequence[str], at_most: int = 12) -> str:
     """Return names for a message: the first ones, then how many more."""
     shown = ", ".join(repr(name) for name in names[:at_most])

@@ -369,7 +369,7 @@ def test_paths_that_are_no_runs_are_refused(tmp_path):
     ):
         open_run(tmp_path)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(RunError, match=r"run\.json: cannot be read: "):
+    with pytest.raises(RunError, match=r"run\.json: not JSON "):
         open_run(tmp_path)
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(RunError, match=r"run\.json: is not what ihcli explain writes\. Expected a JSON object\."):

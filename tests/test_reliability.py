@@ -15,6 +15,7 @@ import test_object_stores
 import test_pipeline
 import test_recomputation
 import test_resume
+import test_runinfo
 import test_verification
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
@@ -47,6 +48,11 @@ FIGURES = {
         *named(test_cli_errors, "mistake"), *named(test_data_edges, "is_one_message")
     ),
     "damaged files read": FUZZED_FORMATS * FUZZED_AT_LEAST,
+    "odd and mutated files of runs": cases(
+        test_runinfo.test_what_is_no_file_of_the_run_is_never_opened,
+        test_runinfo.test_mutated_tables_are_results_or_one_message,
+        test_runinfo.test_what_is_no_run_json_is_one_message,
+    ),
     "damaged runs": cases(*named(test_verification, "fail")),
     "altered runs beside their model": cases(*named(test_recomputation, "fail")),
 }

@@ -260,7 +260,7 @@ def test_other_totals_fail(folder: Folder, tmp_path: Path, name: str, other: obj
     [
         ({"status": "interrupted"}, "status 'interrupted'. Expected 'done'"),
         ({"method": {"name": "shap"}}, "cannot be understood"),
-        ({"totals": None}, "cannot be understood"),
+        ({"totals": {}}, "does not tell 'totals.rows'"),
         ({"features": None}, "features and units"),
         ({"dtype": "float16"}, "dtype float16"),
     ],

@@ -11,8 +11,8 @@ from typing import IO, Any
 import click
 
 from ihcli.cli.terminal import line, lines, say
-from ihcli.errors import IhcliError
-from ihcli.wording import first_line
+from ihcli.errors import IhcliError, RunError
+from ihcli.wording import first_line, in_words
 
 MISSED_TOLERANCE = 3
 DEBUG = "ihcli.debug"
@@ -62,6 +62,20 @@ def failures_are_printable() -> Iterator[None]:
         shown = lines(told) if isinstance(error, click.MissingParameter) else line(told)
         error.format_message = lambda: shown  # type: ignore[method-assign]
         raise
+
+
+@contextmanager
+def reading_run(path: str) -> Iterator[None]:
+    """Let whatever a run that somebody altered raises, beyond what is looked for, be one message that names it."""
+    try:
+        yield
+    except (IhcliError, click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError, MemoryError):
+        raise
+    except Exception as error:
+        raise RunError(
+            f"{path}: cannot be read as a run ({in_words(error)}). Expected what ihcli explain writes. "
+            f"Try ihcli verify {path}, or again with --debug for the traceback."
+        ) from error
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

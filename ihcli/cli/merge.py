@@ -2,6 +2,7 @@
 
 import click
 
+from ihcli.cli.failures import reading_run
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.cli.terminal import say
@@ -23,7 +24,8 @@ def merge(run: str) -> None:
     from ihcli.locations import locate
     from ihcli.merging import merge as merge_shards
 
-    totals = merge_shards(locate(run), lambda text: say(f"Warning: {text}"))
+    with reading_run(run):
+        totals = merge_shards(locate(run), lambda text: say(f"Warning: {text}"))
     if totals.was_done:
         say(f"The run in {run} is merged already, {totals.rows} rows; nothing is left to do.")
     else:

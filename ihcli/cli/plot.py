@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from ihcli.cli.failures import reading_run
 from ihcli.cli.options import debug_option
 from ihcli.cli.ranking import option, values_of_keys
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand
@@ -87,10 +88,11 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     file = locate(out)
     require_suffix(file)
     require_writable(file, overwrite)
-    result = read(path)
-    keys = given.pop("key", ())
-    key = values_of_keys(result, keys) if keys else {}
-    write_plot(result, PlotRequest(kind, key=key, **given), file)
+    with reading_run(path):
+        result = read(path)
+        keys = given.pop("key", ())
+        key = values_of_keys(result, keys) if keys else {}
+        write_plot(result, PlotRequest(kind, key=key, **given), file)
     say(f"Picture written to {out}.")
 
 

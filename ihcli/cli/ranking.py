@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.failures import MISSED_TOLERANCE
+from ihcli.cli.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.options import DAILY, RARE, TARGET, Computation, computing_options, debug_option, reporting_options
 from ihcli.cli.sections import Command, Declaration, SectionedOption
 from ihcli.cli.tables import FORMATS, Destination, Shown
@@ -95,7 +95,8 @@ class Ranking:
         if self.data is None:
             from ihcli.output import open_run
 
-            self.destination.write(self._shown(open_run(self.path), kind, self.target))
+            with reading_run(self.path):
+                self.destination.write(self._shown(open_run(self.path), kind, self.target))
             return
         with self._computed_run(self.data) as (run, missed):
             self.destination.write(self._shown(run, kind, None))

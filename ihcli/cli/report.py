@@ -2,6 +2,7 @@
 
 import click
 
+from ihcli.cli.failures import reading_run
 from ihcli.cli.options import debug_option
 from ihcli.cli.ranking import option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
@@ -39,7 +40,8 @@ def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, qui
     from ihcli.reading import read
     from ihcli.report import write_report
 
-    written = write_report(read(run), out, data=data, seed=seed)
+    with reading_run(run):
+        written = write_report(read(run), out, data=data, seed=seed)
     if not quiet:
         reason = written.why_no_values
         say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))

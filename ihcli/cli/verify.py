@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
+from ihcli.cli.failures import reading_run
 from ihcli.cli.options import TRUST, debug_option
 from ihcli.cli.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.tables import csv_text, json_line
@@ -71,7 +72,8 @@ def verify(
         raise click.UsageError("Missing argument 'DATA': rows are computed with both. Try ihcli verify RUN MODEL DATA.")
     from ihcli.verification import FAILED, NOT_CHECKED
 
-    findings = list(_findings(run, model, data, sample, seed, trust))
+    with reading_run(run):
+        findings = list(_findings(run, model, data, sample, seed, trust))
     _write(findings, format_name or ("table" if sys.stdout.isatty() else "lines"))
     failed = [finding.check for finding in findings if finding.outcome == FAILED]
     left_out = sum(finding.outcome == NOT_CHECKED for finding in findings)

@@ -15,8 +15,9 @@ from ihcli.confinement import confine
 from ihcli.errors import IhcliError, RunError
 from ihcli.executors.dealing import Crew
 from ihcli.executors.tasks import Lost, News, Ready, Refused, Task
-from ihcli.executors.worker import Commission, Worker, in_words
+from ihcli.executors.worker import Commission, Worker
 from ihcli.overlap import behind
+from ihcli.wording import in_words
 
 ENDS_WITHIN_S = 5.0
 

@@ -14,10 +14,11 @@ from ihcli.errors import IhcliError, OptionError, PackageError
 from ihcli.executors.crews import CrewExecutor
 from ihcli.executors.dealing import Crew
 from ihcli.executors.tasks import Lost, News, Ready, Refused, Stumbled, Task, Written
-from ihcli.executors.worker import Commission, Worker, in_words
+from ihcli.executors.worker import Commission, Worker
 from ihcli.output import RunWriter
 from ihcli.preparation import PreparedRun
 from ihcli.request import Workforce
+from ihcli.wording import in_words
 
 ADDRESS = re.compile(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)")
 ANSWERS_WITHIN_S = 10.0

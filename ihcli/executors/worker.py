@@ -13,7 +13,7 @@ from ihcli.overlap import ahead
 from ihcli.preparation import PreparedRun, Recipe
 from ihcli.progress import Progress
 from ihcli.stores import StorePath
-from ihcli.wording import first_line
+from ihcli.wording import in_words
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,3 @@ class Worker:
         except Exception as error:
             return Stumbled(self._number, part, in_words(error))
         return Written(self._number, part, state, self._explainer.memory_ran_out)
-
-
-def in_words(error: BaseException) -> str:
-    """Return the kind of an error and the first line of what it says."""
-    kind, line = type(error).__name__, first_line(error)
-    return kind if line == kind else f"{kind}: {line}"

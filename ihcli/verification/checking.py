@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ihcli.errors import RunError
+from ihcli.foreign import one_message
 from ihcli.locations import Location
 from ihcli.output import open_run
 from ihcli.verification.described import Described
@@ -35,9 +36,10 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
     gaps, gammas, pairs, summaries = Gaps(described), Matrices(described), Pairs(described), Summaries(described)
     for part, attributions, interactions in parts.readable():
         try:
-            for block in blocks(described, part, attributions, interactions):
-                for check in (rows, pairing, counts, statuses, gaps, gammas, pairs, summaries):
-                    check.see(block)
+            with one_message(attributions, RunError, "read beside its interactions"):
+                for block in blocks(described, part, attributions, interactions):
+                    for check in (rows, pairing, counts, statuses, gaps, gammas, pairs, summaries):
+                        check.see(block)
         except RunError as error:
             parts.torn(error)
     yield parts.whole.finding()

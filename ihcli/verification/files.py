@@ -35,11 +35,13 @@ class Parts:
         """Give number, attributions and, where stored, interactions of the parts that can be read."""
         stores = self.run.stores_matrices or self.run.stores_pairs
         there = self._there(ATTRIBUTIONS, self.run.n_parts)
-        self._there(INTERACTIONS, self.run.n_parts if stores else 0)
+        beside = set(self._there(INTERACTIONS, self.run.n_parts if stores else 0))
         for part in there:
             name = part_name(part)
             attributions = self._fit(self.path / ATTRIBUTIONS / name, attribution_columns(self.run))
-            interactions = self._fit(self.path / INTERACTIONS / name, interaction_columns(self.run)) if stores else None
+            interactions = None
+            if part in beside:
+                interactions = self._fit(self.path / INTERACTIONS / name, interaction_columns(self.run))
             if attributions is None or (stores and interactions is None):
                 self.is_whole = False
             if attributions is not None:
@@ -51,12 +53,10 @@ class Parts:
         self.whole.add("parts that cannot be read", 1, str(error))
 
     def _fit(self, file: Location, expected: Types) -> int | None:
-        """Return how many entries a part has, or None where it is not there or not as it must be."""
+        """Return how many entries a part has, or None where it is not as it must be."""
         name = f"{file.parent.name}/{file.name}"
         self.whole.checked += 1
         self.columns.checked += 1
-        if not file.is_file():
-            return None
         try:
             schema, entries = footer(file)
         except RunError as error:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.explanation import MISSING_INPUT, NON_FINITE
-from ihcli.locations import Location, parquet_file
+from ihcli.locations import Location
 from ihcli.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
-from ihcli.rowgroups import unreadable
+from ihcli.runfiles import opened_part
 from ihcli.verification.described import Described
 
 BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64
@@ -136,11 +136,8 @@ class _Lists:
 
 def footer(file: Location) -> tuple[pa.Schema, int]:
     """Return columns and number of entries of a part; raises RunError where it cannot be read."""
-    try:
-        with parquet_file(file) as opened:
-            return opened.schema_arrow, opened.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(file, error) from error
+    with opened_part(file) as opened:
+        return opened.schema_arrow, opened.metadata.num_rows
 
 
 def blocks(run: Described, part: int, attributions: Location, interactions: Location | None) -> Iterator[Block]:
@@ -156,11 +153,8 @@ def blocks(run: Described, part: int, attributions: Location, interactions: Loca
 
 
 def _rows_at_once(file: Location) -> int:
-    try:
-        with parquet_file(file) as opened:
-            groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(file, error) from error
+    with opened_part(file) as opened:
+        groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
     values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
     entries = sum(group.num_rows for group in groups)
     return max(1, BLOCK_VALUES * entries // max(1, values))
@@ -168,17 +162,14 @@ def _rows_at_once(file: Location) -> int:
 
 def _tables(file: Location, size: int) -> Iterator[pa.Table]:
     """Give tables of `size` entries, the last may be shorter, however the file is cut into row groups."""
-    try:
-        with parquet_file(file) as opened:
-            pending = opened.schema_arrow.empty_table()
-            for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
-                pending = pa.concat_tables([pending, opened.read_row_group(group)])
-                while len(pending) >= size:
-                    yield pending.slice(0, size)
-                    pending = pending.slice(size)
-                if not len(pending):  # an empty slice would keep what it was cut from, and so the whole file
-                    pending = pending.schema.empty_table()
-            if len(pending):
-                yield pending
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(file, error) from error
+    with opened_part(file) as opened:
+        pending = opened.schema_arrow.empty_table()
+        for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
+            pending = pa.concat_tables([pending, opened.read_row_group(group)])
+            while len(pending) >= size:
+                yield pending.slice(0, size)
+                pending = pending.slice(size)
+            if not len(pending):  # an empty slice would keep what it was cut from, and so the whole file
+                pending = pending.schema.empty_table()
+        if len(pending):
+            yield pending
