@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ihcli.conversions import argument, column_list
 from ihcli.errors import DataError, IhcliError, OptionError
-from ihcli.tables import TableFiles, is_number
-from ihcli.wording import did_you_mean, listed
+from ihcli.table_files import TableFiles, is_number
+from ihcli.wording import did_you_mean, listed, printable, quoted
 
 # Columns that a run writes beside the features and keys.
 RESERVED = (
@@ -27,7 +28,9 @@ RESERVED = (
 )
 # Columns of a run that stand beside the keys but never beside the features.
 RESERVED_FOR_KEYS = (*RESERVED, "interactions", "attributions", "units")
-PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+MOST_NAME_LETTERS, NAMED_LETTERS = 10_000, 40  # every part of a run repeats the names
+UNNAMED = re.compile(r"|Unnamed: \d+")
+PANDAS_INDEX = re.compile(rf"__index_level_\d+__|{UNNAMED.pattern}")
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,16 @@ def choose_columns(table: TableFiles, roles: Roles) -> Columns:
         OptionError: an option names a column that the table lacks, or gives one column two roles.
         DataError: duplicate, unnamed or reserved names, a feature that is not a number, or the model's are missing.
     """
-    _refuse_duplicates(table)
+    if roles.features is None and roles.model_features is None:
+        _refuse_header_of_numbers(table)
+    _refuse_unfit_names(table)
     label = () if roles.label is None else (roles.label,)
     for option, names in (("--key", roles.keys), ("--label", label), ("--exclude", roles.exclude)):
         _require_columns(table, option, names)
     features = _choose_features(table, roles)
     _refuse_reserved(table.path, "--key", roles.keys, RESERVED_FOR_KEYS)
     _refuse_reserved(table.path, "feature", features, RESERVED)
-    _require_numbers(table, features, is_listed=roles.features is not None or roles.model_features is not None)
+    _require_numbers(table, features, roles)
     return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
 
 
@@ -81,7 +86,7 @@ def choose_text_columns(
 
     Raises OptionError for a column that is not there or has two roles, DataError for one that holds no text.
     """
-    _refuse_duplicates(table)
+    _refuse_unfit_names(table)
     options = ("--text", "--text-pair")
     for option, name in zip(options, texts, strict=False):
         _require_columns(table, option, (name,))
@@ -126,27 +131,38 @@ def _all_others(table: TableFiles, roles: Roles) -> tuple[str, ...]:
             f"{table.path}: no column is left for features. Expected at least one that is neither key, label nor "
             f"excluded, got columns {listed(table.schema.names)}."
         )
-    for position, name in enumerate(table.schema.names):
-        if name in others:
-            continue
-        if not name:
-            raise DataError(
-                f"{table.path}: column {position + 1} has no name; pandas writes its index so. Expected a name "
-                "for every feature. Try to write the table without its index, or list the features with --features."
-            )
-        if PANDAS_INDEX.fullmatch(name):
-            raise DataError(
-                f"{table.path}: column {name!r} is the index that pandas stored. Expected features only. "
-                f"Try --key {name} to carry it along, or --exclude {name}."
-            )
+    indices = [name for name in features if PANDAS_INDEX.fullmatch(name) or name in table.index_columns]
+    if indices:
+        has_name = not UNNAMED.fullmatch(indices[0])
+        what = "is the index that pandas stored" if has_name else "has no name, as the index that pandas writes"
+        raise DataError(
+            f"{table.path}: column {quoted(indices[0])} {what}. Expected features only. Try "
+            f"{' '.join(f'--key {argument(name)}' for name in indices)} to carry it along, --exclude "
+            f"{column_list(indices)} to leave it out, or --features to list the features where it is one."
+        )
     return features
 
 
-def _refuse_duplicates(table: TableFiles) -> None:
+def _refuse_header_of_numbers(table: TableFiles) -> None:
+    name = table.header_of_numbers()
+    if name is not None:
+        raise DataError(
+            f"{table.path}: its columns are called by numbers, such as {name!r}: does the file lack a header? Expected "
+            f"names in the first line. Try {table.naming()}; or --features with these names, where they are right."
+        )
+
+
+def _refuse_unfit_names(table: TableFiles) -> None:
+    longest = max(table.schema.names, key=len, default="")
+    if len(longest) > MOST_NAME_LETTERS:
+        raise DataError(
+            f"{table.path}: the name of a column has {len(longest)} letters. Expected at most {MOST_NAME_LETTERS}, got "
+            f"{quoted(longest[:NAMED_LETTERS])}... Try to rename it."
+        )
     repeated = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if repeated:
         raise DataError(
-            f"{table.path}: column name {repeated[0]!r} occurs {table.schema.names.count(repeated[0])} times. "
+            f"{table.path}: column name {quoted(repeated[0])} occurs {table.schema.names.count(repeated[0])} times. "
             "Expected each name once. Try to rename the columns."
         )
 
@@ -156,7 +172,7 @@ def _require_columns(table: TableFiles, option: str, names: Sequence[str]) -> No
         raise OptionError("--features: names no column. Expected at least one.")
     for name in names:
         if name not in table.schema.names:
-            raise _missing_column(OptionError, f"{option} {name}", name, table)
+            raise _missing_column(OptionError, f"{option} {printable(name)}", name, table)
 
 
 def _missing_column(kind: type[IhcliError], start: str, name: str, table: TableFiles) -> IhcliError:
@@ -183,24 +199,29 @@ def _refuse_reserved(path: str, role: str, names: Sequence[str], reserved: Seque
     for name in names:
         if name in reserved:
             raise DataError(
-                f"{path}: {role} {name!r} has the name of a column that a run writes. "
-                f"Expected none of {', '.join(reserved)}. Try to rename the column, or --exclude {name}."
+                f"{path}: {role} {quoted(name)} has the name of a column that a run writes. "
+                f"Expected none of {', '.join(reserved)}. Try to rename the column, or --exclude {column_list([name])}."
             )
 
 
-def _require_numbers(table: TableFiles, features: Sequence[str], is_listed: bool) -> None:
+def _require_numbers(table: TableFiles, features: Sequence[str], roles: Roles) -> None:
     others = [name for name in features if not is_number(table.schema.field(name).type)]
     if not others:
         return
     first = others[0]
     example = table.text_example(first)
-    words = _type_in_words(table.schema.field(first).type) + ("" if example is None else f", such as {example!r}")
+    words = _type_in_words(table.schema.field(first).type) + ("" if example is None else f", such as {quoted(example)}")
     more = "" if len(others) == 1 else f" No numbers either: {listed(others[1:])}."
     advice = "Try to encode it as numbers."
-    if not is_listed:
-        advice = f"Try --key {first} to carry it along, --exclude {first}, or --features to list the features."
+    if roles.features is None and roles.model_features is None:
+        advice = (
+            f"Try --key {argument(first)} to carry it along, --exclude {column_list([first])}, or --features to list "
+            "the features."
+        )
+    kept = [*roles.keys, *([] if roles.label is None else [roles.label])]
     raise DataError(
-        f"{table.path}: column {first!r} holds {words}.{more} Expected numbers or booleans in every feature. {advice}"
+        f"{table.path}: column {quoted(first)} holds {words}.{more} Expected numbers or booleans in every feature. "
+        f"{table.conversion(others, kept) or advice}"
     )
 
 

@@ -14,7 +14,8 @@ from ihcli.fingerprints import Snapshot, files_fingerprint, values_fingerprint
 from ihcli.locations import Location
 from ihcli.sampling import Sampler
 from ihcli.scan import Scan, Tally
-from ihcli.tables import BATCH_VALUES, TableFiles, matrix_of, open_table
+from ihcli.table_files import BATCH_VALUES, TableFiles, matrix_of
+from ihcli.tables import open_table
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ihcli.columns import RESERVED, Columns
 from ihcli.errors import OptionError
@@ -19,7 +20,10 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
     """
     option = f"--groups {path}"
     try:
-        with locate(path).open("rb") as stream:
+        file = locate(path)
+        if isinstance(file, Path) and file.exists() and not file.is_file():
+            raise OptionError(f"{option}: is no file. {FORM}")
+        with file.open("rb") as stream:
             stated = tomllib.load(stream)
     except OSError as error:
         raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}") from error

@@ -12,7 +12,8 @@ from ihcli.groups import read_groups
 from ihcli.locations import Location, is_reachable
 from ihcli.output import INFO
 from ihcli.reading import Result
-from ihcli.tables import TableFiles, is_number, matrix_of, open_table
+from ihcli.table_files import TableFiles, is_number, matrix_of
+from ihcli.tables import open_table
 from ihcli.wording import did_you_mean, listed
 
 

@@ -3,6 +3,7 @@
 import errno
 import glob
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -75,10 +76,20 @@ def is_glob(location: Location) -> bool:
     return glob.has_magic(str(location if isinstance(location, Path) else location.key))
 
 
+def distinct(files: Iterable[Location]) -> list[Location]:
+    """Return files sorted, and each of this machine once, by the name with the fewest directories: links are names."""
+    found: dict[object, Location] = {}
+    for file in sorted(files, key=lambda file: (len(file.parts) if isinstance(file, Path) else 0, file)):
+        status = file.stat() if isinstance(file, Path) else None
+        found.setdefault(file if status is None else (status.st_dev, status.st_ino), file)
+    return sorted(found.values())
+
+
 def matching(pattern: Location) -> list[Location]:
     """Return the files that a glob matches, sorted."""
     if isinstance(pattern, Path):
-        return sorted(path for name in glob.glob(str(pattern), recursive=True) if (path := Path(name)).is_file())
+        found = _expanded(Path(), pattern.parts) if "**" in pattern.parts else map(Path, glob.glob(str(pattern)))
+        return distinct(path for path in found if path.is_file())
     parts = pattern.key.parts
     fixed = list(takewhile(lambda part: not glob.has_magic(part), parts))
     top = StorePath(pattern.store, PurePosixPath(*fixed))
@@ -99,6 +110,37 @@ def parquet_file(file: Location, **options: Any) -> pq.ParquetFile:
         except UnicodeEncodeError as error:
             raise OSError(errno.EILSEQ, "its name is not UTF-8. Try renaming it") from error
     return pq.ParquetFile(file.within, filesystem=file.store.filesystem, **{"pre_buffer": True, **options})
+
+
+def _expanded(base: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Give what a pattern matches below a directory; `**` enters each directory once, where links make a circle too."""
+    if not parts:
+        yield base
+        return
+    part, *rest = parts
+    if part == "**":
+        for directory in _tree(base):
+            yield from _expanded(directory, rest or ["*"])
+    elif glob.has_magic(part):
+        for name in glob.glob(part, root_dir=base):
+            yield from _expanded(base / name, rest)
+    elif (base / part).exists():
+        yield from _expanded(base / part, rest)
+
+
+def _tree(top: Path) -> Iterator[Path]:
+    """Give a directory and those below it that are not hidden, the upper ones first."""
+    entered: set[tuple[int, int]] = set()
+    level = [top] if top.is_dir() else []
+    while level:
+        below = []
+        for directory in level:
+            status = directory.stat()
+            if (status.st_dev, status.st_ino) not in entered:
+                entered.add((status.st_dev, status.st_ino))
+                yield directory
+                below += [directory / name for name in sorted(glob.glob("*/", root_dir=directory))]
+        level = below
 
 
 class _Url(NamedTuple):

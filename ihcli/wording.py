@@ -31,14 +31,19 @@ def in_words(error: BaseException) -> str:
     return kind if line == kind else f"{kind}: {line}"
 
 
+def quoted(name: str) -> str:
+    """Return a name in quotes for a message, cut where it goes on and on."""
+    return repr(name) if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]!r}..."
+
+
 def listed(names: Sequence[str], at_most: int = 12) -> str:
     """Return names for a message: the first ones, then how many more."""
-    shown = ", ".join(repr(name) for name in names[:at_most])
+    shown = ", ".join(map(quoted, names[:at_most]))
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
 def did_you_mean(name: str, valid: Sequence[str]) -> str:
     """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
-    lowered = {other.lower(): other for other in valid}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
+    lowered = {other.lower(): other for other in valid if len(other) <= MOST_LETTERS}
+    close = difflib.get_close_matches(name[:MOST_LETTERS].lower(), list(lowered), n=1)
     return f" Did you mean {lowered[close[0]]!r}?" if close else ""

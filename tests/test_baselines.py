@@ -95,7 +95,7 @@ def test_the_seed_decides_the_sample_and_the_file_layout_does_not(tmp_path, monk
     path = write(tmp_path / "t.parquet", X)
     one, two = (resolve_baselines("data", many=True, dataset=DATA, seed=seed).values for seed in (0, 1))
     assert not np.array_equal(one, two)
-    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 60)
+    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 60)
     np.testing.assert_array_equal(one, resolve_baselines("data", many=True, dataset=open_dataset(path)).values)
 
 

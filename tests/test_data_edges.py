@@ -1,13 +1,28 @@
 """Tables at the edges, from file to run: the right result, or one message."""
 
+import bz2
+import codecs
 import datetime
 import decimal
+import gzip
+import io
+import json
+import lzma
 import os
+import pickle
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -83,7 +98,11 @@ REFUSED = {
     "a header alone": ("a,b\n", ("has no rows",)),
     "a reserved name": ("_row,b\n1,2\n", ("feature '_row'", "rename the column")),
     "a missing value": ("a,b\n1,2\n,4\n", ("column 'a' has 1 null value", "row 1")),
-    "no UTF-8": (b"a,\xff\xfe\n1,2\n", ("t.csv: cannot be read as CSV", "UTF-8")),
+    "no UTF-8": (b"a,\xff\xfe\n1,2\n", ("t.csv: its header is not UTF-8", "iconv -f WINDOWS-1252")),
+    "a line without an end": (f'a,b\n1,"{"2" * (12 << 20)}\n', ("a line of more than 4 MiB", "quotation mark")),
+    "a name without an end": (f"a,{'b' * 10_001}\n1,2\n", ("has 10001 letters", "Expected at most 10000")),
+    "no table of ours": (b"7z\xbc\xaf\x27\x1c", ("an archive of 7-Zip", "saving it as CSV")),
+    "neither text nor table": (b"a,b\n1,\0\n", ("neither Parquet nor CSV",)),
 }
 
 
@@ -93,6 +112,206 @@ def test_a_csv_that_cannot_be_explained_is_one_message(name: str, tmp_path: Path
     path = tmp_path / "t.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     refuse(explain(tmp_path, path), *parts)
+
+
+NUMBERS = "a,b\n1.5,2\n3.25,4\n"
+FRAME = pd.DataFrame({"a": [1.5, 3.25], "b": [2.0, 4.0]})
+INPUTS = [[1.5, 2.0], [3.25, 4.0]]
+
+
+def zipped(text: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("inside.csv", text)
+    return stream.getvalue()
+
+
+def stored(write: Callable[[io.BytesIO], object]) -> bytes:
+    stream = io.BytesIO()
+    write(stream)
+    return stream.getvalue()
+
+
+def database() -> bytes:
+    connection = sqlite3.connect(":memory:")
+    FRAME.to_sql("TABLE_1", connection, index=False)
+    return connection.serialize()
+
+
+def with_index(*names: str | None) -> bytes:
+    frame = FRAME.set_index(pd.MultiIndex.from_arrays([[9.5, 2.0]] * len(names), names=names))
+    return stored(frame.to_parquet)
+
+
+ADVISED: dict[str, tuple[str, bytes | str, tuple[str, ...], tuple[str, ...]]] = {
+    "decimal commas between semicolons": ("t.csv", "a;b\n1,5;2\n3,25;4\n", (), ("decimal commas, such as '1,5'",)),
+    "decimal commas and points": ("t.csv", "a;b\n1,5;2\n0.003,25;4\n", (), ("decimal commas", "thousands=")),
+    "decimal commas in quotes": ("t.csv", 'a,b\n"1,5",2\n"3,25",4\n', (), ("decimal commas",)),
+    "decimal commas and keys": ("t.csv", "id;a;b\n007;1,5;2\n008;3,25;4\n", ("--key", "id"), ("decimal commas",)),
+    "thousands": ("t.csv", 'a,b\n1.5,"2"\n3.25,"0,004"\n', (), ("thousands with commas, such as '0,004'",)),
+    "percent signs": ("t.csv", "a,b\n1.5%,2\n3.25 %,4\n", (), ("numbers with signs, such as '1.5%'",)),
+    "currency": ("t.csv", "a,b\n$1.5,2\n€3.25,4\n", (), ("numbers with signs",)),
+    "currency and thousands": ("t.csv", 'a,b\n$1.50,2\n"$3.25","€0,004.00"\n', (), ("numbers with signs",)),
+    "question marks": ("t.csv", NUMBERS + "?,1\n", (), ("marks such as '?' for missing values", "--missing flag")),
+    "dashes": ("t.csv", NUMBERS + "1,-\n", (), ("marks such as '-'", "1 null value", "row 2")),
+    "None of Python": ("t.csv", NUMBERS + "None,1\n", (), ("marks such as 'None'",)),
+    "several marks": ("t.csv", NUMBERS + "n.a.,1\n--,\n", (), ("marks such as '--'", "has 2 null values")),
+    "marks and decimal commas": (
+        "t.csv",
+        "a;b\n1,5;2\n3,25;4\n?;1\n",
+        (),
+        ("decimal commas, such as '1,5' and marks",),
+    ),
+    "UTF-16": ("t.csv", NUMBERS.encode("utf-16"), (), ("text in UTF-16",)),
+    "UTF-16 of big ends": ("t.csv", codecs.BOM_UTF16_BE + NUMBERS.encode("utf-16-be"), (), ("text in UTF-16",)),
+    "UTF-16 without a mark": ("t.csv", NUMBERS.encode("utf-16-le"), (), ("text in UTF-16",)),
+    "UTF-32": ("t.csv", NUMBERS.encode("utf-32"), (), ("text in UTF-32",)),
+    "UTF-16, gzipped": (
+        "t.csv.gz",
+        gzip.compress(NUMBERS.encode("utf-16")),
+        (),
+        ("gzipped, and text in UTF-16 within",),
+    ),
+    "a header in Latin-1": ("t.csv", "prix é,b\n1.5,2\n3.25,4\n".encode("latin-1"), (), ("its header is not UTF-8",)),
+    "keys in Latin-1": (
+        "t.csv",
+        "a,b,id\n1.5,2,x\n3.25,4,é\n".encode("latin-1"),
+        ("--key", "id"),
+        ("column 'id', row 1 is not UTF-8",),
+    ),
+    "features in Latin-1": (
+        "t.csv",
+        "a,b\n1.5,2 €\n3.25,4 €\n".encode("cp1252"),
+        (),
+        ("column 'b', row 0 is not UTF",),
+    ),
+    "keys in Latin-1, gzipped": (
+        "t.csv.gz",
+        gzip.compress("a,b,id\n1.5,2,ü\n3.25,4,é\n".encode("latin-1")),
+        ("--key", "id"),
+        ("row 0 is not UTF-8", "gzip -dc"),
+    ),
+    "bzip2": ("t.csv.bz2", bz2.compress(NUMBERS.encode()), (), ("compressed by bzip2",)),
+    "xz": ("t.csv.xz", lzma.compress(NUMBERS.encode()), (), ("compressed by xz",)),
+    "zip": ("t.zip", zipped(NUMBERS), (), ("an archive of zip",)),
+    "JSON": ("t.json", FRAME.to_json(orient="records"), (), ("is JSON",)),
+    "lines of JSON": ("t.csv", FRAME.to_json(orient="records", lines=True), (), ("is JSON", "lines=True")),
+    "a pickle": ("t.pkl", pickle.dumps(FRAME), (), ("a pickle, which can run code", "only if you trust")),
+    "Feather": ("t.feather", stored(FRAME.to_feather), (), ("an Arrow or Feather file",)),
+    "an array of numpy": (
+        "t.npy",
+        stored(lambda stream: np.save(stream, FRAME.to_numpy())),
+        (),
+        ("an array of numpy",),
+    ),
+    "SQLite": ("t.db", database(), (), ("a database of SQLite", "in place of TABLE")),
+    "no header": ("t.csv", "1.5,2\n3.25,4\n", (), ("such as '1.5': does the file lack a header?", "--features")),
+    "no header, semicolons": ("t.csv", "1.5;2\n3.25;4\n", (), ("does the file lack a header?", 'sep=";"')),
+    "no header, twice the same": ("t.csv", "1.5,1.5\n3.25,4\n", (), ("does the file lack a header?",)),
+    "no header, and a gap": ("t.csv", "1.5,2,\n3.25,4,\n", ("--exclude", "2"), ("does the file lack a header?",)),
+    "an index": ("t.csv", FRAME.to_csv(), (), ("column 'Unnamed: 0' has no name", "--exclude 'Unnamed: 0'")),
+    "a named index": (
+        "t.parquet",
+        with_index("who, when"),
+        (),
+        ("column 'who, when' is the index", "--key 'who, when'"),
+    ),
+    "an index without a name": ("t.parquet", with_index(None), (), ("column '__index_level_0__' is the index",)),
+    "an index of two": (
+        "t.parquet",
+        with_index("x", None),
+        (),
+        ("'x' is the index", "--key x --key __index_level_1__"),
+    ),
+    "a column of blanks at the end": ("t.csv", "a,b,\n1.5,2,\n3.25,4,\n", (), ("column 'Unnamed: 2' has no name",)),
+    "a name that a run writes": ("t.csv", "a,b,_row\n1.5,2,0\n3.25,4,1\n", (), ("--exclude _row",)),
+    "text with a comma in its name": ("t.csv", 'a,b,"c, d"\n1.5,2,x\n3.25,4,y\n', (), ("column 'c, d' holds text",)),
+    "text with blanks around its name": ("t.csv", "a,b, c \n1.5,2,x\n3.25,4,y\n", (), ("--exclude '\" c \"'",)),
+    "text with quotes in its name": ("t.csv", 'a,b,"""it\'s"""\n1.5,2,x\n3.25,4,y\n', (), ("holds text",)),
+}
+
+
+LINE = re.compile(r"Try ((?:python|iconv|gzip) .+) and ('[^']*(?:'\"'\"'[^']*)*-converted[^']*')")
+CASES = [(name, "--exclude") for name in ADVISED]
+CASES += [(name, "--key") for name in ADVISED if "index" in name or "text" in name or "column" in name]
+
+
+def advised(message: str, option: str) -> tuple[list[str], str | None]:
+    """Do what a message says, as a user would; return the options to add, and the data to explain instead."""
+    if made := LINE.search(message):
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        line = made[1].replace("TABLE", "TABLE_1")
+        subprocess.run(line, shell=True, check=True, env={**os.environ, "PATH": path})
+        return [], shlex.split(made[2])[0]
+    if "null value" in message:
+        return ["--missing", "flag"], None
+    found = re.search(rf"((?:{option} (?:'(?:[^']|'\"'\"')*'|\S+) ?)+)", message)
+    assert found, message
+    return shlex.split(found[1].strip().removesuffix(".").removesuffix(",")), None
+
+
+@pytest.mark.parametrize(("name", "option"), CASES)
+def test_a_table_that_needs_work_is_one_message_whose_advice_works(name: str, option: str, tmp_path: Path) -> None:
+    file, content, options, parts = ADVISED[name]
+    (tmp_path / "a b'c").mkdir()
+    data = str(tmp_path / "a b'c" / file)
+    Path(data).write_bytes(content if isinstance(content, bytes) else content.encode())
+    told, more = "", list(options)
+    while (done := explain(tmp_path, data, *more)).exit_code:
+        refuse(done)
+        assert told.count("Error: ") < 3, told
+        told += done.stderr
+        added, made = advised(done.stderr, option)
+        more, data = [*more, *added], made or data
+    assert all(part in told for part in parts), told
+    written = pq.read_table(tmp_path / "run" / "attributions", partitioning=None).filter(pc.field("_status") == "ok")
+    features = json.loads((tmp_path / "run" / "run.json").read_text())["features"]
+    got = np.stack([written[feature].to_numpy() for feature in features], axis=1)
+    inputs = [[1.5, 1.5], [3.25, 4.0]] if "twice" in name else INPUTS
+    np.testing.assert_allclose(got[:2], np.array(inputs) * linear(tmp_path / "model.pt", 2), rtol=EXACT)
+    if "keys" in name:
+        assert written["id"][0].as_py() in ("007", "x", "ü")
+
+
+LEGITIMATE = {
+    "0, 1, ...": "0,1\n1.5,2\n3.25,4\n",
+    "from one": "1,2\n1.5,2\n3.25,4\n",
+    "a number among words": "1.5,b\n1.5,2\n3.25,4\n",
+    "a name of blanks": " ,b\n1.5,2\n3.25,4\n",
+    "line ends in names": '"a;\nx";b\n1.5;2\n3.25;4\n',
+    "empty lines before a header": '\n\r\n"a",b\n1.5,2\n3.25,4\n',
+}
+
+
+@pytest.mark.parametrize("name", LEGITIMATE)
+def test_an_odd_header_that_is_one_is_taken(name: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(LEGITIMATE[name])
+    done = explain(tmp_path, tmp_path / "t.csv")
+    features = json.loads((tmp_path / "run" / "run.json").read_text())["features"] if done.exit_code == 0 else []
+    check(tmp_path, done, INPUTS, features)
+
+
+def test_names_that_are_numbers_are_taken_where_they_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("400.5,402.5\n1.5,2\n3.25,4\n")
+    refuse(explain(tmp_path, tmp_path / "t.csv"), "does the file lack a header?", "--features with these names")
+    check(tmp_path, explain(tmp_path, tmp_path / "t.csv", "--features", "400.5,402.5"), INPUTS)
+
+
+def test_columns_without_names_are_called_as_pandas_calls_them(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\n,a,,b\n7,1.5,x,2\n8,3.25,y,4\n")
+    done = explain(tmp_path, tmp_path / "t.csv", "--key", "Unnamed: 2", "--exclude", "Unnamed: 0")
+    check(tmp_path, done, INPUTS, ["a", "b"])
+    written = pq.read_table(tmp_path / "run" / "attributions", partitioning=None)
+    assert written["Unnamed: 2"].to_pylist() == ["x", "y"]
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--groups", "--features"])
+def test_a_pipe_for_an_option_is_one_message(option: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(NUMBERS)
+    os.mkfifo(tmp_path / "pipe.csv")
+    done = explain(tmp_path, tmp_path / "t.csv", option, f"{'@' * (option == '--features')}{tmp_path}/pipe.csv")
+    assert done.exit_code in (1, 2)
+    assert "a pipe or device" in done.stderr or "is no file" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -109,7 +328,7 @@ def test_names_of_every_kind_are_kept(names: list[str], suffix: str, tmp_path: P
 
 
 def test_numbers_that_turn_into_text_far_below_are_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.tables.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 100 + "1,n.d.\n")
     refuse(explain(tmp_path, tmp_path / "t.csv"), "column 'b', row 100", "'n.d.'", "Expected a number")
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from runs import FEATURES, write_run, write_text_run
 
-from ihcli import inputs
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.fingerprints import files_fingerprint
 from ihcli.inputs import feature_values
+from ihcli.parquet_files import ParquetFiles
 from ihcli.reading import Result, read
 
 N_ROWS = 6
@@ -48,7 +48,7 @@ def test_values_come_in_the_order_asked_for(result: Result) -> None:
 
 
 def test_batches_of_any_size_give_the_same(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 6)
+    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 6)
     found = feature_values(result, FEATURES, range(N_ROWS)[::-1])
     np.testing.assert_array_equal(found, VALUES[::-1])
 
@@ -56,16 +56,16 @@ def test_batches_of_any_size_give_the_same(result: Result, monkeypatch: pytest.M
 def test_only_wanted_columns_are_read_and_no_further_than_the_last_row(
     result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ihcli.tables.BATCH_VALUES", 1)
+    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 1)
     read_batches = []
-    batches = inputs.TableFiles.__subclasses__()[0].batches
+    batches = ParquetFiles.batches
 
     def recording(self: Any, wanted: pa.Schema) -> Any:
         for batch in batches(self, wanted):
             read_batches.append(batch.schema.names)
             yield batch
 
-    monkeypatch.setattr(inputs.TableFiles.__subclasses__()[0], "batches", recording)
+    monkeypatch.setattr(ParquetFiles, "batches", recording)
     feature_values(result, ["age"], [1, 0])
     assert read_batches == [["age"]] * 2
 

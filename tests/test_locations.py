@@ -1,5 +1,7 @@
 """What paths and URLs name, which files match, and what is refused."""
 
+import glob
+import os
 import pickle
 from pathlib import Path
 
@@ -119,3 +121,37 @@ def test_a_place_that_a_file_tells_of_is_followed_to_stores_that_the_user_named(
     assert not is_reachable("s3://bucket/data")
     assert not is_reachable("s3://bucket/data", "s3://other/run", Path("run"))
     assert not is_reachable("s3://bucket/data?endpoint_override=evil.example", "s3://bucket/run")
+
+
+def test_a_circle_of_links_gives_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "links" / "below" / ".hidden").mkdir(parents=True)
+    for name in ("b.csv", "below/a.csv", "below/.hidden/c.csv"):
+        (tmp_path / "links" / name).touch()
+    for name in ("self", "again", "below/up"):  # every further level would double the names
+        (tmp_path / "links" / name).symlink_to(tmp_path / "links")
+    (tmp_path / "links" / "0.csv").symlink_to("b.csv")
+    os.link(tmp_path / "links" / "b.csv", tmp_path / "links" / "z.csv")
+    found = [tmp_path / "links" / name for name in ("0.csv", "below/a.csv")]
+    assert matching(tmp_path / "links" / "**" / "*.csv") == found
+    assert matching(tmp_path / "**" / "*.csv") == found
+    assert matching(tmp_path / "links" / "**") == found
+
+
+def test_two_stars_match_as_pythons_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x.csv", "a/x.csv", "a/b/x.csv", "a/b/y.txt", "c/.x.csv", "c/d/b/z.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for pattern in (
+        "**/*.csv",
+        "**",
+        "a/**",
+        "**/b/*",
+        "a/**/x.csv",
+        "**/b/**/*.csv",
+        "*/**/x.*",
+        "no/**/x",
+        "**/.x.csv",
+    ):
+        expected = sorted(Path(name) for name in set(glob.glob(pattern, recursive=True)) if Path(name).is_file())
+        assert matching(Path(pattern)) == expected, pattern

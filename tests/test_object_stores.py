@@ -134,7 +134,7 @@ def test_a_large_row_group_is_fetched_buffer_by_buffer(
     folder: Path, alone: dict[str, bytes], bucket: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = upload(folder / "table.parquet", bucket / "table.parquet")
-    monkeypatch.setattr("ihcli.tables.FETCHED_BYTES", 100)
+    monkeypatch.setattr("ihcli.parquet_files.FETCHED_BYTES", 100)
     run(request_of(folder, data), tmp_path / "run", Observer())
     assert tables(content(tmp_path / "run")) == alone
 

@@ -122,7 +122,7 @@ RARE = (
         type=ColumnList(),
         multiple=True,
         metavar="LIST",
-        help="Columns that are not features: a,b,c or @FILE. Repeatable.",
+        help='Columns that are not features: a,b,c or @FILE; "a, b" is one name. Repeatable.',
     ),
     _option("--label", metavar="COL", help="Column with the true class: not a feature, and what --target label means."),
     _option(

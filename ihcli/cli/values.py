@@ -100,7 +100,7 @@ class ShardOfRun(click.ParamType):
 
 
 class ColumnList(click.ParamType):
-    """Column names separated by commas, or @FILE with one a line."""
+    """Column names separated by commas, or @FILE with one a line; "in quotes" where they hold commas or blanks."""
 
     name = "columns"
 
@@ -108,18 +108,31 @@ class ColumnList(click.ParamType):
         """Return the names."""
         if isinstance(value, tuple):
             return value
-        names = self._lines(value[1:], param, ctx) if value.startswith("@") else value.split(",")
-        names = [name.strip() for name in names if name.strip()]
+        entries = self._lines(value[1:], param, ctx) if value.startswith("@") else _entries(value)
+        names = [_unquoted(entry) for entry in entries if entry.strip()]
         if not names:
             self.fail(f"Expected a,b,c or @FILE with one column name a line, got no name in {value!r}.", param, ctx)
         return tuple(names)
 
     def _lines(self, path: str, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         try:
-            return Path(path).read_text(encoding="utf-8-sig").splitlines()
+            if Path(path).exists() and not Path(path).is_file():
+                self.fail(f"{path} is no file. Expected one with a column name a line.", param, ctx)
+            return re.split(r"\r?\n", Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
             self.fail(f"{path} cannot be read: {reason}. Expected a file with one column name a line.", param, ctx)
+
+
+def _entries(text: str) -> list[str]:
+    """Cut at the commas that are not in quotes."""
+    return [entry[0] for entry in re.finditer(r'\s*"(?:[^"]|"")*"\s*(?=,|$)|[^,]+', text)]
+
+
+def _unquoted(entry: str) -> str:
+    name = entry.strip()
+    is_quoted = re.fullmatch(r'"(?:[^"]|"")*"', name) is not None
+    return name[1:-1].replace('""', '"') if is_quoted else name
 
 
 def _number(text: str) -> float | None:
