@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ihcli.derivatives import Engine
 from ihcli.gates import Paths
+from ihcli.memory import is_out_of_memory
 
 T = TypeVar("T")
 
@@ -27,8 +28,8 @@ def in_batches(
         some = slice(start, min(start + size, count))
         try:
             result = work(some)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+        except Exception as error:
+            if not is_out_of_memory(error):
                 raise
             if size == 1:
                 raise MemoryError(str(error)) from error
@@ -53,9 +54,3 @@ def _shrink(engine: Engine, paths: Paths, points_each: int, directions: int, siz
         engine.memory_bytes //= 2
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return "DefaultCPUAllocator" in str(error)  # the CPU has no error class of its own for this

@@ -17,6 +17,14 @@ class ModelError(IhcliError):
     """A model that cannot be read, or that cannot be explained as it is."""
 
 
+class ModelCallError(ModelError):
+    """A model whose own code raised when it was called; `reason` is its own sentence."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class UnsafeModelError(ModelError):
     """A model file that asks for code off the allow-list; nothing of it was run."""
 

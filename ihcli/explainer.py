@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from ihcli.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
-from ihcli.errors import OptionError
+from ihcli.errors import ModelCallError, OptionError
 from ihcli.gates import Paths
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import ExplainedRows, Method, method_named
@@ -19,6 +20,8 @@ from ihcli.models.preflight import preflight
 from ihcli.models.targets import Target, resolve_target
 from ihcli.piecewise import is_piecewise_linear
 from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
+
+T = TypeVar("T")
 
 MEMORY_RAN_OUT = "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller --memory."
 PROBE_ROWS = 8
@@ -108,6 +111,41 @@ class Explainer:
         with torch.no_grad():
             parts = [self.original.outputs(some).double().cpu().numpy() for some in inputs.split(size)]
         return np.concatenate(parts)
+
+    def telling_rows(self, work: Callable[[np.ndarray], T], entries: np.ndarray, rows: np.ndarray) -> T:
+        """Return what `work` makes of entries (n,), indices into `rows`, which are numbers of rows of the data.
+
+        Raises ModelCallError where the model fails on them, which names the first row that it fails on alone: found by
+        halving, at the cost of doing them once more.
+        """
+        try:
+            return work(entries)
+        except ModelCallError as error:
+            culprit = _first_failing(work, entries)
+            if culprit is None:
+                raise
+            raise ModelCallError(
+                f"{self.original.subject}: fails on row {rows[culprit]} of the data: {error.reason}. Expected outputs "
+                "for every row, and for points on the way to it from baselines. Try looking at that row, or leaving it "
+                "out.",
+                error.reason,
+            ) from error
+
+
+def _first_failing(work: Callable[[np.ndarray], object], entries: np.ndarray) -> int | None:
+    """Return the first entry that the model fails on, None where it fails on all together only."""
+    while len(entries) > 1:
+        half = entries[: len(entries) // 2]
+        entries = half if _fails(work, half) else entries[len(half) :]
+    return int(entries[0]) if _fails(work, entries) else None
+
+
+def _fails(work: Callable[[np.ndarray], object], entries: np.ndarray) -> bool:
+    try:
+        work(entries)
+    except ModelCallError:
+        return True
+    return False
 
 
 @dataclass(frozen=True)

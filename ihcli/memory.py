@@ -1,4 +1,4 @@
-"""How much memory a run may work in when the user does not say: a share of what this process can still have."""
+"""How much memory a run may work in, a share of what this process can still have; and errors that say it ran out."""
 
 import os
 import resource
@@ -21,6 +21,15 @@ def default_memory_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return free // 2
     return max(LEAST_ON_CPU, min(MOST_ON_CPU, available_ram_bytes() // 4))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on the CPU, on a GPU or inside TorchScript."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    # The CPU has no error class of its own for this, and TorchScript has one for everything.
+    told = str(error) if isinstance(error, (RuntimeError, torch.jit.Error)) else ""
+    return "DefaultCPUAllocator" in told or "CUDA out of memory" in told
 
 
 def available_ram_bytes(root: Path = ROOT) -> int:

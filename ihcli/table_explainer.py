@@ -61,11 +61,19 @@ class TableExplainer(Explainer):
         complete = np.isfinite(inputs).all(axis=1)
         outputs = np.full((len(inputs), len(self.target.names)), np.nan)
         if complete.any():
-            outputs[complete] = self.outputs(self._tensor(inputs[complete]))
+            outputs[complete] = self.telling_rows(
+                lambda some: self.outputs(self._tensor(inputs[some])),
+                np.flatnonzero(complete),
+                first_row + np.arange(len(inputs)),
+            )
         row, output = self.target.select(outputs, labels, first_row)
         known = complete[row]
         parts = [
-            self._explain_block(inputs[row[block]], output[block], outputs[row[block], output[block]])
+            self.telling_rows(
+                lambda some: self._explain_block(inputs[row[some]], output[some], outputs[row[some], output[some]]),
+                block,
+                first_row + row,
+            )
             for block in self._blocks(np.flatnonzero(known))
         ]
         explanation = scatter(join_explanations(parts or [self._nothing()]), known)

@@ -70,11 +70,21 @@ class TextExplainer(Explainer):
         known = np.array([text is not None for text in encoded], dtype=bool)
         outputs = np.full((len(texts), len(self.target.names)), np.nan)
         for some in self._blocks(encoded, np.flatnonzero(known)):
-            outputs[some] = self.outputs(self.reader.inputs([encoded[i] for i in some]))
+            outputs[some] = self.telling_rows(
+                lambda few: self.outputs(self.reader.inputs([encoded[i] for i in few])),
+                some,
+                first_row + np.arange(len(texts)),
+            )
         row, output = self.target.select(outputs, labels, first_row)
         order = list(self._blocks([encoded[i] for i in row], np.flatnonzero(known[row])))
         parts = [
-            self._explain_block([encoded[i] for i in row[some]], output[some], outputs[row[some], output[some]])
+            self.telling_rows(
+                lambda few: self._explain_block(
+                    [encoded[i] for i in row[few]], output[few], outputs[row[few], output[few]]
+                ),
+                some,
+                first_row + row,
+            )
             for some in order
         ]
         explanation = join_explanations(parts or [self._nothing()])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import DIRECTIONS, AutogradEngine
 from ihcli.gates import Paths
+from ihcli.models import wrap_module
 
 EXACT = {"rtol": 1e-11, "atol": 1e-13}
 """Both sides differentiate the same float64 operations, in another order."""
@@ -140,7 +141,7 @@ def _scripted(module: nn.Module) -> nn.Module:
 
 def test_a_torchscript_module_agrees_however_often_it_is_called(paths):
     module = deep_network()
-    engine = AutogradEngine(_scripted(module), MEMORY_BYTES)
+    engine = AutogradEngine(wrap_module(_scripted(module)).outputs, MEMORY_BYTES)
     for _ in range(4):
         assert_agrees_with_dense_derivatives(module, paths, engine)
 

@@ -193,14 +193,6 @@ def test_second_derivatives_that_are_silently_zero_are_refused() -> None:
     refused(Once.apply, r"disagree with finite differences .* custom autograd functions in the model\.")
 
 
-def test_fused_attention_is_named_with_its_remedy() -> None:
-    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, dtype=torch.float64).eval()
-    function = nn.Sequential(nn.Unflatten(1, (2, 4)), layer, nn.Flatten()).eval()
-    model = wrap_module(function)
-    with pytest.raises(ModelError, match=r"attention.*sdpa_kernel\(SDPBackend\.MATH\)"):
-        preflight(model, model_files.rows(n_inputs=8, dtype=torch.float64), True)
-
-
 def test_a_singular_second_derivative_is_refused() -> None:
     model: Model = wrap_module(Function(lambda x: x.norm(dim=1) ** 1.5).eval(), dtype=torch.float64)
     with pytest.raises(ModelError, match="a second derivative is not finite"):

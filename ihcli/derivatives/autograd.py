@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ihcli.calling import gradient
+from ihcli.errors import ModelCallError
 from ihcli.gates import Paths
 
 DIRECTIONS = 32
@@ -70,9 +72,7 @@ class AutogradEngine:
         return z, delta, self._explained(paths, path, z)
 
     def _explained(self, paths: Paths, path: Tensor, z: Tensor) -> Tensor:
-        # A profiled TorchScript graph can give wrong second derivatives, silently.
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            outputs = self._function(z)
+        outputs = self._function(z)
         return outputs.gather(1, paths.outputs[paths.rows(path)][:, None])[:, 0]
 
     def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
@@ -121,9 +121,7 @@ class AutogradEngine:
         if self._batched and len(groups) > 1:
             try:
                 return _gradient(summed, gates, directions, retain_graph=True, batched=True)
-            except torch.OutOfMemoryError:
-                raise
-            except (RuntimeError, NotImplementedError):  # an operation without a batching rule
+            except ModelCallError:  # an operation without a batching rule
                 self._batched = False
         return torch.stack([_gradient(summed, gates, direction, retain_graph=True) for direction in directions])
 
@@ -144,15 +142,7 @@ def _gradient(
     """Return the gradient, and zeros where nothing depends on `at`, as in the second derivative of a linear model."""
     if not of.requires_grad:
         return torch.zeros_like(at)
-    gradient = torch.autograd.grad(
-        of,
-        at,
-        direction,
-        create_graph=create_graph,
-        retain_graph=retain_graph,
-        allow_unused=True,
-        is_grads_batched=batched,
-    )[0]
-    if gradient is not None:
-        return gradient
+    found = gradient(of, at, direction, create_graph=create_graph, retain_graph=retain_graph, batched=batched)
+    if found is not None:
+        return found
     return at.new_zeros(len(direction), *at.shape) if batched and direction is not None else torch.zeros_like(at)

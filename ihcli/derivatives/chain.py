@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
+from ihcli.errors import ModelCallError
+from ihcli.memory import is_out_of_memory
 from ihcli.wording import first_line
 
 aten = torch.ops.aten
@@ -119,8 +121,11 @@ def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
     """
     probe = rows[torch.arange(PROBE_ROWS, device=rows.device) % len(rows)]
     recorder = _Recorder(probe)
-    with torch.no_grad(), torch.jit.optimized_execution(False), recorder:  # type: ignore[attr-defined]
-        outputs = function(probe)
+    try:
+        with torch.no_grad(), recorder:
+            outputs = function(probe)
+    except ModelCallError as error:
+        raise NotAChainError(f"it fails while it is watched ({error.reason})") from None
     if recorder.looked:
         raise NotAChainError("Python code looks at the values that it computes")
     result = recorder.ref(outputs)
@@ -134,12 +139,14 @@ def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
 def _check_replay(chain: Chain, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
     """Raise NotAChainError where other rows, and another number of them, come out differently."""
     try:
-        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        with torch.no_grad():
             got, expected = chain.outputs(rows), function(rows.clone())
         agrees = torch.allclose(got, expected, rtol=_REPLAY[rows.dtype], atol=_REPLAY[rows.dtype], equal_nan=True)
-    except torch.OutOfMemoryError:
-        raise
+    except ModelCallError as error:
+        raise NotAChainError(f"it fails on other rows ({error.reason})") from None
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         raise NotAChainError(f"its operations cannot be replayed on other rows ({first_line(error)})") from None
     if not agrees:
         raise NotAChainError("its operations, replayed on other rows, give other outputs")

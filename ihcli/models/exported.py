@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.calling import calling
+from ihcli.errors import ModelCallError, ModelError, UnsafeModelError
+from ihcli.models.failing import device_remedy
 from ihcli.models.model import Model
+from ihcli.models.preflight import refuse_training
+from ihcli.models.probing import random_rows
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import CARRIED, Names, Source, named, own_dtype, place_module
 from ihcli.wording import first_line
 
 _EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
-# Operations whose argument of that position fixes training mode.
-_TRAINING_INPUT = {"dropout": 2, "feature_dropout": 2, "alpha_dropout": 2, "batch_norm": 5}
 _AGREEMENT = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -79,11 +81,11 @@ def read(source: Source) -> Model:
     program, names = _load(source)
     batch, n_inputs = _signature(program, source)
     module = read_program(program, batch)
-    _refuse_training(module.graph, source)
     stored = own_dtype(module)
     wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
     _refuse_constants(module.graph, wanted, stored)
     model = place_module(module, wanted, Kind.EXPORTED.value, names, n_inputs)
+    refuse_training(model, random_rows(model, n_inputs))
     if not batch.is_any and _serves_any_batch(model, module):
         module.batch = Batch(1, None)
     return model
@@ -150,23 +152,16 @@ def _name(node: torch.fx.Node) -> str:
     return node.target._schema.name.removeprefix("aten::") if isinstance(node.target, torch._ops.OpOverload) else ""
 
 
-def _refuse_training(graph: torch.fx.GraphModule, source: Source) -> None:
-    for node in graph.graph.nodes:
-        position = _TRAINING_INPUT.get(_name(node))
-        if position is not None and len(node.args) > position and node.args[position] is True:
-            raise ModelError(
-                f"{source.path}: {_name(node)} is fixed in training mode, so that outputs are random or depend on "
-                "other rows. Try model.eval() before torch.export.export, and save it again."
-            )
-
-
 def _refuse_constants(graph: torch.fx.GraphModule, wanted: Source, stored: torch.dtype) -> None:
     """Refuse a cast or a constant whose dtype or device would not follow the one that is wanted."""
     for constant in _constants(graph):
         if isinstance(constant, torch.device) and constant.type != wanted.device.type:
-            raise ModelError(_fixed_message(wanted, str(wanted.device), "device", str(constant)))
+            raise ModelError(
+                f"{wanted.path}: an exported program that holds its device as a constant, so that it cannot run on "
+                f"{wanted.device}. {device_remedy(constant, wanted.device)}."
+            )
         if isinstance(constant, torch.dtype) and constant.is_floating_point and constant != wanted.dtype:
-            raise ModelError(_fixed_message(wanted, named(wanted.dtype or stored), "dtype", named(stored)))
+            raise ModelError(_dtype_message(wanted, constant, stored))
 
 
 def _constants(graph: torch.fx.GraphModule) -> Iterator[Any]:
@@ -174,10 +169,13 @@ def _constants(graph: torch.fx.GraphModule) -> Iterator[Any]:
         yield from (*node.args, *node.kwargs.values())
 
 
-def _fixed_message(source: Source, wanted: str, option: str, possible: str) -> str:
+def _dtype_message(source: Source, constant: torch.dtype, stored: torch.dtype) -> str:
+    wanted = named(source.dtype or stored)
+    again = f"export it again from a model converted to {wanted}"
+    remedy = f"Try --dtype {named(stored)}, or {again}" if constant == stored else f"Try to {again}, without casts"
     return (
-        f"{source.path}: an exported program that holds its {option} as a constant, so that it cannot run in {wanted}. "
-        f"Try --{option} {possible}, or export it again from a model converted to {wanted}."
+        f"{source.path}: an exported program that holds its dtype as a constant, so that it cannot run in {wanted}. "
+        f"{remedy}."
     )
 
 
@@ -194,10 +192,11 @@ def _serves_any_batch(model: Model, module: ExportedModule) -> bool:
         rows = rows.to(model.device, model.dtype)
         with torch.no_grad():
             try:
-                free = module._run(rows.clone())
-            except RuntimeError:
+                with calling(model.subject, quietly=True):
+                    free = module._run(rows.clone())
+                pieces = model.call(rows)
+            except ModelCallError:
                 return False
-            pieces = module(rows.clone())
         if free.shape != pieces.shape or not torch.allclose(
             free, pieces, rtol=_AGREEMENT[model.dtype], atol=_AGREEMENT[model.dtype], equal_nan=True
         ):

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ihcli.errors import ModelError
+from ihcli.errors import ModelCallError, ModelError
 from ihcli.locations import Location
 from ihcli.models.directories import has_safetensors, listed, read_settings
 from ihcli.models.model import Model
@@ -53,11 +52,7 @@ class EmbeddedText(nn.Module):
             segments = {"token_type_ids": tokens[:, :, -1].detach().round().long()}
             tokens = tokens[:, :, :-1]
         mask = torch.ones(tokens.shape[:2], dtype=torch.int64, device=tokens.device)
-        # Fused attention, which a few architectures use whatever they are asked for, has no second derivative.
-        with sdpa_kernel(SDPBackend.MATH):
-            logits: Tensor = self.classifier(
-                inputs_embeds=tokens, attention_mask=mask, return_dict=True, **segments
-            ).logits
+        logits: Tensor = self.classifier(inputs_embeds=tokens, attention_mask=mask, return_dict=True, **segments).logits
         return logits
 
 
@@ -234,7 +229,9 @@ def _no_embeddings_message(path: Location, classifier: Any, reason: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first sentence of an error, and the line after it where it only announces that."""
+    """Return a model's own sentence, or the first one of an error, with the line after it where it announces that."""
+    if isinstance(error, ModelCallError):
+        return error.reason
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).rstrip(".,")
 

@@ -1,4 +1,4 @@
-"""Layers that torch.nn lacks and folded scikit-learn models need; all of them smooth."""
+"""Layers that torch.nn lacks and folded scikit-learn models need, all of them smooth; and what layers are called."""
 
 import torch
 from torch import Tensor, nn
@@ -37,3 +37,8 @@ class Exponential(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return e^inputs, same shape."""
         return inputs.exp()
+
+
+def layer_name(module: nn.Module) -> str:
+    """Return the class name of a layer, also of one inside a TorchScript file."""
+    return str(getattr(module, "original_name", type(module).__name__))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from ihcli.calling import SILENCE
 from ihcli.locations import Location, locate
 from ihcli.models import exported, huggingface, pickled, torchscript
 from ihcli.models.fetching import on_this_machine
@@ -36,6 +37,7 @@ def load_model(
     allow-list, OptionError for a device, dtype or URL that cannot be had.
     """
     location, device, dtype = locate(path), checked_device(device), checked_dtype(dtype)
-    with on_this_machine(location) as local:
+    # Scripts may print while they are restored, as may modules that a trusted pickle imports.
+    with on_this_machine(location) as local, SILENCE:
         model = READERS[recognise(local)](Source(local, trust, device, dtype))
     return replace(model, path=location)

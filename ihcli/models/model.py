@@ -1,11 +1,16 @@
 """What the rest of ihcli knows of a model: a module from (P, D) to (P, K), and what its file said about it."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ihcli.calling import calling
+from ihcli.errors import ModelCallError
 from ihcli.locations import Location
+from ihcli.models.fixed import has_fast_path, has_recurrence
 from ihcli.models.texts import TextReader
 
 
@@ -35,10 +40,47 @@ class Model:
     zero: tuple[float, ...] | None = None
     text: TextReader | None = None
 
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        return str(self.path or "model")
+
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the outputs as (P, K), whatever shape the module gives a single output.
 
-        The module gets a copy: a first layer that works in place would change the caller's rows, or fail on a leaf.
+        Raises ModelCallError where the module raises, or returns anything but numbers for every one of the inputs.
         """
-        outputs = self.module(inputs.clone())
+        outputs = self.call(inputs)
+        if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != len(inputs):
+            shape = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+            reason = f"returns {shape} for {len(inputs)} rows"
+            raise ModelCallError(f"{self.subject}: {reason}. Expected (N,), (N, 1) or (N, K) for any N rows.", reason)
         return outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
+
+    def call(self, inputs: Tensor) -> Any:
+        """Return what the module makes of inputs (P, D), whatever that is; raises ModelCallError where it raises.
+
+        The module gets a copy: a first layer that works in place would change the caller's rows, or fail on a leaf.
+        What a module from a file prints goes nowhere; one that was given in memory may print.
+        """
+        with calling(self.subject, quietly=self.path is not None, is_recurrent=self._is_recurrent):
+            if self._has_fast_path and not torch.is_grad_enabled():
+                return self._call_slowly(inputs)
+            return self.module(inputs.clone())
+
+    def _call_slowly(self, inputs: Tensor) -> Any:
+        """Keep scripted attention off its fast path, which smoothing and the switches of torch do not reach.
+
+        It is taken without gradients only, so that values would be those of another function than gradients.
+        """
+        with torch.enable_grad():
+            outputs = self.module(inputs.clone().requires_grad_(inputs.is_floating_point()).clone())
+        return outputs.detach() if isinstance(outputs, Tensor) else outputs
+
+    @cached_property
+    def _is_recurrent(self) -> bool:
+        return has_recurrence(self.module)
+
+    @cached_property
+    def _has_fast_path(self) -> bool:
+        return has_fast_path(self.module)

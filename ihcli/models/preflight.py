@@ -1,21 +1,31 @@
 """Checks of a model on a few real rows, before a run: what every later number takes for granted."""
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ihcli.errors import ModelError
+from ihcli.calling import gradient
+from ihcli.errors import ModelCallError, ModelError
+from ihcli.models.failing import (
+    count_message,
+    failure_message,
+    gradient_message,
+    outputs_message,
+    sequence_message,
+    training_message,
+)
+from ihcli.models.fixed import fixed_in_training, has_recurrence
+from ihcli.models.layers import layer_name
 from ihcli.models.model import Model
-from ihcli.models.wrapping import layer_name, named
 
 # Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
 _AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
 # A finite difference counts where two step sizes agree to this; it convicts where it is off by more than this.
 _TRUSTED, _CONVICTING = 0.1, 0.3
+_CALLS_OF_SUSPECTS = 8
+"""Of a model with dropout fixed in training mode, which may drop seldom."""
 _BATCH_NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
 
 
@@ -42,17 +52,8 @@ def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
     """
     _check_mode(model)
     rows = probe if len(probe) > 1 else torch.cat([probe, probe / 2])
-    # A TorchScript module specialises itself to its first calls, unless told to interpret plainly.
-    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-        return _check_calls(model, rows, second_order)
-
-
-def _check_calls(model: Model, rows: Tensor, second_order: bool) -> Preflight:
-    with torch.no_grad():
-        outputs = _forward(model, rows)
-        n_outputs = _check_outputs(model, outputs, rows)
-        _check_deterministic(model, outputs, rows)
-        _check_independent(model, outputs, rows)
+    outputs = check_repeatable(model, rows)
+    n_outputs = 1 if outputs.dim() == 1 else outputs.shape[1]
     weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
     gradients = _gradients(model, rows, weights)
     warnings = []
@@ -63,52 +64,39 @@ def _check_calls(model: Model, rows: Tensor, second_order: bool) -> Preflight:
     return Preflight(n_outputs, tuple(warnings))
 
 
-def _subject(model: Model) -> str:
-    return str(model.path or "model")
+def check_repeatable(model: Model, rows: Tensor) -> Tensor:
+    """Check that rows (P, D) give outputs of a known shape, the same again and alone, and return them.
+
+    Raises ModelError where they do not.
+    """
+    with torch.no_grad():
+        outputs = _forward(model, rows)
+        _check_outputs(model, outputs, rows)
+        _check_deterministic(model, outputs, rows)
+        _check_independent(model, outputs, rows)
+    return outputs
 
 
 def _check_mode(model: Model) -> None:
     training = [name or "the model" for name, part in model.module.named_modules() if getattr(part, "training", False)]
     if training:
         raise ModelError(
-            f"{_subject(model)}: in training mode ({', '.join(training[:3])}), where dropout is random and batch "
+            f"{model.subject}: in training mode ({', '.join(training[:3])}), where dropout is random and batch "
             "normalisation mixes rows. Expected eval mode. Try module.eval()."
         )
 
 
-def _forward(model: Model, rows: Tensor) -> Tensor:
+def _forward(model: Model, rows: Tensor) -> Any:
     if model.n_inputs is not None and model.n_inputs != rows.shape[1]:
-        raise ModelError(_count_message(model, model.n_inputs, rows.shape[1]))
+        raise ModelError(count_message(model, model.n_inputs, rows.shape[1]))
     try:
-        return model.module(rows)
-    except Exception as error:
-        # The model is the user's code and may raise anything.
-        raise ModelError(_forward_message(model, rows, str(error) or type(error).__name__)) from error
+        return model.call(rows)
+    except ModelCallError as error:
+        raise ModelError(failure_message(model, rows, error.reason)) from error
 
 
-def _count_message(model: Model, expected: int, got: int) -> str:
-    names = "" if model.feature_names is None else f" ({', '.join(model.feature_names[:10])})"
-    return (
-        f"{_subject(model)}: takes {expected} inputs{names} but the data has {got} features. "
-        "Try --features to choose columns, or --exclude, --key and --label to take columns out."
-    )
-
-
-def _forward_message(model: Model, rows: Tensor, reason: str) -> str:
-    product = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", reason)
-    if product and int(product[1]) == rows.shape[1]:
-        return _count_message(model, int(product[2]), rows.shape[1])
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
-    raised = [line for line in lines if "Error: " in line]
-    reason = raised[-1].partition("Error: ")[2] if raised else lines[0]
-    return (
-        f"{_subject(model)}: fails on a batch of shape {tuple(rows.shape)} in {named(model.dtype)}: {reason}. "
-        "Expected a model from (N, D) numbers to outputs. Try calling it on such a batch, or another --dtype."
-    )
-
-
-def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> int:
-    subject = _subject(model)
+def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> None:
+    subject = model.subject
     if not isinstance(outputs, Tensor):
         raise ModelError(
             f"{subject}: returns a {type(outputs).__name__}. Expected one tensor of shape (N,), (N, 1) or (N, K). "
@@ -120,10 +108,7 @@ def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> int:
             "Try wrapping it in a module that flattens or picks the output."
         )
     if outputs.dtype != model.dtype:
-        raise ModelError(
-            f"{subject}: returns {named(outputs.dtype)} for inputs of {named(model.dtype)}. Expected the same. "
-            "Try taking a cast or an argmax out of the model, or another --dtype."
-        )
+        raise ModelError(outputs_message(model, outputs.dtype))
     finite = outputs.isfinite().reshape(len(rows), -1).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0])
@@ -131,7 +116,6 @@ def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> int:
             f"{subject}: the output of probe row {row} is not finite. Expected numbers. Try checking that the data "
             "is scaled as in training, or --dtype float64."
         )
-    return 1 if outputs.dim() == 1 else outputs.shape[1]
 
 
 def _differs(outputs: Tensor, others: Tensor) -> bool:
@@ -140,28 +124,60 @@ def _differs(outputs: Tensor, others: Tensor) -> bool:
 
 
 def _check_deterministic(model: Model, outputs: Tensor, rows: Tensor) -> None:
-    if _differs(outputs, _forward(model, rows)):
-        raise ModelError(
-            f"{_subject(model)}: two calls on the same rows give different outputs. Expected a deterministic model. "
-            "Try passing training=self.training to functional dropout, and taking random numbers out."
-        )
+    suspect = fixed_in_training(model.module)
+    for _ in range(1 if suspect is None else _CALLS_OF_SUSPECTS):
+        if _differs(outputs, _forward(model, rows)):
+            if suspect is not None:
+                raise ModelError(training_message(model, suspect))
+            raise ModelError(
+                f"{model.subject}: two calls on the same rows give different outputs. Expected a deterministic model. "
+                "Try passing training=self.training to functional dropout, and taking random numbers out."
+            )
 
 
 def _check_independent(model: Model, outputs: Tensor, rows: Tensor) -> None:
-    alone = [_forward(model, row.unsqueeze(0)) for row in rows]
+    suspect = fixed_in_training(model.module)
+    try:
+        alone = [_forward(model, row.unsqueeze(0)) for row in rows]
+    except ModelError as error:
+        raise error if suspect is None else ModelError(training_message(model, suspect)) from error
     for single in alone:
         if single.dim() != outputs.dim() or len(single) != 1:
             raise ModelError(
-                f"{_subject(model)}: returns shape {tuple(single.shape)} for one row and {tuple(outputs.shape)} for "
+                f"{model.subject}: returns shape {tuple(single.shape)} for one row and {tuple(outputs.shape)} for "
                 f"{len(rows)}. Expected the rows first in both. Try squeeze(-1) instead of squeeze()."
             )
     if _differs(outputs, torch.cat(alone)):
-        mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
-        suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
-        raise ModelError(
-            f"{_subject(model)}: a row alone and the same row in a batch give different outputs, so that rows "
-            f"influence each other. Expected independent rows. Try looking for operations over the batch ({suspect})."
-        )
+        raise ModelError(training_message(model, suspect) if suspect is not None else _mixing_message(model, rows))
+
+
+def _mixing_message(model: Model, rows: Tensor) -> str:
+    # A recurrent layer takes a matrix for one sequence, and rows for its steps.
+    sequences = sequence_message(model, rows.shape[1]) if has_recurrence(model.module) else None
+    if sequences is not None:
+        return sequences
+    mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
+    suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
+    return (
+        f"{model.subject}: a row alone and the same row in a batch give different outputs, so that rows "
+        f"influence each other. Expected independent rows. Try looking for operations over the batch ({suspect})."
+    )
+
+
+def refuse_training(model: Model, rows: Tensor) -> None:
+    """Refuse a model that a graph fixed in training mode, where that shows on rows (P, D): random, or mixed.
+
+    Dropout with p = 0, or in a branch that is never taken, is neither. Outputs that are refused for another reason are
+    left to the checks before a run, which know the data.
+    """
+    suspect = fixed_in_training(model.module)
+    if suspect is None:
+        return
+    try:
+        check_repeatable(model, rows)
+    except ModelError as error:
+        if str(error) == training_message(model, suspect):
+            raise
 
 
 def _mixes_rows(part: nn.Module) -> bool:
@@ -176,40 +192,18 @@ def _weighted(model: Model, inputs: Tensor, weights: Tensor) -> Tensor:
 def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool = False) -> Tensor:
     """Return the gradient of every row, (P, D); with create_graph it can be differentiated again."""
     inputs = rows if create_graph else rows.detach().requires_grad_()
-    with torch.enable_grad():
-        value = _attempt(model, lambda: _weighted(model, inputs, weights), "computing outputs with gradients")
-        if not value.requires_grad:
-            raise ModelError(_no_gradient_message(model))
-        (gradients,) = _attempt(
-            model,
-            lambda: torch.autograd.grad(value, inputs, create_graph=create_graph, allow_unused=True),
-            "the gradient",
-        )
-    if gradients is None:
-        raise ModelError(_no_gradient_message(model))
-    return gradients
-
-
-def _no_gradient_message(model: Model) -> str:
-    return (
-        f"{_subject(model)}: its output does not depend differentiably on its inputs. Expected a gradient. "
-        "Try taking detach(), .data, no_grad, argmax or numpy out of the forward pass."
-    )
-
-
-def _attempt(model: Model, compute: Callable[[], Any], what: str) -> Any:
     try:
-        return compute()
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        attention = "attention" in reason
-        remedy = (
-            "Try the plain attention: attn_implementation='eager', or "
-            "torch.nn.attention.sdpa_kernel(SDPBackend.MATH) around the call"
-            if attention
-            else "Try methods ig or eg, which need first derivatives only, or replacing the operation named"
+        with torch.enable_grad():
+            value = _weighted(model, inputs, weights)
+            found = gradient(value, inputs, create_graph=create_graph) if value.requires_grad else None
+    except ModelCallError as error:
+        raise ModelError(gradient_message(model, "the gradient", error.reason, is_second=False)) from error
+    if found is None:
+        raise ModelError(
+            f"{model.subject}: its output does not depend differentiably on its inputs. Expected a gradient. "
+            "Try taking detach(), .data, no_grad, argmax or numpy out of the forward pass."
         )
-        raise ModelError(f"{_subject(model)}: {what} failed: {reason}. {remedy}.") from error
+    return found
 
 
 def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> None:
@@ -223,7 +217,7 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
     products = _hessian_products(model, rows, weights, directions)
     if not products.isfinite().all():
         raise ModelError(
-            f"{_subject(model)}: a second derivative is not finite on the rows looked at. Expected numbers. "
+            f"{model.subject}: a second derivative is not finite on the rows looked at. Expected numbers. "
             "Try methods ig or eg, or an operation without a singularity there (sqrt and norm have one at 0)."
         )
     steps = torch.finfo(rows.dtype).eps ** 0.5 * torch.where(norms > 0, norms, 1.0)
@@ -235,7 +229,7 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
     convicted = believed & ((products - fine).norm(dim=1) > _CONVICTING * size + noise)
     if 2 * int(convicted.sum()) >= len(rows):
         raise ModelError(
-            f"{_subject(model)}: second derivatives by automatic differentiation disagree with finite differences of "
+            f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
             f"the gradient on {int(convicted.sum())} of {len(rows)} rows. Expected them to agree. Try methods ig or "
             "eg, or looking for detach() or custom autograd functions in the model."
         )
@@ -255,11 +249,10 @@ def _hessian_product(model: Model, rows: Tensor, weights: Tensor, directions: Te
     gradients = _gradients(model, inputs, weights, create_graph=True)
     if not gradients.requires_grad:
         return torch.zeros_like(rows)
-    (products,) = _attempt(
-        model,
-        lambda: torch.autograd.grad((gradients * directions).sum(), inputs, allow_unused=True),
-        "the second derivative",
-    )
+    try:
+        products = gradient((gradients * directions).sum(), inputs)
+    except ModelCallError as error:
+        raise ModelError(gradient_message(model, "the second derivative", error.reason, is_second=True)) from error
     return torch.zeros_like(rows) if products is None else products
 
 

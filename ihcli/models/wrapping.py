@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ihcli.errors import ModelError, OptionError
-from ihcli.models.layers import Affine
+from ihcli.models.layers import Affine, layer_name
 from ihcli.models.model import Model
 from ihcli.wording import first_line
 
@@ -138,11 +138,6 @@ def first_weight(module: nn.Module) -> torch.Tensor | None:
 def named(dtype: torch.dtype) -> str:
     """Return the dtype without torch's prefix."""
     return str(dtype).removeprefix("torch.")
-
-
-def layer_name(module: nn.Module) -> str:
-    """Return the class name of a layer, also of one inside a TorchScript file."""
-    return str(getattr(module, "original_name", type(module).__name__))
 
 
 def input_count(module: nn.Module) -> int | None:

@@ -20,6 +20,8 @@ import torch
 from numpy.polynomial import legendre
 from torch import Tensor
 
+from ihcli.calling import gradient
+
 NODES = 8
 FIRST_PANELS = 4
 MOST_POINTS = 1 << 18
@@ -114,13 +116,12 @@ class PlainPaths:
 
     def _gradient(self, z: Tensor) -> Tensor:
         z.requires_grad_()
-        # A profiled TorchScript graph can give wrong derivatives, silently.
-        with torch.enable_grad(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        with torch.enable_grad():
             value = self.function(z).sum()
             if not value.requires_grad:
                 return torch.zeros_like(z)
-            (gradient,) = torch.autograd.grad(value, z, allow_unused=True)
-        return torch.zeros_like(z) if gradient is None else gradient
+            found = gradient(value, z)
+        return torch.zeros_like(z) if found is None else found
 
     def _batches(self, n: int) -> Iterator[slice]:
         size = int(np.clip(BATCH_NUMBERS // len(self.row), 1, MOST_BATCH_POINTS))

@@ -74,7 +74,7 @@ def find_operations(model: Model, probe: Tensor | None) -> Operations:
         if probe is None:
             tally_modules(module, tally)
         else:
-            tally_calls(module, probe, tally, partial(smooth_script, beta=1.0, dtype=model.dtype))
+            tally_calls(model, probe, tally, partial(smooth_script, beta=1.0, dtype=model.dtype))
     for script in scripts_within(module):
         tally_graph(script, tally)
     return tally.operations()

@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
+from ihcli.models.model import Model
 from ihcli.smoothing.forms import FORMS, Hinges
 from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
 
@@ -44,16 +45,17 @@ def smooth_eager(module: nn.Module, beta: float, rewrite: ScriptRewrite) -> Soft
     return SoftPlusModule(_with_scripts_rewritten(module, rewrite), beta)
 
 
-def tally_calls(module: nn.Module, probe: Tensor, tally: Tally, rewrite: ScriptRewrite) -> None:
+def tally_calls(model: Model, probe: Tensor, tally: Tally, rewrite: ScriptRewrite) -> None:
     """Count the operations that inputs (P, D) pass through, scripted submodules apart. Cost: one model call.
 
     The probe runs smoothed, so whatever bend is still in the autograd graph is one that SoftPlus would not reach.
     """
-    with _parameters_frozen(module), torch.enable_grad():
+    with _parameters_frozen(model.module), torch.enable_grad():
         # A clone, because a leaf must not be changed by a model that begins with an in-place operation.
         inputs = probe.detach().requires_grad_().clone()
+        rewritten = replace(model, module=_with_scripts_rewritten(model.module, rewrite))
         with _SoftPlusMode(10.0, tally):
-            outputs = _with_scripts_rewritten(module, rewrite)(inputs)
+            outputs = rewritten.outputs(inputs)
     _tally_unreached(outputs, tally)
 
 
