@@ -31,6 +31,13 @@ class Groups:
         position = {name: i for i, name in enumerate(names)}
         return cls(names, np.array([position[label] for label in labels]))
 
+    def members(self, features: Sequence[str]) -> dict[str, list[str]]:
+        """Return the features of each group, without those that are one feature under its own name."""
+        found: dict[str, list[str]] = {}
+        for feature, group in zip(features, [] if self.index is None else self.index.tolist(), strict=False):
+            found.setdefault(self.names[group], []).append(feature)
+        return {name: members for name, members in found.items() if members != [name]}
+
 
 @dataclass(frozen=True)
 class Paths:

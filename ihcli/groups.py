@@ -1,6 +1,7 @@
 """Feature groups as the user states them: a TOML file, or a separator in the column names."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,24 +44,36 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
 
 
 def groups_by_prefix(features: Sequence[str], separator: str) -> dict[str, tuple[str, ...]]:
-    """Group the features that share the text before the first separator: "color=red", "color=blue" -> "color".
+    """Group features by what stands before a separator: "color=red", "color=blue" -> "color".
 
-    A prefix with a single feature makes no group: that feature keeps its own full name. Raises OptionError where the
-    separator is empty, makes no group, or a prefix is itself the name of a feature.
+    The group of a feature is the longest text that ends before a separator and begins another feature's name as well:
+    by "_" "marital_status_single" and "marital_status_married" are of "marital_status", "a_b_x", "a_b_y", "a_c_x" and
+    "a_c_y" of "a_b" and "a_c". What stands behind "=" is a value, which may hold the next one: a separator with "=" in
+    it cuts at the first. A feature that is left alone in its group keeps its own full name.
+
+    Raises OptionError where the separator is empty, makes no group, or a group would have the name of a feature.
     """
     option = f"--groups-by {separator}"
     if not separator:
         raise OptionError("--groups-by: the separator is empty. Expected text such as = or _.")
-    by_prefix: dict[str, list[str]] = {}
-    for feature in features:
-        prefix, found, _ = feature.partition(separator)
-        if found and prefix:
-            by_prefix.setdefault(prefix, []).append(feature)
-    groups = {prefix: tuple(members) for prefix, members in by_prefix.items() if len(members) > 1}
+    beginnings = {feature: _beginnings(feature, separator) for feature in features}
+    shared = Counter(beginning for found in beginnings.values() for beginning in found)
+    members: dict[str, list[str]] = {}
+    for feature, found in beginnings.items():
+        if longest := next((beginning for beginning in reversed(found) if shared[beginning] > 1), None):
+            members.setdefault(longest, []).append(feature)
+    groups = {name: tuple(found) for name, found in members.items() if len(found) > 1}
     if not groups:
         raise OptionError(f"{option}: no two features share a prefix, got {listed(features)}. Try another separator.")
     check_groups(groups, Columns(tuple(features)), option)
     return groups
+
+
+def _beginnings(feature: str, separator: str) -> list[str]:
+    """Return what a name begins with, up to each separator, the shortest first; nothing made of separators alone."""
+    words = feature.split(separator, 1 if "=" in separator else -1)
+    beginnings = (separator.join(words[:end]) for end in range(1, len(words)))
+    return [beginning for beginning in beginnings if beginning.replace(separator, "")]
 
 
 def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: str = "--groups") -> None:
@@ -77,6 +90,8 @@ def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: 
                 f"{option}: group {name!r} names {feature!r}, which is not a feature. Expected some of "
                 f"{listed(columns.features)}.{did_you_mean(feature, columns.features)}"
             )
+    is_by_prefix = option.startswith("--groups-by")
+    remedy = "--groups FILE, which names groups as you like" if is_by_prefix else "another name for the group"
     for name in groups:
         taken = {
             "a feature outside it": name in columns.features and name not in grouped,
@@ -85,7 +100,7 @@ def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: 
         }
         for words, is_taken in taken.items():
             if is_taken:
-                raise OptionError(f"{option}: group {name!r} has the name of {words}. Try another name for the group.")
+                raise OptionError(f"{option}: group {name!r} has the name of {words}. Try {remedy}.")
 
 
 def _refuse_overlaps(groups: Mapping[str, Sequence[str]], option: str) -> None:

@@ -222,6 +222,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
         "keys": list(prepared.dataset.columns.keys),
         "method": {"name": explainer.method.name, "title": explainer.method.title},
         "target": explainer.target.spec,
+        "groups": _groups(prepared),
         "groups_sha256": None if request.groups is None else path_fingerprint(locate(request.groups)),
         "smoothing": None if smoothing is None else asdict(smoothing),
         "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
@@ -236,6 +237,13 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
             **{name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
         },
     }
+
+
+def _groups(prepared: PreparedRun) -> dict[str, list[str]] | None:
+    explainer = prepared.explainer
+    if not isinstance(explainer, TableExplainer):
+        return None
+    return explainer.groups.members(prepared.dataset.columns.features) or None
 
 
 def _notes(prepared: PreparedRun) -> Iterator[str]:

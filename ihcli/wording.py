@@ -1,7 +1,8 @@
 """Words that messages share: lists of names, the first line of an error, and what a stranger wrote made printable."""
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 MOST_LETTERS = 300
 """Of a name or a sentence that someone else chose, in a message."""
@@ -47,3 +48,54 @@ def did_you_mean(name: str, valid: Sequence[str]) -> str:
     lowered = {other.lower(): other for other in valid if len(other) <= MOST_LETTERS}
     close = difflib.get_close_matches(name[:MOST_LETTERS].lower(), list(lowered), n=1)
     return f" Did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def shortened(name: str, width: int, seen: int = 0) -> str:
+    """Return a name on one line of at most `width` letters: of a longer one its start and its end, around an ellipsis.
+
+    Parameters:
+        seen: letters with which others begin, too; what follows them is shown as well, where there is room.
+    """
+    name = _on_one_line(name)
+    if len(name) <= width:
+        return name
+    end, part = (width - 1) // 2, (width - 2) // 3
+    if part < 2 or not part < seen < len(name) - part:
+        return f"{name[: width - 1 - end]}…{name[len(name) - end :]}"
+    middle = name[seen : min(seen + part, len(name) - part)]
+    return f"{name[: width - 2 - 2 * part]}…{middle}…{name[-part:]}"
+
+
+def told_apart(names: Iterable[str], width: int) -> dict[str, str]:
+    """Return each name cut in the middle to that width; of those that would look alike what differs, or a number."""
+    cut = {name: shortened(name, width) for name in names}
+    for alike in _alike(cut):
+        lines = [_on_one_line(name) for name in alike]
+        first, last = min(lines), max(lines)
+        seen = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+        cut |= {name: shortened(name, width, seen) for name in alike}
+    taken, counts = set(cut.values()), Counter[str]()
+    for name in (name for alike in _alike(cut) for name in alike):
+        while (numbered := _numbered(name, width, counts)) in taken:
+            pass
+        cut[name] = numbered
+        taken.add(numbered)
+    return cut
+
+
+def _numbered(name: str, width: int, counts: Counter[str]) -> str:
+    base = shortened(name, width)
+    counts[base] += 1
+    number = f" ({counts[base]})"
+    return f"{shortened(name, max(1, width - len(number)))}{number}"
+
+
+def _alike(cut: dict[str, str]) -> list[list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, shown in cut.items():
+        groups.setdefault(shown, []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _on_one_line(name: str) -> str:
+    return printable(" ".join(name.split()), None) or "(blank)"

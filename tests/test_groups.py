@@ -55,10 +55,38 @@ def test_a_prefix_shared_by_several_features_is_a_group():
     assert groups_by_prefix(features, "=") == {"color": ("color=red", "color=blue", "color=a=b")}
 
 
+ADULT = [f"marital_status_{status}" for status in ("married", "single", "never")]
+ADULT += ["age", "hours_per_week", "capital_gain", "capital_loss"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "features", "groups"),
+    [
+        ("_", ADULT, {"marital_status": ADULT[:3], "capital": ADULT[5:]}),
+        ("_", ["a_b_x", "a_b_y", "a_c"], {"a_b": ["a_b_x", "a_b_y"]}),
+        ("_", ["a_b_x", "a_c_x", "a_b_y", "a_c_y"], {"a_b": ["a_b_x", "a_b_y"], "a_c": ["a_c_x", "a_c_y"]}),
+        ("_", ["a_b_x", "a_b_y", "a_c", "a_d"], {"a_b": ["a_b_x", "a_b_y"], "a": ["a_c", "a_d"]}),
+        ("_", ["education_Some-college", "education_num"], {"education": ["education_Some-college", "education_num"]}),
+        ("_", ["_x_a", "_x_b", "__a", "__b", "_c"], {"_x": ["_x_a", "_x_b"]}),
+        ("_", ["a_", "a_b", "b"], {"a": ["a_", "a_b"]}),
+        ("__", ["a__b_c", "a__b_d", "x_1", "x_2"], {"a": ["a__b_c", "a__b_d"]}),
+        ("::", ["a::b::x", "a::b::y", "a:c"], {"a::b": ["a::b::x", "a::b::y"]}),
+        (".", ["capital.gain", "capital.loss", "age"], {"capital": ["capital.gain", "capital.loss"]}),
+        (" ", ["Größe in cm", "Größe in kg", "Größe"], {"Größe in": ["Größe in cm", "Größe in kg"]}),
+        ("→", ["城市→罗马", "城市→巴黎", "😀→a", "😀→b"], {"城市": ["城市→罗马", "城市→巴黎"], "😀": ["😀→a", "😀→b"]}),
+        ("=", ["f=a=b", "f=a=c", "f=x", "g=1"], {"f": ["f=a=b", "f=a=c", "f=x"]}),
+        ("==", ["f==a==b", "f==a==c", "f==x"], {"f": ["f==a==b", "f==a==c", "f==x"]}),
+    ],
+)
+def test_a_group_is_the_longest_beginning_that_features_share(separator, features, groups):
+    assert groups_by_prefix(features, separator) == {name: tuple(members) for name, members in groups.items()}
+    assert groups_by_prefix(features[::-1], separator) == {name: tuple(m[::-1]) for name, m in groups.items()}
+
+
 def test_unfit_prefixes_are_refused():
     with pytest.raises(OptionError, match=r"--groups-by _: no two features share a prefix, got 'a_b', 'c'\."):
         groups_by_prefix(["a_b", "c"], "_")
-    with pytest.raises(OptionError, match=r"--groups-by =: group 'a' has the name of a feature outside it\."):
+    with pytest.raises(OptionError, match=r"--groups-by =: group 'a' has .* outside it\. Try --groups FILE"):
         groups_by_prefix(["a=1", "a=2", "a"], "=")
     with pytest.raises(OptionError, match=r"--groups-by: the separator is empty\."):
         groups_by_prefix(["a"], "")

@@ -1,6 +1,7 @@
 """Pictures by their structure: axes, labels, and how many of what is drawn where; pixels are looked at by people."""
 
 import io
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
@@ -19,6 +21,7 @@ from ihcli.fingerprints import files_fingerprint
 from ihcli.output import create_run
 from ihcli.plots import KINDS, PlotRequest, draw, write_plot
 from ihcli.plots.canvas import SUFFIXES, short
+from ihcli.plots.colours import MISSING
 from ihcli.plots.dependence import spread
 from ihcli.plots.heatmap import chosen, seriated
 from ihcli.plots.sample import sample_rows
@@ -152,6 +155,23 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     assert "$x_1$ and $" in labels
 
 
+def test_long_names_are_cut_and_told_apart_in_every_picture(tmp_path: Path) -> None:
+    names = tuple(f"worst_concave_points_of_the_{side}_side_of_the_sample" for side in ("left", "right", "upper"))
+    result = write(tmp_path / "long", made_up(4, names))
+    for kind, options in (("summary", {}), ("bar", {}), ("heatmap", {}), ("waterfall", {"row": 1})):
+        labels = {label for label in names_on(draw(result, PlotRequest(kind, **options))) if "…" in label}
+        assert len(labels) == 3
+    assert len(set(names_on(draw(result, PlotRequest("bar", pairs=True))))) == 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_name_can_be_drawn_without_a_warning(tmp_path: Path, suffix: str) -> None:
+    names = ("😀 \\frac{a", "$x_1$ _", "<b>&lt;", "\x1b[31m\x00", "日本語", "\u202eabc", "%s {0}", "")
+    result = write(tmp_path / "odd", made_up(4, names, target=np.array(["😀$_<"] * 4, dtype=object)))
+    for kind, options in {**REQUESTS, "dependence": {"feature": "$x_1$ _"}}.items():
+        write_plot(result, PlotRequest(kind, **options), tmp_path / f"{kind}{suffix}")
+
+
 def test_long_names_are_cut_in_the_middle() -> None:
     name = "sensor_0123456789_0123456789_channel_b"
     assert short(name, 20) == "sensor_012…channel_b"
@@ -280,6 +300,95 @@ def test_data_that_changed_is_refused_and_another_table_taken(result: Result, tm
     with pytest.raises(DataError, match="Try --data FILE"):
         draw(result, PlotRequest("summary"))
     draw(result, PlotRequest("summary", data=str(tmp_path / "moved.parquet")))
+
+
+# one-hot groups
+
+GROUPS = {"city": ["city=rome", "city=oslo", "city=bonn"], "capital": ["capital=gain", "capital=loss"]}
+CITIES = (0, 1, 3, 1, None, 2)  # the place of the 1; 3: nowhere; None: in two columns
+
+
+def with_groups(path: Path, cities: tuple[int | None, ...] = CITIES, names: list[str] | None = None) -> Result:
+    """Write a run of a one-hot group, a group of numbers and a column, and the table with its columns."""
+    members = names or GROUPS["city"]
+    result = write(path, made_up(len(cities), ("city", "capital", "age")))
+    active = [[float(place == city or city is None) for city in cities] for place in range(len(members))]
+    columns = dict(zip(members, active, strict=True))
+    columns |= {name: np.arange(len(cities)) / 2 for name in (*GROUPS["capital"], "age")}
+    pq.write_table(pa.table(columns), path / "data.parquet")
+    info = result.info | {"groups": GROUPS | {"city": members}}
+    info["data"] = info["data"] | {"sha256": files_fingerprint([path / "data.parquet"])}
+    (path / "run/run.json").write_text(json.dumps(info))
+    return read(path / "run")
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def shades(figure: Figure, place: int, of: int = 0) -> list[str]:
+    return [to_hex(colour) for colour in figure.axes[of].collections[place].get_facecolors()]
+
+
+def test_a_swarm_colours_categories_and_says_which_is_which(tmp_path: Path) -> None:
+    figure = draw(with_groups(tmp_path / "x"), PlotRequest("summary"))
+    assert legend_of(figure) == ["city", "rome", "oslo", "bonn", "(none)"]
+    colours = shades(figure, names_on(figure).index("city"))
+    assert colours[1] == colours[3]
+    assert len({colours[row] for row in (0, 1, 2, 5)}) == 4
+    assert colours[4] == MISSING
+    assert set(shades(figure, names_on(figure).index("capital"))) == {MISSING}
+    assert "Grey: no value; a group that is not one-hot has none." in shown(figure)
+    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["value of the feature"]
+
+
+def test_without_numbers_there_is_no_colour_bar(tmp_path: Path) -> None:
+    figure = draw(with_groups(tmp_path / "x"), PlotRequest("summary", top_k=1))
+    assert (len(figure.axes), "Low and high" in shown(figure)) == (1, False)
+
+
+def test_categories_stand_side_by_side_and_colour_the_others(tmp_path: Path) -> None:
+    result = with_groups(tmp_path / "x")
+    figure = draw(result, PlotRequest("dependence", feature="city", color_by="age"))
+    assert names_on(figure, "x") == ["rome", "oslo", "bonn", "(none)"]
+    places = np.ma.filled(offsets(figure)[0][:, 0], np.nan)
+    np.testing.assert_array_equal(np.round(places), [0, 1, 3, 1, np.nan, 2])
+    assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["age"]
+    coloured = draw(result, PlotRequest("dependence", feature="age", color_by="city"))
+    assert legend_of(coloured) == ["city", "rome", "oslo", "bonn", "(none)"]
+    assert len(coloured.axes) == 3
+    assert shades(coloured, 0)[4] == MISSING
+
+
+def test_a_group_without_values_gives_no_colour_and_no_axis(tmp_path: Path) -> None:
+    result = with_groups(tmp_path / "x")
+    figure = draw(result, PlotRequest("dependence", feature="age", color_by="capital"))
+    assert (len(figure.axes), figure.legends) == (3, [])
+    assert "capital has no values, a group that is not one-hot, and gives no colour." in shown(figure)
+    with pytest.raises(DataError, match=r"--feature capital: has no values: .* Try another --feature\."):
+        draw(result, PlotRequest("dependence", feature="capital"))
+
+
+def test_a_waterfall_names_the_category(tmp_path: Path) -> None:
+    result = with_groups(tmp_path / "x")
+    labels = [set(names_on(draw(result, PlotRequest("waterfall", row=row)))) for row in (0, 2, 4)]
+    assert [found & {"city = rome", "city = (none)", "city"} for found in labels] == [
+        {"city = rome"},
+        {"city = (none)"},
+        {"city"},
+    ]
+    assert all("capital" in found for found in labels)
+
+
+def test_rare_categories_are_one_and_long_ones_are_told_apart(tmp_path: Path) -> None:
+    names = [f"city=the_town_that_is_called_{place:02d}_by_those_who_live_there" for place in range(12)]
+    result = with_groups(tmp_path / "x", (*range(12), *range(5), 0), names)
+    figure = draw(result, PlotRequest("summary"))
+    assert legend_of(figure)[-1] == "6 others"
+    assert len(set(legend_of(figure))) == 8
+    ticks = names_on(draw(result, PlotRequest("dependence", feature="city")), "x")
+    assert len(set(ticks)) == 12
+    figure.savefig(io.BytesIO())
 
 
 # bar

@@ -1,9 +1,12 @@
 """The page about a run in a real browser: it draws, sorts, searches and changes, complains of nothing, asks nobody."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from browser import WITHIN_S, chromium, complaints, open_page, refusals, requests, require_browser, screen, sent
 from pages import ENDING, HOSTILE, IMAGE, KEY, write_table_run
@@ -13,8 +16,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+from ihcli.fingerprints import files_fingerprint
 from ihcli.reading import read
 from ihcli.report import write_report
+from ihcli.wording import shortened
 
 N_ROWS = 30
 PHONE, DESK, WIDE = (390, 800), (1280, 900), (1400, 900)
@@ -102,6 +107,11 @@ def column(chrome: Chrome, table: str, place: int) -> list[str]:
     return texts(chrome, f"{table} tbody td:nth-child({place})")
 
 
+def uncut(chrome: Chrome, table: str, place: int) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.title || e.textContent)"
+    return chrome.execute_script(script, f"{table} tbody td:nth-child({place})")
+
+
 def test_charts_draw(table: Chrome) -> None:
     assert count(table, "#spreads .main-svg") >= 3
     assert count(table, "#spread-relative_error .bars .point") == 40
@@ -114,7 +124,9 @@ def test_charts_draw(table: Chrome) -> None:
 
 def test_names_stay_text(table: Chrome) -> None:
     assert count(table, "img, b > *, [onerror]") == 0
-    assert set(column(table, "#features-table", 2)) == {name if len(name) < 91 else shortened(name) for name in HOSTILE}
+    assert set(column(table, "#features-table", 2)) == {
+        name if len(name) <= 32 else shortened(name, 32) for name in HOSTILE
+    }
     labels = texts(table, "#matrix-chart .ytick text")
     assert {"<b>bold</b>", "a&lt;b %{x}", "{{script}}"} <= set(labels)
     assert texts(table, "#record h3")[0].startswith(f"row 0, {KEY} </script>")
@@ -123,9 +135,63 @@ def test_names_stay_text(table: Chrome) -> None:
     assert IMAGE in table.title
 
 
-def shortened(name: str) -> str:
-    tail = (90 - 1) // 3
-    return f"{name[: 90 - 1 - tail]}…{name[len(name) - tail :]}"
+def test_one_word_for_one_figure(text: Chrome) -> None:
+    heads = ["rank", "feature", "mean_abs", "mean", "std", "share", "main_mean_abs", "rows"]
+    assert texts(text, "#features-table th") == heads
+    assert texts(text, "#pairs-table th")[:4] == ["rank", "feature_i", "feature_j", "mean_abs"]
+    assert {"prediction", "relative_error", "status"} <= set(texts(text, "#records-table th"))
+    note = one(text, "#features-note").text
+    assert all(f"{name}: " in note for name in heads[2:7])
+
+
+def test_words_have_their_positions_from_0(text: Chrome) -> None:
+    labels = {"0 not", f"1 {IMAGE[:1]}", "2 not", "3 bad"}
+    found = texts(text, "#record-attributions .ytick text")
+    assert {label[:3] for label in found} == {label[:3] for label in labels}
+    assert set(texts(text, "#record-matrix .ytick text")) == set(found)
+    assert {name[:3] for name in uncut(text, "#record-pairs", 1)} <= {label[:3] for label in labels}
+
+
+GROUPS = {"city": [f"city={name}" for name in ("rome", "<b>oslo</b>", "bonn")], "capital": ["capital=a", "capital=b"]}
+
+
+def test_groups_show_as_categories_or_in_one_colour(chrome: Chrome, tmp_path: Path) -> None:
+    result, _, values = write_table_run(tmp_path / "made", names=("city", "capital", "age"), targets=("risk",))
+    active = [[float(row % 4 == place) for row in range(len(values))] for place in range(3)]
+    columns = dict(zip(GROUPS["city"], active, strict=True)) | dict.fromkeys(GROUPS["capital"], values[:, 1])
+    data = tmp_path / "made/data.parquet"
+    pq.write_table(pa.table(columns | {"age": values[:, 2]}), data)
+    info = result.info | {"groups": GROUPS, "data": result.info["data"] | {"sha256": files_fingerprint([data])}}
+    (result.path / "run.json").write_text(json.dumps(info))
+    write_report(read(result.path), tmp_path / "report.html")
+    open_page(chrome, tmp_path / "report.html")
+    assert any(label == "city = rome" for label in texts(chrome, "#record-attributions .ytick text"))
+    assert any(label == "capital" for label in texts(chrome, "#record-attributions .ytick text"))
+    seen = set()
+    for place, pair in enumerate(text[3:] for text in texts(chrome, "#dependence-pair option")):
+        pick(chrome, "#dependence-pair", str(place))
+        for turn in (1, -1):
+            across, shade = pair.split(" × ")[::turn]
+            seen.add((across, shade))
+            check_pair(chrome, across, shade)
+            one(chrome, "#dependence-swap").click()
+    assert len(seen) == 6
+    assert complaints(chrome) == []
+
+
+def check_pair(chrome: Chrome, across: str, shade: str) -> None:
+    note = one(chrome, "#dependence-note").text
+    chart = "#dependence-attribution"
+    assert one(chrome, chart).is_displayed() == (across != "capital")
+    if across == "capital":
+        assert "nothing can be drawn" in note
+        return
+    categories = ["rome", "<b>oslo</b>", "bonn", "(none)"]
+    assert (texts(chrome, f"{chart} .xtick text") == categories) == (across == "city")
+    assert (texts(chrome, f"{chart} .legendtext") == categories) == (shade == "city")
+    assert count(chrome, f"{chart} .colorbar") == (shade == "age")
+    assert ("all points have one colour" in note) == (shade == "capital")
+    assert count(chrome, f"{chart} .points .point") == N_ROWS - 1
 
 
 def test_values_of_the_heatmap_show_under_the_pointer(table: Chrome) -> None:
@@ -136,7 +202,7 @@ def test_values_of_the_heatmap_show_under_the_pointer(table: Chrome) -> None:
     right, down = int(width * (1.5 / len(HOSTILE) - 0.5)), int(height * (0.5 / len(HOSTILE) - 0.5))
     ActionChains(table).move_to_element_with_offset(chart, right, down).pause(0.5).perform()
     hover = "".join(texts(table, "#matrix-chart .hovertext"))
-    pairs = zip(*(column(table, "#pairs-table", place) for place in (2, 3, 4)), strict=True)
+    pairs = zip(*(uncut(table, "#pairs-table", place) for place in (2, 3, 4)), strict=True)
     assert [pair for pair in pairs if all(text in hover for text in pair)]
 
 

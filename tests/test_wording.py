@@ -2,7 +2,7 @@ import string
 
 import pytest
 
-from ihcli.wording import MOST_LETTERS, did_you_mean, first_line, listed, printable
+from ihcli.wording import MOST_LETTERS, did_you_mean, first_line, listed, printable, shortened, told_apart
 
 
 @pytest.mark.parametrize("text", ["plain", string.punctuation, "age in years", "größe", "naïve 🙂", "年齢"])
@@ -40,3 +40,39 @@ def test_names_are_listed_up_to_a_number() -> None:
 def test_a_close_name_is_proposed() -> None:
     assert did_you_mean("Age", ["age", "bmi"]) == " Did you mean 'age'?"
     assert did_you_mean("zzz", ["age", "bmi"]) == ""
+
+
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    assert shortened("worst_concave_points_of_all", 20) == "worst_conc…ts_of_all"
+    assert shortened("age", 3) == "age"
+    assert shortened("a\n b ", 9) == "a b"
+    assert shortened(" \n", 9) == "(blank)"
+    assert shortened("\x1b[2J", 9) == "\\x1b[2J"
+
+
+LONG = "worst_concave_points_of_the_{}_side_of_the_sample"
+
+
+@pytest.mark.parametrize("width", [4, 6, 12, 16, 24, 30])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [LONG.format("left"), LONG.format("right"), "age"],
+        [LONG.format(f"{place:04d}") for place in range(200)],
+        ["x" * 99 + middle + "y" * 99 for middle in ("", "a", "b", "ab", "é", "😀", "\x1b")],
+        ["a b", "a  b", "a\tb", " a b ", "a b (1)", "a b (2)", "a\n\nb (1)"],
+        ["", " ", "\n", "(blank)"],
+        ["x" * length for length in range(60)],
+        ["a" * 50 + "1" + "b" * 9, "a" * 20 + "1" + "b" * 50, "a" * 50 + "2" + "b" * 9],
+    ],
+)
+def test_different_names_never_look_alike(names: list[str], width: int) -> None:
+    cut = told_apart([*names, *names], width)
+    assert list(cut) == names
+    assert len(set(cut.values())) == len(names)
+    assert all(shown.isprintable() and len(shown) <= max(width, len(" (200)") + 1) for shown in cut.values())
+
+
+def test_names_that_differ_in_their_middle_show_it() -> None:
+    cut = told_apart([LONG.format("left"), LONG.format("right")], 24)
+    assert list(cut.values()) == ["worst_co…left_si…_sample", "worst_co…right_s…_sample"]

@@ -16,7 +16,7 @@ MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature w
 @ranking_options(option("--main-effects", is_flag=True, help=MAIN_HELP))
 @click.pass_context
 def interactions(context: click.Context, ranking: Ranking) -> None:
-    """Rank pairs of features by the mean size of their interaction over rows, or by the effects in one row.
+    """Rank pairs of features by mean_abs of their interaction over rows, or by the effects in one row.
 
     Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
     of the table). A pair's effect is Gamma_ij + Gamma_ji, in units of the explained output.

@@ -130,7 +130,12 @@ RARE = (
         metavar="FILE.toml",
         help='Features explained as one: [groups] with lines such as color = ["color_red", "color_blue"].',
     ),
-    _option("--groups-by", metavar="SEP", help="Group features that share the text before SEP, such as = or _."),
+    _option(
+        "--groups-by",
+        metavar="SEP",
+        help="Group features that share the text before SEP, such as _, the longest they share: a_b_x and a_b_y as "
+        "a_b. With = it is the text before the first.",
+    ),
     _option(
         "--missing",
         type=click.Choice(["error", "flag"]),

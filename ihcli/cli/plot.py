@@ -32,7 +32,7 @@ COLOR_HELP = (
     "Of dependence: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
 )
 PAIRS_HELP = "Of bar: pairs instead of features."
-BY_HELP = "Of heatmap: mean size, or mean with its sign, of the effects.  [default: mean_abs]"
+BY_HELP = "Of heatmap: mean_abs, or mean with its sign, of the effects.  [default: mean_abs]"
 MAIN_HELP = "Of heatmap: main effects Gamma_ii on the diagonal. Of bar with --pairs: among the pairs."
 DATA_HELP = "Table to read values of features from.  [default: the one that was explained, as run.json records it]"
 POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as read well]"
@@ -62,7 +62,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
 
     \b
     KIND is one of
-    summary      attribution against feature, every row a point, coloured by the feature's value
+    summary      attribution against feature, every row a point, coloured by the feature's value or category
     bar          the strongest features, or with --pairs pairs
     heatmap      pair effects as a matrix, strong pairs near the diagonal
     dependence   attribution, main effect and interaction against the values of --feature

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
+from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, one_target
 from ihcli.rankings import Choice, by_target, ranked_features, ranked_pairs
 from ihcli.reading import Result
+from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ PALE = "#c9d3df"
 
 
 def draw_bars(result: Result, request: PlotRequest) -> "Figure":
-    """Draw a ranking: bars of mean sizes, and the signed mean as a mark; see `ihcli.plots.draw`."""
+    """Draw a ranking: bars of mean_abs, and the signed mean as a mark; see `ihcli.plots.draw`."""
     target = one_target(result, request.target)
     choice = Choice(request.top_k or TOP_K, main_effects=request.main_effects)
     rank = ranked_pairs if request.pairs else ranked_features
@@ -29,10 +30,10 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
     height = rows_height(len(names))
     figure, axes = new_figure(8.2, height + 1.6)
     places, means = np.arange(len(names)), ranking["mean"].to_numpy()
-    axes.barh(places, ranking["mean_abs"].to_numpy(), height=0.7, color=PALE, label="mean size")
+    axes.barh(places, ranking["mean_abs"].to_numpy(), height=0.7, color=PALE, label="mean_abs")
     for colour, words, chosen in ((RAISES, "mean, raises", means >= 0), (LOWERS, "mean, lowers", means < 0)):
         axes.plot(means[chosen], places[chosen], "D", color=colour, markersize=5, label=words)
-    name_rows(axes, names, height)
+    name_rows(axes, names, height, width=len(" · ") + 2 * HALF_NAME + len(" (main)") if request.pairs else NAME_WIDTH)
     what = "effect" if request.main_effects else "pair effect" if request.pairs else "attribution"
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what} (change in output {short(target)})")
     axes.grid(axis="x")
@@ -47,13 +48,10 @@ def _names(ranking: pa.Table) -> list[str]:
     if "feature" in ranking.column_names:
         return [str(name) for name in ranking["feature"].to_pylist()]
     kinds = ranking["kind"].to_pylist() if "kind" in ranking.column_names else ["pair"] * ranking.num_rows
-    pairs = zip(kinds, ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist(), strict=True)
-    return [
-        f"{short(first, HALF_NAME)} (main)"
-        if kind == "main"
-        else f"{short(first, HALF_NAME)} · {short(second, HALF_NAME)}"
-        for kind, first, second in pairs
-    ]
+    first, second = ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist()
+    cut = told_apart([*first, *second], HALF_NAME)
+    pairs = zip(kinds, first, second, strict=True)
+    return [f"{cut[i]} (main)" if kind == "main" else f"{cut[i]} · {cut[j]}" for kind, i, j in pairs]
 
 
 def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
@@ -61,11 +59,11 @@ def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest)
     found = by_target(whole)[target]
     total = found.num_rows
     rows = None if result.is_text else ranking["rows"][0].as_py()
-    notes = [source(result, rows)]
+    notes = [source(result, rows), "mean_abs: mean of the absolute values over rows; mean: with their signs."]
     if request.pairs:
         notes.append("A pair's effect is Gamma_ij + Gamma_ji.")
     if ranking.num_rows < total and not request.main_effects:
         share = sum(ranking["share"].to_pylist())
         what = "pairs" if request.pairs else "words" if result.is_text else "features"
-        notes.append(f"The {ranking.num_rows} strongest of {total:,} {what}, {100 * share:.0f} % of all sizes.")
+        notes.append(f"The {ranking.num_rows} strongest of {total:,} {what}, a share of {share:.2g} in all mean_abs.")
     return notes

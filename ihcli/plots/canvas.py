@@ -10,7 +10,7 @@ from ihcli.durable import replacing
 from ihcli.errors import OptionError, PackageError
 from ihcli.locations import Location
 from ihcli.reading import Result
-from ihcli.wording import did_you_mean, printable
+from ihcli.wording import did_you_mean, shortened, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,18 +102,17 @@ def require_suffix(file: Location) -> str:
 
 def short(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name on one line; of a long one its start and its end."""
-    name = printable(" ".join(name.split()), None) or "(blank)"
-    if len(name) <= width:
-        return name
-    end = (width - 1) // 2
-    return f"{name[: width - 1 - end]}…{name[-end:]}"
+    return shortened(name, width)
 
 
-def name_rows(axes: "Axes", names: Sequence[str], inches: float, axis: Literal["x", "y"] = "y") -> None:
+def name_rows(
+    axes: "Axes", names: Sequence[str], inches: float, axis: Literal["x", "y"] = "y", width: int = NAME_WIDTH
+) -> None:
     """Label positions 0, 1, ... with names, as many as are readable on so many inches."""
     step = max(1, -(-len(names) * 11 // int(72 * inches)))
     places = range(0, len(names), step)
-    labels = [short(names[place]) for place in places]
+    cut = told_apart(names, width)
+    labels = [cut[names[place]] for place in places]
     size = min(9.5, max(6.0, 72 * inches / max(1, len(names)) * step * 0.8))
     if axis == "y":
         axes.set_yticks(places, labels, fontsize=size)

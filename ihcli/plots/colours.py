@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 RAISES, LOWERS = "#e66101", "#266ebe"
 MISSING, EMPTY = "#b0b0b0", "#ededed"
+NEUTRAL = "#5f6f81"  # of points that no value colours
 STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": "#e66101", "rounding": "#7b3294"}
 STATUS_MARKS = {"ok": "o", "not_converged": "^", "rounding": "s"}
 LOW, HIGH = 5.0, 95.0  # percentiles of values between which colours change

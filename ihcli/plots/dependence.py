@@ -1,17 +1,20 @@
 """dependence: attribution, main effect and interaction of a pair against a feature's value (Janizek et al. 2021)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ihcli.errors import DataError, OptionError
-from ihcli.inputs import feature_values
+from ihcli.inputs import FeatureValues, feature_values
 from ihcli.plots.canvas import entitle, new_figure, short, source
-from ihcli.plots.colours import MOST_TICKS, colour_bar, span, value_map
+from ihcli.plots.categories import Level, colours_of, draw_legend, levels
+from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_feature, require_table
 from ihcli.plots.sample import Sample, attributions, gammas, matrix_rows, sample_rows, stores_matrices
 from ihcli.rankings import Choice, by_target, ranked_pairs
 from ihcli.reading import Result
+from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 3_000
 FEW_VALUES = 12  # of a feature: more are drawn where they are, these are spread
+CATEGORY_WIDTH = 18
+MOST_LETTERS = 30  # that stand side by side below a panel
 SPREAD = 0.13  # of the smallest distance between two values, to either side
 
 
@@ -41,8 +46,11 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
     sample = sample_rows(result, target, min(most, matrix_rows(result)) if panels.has_pairs else most, request.seed)
     names = [feature] if partner is None else [feature, partner]
     values = feature_values(result, names, sample.rows, request.data)
-    if np.isnan(values[:, 0]).all():
-        raise DataError(f"--feature {feature}: is a group of several columns, which has no one value. Try one column.")
+    if np.isnan(values.numbers[:, 0]).all():
+        raise DataError(
+            f"--feature {feature}: has no values: it is a group of several columns and not one-hot, or missing in all "
+            "rows. Expected a feature of one column, or a one-hot group. Try another --feature."
+        )
     return panels.draw(sample, values, request.seed)
 
 
@@ -65,26 +73,32 @@ class _Panels:
         self._feature, self._partner = feature, partner
         self.has_pairs = partner not in (None, feature) and stores_matrices(result)
 
-    def draw(self, sample: Sample, values: np.ndarray, seed: int) -> "Figure":
-        """Return the figure of the rows of a sample, given their values (n, 1 or 2)."""
+    def draw(self, sample: Sample, values: FeatureValues, seed: int) -> "Figure":
+        """Return the figure of the rows of a sample, given the values of the feature and its partner."""
         effects = self._effects(sample)
         n = len(effects)
         figure, axes = new_figure(3.7 * n + 1.5, 4.0, 1, n, squeeze=False, sharex=True)
-        places, is_spread = spread(values[:, 0], seed)
+        across, ticks = _across(values.numbers[:, 0], values.categories.get(self._feature))
+        places, is_spread = spread(across, seed, is_always=ticks is not None)
+        shade = _shade(values, self._partner)
         points = None
         for panel, (title, effect) in zip(axes[0], effects.items(), strict=True):
-            points = _draw_points(panel, places, effect, values[:, 1] if self._partner else None)
+            points = _draw_points(panel, places, effect, shade)
             panel.set_title(title, loc="left")
             panel.set_xlabel(short(self._feature))
             if is_spread:
-                distinct = np.unique(values[np.isfinite(values[:, 0]), 0])
-                panel.set_xticks(distinct, [f"{value:g}" for value in distinct])
+                distinct = np.unique(across[np.isfinite(across)])
+                panel.set_xticks(distinct, ticks or [f"{value:g}" for value in distinct])
+                if ticks is not None and sum(map(len, ticks)) > MOST_LETTERS:
+                    panel.tick_params("x", rotation=90, labelsize=8)
         axes[0, 0].set_ylabel(f"change in output {short(self._target)}")
-        if self._partner is not None and points is not None:
-            _draw_scale(figure, list(axes[0]), points, values[:, 1], short(self._partner))
+        if isinstance(shade, list) and self._partner is not None:
+            draw_legend(figure, {self._partner: shade})
+        elif points is not None and shade is not None:
+            _draw_scale(figure, list(axes[0]), points, values.numbers[:, 1], short(self._partner or ""))
         with_partner = f" with {short(self._partner)}" if self.has_pairs and self._partner else ""
         title = f"{short(self._feature)}{with_partner}, target {short(self._target)}"
-        entitle(figure, title, self._notes(sample, is_spread, bool(np.isnan(values).any())))
+        entitle(figure, title, self._notes(sample, is_spread, values.numbers))
         return figure
 
     def _effects(self, sample: Sample) -> dict[str, np.ndarray]:
@@ -100,7 +114,7 @@ class _Panels:
             effects[f"interaction with {short(self._partner, 22)}"] = gamma[:, 1] + gamma[:, 2]
         return effects
 
-    def _notes(self, sample: Sample, is_spread: bool, has_gaps: bool) -> list[str]:
+    def _notes(self, sample: Sample, is_spread: bool, values: np.ndarray) -> list[str]:
         notes = [source(self._result, sample.population), *sample.footnotes()]
         if self.has_pairs:
             notes.append("The interaction is Gamma_AB + Gamma_BA, the main effect Gamma_AA; vertical scales differ.")
@@ -108,28 +122,53 @@ class _Panels:
             notes.append("The run stores no matrices of single rows, so main effect and interaction are not drawn.")
         if is_spread:
             notes.append("Points of one value are spread sideways.")
-        if has_gaps:
+        if self._partner is not None and np.isnan(values[:, 1]).all():
+            notes.append(f"{short(self._partner)} has no values, a group that is not one-hot, and gives no colour.")
+        elif np.isnan(values).any():
             notes.append("Grey, or not drawn: no value.")
         return notes
 
 
-def spread(values: np.ndarray, seed: int) -> tuple[np.ndarray, bool]:
+def _across(values: np.ndarray, categories: Sequence[str] | None) -> tuple[np.ndarray, list[str] | None]:
+    """Return where points (n,) stand, and what is written there: the categories that occur, one beside the other."""
+    if categories is None:
+        return values, None
+    present, places = np.unique(values, return_inverse=True)
+    across = np.where(np.isnan(values), np.nan, places)
+    names = [categories[int(code)] for code in present if np.isfinite(code)]
+    cut = told_apart(names, CATEGORY_WIDTH)
+    return across, [cut[name] for name in names]
+
+
+def _shade(values: FeatureValues, partner: str | None) -> "np.ndarray | list[Level] | None":
+    """Return what colours the points: numbers, categories, or nothing where the partner has no values."""
+    if partner is None or np.isnan(values.numbers[:, 1]).all():
+        return None
+    numbers = values.numbers[:, 1]
+    return levels(numbers, values.categories[partner]) if partner in values.categories else numbers
+
+
+def spread(values: np.ndarray, seed: int, is_always: bool = False) -> tuple[np.ndarray, bool]:
     """Move values (n,) a little sideways where they are few different ones; tell whether that was done."""
     distinct = np.unique(values[np.isfinite(values)])
-    if not 1 < len(distinct) <= FEW_VALUES:
+    if not is_always and not 1 < len(distinct) <= FEW_VALUES:
         return values, False
-    width = SPREAD * float(np.diff(distinct).min())
+    width = SPREAD * float(np.diff(distinct).min(initial=1.0 if is_always else np.inf))
     return values + np.random.default_rng(seed).uniform(-width, width, len(values)), True
 
 
 def _draw_points(
-    panel: "Axes", places: np.ndarray, effect: np.ndarray, colours: np.ndarray | None
+    panel: "Axes", places: np.ndarray, effect: np.ndarray, colours: "np.ndarray | list[Level] | None"
 ) -> "ScalarMappable | None":
     panel.grid()
     panel.axhline(0, color="#808080", linewidth=0.8, zorder=0.8)
     size = 18 if len(places) <= 800 else 7
     if colours is None:
-        panel.scatter(places, effect, s=size, color=value_map()(0.3), linewidths=0, alpha=0.8, rasterized=True)
+        panel.scatter(places, effect, s=size, color=NEUTRAL, linewidths=0, alpha=0.8, rasterized=True)
+        return None
+    if isinstance(colours, list):
+        shades = colours_of(colours, len(places)).tolist()
+        panel.scatter(places, effect, s=size, color=shades, linewidths=0, rasterized=True)
         return None
     low, high = span(colours)
     return panel.scatter(

@@ -43,9 +43,9 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     for axis in ("x", "y"):
         name_rows(axes, [names[place] for place in order], inches, axis)
     axes.spines[:].set_visible(False)
-    statistic = "mean" if signed else "mean size"
-    colour_bar(figure, axes, image, f"{statistic} of the effect (change in output {short(target)})")
-    notes = [source(result, rows), "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
+    colour_bar(figure, axes, image, f"{request.by} of the effect\n(change in output {short(target)})")
+    what = "mean over rows, with its sign" if signed else "mean of the absolute values over rows"
+    notes = [source(result, rows), f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
     if len(order) < len(names):
         what = "words" if result.is_text else "features"

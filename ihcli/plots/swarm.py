@@ -1,12 +1,14 @@
-"""summary: every row's attributions, one swarm of points a feature, coloured by the feature's value."""
+"""summary: every row's attributions, one swarm of points a feature, coloured by the feature's value or category."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ihcli.inputs import feature_values
+from ihcli.inputs import FeatureValues, feature_values
 from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
-from ihcli.plots.colours import LOW, colour_bar, span, value_map
+from ihcli.plots.categories import Level, colours_of, draw_legend, legend_height, levels
+from ihcli.plots.colours import LOW, MISSING, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_table, strongest
 from ihcli.plots.sample import attributions, sample_rows
 from ihcli.reading import Result
@@ -31,38 +33,64 @@ def draw_swarm(result: Result, request: PlotRequest) -> "Figure":
     sample = sample_rows(result, target, most, request.seed)
     phi = attributions(result, sample, target, names)
     values = feature_values(result, names, sample.rows, request.data)
+    groups = {
+        name: levels(values.numbers[:, place], values.categories[name])
+        for place, name in enumerate(names)
+        if name in values.categories
+    }
     height = rows_height(len(names))
-    figure, axes = new_figure(8.2, height + 1.5)
-    _draw_points(axes, phi, values)
+    figure, axes = new_figure(10.0 if groups else 8.2, max(height + 1.5, legend_height(groups) + 0.4))
+    _draw_points(axes, phi, _colours(values, names, groups))
     name_rows(axes, names, height)
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"attribution (change in output {short(target)})")
     axes.grid(axis="x")
     axes.axvline(0, color="#808080", linewidth=0.8, zorder=0.5)
-    _draw_scale(figure, axes, min(1.0, SCALE_INCHES / height))
+    has_numbers = bool(np.isfinite(_numbers(values, names)).any())
+    if has_numbers:
+        _draw_scale(figure, axes, min(1.0, SCALE_INCHES / height))
+    if groups:
+        draw_legend(figure, groups)
     notes = [source(result, sample.population)]
     if len(names) < n_features:
         notes.append(f"The {len(names)} strongest of {n_features} features.")
-    notes += [*sample.footnotes(), f"Low and high: {LOW:g} % of the values lie beyond either."]
-    if np.isnan(values).any():
-        notes.append("Grey: no value, or a group of several columns.")
+    notes += sample.footnotes()
+    if has_numbers:
+        notes.append(f"Low and high: {LOW:g} % of the values lie beyond either.")
+    if np.isnan(values.numbers).any():
+        notes.append("Grey: no value; a group that is not one-hot has none.")
     entitle(figure, f"Attributions, target {short(target)}", notes)
     return figure
 
 
-def _draw_points(axes: "Axes", phi: np.ndarray, values: np.ndarray) -> None:
-    colours = value_map()
+def _numbers(values: FeatureValues, names: Sequence[str]) -> np.ndarray:
+    """Return the numbers that are no places of categories, (n, features)."""
+    return values.numbers[:, [name not in values.categories for name in names]]
+
+
+def _colours(values: FeatureValues, names: Sequence[str], groups: Mapping[str, list[Level]]) -> list[dict[str, Any]]:
+    """Return how the points of each feature are coloured, as `scatter` takes it."""
+    found: list[dict[str, Any]] = []
+    for column, name in zip(values.numbers.T, names, strict=True):
+        if name in groups:
+            found.append({"c": colours_of(groups[name], len(column)).tolist()})
+            continue
+        if np.isnan(column).all():
+            found.append({"c": MISSING})
+            continue
+        low, high = span(column)
+        scaled = np.ma.masked_invalid((column - low) / (high - low))
+        found.append({"c": scaled, "plotnonfinite": True, "cmap": value_map(), "vmin": 0, "vmax": 1})
+    return found
+
+
+def _draw_points(axes: "Axes", phi: np.ndarray, colours: list[dict[str, Any]]) -> None:
     ends = float(np.nanmin(phi)), float(np.nanmax(phi))
     size = 14 if len(phi) <= 600 else 7
     for place in range(phi.shape[1]):
-        low, high = span(values[:, place])
         axes.scatter(
             phi[:, place],
             place + stacked(phi[:, place], ends),
-            c=np.ma.masked_invalid((values[:, place] - low) / (high - low)),
-            plotnonfinite=True,
-            cmap=colours,
-            vmin=0,
-            vmax=1,
+            **colours[place],
             s=size,
             linewidths=0,
             rasterized=True,

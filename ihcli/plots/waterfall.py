@@ -11,6 +11,7 @@ from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest
 from ihcli.reading import Result
 from ihcli.records import Record, attribution_effects
+from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def draw_waterfall(result: Result, request: PlotRequest) -> "Figure":
     height = rows_height(len(labels) + 2)
     figure, axes = new_figure(8.2, height + 1.3)
     _draw_steps(axes, record, steps)
-    name_rows(axes, [f"prediction of row {record.row}", *labels, "baseline"], height)
+    name_rows(axes, [f"prediction of row {record.row}", *labels, "baseline"], height, width=2 * NAME_WIDTH + len(" = "))
     axes.set(ylim=(len(labels) + 1.6, -0.6), xlabel=f"output {short(record.target)}")
     axes.grid(axis="x")
     entitle(figure, _title(record), [source(result), *notes, quality_note(record)])
@@ -68,16 +69,16 @@ def _labels(result: Result, record: Record, shown: np.ndarray, data: str | None)
         return [f"{record.names[place]} ({place})" for place in shown], ["In brackets: the place in the text."]
     names = [record.names[place] for place in shown]
     try:
-        values = feature_values(result, names, [record.row], data)[0]
+        values = feature_values(result, names, [record.row], data)
     except DataError as error:
         if data is not None:
             raise
-        return [short(name) for name in names], [
-            f"Values of features are not shown: {str(error).partition(' Expected')[0]}"
-        ]
+        return names, [f"Values of features are not shown: {str(error).partition(' Expected')[0]}"]
+    told = [values.told(0, place, name) for place, name in enumerate(names)]
+    cut = told_apart(names, NAME_WIDTH)
     return [
-        short(name) if np.isnan(value) else f"{short(name, NAME_WIDTH)} = {value:.4g}"
-        for name, value in zip(names, values, strict=True)
+        cut[name] if value is None else f"{cut[name]} = {short(value, NAME_WIDTH)}"
+        for name, value in zip(names, told, strict=True)
     ], []
 
 

@@ -19,7 +19,8 @@ function drawInCell(cell, traces, layout, onClick = null) {
 
 function fit(cell) {
   if (!cell.isConnected) return void leave(cell);
-  const [width, height] = [cell.clientWidth, cell.clientHeight];
+  const size = cell.getBoundingClientRect();
+  const [width, height] = [size.width, size.height].map(Math.floor);
   if (!width || !height || isPrinting()) return;
   const drawing = waiting.get(cell);
   waiting.delete(cell);

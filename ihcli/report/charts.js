@@ -2,6 +2,7 @@
 // Charts by plotly.js. It reads a little markup in its texts, so names are escaped before it gets them.
 
 const LABEL_CHARACTERS = 24;
+const CATEGORY_COLOURS = ["#3a7fd0", "#e66101", "#1b9e77", "#d6369c", "#a5822a", "#56b4e9", "#9a5fc0"];
 const PHONE_LABELS = 15;
 
 function escaped(text) {
@@ -12,9 +13,9 @@ function folded(text) {
   return (String(text).match(/[^]{1,60}/gu) ?? [""]).map(escaped).join("<br>");
 }
 
-function label(text) {
-  return escaped(shortened(text, isNarrow() ? LABEL_CHARACTERS / 2 : LABEL_CHARACTERS));
-}
+const labelLetters = () => (isNarrow() ? LABEL_CHARACTERS / 2 : LABEL_CHARACTERS);
+const labels = (names) => toldApart(names, labelLetters()).map(escaped);
+const label = (name) => labels([name])[0];
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -95,7 +96,7 @@ function drawMatrix(id, names, cells, what, isSigned) {
     zmin: isSigned ? -largest : 0, zmax: largest, colorscale: isSigned ? diverging() : sequential(),
     colorbar: { title: { text: what, side: "right" }, thickness: 12, outlinewidth: 0, len: 0.9 },
   };
-  const ticks = { tickvals: names.map((_, i) => i), ticktext: names.map(label), showgrid: false, zeroline: false, tickfont: { size: names.length > 25 ? 10 : 12 } };
+  const ticks = { tickvals: names.map((_, i) => i), ticktext: labels(names), showgrid: false, zeroline: false, tickfont: { size: names.length > 25 ? 10 : 12 } };
   drawChart(id, [heat], {
     margin: { l: 8, r: 8, t: 8, b: 8 },
     xaxis: axis("", { ...ticks, tickangle: -60, showticklabels: !isNarrow() || names.length < PHONE_LABELS }),
@@ -103,15 +104,46 @@ function drawMatrix(id, names, cells, what, isSigned) {
   });
 }
 
+// axes: x, y and shade are titles; xCategories and shadeCategories are names where values are places among them.
 function drawCloud(id, title, points, axes, onPick) {
-  const hovertext = points.map((point) => point.told);
-  const marker = {
-    color: points.map((point) => point.shade), colorscale: valueScale(), size: 6, opacity: 0.8, line: { width: 0 },
-    colorbar: { title: { text: axes.shade, side: "right" }, thickness: 12, outlinewidth: 0 }, ...limits(points.map((point) => point.shade)),
-  };
-  const cloud = { type: "scatter", mode: "markers", x: points.map((p) => p.x), y: points.map((p) => p.y), hovertext, hoverinfo: "text", marker };
-  const layout = { title: heading(title), xaxis: axis(axes.x), yaxis: axis(axes.y) };
-  drawChart(id, [cloud], layout, (event) => onPick(event.points[0].pointIndex));
+  const traces = shades(points, axes).map(({ shown, marker, name }) => ({
+    type: "scatter", mode: "markers", x: shown.map((p) => p.x), y: shown.map((p) => p.y), name,
+    customdata: shown.map((p) => p.place), hovertext: shown.map((p) => p.told), hoverinfo: "text",
+    marker: { size: 6, opacity: 0.8, line: { width: 0 }, ...marker },
+  }));
+  const legend = { title: { text: axes.shade }, ...(isNarrow() ? { orientation: "h", y: -0.25 } : {}) };
+  const layout = { title: heading(title), xaxis: axis(axes.x, categoryTicks(points, axes.xCategories)), yaxis: axis(axes.y), legend, showlegend: Boolean(axes.shadeCategories) };
+  drawChart(id, traces, layout, (event) => onPick(event.points[0].customdata));
+}
+
+function categoryTicks(points, categories) {
+  if (!categories) return {};
+  const present = [...new Set(points.map((p) => p.x))].filter((code) => code !== null).sort((a, b) => a - b);
+  return { tickvals: present, ticktext: labels(present.map((code) => categories[code])), range: [Math.min(...present) - 0.5, Math.max(...present) + 0.5], zeroline: false };
+}
+
+// Points as they are coloured: by numbers on a scale, by category, and those without a value in one neutral colour.
+function shades(points, { shade, shadeCategories }) {
+  const known = points.filter((p) => p.shade !== null), unknown = points.filter((p) => p.shade === null);
+  const found = shadeCategories ? categoryShades(known, shadeCategories) : [];
+  if (known.length && !shadeCategories) {
+    const colorbar = { title: { text: shade, side: "right" }, thickness: 12, outlinewidth: 0 };
+    const values = known.map((p) => p.shade);
+    found.push({ shown: known, marker: { color: values, colorscale: valueScale(), colorbar, ...limits(values) } });
+  }
+  if (unknown.length) found.push({ shown: unknown, name: "no value", marker: { color: colour("soft") } });
+  return found;
+}
+
+function categoryShades(points, categories) {
+  const counts = new Map();
+  for (const { shade } of points) counts.set(shade, (counts.get(shade) ?? 0) + 1);
+  const byCount = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
+  const own = byCount.slice(0, byCount.length > CATEGORY_COLOURS.length ? CATEGORY_COLOURS.length - 1 : undefined).sort((a, b) => a - b);
+  const names = labels(own.map((code) => categories[code]));
+  const found = own.map((code, i) => ({ name: names[i], shown: points.filter((p) => p.shade === code), marker: { color: CATEGORY_COLOURS[i] } }));
+  const rest = points.filter((p) => !own.includes(p.shade));
+  return rest.length ? [...found, { name: `${byCount.length - own.length} others`, shown: rest, marker: { color: colour("ink") } }] : found;
 }
 
 // A few extreme values would leave the others one colour.
@@ -128,6 +160,8 @@ function drawBars(id, entries, axisTitle) {
     hovertext: shown.map((entry) => `${folded(entry.name + (entry.told ?? ""))}<br><b>${number(entry.value)}</b>`), hoverinfo: "text",
     marker: { color: shown.map((entry) => rgb(entry.value > 0 ? "raises" : "lowers")) },
   };
-  const ticks = { tickvals: shown.map((_, i) => i), ticktext: shown.map((entry) => label(entry.name) + escaped(entry.told ?? "")), showgrid: false, zeroline: false };
+  const names = labels(shown.map((entry) => entry.name));
+  const told = (entry) => escaped(shortened(entry.told ?? "", labelLetters()));
+  const ticks = { tickvals: shown.map((_, i) => i), ticktext: shown.map((entry, i) => names[i] + told(entry)), showgrid: false, zeroline: false };
   drawChart(id, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle), yaxis: axis("", ticks), bargap: 0.25 });
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import DataError, RunError
-from ihcli.inputs import feature_values
+from ihcli.inputs import FeatureValues, feature_values
 from ihcli.locations import name_of
 from ihcli.output import plain
 from ihcli.rankings import by_target
@@ -58,6 +58,7 @@ class Contents:
     features           how many the rows of a table have, also those not shown; None for texts
     all_targets        how many targets the run has, also those not shown
     has_values         whether records carry values of the features
+    categories         of one-hot groups, by position in names: the values of records are places among them
     why_no_values      a sentence, where they do not
     why_no_dependence  a sentence, where there are no dependence views
     """
@@ -75,6 +76,7 @@ class Contents:
     all_targets: int
     sample: Sample
     has_values: bool
+    categories: dict[int, list[str]]
     why_no_values: str | None
     why_no_dependence: str | None
 
@@ -112,7 +114,8 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     )
     chosen = choose_rows(result, entries, layout, seed)
     values, reason = _values(result, layout.names, chosen.rows, data)
-    sample = read_records(result, chosen, layout, values)
+    sample = read_records(result, chosen, layout, None if values is None else values.numbers)
+    categories = {} if values is None else values.categories
     return Contents(
         title=_title(result),
         facts=facts_of(result),
@@ -127,6 +130,7 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
         all_targets=len(ranked),
         sample=sample,
         has_values=values is not None,
+        categories={names.place[group]: [clipped(name) for name in found] for group, found in categories.items()},
         why_no_values=reason,
         why_no_dependence=_why_no_dependence(result, targets, reason),
     )
@@ -185,8 +189,8 @@ def _rounded(table: pa.Table, column: str) -> list[Any]:
 
 def _values(
     result: Result, names: Sequence[str], rows: Sequence[int], data: str | Path | None
-) -> tuple[np.ndarray | None, str | None]:
-    """Return the (rows, names) values of features, or why there are none; `data` that does not fit is an error."""
+) -> tuple[FeatureValues | None, str | None]:
+    """Return the values of features, or why there are none; `data` that does not fit is an error."""
     if result.is_text:
         return None, None
     try:

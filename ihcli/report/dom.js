@@ -2,7 +2,7 @@
 // Elements, numbers as text, and tables. Whatever comes from a run becomes a text node; no string becomes markup.
 
 const contents = JSON.parse(document.getElementById("contents").textContent);
-const FIRST_ROWS = 100, NAME_CHARACTERS = 90;
+const FIRST_ROWS = 100, NAME_LETTERS = 32, TEXT_LETTERS = 90;
 const byId = (id) => document.getElementById(id);
 
 function make(tag, attributes = {}, ...children) {
@@ -31,14 +31,37 @@ function number(value) {
 const percent = (share) => `${number(Number((100 * share).toPrecision(3)))} %`;
 const signOf = (value) => (value > 0 ? "raises" : value < 0 ? "lowers" : "");
 
-function shortened(text, most) {
-  if (text.length <= most) return text;
-  const tail = Math.floor((most - 1) / 3);
-  return `${text.slice(0, most - 1 - tail)}…${text.slice(text.length - tail)}`;
+// The start and the end of a long text; seen: letters with which others begin, too, so what follows them is shown.
+function shortened(text, most, seen = 0) {
+  const letters = [...text], size = letters.length;
+  if (size <= most) return text;
+  const end = Math.floor((most - 1) / 2), part = Math.floor((most - 2) / 3);
+  const cut = (from, to) => letters.slice(from, to).join("");
+  if (part < 2 || seen <= part || seen >= size - part) return `${cut(0, most - 1 - end)}…${cut(size - end)}`;
+  return `${cut(0, most - 2 - 2 * part)}…${cut(seen, Math.min(seen + part, size - part))}…${cut(size - part)}`;
+}
+
+// Names cut in the middle, in their order; what different ones do not show of their difference, a number tells.
+function toldApart(names, most) {
+  const cut = new Map(names.map((name) => [name, shortened(name, most)]));
+  for (const alike of alikes(cut)) {
+    const [first, last] = [alike.reduce((a, b) => (a < b ? a : b)), alike.reduce((a, b) => (a > b ? a : b))].map((name) => [...name]);
+    const differs = first.findIndex((letter, i) => letter !== last[i]);
+    for (const name of alike) cut.set(name, shortened(name, most, differs < 0 ? first.length : differs));
+  }
+  for (const alike of alikes(cut)) alike.forEach((name, i) => cut.set(name, `${shortened(name, most - 2 - String(i + 1).length)}·${i + 1}`));
+  return names.map((name) => cut.get(name));
+}
+
+function alikes(cut) {
+  const names = new Map();
+  for (const [name, text] of cut) names.set(text, [...(names.get(text) ?? []), name]);
+  return [...names.values()].filter((alike) => alike.length > 1);
 }
 
 // A column: title, value(row) by which it is sorted, and either text: true or numbers. Optional: shown(row), a text;
-// size(row), 0 to 1, a bar behind the number; signed: true, the colour of the sign; pick: true, a button; width: short or wide.
+// size(row), 0 to 1, a bar behind the number; signed: true, the colour of the sign; pick: true, a button; width: short or wide; name: true, cut in the middle
+// rather than broken, so that different ones do not look alike.
 class Table {
   constructor(holder, label, columns, onPick = null) {
     Object.assign(this, { columns, onPick, rows: [], sorted: null, isDescending: true, wanted: "", count: FIRST_ROWS });
@@ -59,7 +82,9 @@ class Table {
   }
 
   show(rows) {
-    Object.assign(this, { rows, count: FIRST_ROWS });
+    const names = [...new Set(this.columns.filter((column) => column.name).flatMap((column) => rows.map(column.value)))];
+    const cut = toldApart(names, isNarrow() ? NAME_LETTERS / 2 : NAME_LETTERS);
+    Object.assign(this, { rows, count: FIRST_ROWS, cut: new Map(names.map((name, i) => [name, cut[i]])) });
     this.draw();
   }
 
@@ -114,8 +139,8 @@ class Table {
 
   cell(column, row) {
     const value = column.value(row);
-    const text = column.shown ? column.shown(row) : column.text ? shortened(String(value ?? "–"), NAME_CHARACTERS) : number(value);
-    const cell = make("td", { class: column.text ? `text ${column.width ?? ""}` : column.size ? "sized" : column.signed ? signOf(value) : "" });
+    const text = column.shown ? column.shown(row) : column.name ? this.cut.get(value) : column.text ? shortened(String(value ?? "–"), TEXT_LETTERS) : number(value);
+    const cell = make("td", { class: column.name ? "text name" : column.text ? `text ${column.width ?? ""}` : column.size ? "sized" : column.signed ? signOf(value) : "" });
     if (column.text && text !== value) cell.title = value ?? "";
     if (column.size) cell.style.setProperty("--size", `${100 * column.size(row)}%`);
     cell.append(column.pick && this.onPick ? make("button", { type: "button" }, text) : text);

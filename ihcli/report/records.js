@@ -4,7 +4,8 @@
 const MOST_BARS = 15;
 const figure = (record, name) => record.quality[contents.sample.quality.indexOf(name)] ?? null;
 const recordsOf = (target) => contents.sample.records.filter((record) => record.target === target);
-const namesOf = (record) => record.units ?? contents.sample.features.map(named);
+// Units of a text with their positions, from 0, as in files and on a terminal.
+const namesOf = (record) => record.units?.map((unit, position) => `${position} ${unit}`) ?? contents.sample.features.map(named);
 let recordTable = null;
 
 function recordName(record) {
@@ -23,7 +24,7 @@ function drawRecords() {
     ...contents.keys.slice(0, 10).map((name, i) => ({ title: shortened(name, 24), text: true, width: "short", value: (record) => record.keys[i] ?? "" })),
     ...(contents.texts ? [text] : []),
     { title: "prediction", value: (record) => figure(record, "prediction") },
-    { title: "error", value: (record) => figure(record, "relative_error"), hint: "relative error" },
+    { title: "relative_error", value: (record) => figure(record, "relative_error"), hint: "certified; of the attributions, or of the row sums of the interactions" },
     { title: "status", text: true, width: "short", value: (record) => figure(record, "status") },
   ];
   recordTable = new Table(byId("records-table"), "records", columns, drawRecord);
@@ -62,15 +63,15 @@ function figures(record) {
   const told = contents.sample.quality.map((name, i) => {
     const value = record.quality[i];
     const text = typeof value === "string" ? value : typeof value === "boolean" ? (value ? "yes" : "no") : number(value);
-    return make("span", {}, `${name.replaceAll("_", " ").trim()} `, make("b", {}, text));
+    return make("span", {}, `${name} `, make("b", {}, text));
   });
   return make("p", { class: "figures" }, ...told);
 }
 
 function drawAttributions(record) {
   const names = namesOf(record);
-  const told = (i) => (record.values?.[i] == null ? "" : ` = ${number(record.values[i])}`);
-  const entries = record.phi.map((phi, i) => ({ name: `${contents.texts ? `${i + 1} ` : ""}${names[i]}`, told: told(i), value: phi ?? 0 }));
+  const told = (i) => (record.values?.[i] == null ? "" : ` = ${valueText(contents.sample.features[i], record.values[i])}`);
+  const entries = record.phi.map((phi, i) => ({ name: names[i], told: told(i), value: phi ?? 0 }));
   const sorted = entries.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const shown = sorted.slice(0, MOST_BARS);
   const rest = sorted.slice(MOST_BARS);
@@ -98,12 +99,13 @@ function pairsOf(record) {
 function drawRecordPairs(record) {
   const pairs = pairsOf(record);
   if (!pairs) return;
-  const name = contents.texts ? (i) => `${i + 1} ${record.units[i]}` : (i) => (record.pairs ? named(i) : namesOf(record)[i]);
+  const names = namesOf(record);
+  const name = (i) => (record.pairs && !contents.texts ? named(i) : names[i]);
   const holder = make("div", { id: "record-pairs" });
   byId("record").append(make("h3", {}, record.pairs ? "The largest pairs" : "Pairs"), holder);
   const columns = [
-    { title: "first", text: true, value: (pair) => name(pair.first) },
-    { title: "second", text: true, value: (pair) => name(pair.second) },
+    { title: "feature_i", text: true, name: true, value: (pair) => name(pair.first) },
+    { title: "feature_j", text: true, name: true, value: (pair) => name(pair.second) },
     { title: "effect", value: (pair) => pair.value, signed: true },
   ];
   new Table(holder, "pairs of the record", columns).show(pairs);
@@ -116,7 +118,7 @@ function drawRecordPairs(record) {
 }
 
 function drawRecordMatrix(chart, record, hasMains) {
-  const names = namesOf(record).map((unit, i) => (contents.texts ? `${i + 1} ${unit}` : unit));
+  const names = namesOf(record);
   drawMatrix(chart, names, square(record.matrix, names.length, hasMains), EFFECT, true);
 }
 

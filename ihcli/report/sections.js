@@ -7,6 +7,15 @@ const SPREADS = {
   drift: ["Drift", "change of the output by smoothing"],
   sampling_error: ["Sampling error", "relative error from drawing baselines"],
 };
+// Columns of the summary files, and of ihcli attributions and interactions, under their names there.
+const STATISTICS = {
+  mean_abs: "mean of the absolute values over rows, in output units",
+  mean: "mean over rows, with its sign, in output units",
+  std: "standard deviation over rows, in output units",
+  share: "of the sum of all mean_abs",
+  main_mean_abs: "mean_abs of the main effect Γii",
+  rows: "explained rows",
+};
 const STATUSES = {
   ok: "within tolerance", not_converged: "missed the tolerance", rounding: "stopped by rounding",
   missing_input: "missing input, no values", non_finite: "not finite, no values",
@@ -76,29 +85,32 @@ function rowsOf(columns) {
 }
 
 const named = (position) => contents.names[position];
+const valueText = (position, value) => (value === null ? "no value" : contents.categories[position]?.[value] ?? number(value));
 const column = (title, name, more = {}) => ({ title, value: (row) => row[name], ...more });
 
 function statistics(columns) {
   const largest = Math.max(...columns.mean_abs.map((value) => value ?? 0)) || 1;
   const found = [
-    column("mean size", "mean_abs", { size: (row) => row.mean_abs / largest, hint: "mean over rows of the absolute value, in output units" }),
-    column("mean", "mean", { signed: true, hint: "mean over rows, in output units" }),
-    column("std", "std", { hint: "standard deviation over rows" }),
-    column("share", "share", { shown: (row) => percent(row.share), hint: "of the sum of all mean sizes" }),
-    column("main effect", "main_mean_abs", { hint: "mean size of the main effect" }),
-    column(contents.texts ? "occurrences" : "rows", "rows"),
+    column("mean_abs", "mean_abs", { size: (row) => row.mean_abs / largest, hint: STATISTICS.mean_abs }),
+    column("mean", "mean", { signed: true, hint: STATISTICS.mean }),
+    column("std", "std", { hint: STATISTICS.std }),
+    column("share", "share", { shown: (row) => percent(row.share), hint: STATISTICS.share }),
+    column("main_mean_abs", "main_mean_abs", { hint: STATISTICS.main_mean_abs }),
+    column("rows", "rows", { hint: contents.texts ? "how often it occurs in the texts" : STATISTICS.rows }),
   ];
-  return found.filter((one) => one.title !== "main effect" || columns.main_mean_abs);
+  return found.filter((one) => one.title !== "main_mean_abs" || columns.main_mean_abs);
 }
 
 function part(shown, all, what) {
   return shown < all ? `The ${number(shown)} strongest of ${number(all)} ${what} are listed. ` : "";
 }
 
+const statisticsNote = (names) => `${names.map((name) => `${name}: ${STATISTICS[name]}`).join("; ")}.`;
+
 function drawFeatures(target) {
   const what = contents.texts ? `${contents.unit}s` : "features";
-  byId("features-note").textContent = `${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units.`;
-  const name = { title: contents.texts ? contents.unit : "feature", text: true, value: (row) => named(row.name) };
+  byId("features-note").textContent = `${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units. ${statisticsNote(["mean_abs", "mean", "std", "share", ...(target.features.main_mean_abs ? ["main_mean_abs"] : [])])}`;
+  const name = { title: "feature", text: true, name: true, value: (row) => named(row.name) };
   new Table(byId("features-table"), what, [column("rank", "rank"), name, ...statistics(target.features)]).show(rowsOf(target.features));
 }
 
@@ -111,8 +123,8 @@ function drawPairs(target) {
   const pick = (row) => showDependence(shown.get(`${row.first} ${row.second}`));
   const columns = [
     column("rank", "rank"),
-    { title: "first", text: true, pick: canDepend(), value: (row) => named(row.first) },
-    { title: "second", text: true, value: (row) => named(row.second) },
+    { title: "feature_i", text: true, name: true, pick: canDepend(), value: (row) => named(row.first) },
+    { title: "feature_j", text: true, name: true, value: (row) => named(row.second) },
     ...statistics(pairs),
   ];
   new Table(byId("pairs-table"), "pairs", columns, canDepend() ? pick : null).show(rowsOf(pairs));
@@ -127,7 +139,7 @@ function drawHeatmap(target) {
   const statistic = byId("matrix-statistic").value;
   const size = matrix.names.length;
   const cells = square(matrix[statistic], size, byId("matrix-mains").checked);
-  drawMatrix("matrix-chart", matrix.names.map(named), cells, statistic === "mean" ? "mean" : "mean size", statistic === "mean");
+  drawMatrix("matrix-chart", matrix.names.map(named), cells, statistic, statistic === "mean");
 }
 
 function matrixNote(matrix) {
@@ -141,7 +153,8 @@ const canDepend = () => contents.why_no_dependence === null;
 function drawDependenceChoice(target) {
   for (const id of ["dependence-controls", "dependence-effect", "dependence-attribution"]) byId(id).hidden = !canDepend();
   if (!canDepend()) return void (byId("dependence-note").textContent = contents.why_no_dependence);
-  const told = target.dependence.map(([first, second], place) => make("option", { value: String(place) }, `${place + 1}. ${shortened(named(first), 40)} × ${shortened(named(second), 40)}`));
+  const names = toldApart(target.dependence.flat().map(named), 40);
+  const told = target.dependence.map((_, place) => make("option", { value: String(place) }, `${place + 1}. ${names[2 * place]} × ${names[2 * place + 1]}`));
   fill(byId("dependence-pair"), ...told);
   state.isSwapped = false;
   drawDependence(target);
@@ -165,15 +178,26 @@ function drawDependence(target) {
   const [name, other] = pair.map(named);
   const rows = recordsOf(state.target).filter((record) => record.phi);
   const known = rows.filter((record) => (record.effects?.[place] ?? null) !== null).length;
-  const few = known < rows.length ? ` The run stores the effect of this pair in ${number(known)} of them.` : "";
-  byId("dependence-note").textContent = `${number(rows.length)} rows that this page holds. Pick a point to see its record.${few}`;
-  byId("dependence-effect").hidden = !known;
-  const axes = { x: label(name), shade: label(other) };
-  const points = (measure) => rows.map((record) => {
-    const x = record.values[feature], shade = record.values[partner], y = measure(record);
-    return { x, y, shade, told: `${folded(recordName(record))}<br>${label(name)} = ${number(x)}<br>${label(other)} = ${number(shade)}<br><b>${number(y)}</b>` };
+  const has = (i) => rows.some((record) => record.values[i] !== null);
+  byId("dependence-note").textContent = `${number(rows.length)} rows that this page holds. ${dependenceNote(pair, has(feature), has(partner))}${known < rows.length ? ` The run stores the effect of this pair in ${number(known)} of them.` : ""}`;
+  byId("dependence-effect").hidden = !known || !has(feature);
+  byId("dependence-attribution").hidden = !has(feature);
+  const [x, shade] = labels([name, other]);
+  const axes = { x, shade, xCategories: contents.categories[pair[0]], shadeCategories: contents.categories[pair[1]] };
+  const points = (measure) => rows.map((record, place) => {
+    const y = measure(record), [valueOfX, valueOfShade] = [record.values[feature], record.values[partner]];
+    const told = `${folded(recordName(record))}<br>${x} = ${folded(valueText(pair[0], valueOfX))}<br>${shade} = ${folded(valueText(pair[1], valueOfShade))}<br><b>${number(y)}</b>`;
+    return { x: valueOfX, y, shade: valueOfShade, told, place };
   });
   const pick = (place) => showRecord(rows[place]);
-  if (known) drawCloud("dependence-effect", "Effect of the pair", points((record) => record.effects?.[place] ?? null), { ...axes, y: `${EFFECT}, in output units` }, pick);
-  drawCloud("dependence-attribution", `Attribution of ${label(name)}`, points((record) => record.phi[feature]), { ...axes, y: "attribution, in output units" }, pick);
+  if (!byId("dependence-effect").hidden) drawCloud("dependence-effect", "Effect of the pair", points((record) => record.effects?.[place] ?? null), { ...axes, y: `${EFFECT}, in output units` }, pick);
+  if (has(feature)) drawCloud("dependence-attribution", `Attribution of ${x}`, points((record) => record.phi[feature]), { ...axes, y: "attribution, in output units" }, pick);
+}
+
+// What a reader has to know of a pair whose features may be groups, of which only one-hot ones have values.
+function dependenceNote([feature, partner], hasFeature, hasPartner) {
+  const groups = "a group of several columns that is not one-hot";
+  if (!hasFeature) return `“${named(feature)}” has no values: it is ${groups}, and nothing can be drawn against it. Try swapping the two, or another pair.`;
+  const grey = hasPartner ? "" : ` “${named(partner)}” has no values: it is ${groups}, so all points have one colour.`;
+  return `Pick a point to see its record.${grey}`;
 }
