@@ -1,5 +1,7 @@
 """Tables of a run as Parquet: what is compressed, in which encoding, and how much stands in a row group."""
 
+from typing import BinaryIO
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,39 +18,46 @@ WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 def write_table(path: Location, table: pa.Table) -> None:
     """Write a table as a whole file or not at all; raises RunError where the disk refuses."""
+    with disk_errors(path):
+        make_directory(path.parent)
+    with replacing(path) as stream:
+        encode(table, stream)
+
+
+def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | None = None) -> None:
+    """Write a table to a stream, compressed as if it had `as_rows` rows, where it stands for a longer one."""
+    longer = 1.0 if as_rows is None else as_rows / max(1, table.num_rows)
     leaves = list(leaves_of(table.schema))
-    worthwhile = {name for name in table.column_names if _is_worth_compressing(table.column(name))}
+    worthwhile = {name for name in table.column_names if _is_worth_compressing(table.column(name), longer)}
     compressed = {leaf.path for leaf in leaves if leaf.column in worthwhile}
     paths = dict.fromkeys(leaf.path for leaf in leaves)  # a key named as the leaf of a nested column shares its path
     floats = paths.keys() - {leaf.path for leaf in leaves if not pa.types.is_floating(leaf.type)}
     counting = {name for name in table.column_names if _counts_up(table.column(name))}
     counting -= {leaf.path for leaf in leaves if leaf.is_nested}
     widest = max(column.nbytes for column in table.columns)
-    with disk_errors(path):
-        make_directory(path.parent)
-    with replacing(path) as stream:
-        pq.write_table(
-            table,
-            stream,
-            compression={name: "zstd" if name in compressed else "none" for name in paths},
-            use_dictionary=[name for name in paths if name not in floats | counting],
-            column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
-            # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
-            use_byte_stream_split=[name for name in paths if name in floats and name in compressed],
-            # No filter asks for the smallest element of a list, and finding it takes another pass.
-            write_statistics=[leaf.path for leaf in leaves if not leaf.is_nested],
-            row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
-        )
+    pq.write_table(
+        table,
+        stream,
+        compression={name: "zstd" if name in compressed else "none" for name in paths},
+        use_dictionary=[name for name in paths if name not in floats | counting],
+        column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
+        # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
+        use_byte_stream_split=[name for name in paths if name in floats and name in compressed],
+        # No filter asks for the smallest element of a list, and finding it takes another pass.
+        write_statistics=[leaf.path for leaf in leaves if not leaf.is_nested],
+        row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
+    )
 
 
-def _is_worth_compressing(column: pa.ChunkedArray) -> bool:
+def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
     """Tell whether compressing a column saves what it costs; of large ones from a sample.
 
     Matrices of real inputs lose an eighth of their bytes for a third of the time that writing them takes, which leaves
     the cores to the engine; those of rows with many zeros lose most.
     """
-    if column.nbytes < LEAST_COMPRESSED_BYTES or not isinstance(column.type, pa.FixedShapeTensorType):
-        return column.nbytes >= LEAST_COMPRESSED_BYTES
+    is_large = column.nbytes * longer >= LEAST_COMPRESSED_BYTES
+    if not is_large or not isinstance(column.type, pa.FixedShapeTensorType):
+        return is_large
     values = column.chunk(0).storage.flatten().to_numpy()
     starts = np.linspace(0, max(0, len(values) - SAMPLE_VALUES), SAMPLES, dtype=int)
     sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])

@@ -1,7 +1,6 @@
 """A run: chunks of a table to explanations to part files, with what was run written beside them."""
 
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
@@ -9,25 +8,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from ihcli.errors import RunError
 from ihcli.executors import Executor, FailedChunksError, Task, choose_executor
-from ihcli.explanation import OK, AnyExplanation
 from ihcli.fingerprints import path_fingerprint
+from ihcli.forecasting import announce
 from ihcli.keeping import Keeper
 from ihcli.locations import Location, locate
 from ihcli.lock import locked
 from ihcli.output import DONE, RunWriter
-from ihcli.parts import InteractionStorage
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
-from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
+from ihcli.request import Observer, RunRequest, RunTotals, Workforce
 from ihcli.resuming import BegunRun, find_begun
 from ihcli.sharding import Place, Shard
 from ihcli.table_explainer import TableExplainer
 
-PILOT_ROWS = 32
 ALONE = Workforce()
 
 
@@ -97,7 +92,7 @@ def _explain_into(
     if begun is not None:
         begun.require_same_meaning(info)
         info = begun.continued(info, _now())
-    _announce(prepared, observer, place.shard)
+    announce(prepared, observer, place.shard)
     interactions = prepared.request.interactions
     writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
     with _kept_honest(writer, info):
@@ -129,58 +124,6 @@ def _tasks(prepared: PreparedRun, done: Progress, shard: Shard | None) -> Iterat
     for part, chunk in enumerate(prepared.chunks()):
         if part not in done and (shard is None or shard.owns(part)):
             yield Task(part, chunk)
-
-
-def estimate(request: RunRequest, observer: Observer) -> Estimate:
-    """Explain up to PILOT_ROWS rows drawn from the data and scale up; nothing is written."""
-    prepared = prepare_run(request)
-    _announce(prepared, observer)
-    explainer = prepared.explainer
-    inputs, labels = _pilot_rows(prepared)
-    explainer.explain(inputs[:1], None if labels is None else labels[:1])  # the first call pays for starting up
-    started = time.monotonic()
-    explanation = explainer.explain(inputs, labels)
-    rows_per_s = len(inputs) / (time.monotonic() - started)
-    rows = prepared.scan.n_rows
-    return Estimate(
-        rows=rows,
-        pilot_rows=len(inputs),
-        features=len(explainer.groups.names) if isinstance(explainer, TableExplainer) else None,
-        targets=explainer.targets_per_row,
-        evaluations_per_row=float(explanation.evaluations.sum()) / len(inputs),
-        share_converged=float((explanation.status == OK).mean()),
-        rows_per_s=rows_per_s,
-        wall_s=rows / rows_per_s,
-        disk_bytes=int(rows / len(inputs) * sum(_stored_bytes(explanation, request.interactions))),
-        notes=tuple(_notes(prepared)),
-    )
-
-
-def _pilot_rows(prepared: PreparedRun) -> tuple[np.ndarray, np.ndarray | None]:
-    if prepared.request.target == "label":
-        chunk = prepared.dataset.head(min(PILOT_ROWS, prepared.scan.n_rows))
-        return chunk.inputs, chunk.labels
-    return prepared.sample[:PILOT_ROWS], None
-
-
-def _announce(prepared: PreparedRun, observer: Observer, shard: Shard | None = None) -> None:
-    for warning in prepared.warnings:
-        observer.warned(warning)
-    rows = prepared.scan.n_rows
-    observer.prepared(rows if shard is None else shard.rows(rows, prepared.chunk_rows))
-
-
-def _stored_bytes(explanation: AnyExplanation, interactions: str) -> Iterator[int]:
-    """Yield about what each entry takes on disk, in bytes, before compression."""
-    storage = InteractionStorage.parse(interactions)
-    for phi in explanation.attributions:
-        if phi is None:
-            yield 64
-            continue
-        pairs = 0
-        if explanation.interactions is not None and storage.kind != "none":
-            pairs = 24 * storage.top if storage.kind == "top" else phi.itemsize * phi.size**2
-        yield pairs + phi.nbytes + 64
 
 
 @contextmanager
@@ -244,18 +187,6 @@ def _groups(prepared: PreparedRun) -> dict[str, list[str]] | None:
     if not isinstance(explainer, TableExplainer):
         return None
     return explainer.groups.members(prepared.dataset.columns.features) or None
-
-
-def _notes(prepared: PreparedRun) -> Iterator[str]:
-    explainer = prepared.explainer
-    yield f"{explainer.method.title}, derivatives by {explainer.engine.name}"
-    yield f"model: {explainer.original.format}, {prepared.request.model}"
-    yield f"baseline: {explainer.description()['baseline']['source']}"
-    if explainer.smoothing is not None:
-        yield (
-            f"SoftPlus with beta {explainer.smoothing.beta:g} replaces {', '.join(explainer.smoothing.replaced)}; "
-            f"drift {explainer.smoothing.drift:.2%} of the output's standard deviation"
-        )
 
 
 def _now() -> str:

@@ -64,6 +64,49 @@ class Workforce:
     gpus_per_worker: float | None = None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to cost.
+
+    features  None for texts, each of which has units of its own
+    targets   explained outputs per row
+    checks_s, rows_s, summary_s  seconds until rows are explained, of explaining and writing them, of the summary
+    parts_bytes, summary_bytes   on disk, in the end
+    peak_bytes  most memory at once, of each of the workers where there are several
+    notes     sentences on how it will be done
+    """
+
+    rows: int
+    pilot_rows: int
+    features: int | None
+    targets: int
+    evaluations_per_row: float
+    share_converged: float
+    checks_s: float
+    rows_s: float
+    summary_s: float
+    parts_bytes: int
+    summary_bytes: int
+    peak_bytes: int
+    workers: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows_per_s(self) -> float:
+        """Return the pace of explaining and writing."""
+        return self.rows / max(self.rows_s, 1e-9)
+
+    @property
+    def wall_s(self) -> float:
+        """Return the seconds of all of it."""
+        return self.checks_s + self.rows_s + self.summary_s
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return the size of the run directory."""
+        return self.parts_bytes + self.summary_bytes
+
+
 class Observer:
     """What a run tells while it goes; override what is of interest.
 
@@ -131,24 +174,3 @@ class RunTotals:
     def missed(self) -> int:
         """Return how many entries are not `ok`."""
         return self.entries - self.statuses.get("ok", 0)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run would cost, from a pilot of a few rows.
-
-    rows, pilot_rows, features (groups counted once; None for texts), targets (explained outputs a row)
-    evaluations_per_row, share_converged, rows_per_s, wall_s, disk_bytes
-    notes: sentences on method, baselines, smoothing and engine
-    """
-
-    rows: int
-    pilot_rows: int
-    features: int | None
-    targets: int
-    evaluations_per_row: float
-    share_converged: float
-    rows_per_s: float
-    wall_s: float
-    disk_bytes: int
-    notes: tuple[str, ...]

@@ -74,6 +74,11 @@ class Moments:
             self.squares + other.squares + difference**2 * (self.count * share),
         )
 
+    def take(self, columns: np.ndarray, times: float) -> "Moments":
+        """Return those of some columns, as of values that are `times` as large."""
+        mean, mean_abs, squares = (values[columns] * times for values in (self.mean, self.mean_abs, self.squares))
+        return Moments(self.count, mean, mean_abs, squares * times)
+
     @property
     def std(self) -> np.ndarray:
         """Population standard deviation."""
@@ -116,6 +121,19 @@ class TargetSummary:
             moments("pairs") if has_interactions else None,
         )
 
+    def narrowed(self, n: int, times: float) -> "TargetSummary":
+        """Return what is known of the first n features and of their pairs, see `Summary.narrowed`."""
+        first, width = np.arange(n), len(self.smallest)
+        starts = [g * (2 * width - 1 - g) // 2 for g in range(n)]
+        among = np.concatenate([np.arange(starts[g], starts[g] + n - 1 - g) for g in range(n)])
+        return TargetSummary(
+            self.attributions.take(first, times),
+            self.smallest[first],
+            self.largest[first],
+            None if self.mains is None else self.mains.take(first, times),
+            None if self.pairs is None else self.pairs.take(among, times),
+        )
+
     def merge(self, other: "TargetSummary") -> "TargetSummary":
         """Return the summary of both sets of rows."""
         return TargetSummary(
@@ -155,6 +173,26 @@ class Summary:
         for target, summary in other._targets.items():
             mine = self._targets.get(target)
             self._targets[target] = summary if mine is None else mine.merge(summary)
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """Return how many lines the tables of features and of pairs have, over all targets."""
+        n, targets = len(self._names), len(self._targets)
+        return n * targets, n * (n - 1) // 2 * targets if self._has_interactions else 0
+
+    def narrowed(self, lines: int, times: float = 1.0) -> "Summary":
+        """Return that of the first features alone, of which both tables have about so many lines at most.
+
+        Parameters:
+            times: what all moments are multiplied with.
+        """
+        per_target = lines // max(1, len(self._targets))
+        n = int(np.sqrt(2 * per_target)) if self._has_interactions else per_target
+        n = min(len(self._names), max(2, n))
+        narrow = Summary()
+        narrow._names, narrow._has_interactions = self._names[:n], self._has_interactions
+        narrow._targets = {target: found.narrowed(n, times) for target, found in self._targets.items()}
+        return narrow
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that was seen as arrays by name, from which `of_state` makes an equal summary."""

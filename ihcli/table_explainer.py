@@ -82,13 +82,24 @@ class TableExplainer(Explainer):
             names[~known] = None
         return replace(explanation, row=first_row + row, target=names)
 
+    def working_bytes(self, rows: int) -> int:
+        """Return about what panels and matrices hold while so many rows are explained, in bytes."""
+        return min(rows * self.targets_per_row, self._block_size) * self._held_bytes
+
     def _blocks(self, wanted: np.ndarray) -> list[np.ndarray]:
         """Cut entries into blocks whose panels and matrices fit into half of the memory budget."""
+        size = self._block_size
+        return [wanted[i : i + size] for i in range(0, len(wanted), size)]
+
+    @property
+    def _block_size(self) -> int:
+        return max(1, self.memory_bytes // 2 // self._held_bytes)
+
+    @property
+    def _held_bytes(self) -> int:
         g, b = len(self.groups.names), len(self.baselines.values)
         kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
-        panels = b * g * kept
-        size = max(1, self.memory_bytes // 2 // (panels + self._entry_bytes))
-        return [wanted[i : i + size] for i in range(0, len(wanted), size)]
+        return b * g * kept + self._entry_bytes
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
         paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)

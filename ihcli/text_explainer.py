@@ -53,6 +53,10 @@ class TextExplainer(Explainer):
         """Return about the bytes of a long text's result; of short ones more, to have enough of each length at once."""
         return self.targets_per_row * max(TEXT_BYTES, self.model.dtype.itemsize * self.longest**2)
 
+    def working_bytes(self, rows: int) -> int:
+        """Return about what panels and matrices hold while so many texts are explained, in bytes."""
+        return min(self.memory_bytes // 2, rows * self.targets_per_row * self._held_bytes(self.longest))
+
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features and baselines."""
         return {
@@ -99,10 +103,12 @@ class TextExplainer(Explainer):
         lengths = np.array([0 if text is None else len(text.ids) for text in encoded])
         for length in np.unique(lengths[wanted]):
             alike = wanted[lengths[wanted] == length]
-            g = int(length)
-            per_text = 4 * self.reader.width * g * self.model.dtype.itemsize + 8 * self.reader.width * g + 8 * g * g
-            size = max(1, self.memory_bytes // 2 // (per_text + 1024 * g))
+            size = max(1, self.memory_bytes // 2 // self._held_bytes(int(length)))
             yield from (alike[i : i + size] for i in range(0, len(alike), size))
+
+    def _held_bytes(self, length: int) -> int:
+        inputs = (4 * self.model.dtype.itemsize + 8) * self.reader.width * length
+        return inputs + 8 * length**2 + 1024 * length
 
     def _explain_block(self, encoded: list[EncodedText], output: np.ndarray, original: np.ndarray) -> TextExplanation:
         paths = text_paths(self.reader, encoded, self.baseline, output)

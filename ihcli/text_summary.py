@@ -142,6 +142,11 @@ class TextSummary:
         self._has_interactions |= other._has_interactions
 
     @property
+    def lines(self) -> tuple[int, int]:
+        """Return how many lines the tables of units and of pairs have, over all targets."""
+        return len(self._units.settled().frame), len(self._pairs.settled().frame)
+
+    @property
     def note(self) -> str | None:
         """A sentence on what was dropped, None where nothing was."""
         dropped = max(found.settled().dropped for found in (self._units, self._pairs))

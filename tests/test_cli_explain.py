@@ -316,8 +316,11 @@ def test_a_terminal_gets_a_bar_that_the_summary_replaces(tmp_path: Path) -> None
 def test_a_forecast_is_printed_and_nothing_computed(
     fake: FakeRun, monkeypatch: pytest.MonkeyPatch, out: list[str]
 ) -> None:
-    foreseen = Estimate(569, 32, 30, 1, 21.25, 0.96875, 73.72, 7.72, 2_200_000, ("SoftPlus with beta 50",))
-    monkeypatch.setattr("ihcli.cli.progress.estimate", lambda request, observer: foreseen)
+    foreseen = Estimate(
+        *(569, 32, 30, 1, 21.25, 0.96875, 1.2, 7.72, 70.0, 2_200_000, 3_000_000, 900_000_000),
+        notes=("SoftPlus with beta 50",),
+    )
+    monkeypatch.setattr("ihcli.cli.progress.estimate", lambda *asked: foreseen)
     done = ask("--dry-run", *out)
     assert done.exit_code == 0
     assert done.stdout == (
@@ -328,8 +331,9 @@ def test_a_forecast_is_printed_and_nothing_computed(
         "Evaluations per row     21.2\n"
         "Within tolerance 0.01   96.9 %\n"
         "Rows per second         73.7\n"
-        "Expected time           7.7 s\n"
-        "Expected size on disk   2.1 MiB\n"
+        "Expected time           1 min 19 s (checks 1.2 s, rows 7.7 s, summary 1 min 10 s)\n"
+        "Expected size on disk   5.0 MiB (rows 2.1 MiB, summary 2.9 MiB)\n"
+        "Expected memory         858.3 MiB at most\n"
         "SoftPlus with beta 50\n"
     )
     assert not hasattr(fake, "request")

@@ -79,6 +79,7 @@ ORDER = (
     "preparation",
     "recomputation",
     "executors",
+    "forecasting",
     "pipeline",
     "merging",
     "plots",

@@ -17,8 +17,9 @@ from torch import nn
 from ihcli.dataset import Chunk
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.explanation import Explanation
+from ihcli.forecasting import estimate
 from ihcli.output import RunWriter, create_run, open_run
-from ihcli.pipeline import estimate, run
+from ihcli.pipeline import run
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, Workforce

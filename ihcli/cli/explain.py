@@ -83,7 +83,8 @@ def explain(
 
     request = computation.request(model, data)
     if out is None or dry_run:
-        tell(*forecast_in_words(foresee(request, quiet=quiet), request.tolerance))
+        foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
+        tell(*forecast_in_words(foreseen, request.tolerance))
         return
     totals = compute(
         request, locate(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce

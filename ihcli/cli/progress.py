@@ -25,8 +25,9 @@ from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.terminal import line, printable_streams, say, unfiltered
 from ihcli.cli.words import number_in_words, share_in_words
 from ihcli.explanation import OK
+from ihcli.forecasting import estimate
 from ihcli.locations import Location
-from ihcli.pipeline import estimate, run
+from ihcli.pipeline import run
 from ihcli.progress import Progress as Done
 from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
 from ihcli.resuming import find_begun
@@ -141,11 +142,13 @@ def compute(
             raise failure(told) from None
 
 
-def foresee(request: RunRequest, *, quiet: bool = False) -> Estimate:
+def foresee(
+    request: RunRequest, *, quiet: bool = False, shard: Shard | None = None, workforce: Workforce | None = None
+) -> Estimate:
     """Estimate what explaining would cost; nothing is written."""
     with process.ended_when_stuck(), _narrator(quiet) as narrator:
         process.give_up_writing(request.trust)
-        return estimate(request, narrator)
+        return estimate(request, narrator, workforce or Workforce(), shard)
 
 
 def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: Sequence[Location]) -> None:

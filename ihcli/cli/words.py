@@ -77,11 +77,23 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
         "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
         f"Within tolerance {tolerance:g}": f"{100 * estimate.share_converged:.1f} %",
         "Rows per second": number_in_words(estimate.rows_per_s, 3),
-        "Expected time": duration_in_words(estimate.wall_s),
-        "Expected size on disk": size_in_words(estimate.disk_bytes),
+        "Expected time": f"{duration_in_words(estimate.wall_s)} ({_seconds_in_words(estimate)})",
+        "Expected size on disk": f"{size_in_words(estimate.disk_bytes)} ({_sizes_in_words(estimate)})",
+        f"Expected memory{' of each' if estimate.workers > 1 else ''}": f"{size_in_words(estimate.peak_bytes)} at most",
     }
     lines = [f"{name:24}{figure}" for name, figure in figures.items()]
     return [f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes]
+
+
+def _seconds_in_words(estimate: "Estimate") -> str:
+    by_whom = f" by {estimate.workers} workers" if estimate.workers > 1 else ""
+    summary = f", summary {duration_in_words(estimate.summary_s)}" if estimate.summary_bytes else ""
+    return f"checks {duration_in_words(estimate.checks_s)}, rows {duration_in_words(estimate.rows_s)}{by_whom}{summary}"
+
+
+def _sizes_in_words(estimate: "Estimate") -> str:
+    summary = f", summary {size_in_words(estimate.summary_bytes)}" if estimate.summary_bytes else ""
+    return f"rows {size_in_words(estimate.parts_bytes)}{summary}"
 
 
 def _remedies(missed: dict[str, int], request: "RunRequest") -> str:
