@@ -17,6 +17,7 @@ from ihcli.stores import StoreError, StorePath
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE_S = (1.0, 5.0, 25.0)  # before a store that refuses to write is asked again
+NAME_LETTERS = 50  # of a temporary name, which may be longer than the file's own
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
@@ -123,7 +124,7 @@ def disk_errors(path: Location) -> Iterator[None]:
 
 
 def _temporary_name(path: Location) -> str:
-    return f".{path.name}.{uuid.uuid4().hex}"  # readers of a directory skip names that start with a dot
+    return f".{path.name[:NAME_LETTERS]}.{uuid.uuid4().hex}"  # readers of a directory skip names that start with a dot
 
 
 def _put_patiently(path: StorePath, content: memoryview) -> None:

@@ -40,7 +40,7 @@ def files_fingerprint(files: Sequence[Location]) -> str:
     digest = hashlib.sha256()
     for file in files:
         size, content = _content(file)
-        digest.update(f"{file.name}\n{size}\n{content}\n".encode())
+        digest.update(f"{file.name}\n{size}\n{content}\n".encode("utf-8", "surrogateescape"))  # as the disk has it
     return digest.hexdigest()
 
 

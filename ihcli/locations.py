@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
@@ -15,10 +16,12 @@ from pyarrow import fs
 
 from ihcli.errors import OptionError, PackageError
 from ihcli.stores import Store, StorePath, reason_of, text_of
+from ihcli.wording import printable
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 QUERY = re.compile(r"[A-Za-z_]+=[^?]*")  # a question mark with anything else behind it is of a glob
 HUB = "hf"
+IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
 SECRET = re.compile(r"secret|sig|token|password|account_key|access_key", re.IGNORECASE)
 
 Location = Path | StorePath
@@ -28,15 +31,16 @@ def locate(place: str | Location) -> Location:
     """Return the location that a path or URL names; a URL of file:// is a path.
 
     Arrow's own clients serve s3, gs, hdfs and abfs, with the credentials of the environment; fsspec serves other
-    schemes, where the package that it needs is installed. Cost: none; of a bucket of S3 whose region is not told, a
-    request.
+    schemes, where the package that it needs is installed. Cost: of a path, a look at it; of a bucket of S3 whose
+    region is not told, a request.
 
-    Raises OptionError for a URL that cannot be used, or that has a secret in it, which run.json would keep;
-    PackageError where a package is missing.
+    Raises OptionError for a path that no file can have, and for a URL that cannot be used or has a secret in it, which
+    run.json would keep; PackageError where a package is missing.
     """
     if not isinstance(place, str):
         return place
     if not is_url(place):
+        _refuse_impossible(place)
         return Path(place)
     url = _Url.of(place)
     if url.scheme == "file":
@@ -48,6 +52,14 @@ def locate(place: str | Location) -> Location:
     if f"{root}{url.path}".rstrip("/") != within.rstrip("/"):
         raise OptionError(f"{place}: is read as {within}. Expected a URL that ends in a plain path.")
     return StorePath(Store(f"{url.scheme}://{url.authority}", url.query, root, filesystem), PurePosixPath(url.path))
+
+
+def _refuse_impossible(path: str) -> None:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in IMPOSSIBLE and not glob.has_magic(path):
+            raise OptionError(f"{printable(path)}: {error.strerror}. Expected a path that a file can have.") from error
 
 
 def is_url(place: str) -> bool:

@@ -305,6 +305,59 @@ def test_columns_without_names_are_called_as_pandas_calls_them(tmp_path: Path) -
     assert written["Unnamed: 2"].to_pylist() == ["x", "y"]
 
 
+TOO_LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "model.pt", "t.csv", "-o", TOO_LONG],
+        ["explain", "model.pt", f"{TOO_LONG}.csv", "-o", "run"],
+        ["explain", "model.pt", "t.csv", "-o", "run", "--baseline", f"{TOO_LONG}.csv"],
+        ["explain", "model.pt", "t.csv", "-o", "run", "--groups", TOO_LONG],
+        ["explain", TOO_LONG, "t.csv", "-o", "run"],
+        ["interactions", "model.pt", "t.csv", "-o", TOO_LONG],
+        ["interactions", "model.pt", "t.csv", "--keep", TOO_LONG],
+        *[[command, TOO_LONG] for command in ("attributions", "interactions", "verify", "inspect", "merge")],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_message(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear(tmp_path / "model.pt", 2)
+    (tmp_path / "t.csv").write_text(NUMBERS)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, arguments)
+    refuse(done, "too long")
+    assert "unexpected" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "t.csv"]
+
+
+def test_a_result_may_have_the_longest_name_that_a_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(NUMBERS)
+    check(tmp_path, explain(tmp_path, tmp_path / "t.csv"), INPUTS)
+    for letters in ("n" * 251, "ö" * 125):
+        ranked = CliRunner().invoke(
+            main, ["attributions", str(tmp_path / "run"), "-o", str(tmp_path / f"{letters}.csv")]
+        )
+        assert ranked.exit_code == 0, ranked.output
+
+
+def test_a_csv_whose_name_is_not_utf8_is_explained(tmp_path: Path) -> None:
+    data = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xff.csv"))
+    data.write_text(NUMBERS)
+    check(tmp_path, explain(tmp_path, data), INPUTS)
+
+
+def test_a_working_directory_that_is_gone_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"rmdir {tmp_path}/gone; {sys.executable} -m ihcli attributions {tmp_path}/run"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, shell=True, cwd=tmp_path / "gone", capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr == "Error: The working directory is gone. Expected one that is there. Try cd first.\n"
+
+
 @pytest.mark.parametrize("option", ["--baseline", "--groups", "--features"])
 def test_a_pipe_for_an_option_is_one_message(option: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(NUMBERS)

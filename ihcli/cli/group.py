@@ -1,5 +1,6 @@
 """The `ihcli` command: its subcommands, and its version."""
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,6 +18,7 @@ from ihcli.cli.report import report
 from ihcli.cli.sections import SETTINGS
 from ihcli.cli.terminal import printable_streams
 from ihcli.cli.verify import verify
+from ihcli.errors import IhcliError
 
 
 class Commands(click.Group):
@@ -36,7 +38,16 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
         with failures_are_printable(), closed_pipes_end_quietly(), failures_are_messages(ctx), printable_streams():
+            _require_directory()
             return super().invoke(ctx)
+
+
+def _require_directory() -> None:
+    """Refuse to work in a directory that is gone: libraries of numbers end the process there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise IhcliError("The working directory is gone. Expected one that is there. Try cd first.") from error
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

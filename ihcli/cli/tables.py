@@ -27,6 +27,7 @@ STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
+NAME_LETTERS = 50  # of a temporary name, which may be longer than the file's own
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def require_writable(file: "Location", overwrite: bool) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a stream whose content takes the file's name once it is whole."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name[:NAME_LETTERS]}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as stream:
             yield stream
