@@ -9,6 +9,7 @@ import pytest
 import test_cli_errors
 import test_data_edges
 import test_fuzzing
+import test_hostile_directories
 import test_hostile_models
 import test_models_restoring
 import test_object_stores
@@ -35,7 +36,9 @@ def named(module: object, word: str) -> list[Callable[..., None]]:
 
 
 FIGURES = {
-    "hostile model files": len(test_hostile_models.CORPUS) + len(test_models_restoring.MISFITS),
+    "hostile model files": sum(
+        map(len, (test_hostile_models.CORPUS, test_models_restoring.MISFITS, test_hostile_directories.CORPUS))
+    ),
     "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
     "kills at a random moment": test_resume.RANDOM_KILLS,
     "kills at a write to an object store": cases(test_object_stores.test_a_killed_run_goes_on_when_its_lease_has_ended),

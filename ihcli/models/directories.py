@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ihcli.errors import ModelError, UnsafeModelError
-from ihcli.foreign import foreign_json
+from ihcli.foreign import MOST_JSON_BYTES, foreign_json
+from ihcli.models.safetensors import Shapes, declared_shapes
+from ihcli.models.settings import check_sizes
+from ihcli.models.tokenization import check_pipeline
 from ihcli.models.wrapping import Source
+from ihcli.wording import printable
 
 TASK = "ForSequenceClassification"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
@@ -18,6 +22,12 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 # What no code has to be fetched for; transformers heeds these settings whatever attention it is asked for.
 _PLAIN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 _SHOWN = 5
+_COPY = "Try saving or copying the checkpoint again."
+_VOCABULARIES = ("tokenizer.json", "vocab.json")
+_READ_JSON = ("special_tokens_map.json", "added_tokens.json", "generation_config.json", "vocab.json")
+"""JSON that transformers reads beside what is read here."""
+_MOST_VOCABULARY_BYTES = 64 << 20
+_PATHS = ("tokenizer_file", "vocab_file", "merges_file", "spm_file")
 
 
 def read_settings(source: Source) -> dict[str, Any]:
@@ -26,11 +36,21 @@ def read_settings(source: Source) -> dict[str, Any]:
     Raises UnsafeModelError for pickled weights without `trust` and for code of the checkpoint's own; ModelError for
     anything else than a text classifier, its weights and its tokenizer.
     """
+    _check_files(source.path)
     settings = _json(source.path / "config.json")
     _check_settings(settings, source)
     _check_tokenizer(source.path)
     _check_weights(source)
+    if has_safetensors(source.path):
+        check_sizes(source.path / "config.json", settings, stored_shapes(source.path))
     return settings
+
+
+def stored_shapes(directory: Path) -> Shapes:
+    """Return the shapes of the tensors in the safetensors files of a checkpoint, by name."""
+    if (directory / WEIGHTS).is_file():
+        return declared_shapes(directory / WEIGHTS)
+    return declared_shapes(*(directory / name for name in _shards(directory)))
 
 
 def has_safetensors(directory: Path) -> bool:
@@ -51,8 +71,26 @@ def listed(entries: list[str]) -> str:
     return shown if len(entries) <= _SHOWN else f"{shown}, ... ({len(entries)} in all)"
 
 
+def _check_files(directory: Path) -> None:
+    """Refuse what would be waited for or never ends where a file is meant; links to files are what a hub's cache has.
+
+    And JSON that is damaged or without bound, whoever may open it.
+    """
+    below = [entry for entry in directory.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    for entry in (each for folder in (directory, *below) for each in folder.iterdir()):
+        if not entry.is_dir() and not entry.is_file():
+            what = "a link to nothing" if entry.is_symlink() and not entry.exists() else "a pipe or device"
+            raise ModelError(
+                f"{printable(str(entry), None)}: {what}. Expected files. Try copying the checkpoint again."
+            )
+    for name in _READ_JSON:
+        if (directory / name).exists():
+            _json(directory / name)
+
+
 def _json(path: Path) -> dict[str, Any]:
-    content = foreign_json(path, ModelError, advice="Try saving or copying the checkpoint again.", finite=False)
+    most = _MOST_VOCABULARY_BYTES if path.name in _VOCABULARIES else MOST_JSON_BYTES
+    content = foreign_json(path, ModelError, at_most_bytes=most, advice=_COPY, finite=False)
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds a {type(content).__name__}. Expected the settings of a model, by name.")
     return content
@@ -68,12 +106,19 @@ def _check_settings(settings: dict[str, Any], source: Source) -> None:
             f"{path}: asks for the implementation {foreign[0]!r}, code that transformers may fetch and run. "
             f"Expected {_PLAIN[0]} or {_PLAIN[1]}, or none. Try taking that line out of config.json."
         )
+    if "transformers_weights" in settings:
+        raise ModelError(f"{path}: names its weights itself (transformers_weights). Expected {WEIGHTS}. {_COPY}")
     if "quantization_config" in settings:
         raise ModelError(f"{path}: a quantized model, which has no derivatives. Try the checkpoint it was made from.")
     architectures = settings.get("architectures")
     architectures = architectures if isinstance(architectures, list) else []
+    if not all(isinstance(name, str) for name in architectures):
+        raise ModelError(f"{path}: its architectures are no names. Expected a list of them. {_COPY}")
     if not any(str(name).endswith(TASK) for name in architectures):
-        what = ", ".join(map(str, architectures)) or "a model without a name for its task (no architectures)"
+        what = (
+            printable(", ".join(map(str, architectures[:_SHOWN])))
+            or "a model without a name for its task (no architectures)"
+        )
         raise ModelError(
             f"{path}: {what}. Expected a text classifier or regressor, whose name ends in {TASK}. "
             "Try the checkpoint of a fine-tuned classifier."
@@ -107,8 +152,21 @@ def _check_tokenizer(directory: Path) -> None:
             "Try tokenizer.save_pretrained to the same directory."
         )
     path = directory / "tokenizer_config.json"
-    if path.exists() and "auto_map" in _json(path):
+    settings = _json(path) if path.exists() else {}
+    if "auto_map" in settings:
         _refuse_code(path)
+    outside = [
+        name for name in _PATHS if isinstance(settings.get(name), str) and Path(settings[name]).name != settings[name]
+    ]
+    if outside:
+        raise ModelError(f"{path}: names a file elsewhere ({outside[0]}). Expected files of its own directory. {_COPY}")
+    longest = settings.get("model_max_length")
+    if longest is not None and (type(longest) not in (int, float) or longest < 1):
+        raise ModelError(
+            f"{path}: its model_max_length is {printable(repr(longest), 80)}. Expected a number of tokens. {_COPY}"
+        )
+    if (directory / "tokenizer.json").exists():
+        check_pipeline(_json(directory / "tokenizer.json"), directory / "tokenizer.json")
 
 
 def _check_weights(source: Source) -> None:
@@ -132,11 +190,23 @@ def _check_weights(source: Source) -> None:
 
 
 def _check_shards(directory: Path) -> None:
-    places = _json(directory / SHARDS).get("weight_map")
-    if not isinstance(places, dict):
-        raise ModelError(f"{directory / SHARDS}: does not say which file holds which weight (no weight_map).")
-    missing = sorted(name for name in set(map(str, places.values())) if not (directory / name).is_file())
+    missing = [name for name in _shards(directory) if not (directory / name).is_file()]
     if missing:
         raise ModelError(
             f"{directory}: {listed(missing)} missing, which {SHARDS} names. Try copying the checkpoint again."
         )
+
+
+def _shards(directory: Path) -> list[str]:
+    """Return the names of the files that hold the weights; all of them lie in the directory itself."""
+    path = directory / SHARDS
+    places = _json(path).get("weight_map")
+    if not isinstance(places, dict):
+        raise ModelError(f"{path}: does not say which file holds which weight (no weight_map).")
+    names = {name if isinstance(name, str) else repr(name)[:80] for name in places.values()}
+    outside = sorted(name for name in names if Path(name).name != name or not name.endswith(".safetensors"))
+    if outside:
+        raise ModelError(
+            f"{path}: names {printable(outside[0])!r}. Expected safetensors files of its own directory. {_COPY}"
+        )
+    return sorted(names)

@@ -1,6 +1,7 @@
 """Hugging Face checkpoints: read without the network and without code of their own, called by embeddings."""
 
 import inspect
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ihcli.errors import ModelCallError, ModelError
+from ihcli.errors import IhcliError, ModelCallError, ModelError
+from ihcli.foreign import one_message
 from ihcli.locations import Location
-from ihcli.models.directories import has_safetensors, listed, read_settings
+from ihcli.models.directories import has_safetensors, listed, read_settings, stored_shapes
 from ihcli.models.model import Model
+from ihcli.models.settings import check_growth
 from ihcli.models.sniffing import Kind
 from ihcli.models.texts import TextReader
+from ihcli.models.tokenization import check_pipeline
 from ihcli.models.wrapping import Names, Source, place_module
 
 # Outputs beside the logits, which hold memory, and compilation, which has no second derivative.
@@ -65,7 +69,12 @@ def read(source: Source) -> Model:
     Raises UnsafeModelError for pickled weights without `trust` and for code; ModelError where files are missing or
     damaged, weights do not fit, the model is no sequence classifier, or embeddings and ids give different logits.
     """
-    settings = read_settings(source)
+    with one_message(source.path, ModelError, "read as a Hugging Face checkpoint"):
+        settings = read_settings(source)
+        return _read(settings, source)
+
+
+def _read(settings: dict[str, Any], source: Source) -> Model:
     with _quietly():
         classifier = _classifier(settings, source)
         tokenizer = _tokenizer(source)
@@ -86,9 +95,12 @@ def _dtype(settings: dict[str, Any], source: Source) -> torch.dtype:
 
 
 def _classifier(settings: dict[str, Any], source: Source) -> Any:
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
+        if has_safetensors(source.path):
+            config = AutoConfig.from_pretrained(str(source.path), local_files_only=True, trust_remote_code=False)
+            check_growth(source.path / "config.json", config, stored_shapes(source.path))
         classifier, report = AutoModelForSequenceClassification.from_pretrained(
             str(source.path),
             local_files_only=True,
@@ -99,6 +111,8 @@ def _classifier(settings: dict[str, Any], source: Source) -> Any:
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    except IhcliError:
+        raise
     except Exception as error:
         # Settings and weights are somebody's files, and transformers raises anything over them.
         raise ModelError(
@@ -157,12 +171,22 @@ def _tokenizer(source: Source) -> Any:
             f"{source.path}: its tokenizer cannot be loaded ({_reason(error)}). Expected a tokenizer.json. Try "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...) where it can."
         ) from error
-    if not tokenizer.is_fast:
+    if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
             f"{source.path}: its {type(tokenizer).__name__} is written in Python and does not tell which tokens make a "
             "word. Expected a fast tokenizer. Try saving one beside the weights (tokenizer.json)."
         )
+    _check_tokenizer(tokenizer.backend_tokenizer, source)
     return tokenizer
+
+
+def _check_tokenizer(backend: Any, source: Source) -> None:
+    """Refuse the tokenizer that came of all files together, where it can multiply a text."""
+    stages = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+    parts = {stage: getattr(backend, stage) for stage in stages}
+    check_pipeline(
+        {stage: None if part is None else json.loads(part.__getstate__()) for stage, part in parts.items()}, source.path
+    )
 
 
 def _reader(classifier: Any, tokenizer: Any, source: Source) -> TextReader:
