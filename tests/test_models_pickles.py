@@ -280,22 +280,24 @@ def test_a_trusted_class_that_is_not_importable_is_named(tmp_path: Path) -> None
         load_model(path, trust=True)
 
 
-def test_a_state_dict_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_dictionary_of_one_model_and_notes_on_its_training_is_read(tmp_path: Path) -> None:
+    module, inputs = model_files.network(), model_files.rows()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    content = {"model": module, "epoch": 3, "optimizer": optimizer.state_dict(), "criterion": nn.CrossEntropyLoss()}
     for save in (model_files.save_zip, model_files.save_pickle):
-        path = save(model_files.network().state_dict(), tmp_path / "weights")
-        with pytest.raises(ModelError) as caught:
-            load_model(path)
-        assert str(caught.value) == (
-            f"{path}: a state_dict, the weights without the network. Expected a whole module. Try building the module, "
-            "module.load_state_dict(torch.load('weights')), and torch.jit.script(model).save(path) or "
-            "torch.save(module, path)."
-        )
+        model = load_model(save(content, tmp_path / "model"))
+        assert torch.equal(model.outputs(inputs), module(inputs))
+        assert model.format == "pickled torch module (of a dictionary, key 'model')"
 
 
-def test_a_checkpoint_dictionary_and_other_objects_are_refused(tmp_path: Path) -> None:
-    path = model_files.save_zip({"model": model_files.network(), "epoch": 3}, tmp_path / "model")
-    with pytest.raises(ModelError, match=r"a dictionary \(keys 'model', 'epoch'\), not a model"):
+@pytest.mark.parametrize("beside", [{"mean": 0.5}, {"threshold": 0.3}, {"ema": nn.Linear(3, 2)}, {"features": ["a"]}])
+def test_a_dictionary_that_may_mean_more_than_its_model_is_not_read(beside: dict[str, object], tmp_path: Path) -> None:
+    path = model_files.save_zip({"model": model_files.network(), **beside}, tmp_path / "model")
+    with pytest.raises(ModelError, match=r"a dictionary \(keys 'model', '\w+'\), not a model"):
         load_model(path)
+
+
+def test_other_objects_are_refused(tmp_path: Path) -> None:
     path = model_files.save_pickle([1, 2], tmp_path / "list")
     with pytest.raises(ModelError, match="holds a list, not a model"):
         load_model(path)

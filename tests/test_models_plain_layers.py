@@ -185,3 +185,9 @@ def test_a_wrapper_around_itself_or_around_nothing_is_no_module() -> None:
     assert unwrapped(endless) is endless
     assert unwrapped(Record("DataParallel")) is None
     assert unwrapped(model_files) is model_files
+
+
+@pytest.mark.parametrize("save", [model_files.save_zip, model_files.save_legacy])
+def test_a_compiled_module_gives_the_outputs_of_what_was_compiled(save: Callable[..., Path], tmp_path: Path) -> None:
+    module = model_files.network()
+    check(module, model_files.quietly(save, model_files.quietly(torch.compile, module), tmp_path / "model"))

@@ -144,8 +144,20 @@ def _wrapper_names() -> dict[tuple[str, str], Any]:
         "torch.nn.utils.spectral_norm": ("SpectralNorm", *(f"SpectralNorm{use}Hook" for use in _KEEPING)),
         "torch.nn.modules.module": ("_WrappedHook",),
         "torch.nn.utils.prune": PRUNINGS,
+        # What torch.compile keeps beside a module; torch.save names its getattr as protocol 2 does.
+        "torch._dynamo.eval_frame": ("OptimizeContext",),
+        "torch._dynamo.convert_frame": ("CatchErrorsWrapper", *(f"ConvertFrame{use}" for use in ("", "Assert", "Box"))),
+        "torch._dynamo.repro.after_dynamo": ("WrapBackendDebug",),
+        "torch._dynamo.hooks": ("Hooks",),
+        "torch": ("_TorchCompileInductorWrapper",),
+        "contextlib": ("nullcontext",),
+        "__builtin__": ("getattr",),
     }
-    return {(home, name): RecordClass(name) for home, names in homes.items() for name in names}
+    names: dict[tuple[str, str], Any] = {
+        (home, name): RecordClass(name) for home, names in homes.items() for name in names
+    }
+    names["torch._dynamo.eval_frame", "OptimizedModule"] = Constructor(_first)
+    return names
 
 
 def _builtin_constructors() -> dict[tuple[str, str], Any]:
@@ -209,6 +221,11 @@ def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: An
     if math.prod(size) > most or max(size, default=0) > max(most, _MOST_BESIDE_NONE):
         raise ValueError(f"a tensor of shape {tuple(size)} is out of bounds for storage of {storage.numel()} numbers")
     return torch.as_strided(storage, tuple(size), tuple(stride), offset)
+
+
+def _first(value: Any, *_: Any) -> Any:
+    """Return the module that torch.compile was given."""
+    return value
 
 
 def _rebuild_parameter(tensor: Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:

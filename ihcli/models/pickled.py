@@ -5,19 +5,23 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ihcli.errors import IhcliError, ModelError, UnsafeModelError
 from ihcli.models import scikit_learn
+from ihcli.models.advice import refusal, sole_model
 from ihcli.models.allow_list import ForbiddenError, Record
 from ihcli.models.archives import read_archive
 from ihcli.models.model import Model
+from ihcli.models.outlines import Outline, outlined
 from ihcli.models.plain_layers import make_plain, unwrapped
 from ihcli.models.sniffing import Kind, compression
+from ihcli.models.steps import Loader
 from ihcli.models.streams import read_stream
 from ihcli.models.unpickling import StrictUnpickler, TruncatedError, read_legacy
 from ihcli.models.wrapping import Source, place_module
@@ -28,33 +32,37 @@ _SAFE_WAY = "torch.jit.script(model).save(path)"
 
 def read_zip(source: Source) -> Model:
     """Read a module that torch.save wrote in its zip format."""
-    return _read(source, read_archive, _free_torch)
+    return _read(source, Kind.TORCH_ZIP, read_archive, _free_torch)
 
 
 def read_legacy_file(source: Source) -> Model:
     """Read a module from the stream of pickles that torch.save wrote before its zip format."""
-    return _read(source, lambda path: read_legacy(io.BytesIO(path.read_bytes())), _free_torch)
+    return _read(source, Kind.TORCH_LEGACY, lambda path: read_legacy(io.BytesIO(path.read_bytes())), _free_torch)
 
 
 def read_pickle(source: Source) -> Model:
     """Read a torch module or a scikit-learn network that pickle or joblib wrote."""
-    return _read(source, lambda path: StrictUnpickler(read_stream(path)).load(), _free_pickle)
+    return _read(source, Kind.PICKLE, lambda path: StrictUnpickler(read_stream(path)).load(), _free_pickle)
 
 
-def _read(source: Source, strict: Callable[[Path], Any], free: Callable[[Path], Any]) -> Model:
-    """Read strictly, and only where that fails and the source is trusted, freely.
+def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Callable[[Path], Any]) -> Model:
+    """Read strictly, and only where that fails, the source is trusted and the outline promises a model, freely.
 
     What needs no trust then needs no scikit-learn or joblib either.
     """
     try:
         with _reading(source.path):
             content = strict(source.path)
-    except ModelError:
+    except ModelError as error:
+        outline = outlined(source.path, kind)
+        told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
+        if told is not None:
+            raise UnsafeModelError(f"{source.path}: {told}") from None
         if not source.trust:
-            raise
+            raise error from None
         content = _trusted(source.path, free)
     with _reading(source.path):
-        return _model(content, source)
+        return _model(content, source, kind)
 
 
 @contextmanager
@@ -76,16 +84,21 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
-    if culprit.startswith("sklearn."):
-        return UnsafeModelError(
-            f"{path}: holds {culprit}, which is not read. Expected {scikit_learn.EXPECTED}. Nothing of the file was "
-            "run; --trust would load it, but only these can be explained."
-        )
+    package = culprit.partition(".")[0]
+    away = "" if _is_here(package) else f", with the directory of {package} on PYTHONPATH"
     return UnsafeModelError(
         f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
         f"layers of torch.nn or {scikit_learn.EXPECTED}. Nothing of the file was run. Try saving the model as "
-        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust."
+        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust{away}."
     )
+
+
+def _is_here(package: str) -> bool:
+    """Return whether a package could be imported, which it is not."""
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _trusted(path: Path, free: Callable[[Path], Any]) -> Any:
@@ -94,8 +107,9 @@ def _trusted(path: Path, free: Callable[[Path], Any]) -> Any:
         return free(path)
     except (ImportError, AttributeError) as error:
         raise ModelError(
-            f"{path}: needs a class or package that cannot be imported here ({first_line(error)}). Try "
-            f"installing the package, putting the file of the class on PYTHONPATH, or {_SAFE_WAY} where it exists."
+            f"{path}: needs a class or package that cannot be imported here ({first_line(error)}). Try installing the "
+            "package, PYTHONPATH=DIRECTORY before the command, with the directory in which the package or file of the "
+            f"class is, or {_SAFE_WAY} where it exists."
         ) from None
     except Exception as error:
         # A pickle may raise anything; the user is told what, and --debug shows the rest.
@@ -111,38 +125,31 @@ def _free_torch(path: Path) -> Any:
 
 def _free_pickle(path: Path) -> Any:
     content = path.read_bytes()
-    if compression(content[:8]) or b"joblib.numpy_pickle" in content:
+    if _is_of_joblib(path):
         import joblib  # only files that joblib wrote and that are off the allow-list need it
 
         return joblib.load(path)
     return pickle.loads(content)
 
 
-def _model(content: Any, source: Source) -> Model:
+def _is_of_joblib(path: Path) -> bool:
+    content = path.read_bytes()
+    return compression(content[:8]) is not None or b"joblib.numpy_pickle" in content or b"sklearn." in content
+
+
+def _model(content: Any, source: Source, kind: Kind) -> Model:
     """Return the Model in what a file held, or raise ModelError with what it held instead."""
-    content = unwrapped(content)
-    if isinstance(content, nn.Module):
-        make_plain(content)
-        return place_module(content, source, Kind.TORCH_ZIP.value)
-    record = content if isinstance(content, Record) else scikit_learn.as_record(content)
+    key = sole_model(content)
+    held = unwrapped(content if key is None else content[key])
+    if isinstance(held, nn.Module):
+        make_plain(held)
+        where = "" if key is None else f" (of a dictionary, key {printable(repr(key))})"
+        return place_module(held, source, f"{Kind.TORCH_ZIP.value}{where}")
+    record = held if isinstance(held, Record) else scikit_learn.as_record(held)
     if record is not None:
         return scikit_learn.convert(record, source)
-    if isinstance(content, dict):
-        raise ModelError(_dictionary_message(content, source.path))
-    raise ModelError(
-        f"{source.path}: holds a {type(content).__name__}, not a model. Expected a torch module or "
-        f"{scikit_learn.EXPECTED}. Try saving the model object itself."
-    )
+    raise ModelError(f"{source.path}: {refusal(Outline(held), _loader(source, kind))}")
 
 
-def _dictionary_message(content: dict[Any, Any], path: Path) -> str:
-    if content and all(isinstance(value, Tensor) for value in content.values()):
-        return (
-            f"{path}: a state_dict, the weights without the network. Expected a whole module. Try building the "
-            f"module, module.load_state_dict(torch.load({path.name!r})), and {_SAFE_WAY} or torch.save(module, path)."
-        )
-    keys = ", ".join(repr(key) for key in list(content)[:5])
-    return (
-        f"{path}: a dictionary (keys {keys}), not a model. Expected a whole module. Try taking the module out of it "
-        f"(or load_state_dict into one), and {_SAFE_WAY} or torch.save(module, path)."
-    )
+def _loader(source: Source, kind: Kind) -> Loader:
+    return Loader(source.path, kind, kind is Kind.PICKLE and _is_of_joblib(source.path))

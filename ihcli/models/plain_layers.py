@@ -13,17 +13,27 @@ from torch import Tensor, nn
 from ihcli.models.allow_list import PRUNINGS, WRAPPERS, Record
 
 State = dict[str, Any]
-_MOST_WRAPPERS = 8  # a stream may wrap one in itself
+_MOST_WRAPPERS = 8
 _UNCALLED = ("_state_dict_hooks", "_load_state_dict_pre_hooks")  # hooks that no call of the module runs
 
 
 def unwrapped(content: Any) -> Any:
     """Return the module in DataParallel, DistributedDataParallel or AveragedModel, or the content itself."""
-    for _ in range(_MOST_WRAPPERS):
-        if _torch_class(content) not in WRAPPERS:
-            break
-        content = _attributes(content).get("_modules", {}).get("module")
+    for _ in range(n_wrappers(content)):
+        content = _inner(content)
     return content
+
+
+def n_wrappers(content: Any) -> int:
+    """Return how many such wrappers are around a module; a stream may wrap one in itself."""
+    count = 0
+    while _torch_class(content) in WRAPPERS and count < _MOST_WRAPPERS:
+        content, count = _inner(content), count + 1
+    return count
+
+
+def _inner(wrapper: Any) -> Any:
+    return _attributes(wrapper).get("_modules", {}).get("module")
 
 
 def make_plain(module: nn.Module) -> None:
@@ -52,16 +62,22 @@ def unwrap_children(state: State) -> None:
 
 def fold(state: State) -> None:
     """Replace the parts of a computed weight by the weight, and the hook that computes it by nothing."""
-    hooks = state["_forward_pre_hooks"]
+    hooks = _hooks(state, "_forward_pre_hooks")
     for key, hook in list(hooks.items()):
         weight_of = _FOLDS.get(_torch_class(hook))
         if weight_of is not None:
             _put(state, *weight_of(state, _attributes(hook)))
             del hooks[key]
     for name in _UNCALLED:
-        for key, hook in list(state[name].items()):
+        for key, hook in list(_hooks(state, name).items()):
             if _torch_class(_attributes(hook).get("hook", hook)).startswith("SpectralNorm"):
                 del state[name][key]
+
+
+def _hooks(state: State, name: str) -> dict[Any, Any]:
+    """Return the hooks of that name; a stream may put anything in their place, which is refused where it is read."""
+    hooks = state[name]
+    return hooks if isinstance(hooks, dict) else {}
 
 
 def _torch_class(value: Any) -> str:

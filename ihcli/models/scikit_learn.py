@@ -48,6 +48,18 @@ def as_record(estimator: Any) -> Record | None:
     return Record(type(estimator).__name__, attributes)
 
 
+def is_fitted_network(record: Record) -> bool:
+    """Return whether the record is a network alone that has been fitted."""
+    return record.name in _NETWORKS and "coefs_" in record.attributes
+
+
+def is_scaler(step: Any) -> bool:
+    """Return whether a step of a pipeline is folded into the network behind it, or does nothing."""
+    if isinstance(step, Record) and step.name == "Pipeline":
+        return all(is_scaler(inner) for _, inner in step.attributes.get("steps", []))
+    return step in (None, "passthrough") or (isinstance(step, Record) and step.name in SCALER_CLASSES)
+
+
 def convert(record: Record, source: Source) -> Model:
     """Return the Model of a network or a pipeline, in float64 unless the source asks otherwise.
 

@@ -1,0 +1,317 @@
+"""The commonest savings that are no model: what each is called, and that the step its message proposes works.
+
+Each line is run as a user would, in a shell beside the file; what it writes is then explained.
+"""
+
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import model_files
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from ihcli.cli import main
+from ihcli.errors import ModelError
+from ihcli.models import load_model
+
+TRAIN = """
+import pickle, sys
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(3, width)
+
+    def forward(self, inputs):
+        return torch.tanh(self.layer(inputs))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = Block(5), nn.Linear(5, 2)
+
+    def forward(self, inputs):
+        return self.last(self.first(inputs))
+
+class Options(dict):
+    pass
+
+class Holder:
+    def __init__(self, network):
+        self.network = network
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    net = Net()
+"""
+SKORCH = """
+class NeuralNetClassifier:
+    def __init__(self, module):
+        self.module_, self.module = module, type(module)
+
+    def __getstate__(self):
+        return vars(self) | {"__cuda_dependent_attributes__": b"as skorch keeps it"}
+"""
+SAVED_BY_SCRIPT = {
+    "skorch": "from skorch.classifier import NeuralNetClassifier as Classifier;"
+    " pickle.dump(Classifier(net), open('model.pt', 'wb'))",
+    "of the script": "torch.save(net, 'model.pt')",
+    "legacy": "torch.save(net, 'model.pt', _use_new_zipfile_serialization=False)",
+    "pickle": "pickle.dump(net, open('model.pt', 'wb'))",
+    "layers of torch around it": "torch.save(nn.DataParallel(nn.Sequential(net)), 'model.pt')",
+    "dictionary": "torch.save({'net': net, 'threshold': 0.3}, 'model.pt')",
+    "attribute": "torch.save(Holder(net), 'model.pt')",
+    "list": "torch.save([net, Net()], 'model.pt')",
+    "state_dict": "torch.save(net.state_dict(), 'model.pt')",
+    "legacy state_dict": "torch.save(net.state_dict(), 'model.pt', _use_new_zipfile_serialization=False)",
+    "state_dict of DataParallel": "torch.save(nn.DataParallel(net).state_dict(), 'model.pt')",
+    "pickled state_dict": "pickle.dump(net.state_dict(), open('model.pt', 'wb'))",
+    "checkpoint": "torch.save({'epoch': 3, 'model_state_dict': net.state_dict(), 'optimizer_state_dict':"
+    " torch.optim.Adam(net.parameters()).state_dict()}, 'model.pt')",
+    "checkpoint of options": "torch.save({'net': net.state_dict(), 'options': Options(a=1)}, 'model.pt')",
+    "Lightning": "torch.save({'pytorch-lightning_version': '2.5', 'epoch': 1, 'hyper_parameters': Options(a=1),"
+    " 'state_dict': {'model.' + key: value for key, value in net.state_dict().items()}}, 'model.pt')",
+}
+WORDS = {
+    "skorch": "a skorch net (NeuralNetClassifier)",
+    "of the script": "asks for '__main__.Net', '__main__.Block', of the script that saved it",
+    "dictionary": "a dictionary (keys 'net', 'threshold'), not a model, with a torch module at [\"net\"]",
+    "attribute": "holds __main__.Holder, which is not read, with a torch module at .network",
+    "list": "holds a list, not a model, with a torch module at [0]",
+    "state_dict": "a state_dict, the weights without the network",
+    "checkpoint": 'with a state_dict, the weights without the network at ["model_state_dict"]',
+    "Lightning": 'a Lightning checkpoint, with a state_dict, the weights without the network at ["state_dict"]',
+}
+
+
+def lines_of(message: str) -> list[str]:
+    """Return the lines for a shell that a message proposes; their code has no single quote in it."""
+    return re.findall(r"python -c '[^']*'", message)
+
+
+def refused(path: Path, trust: bool = False) -> str:
+    with pytest.raises(ModelError) as caught:
+        model_files.quietly(load_model, path, trust=trust)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.isprintable()
+    return message
+
+
+def follow(path: Path, message: str, table: str = "d.csv") -> Path:
+    """Run the line of a message and explain what it writes; return that model."""
+    (line,) = lines_of(message)
+    line = line.replace("python", sys.executable, 1).replace("DATA.csv", "d.csv")
+    done = subprocess.run(["sh", "-c", line], cwd=path.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (named,) = set(re.findall(r"(\S+) as MODEL", message))
+    done_by_us = CliRunner().invoke(
+        main,
+        ["explain", str(path.parent / named), str(path.parent / table), "-m", "ig", "-o", str(path.parent / "run")],
+    )
+    assert done_by_us.exit_code == 0, done_by_us.output
+    return path.parent / named
+
+
+def table_of(tmp_path: Path) -> pd.DataFrame:
+    frame = pd.DataFrame(model_files.rows(20).numpy().astype(float), columns=["a", "b", "c"])
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    return frame
+
+
+@pytest.mark.parametrize("name", SAVED_BY_SCRIPT)
+def test_what_a_training_script_saved_is_one_line_from_a_model(name: str, tmp_path: Path) -> None:
+    (tmp_path / "skorch").mkdir()
+    (tmp_path / "skorch" / "classifier.py").write_text(SKORCH)
+    (tmp_path / "train.py").write_text(TRAIN + f"    {SAVED_BY_SCRIPT[name]}\n")
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    path, frame = tmp_path / "model.pt", table_of(tmp_path)
+    message = refused(path)
+    assert WORDS.get(name, "") in message
+    assert refused(path, trust=True) == message
+    model = load_model(follow(path, message))
+    torch.manual_seed(0)
+    expected = namespace(tmp_path)["Net"]()(torch.tensor(frame.to_numpy(np.float32)))
+    torch.testing.assert_close(model.outputs(torch.tensor(frame.to_numpy(np.float32))), expected)
+
+
+def namespace(tmp_path: Path) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "train"}
+    exec((tmp_path / "train.py").read_text(), names)
+    return names
+
+
+MIXED = pd.DataFrame(
+    {
+        "age": np.random.default_rng(0).normal(50, 9, 60),
+        "income": np.random.default_rng(1).lognormal(2, 1, 60),
+        "city": np.random.default_rng(2).choice(["rome", "oslo"], 60),
+    }
+)
+NUMBERS = MIXED[["age", "income"]]
+OLD = (MIXED["age"] > 50).astype(int)
+
+
+def classifier() -> MLPClassifier:
+    return MLPClassifier(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+
+
+def regressor() -> MLPRegressor:
+    return MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+
+
+def one_hot() -> ColumnTransformer:
+    columns = [("n", StandardScaler(), ["age", "income"]), ("c", OneHotEncoder(), ["city"])]
+    return ColumnTransformer(columns)
+
+
+def fitted(estimator: Any, table: pd.DataFrame = NUMBERS, target: Any = OLD) -> Any:
+    return model_files.quietly(estimator.fit, table, target)
+
+
+def search(kind: Callable[..., Any], estimator: Any) -> Any:
+    return fitted(kind(estimator, {"alpha": [1e-4, 1e-3]}, cv=2))
+
+
+ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
+    "one-hot": (
+        lambda: fitted(make_pipeline(one_hot(), classifier()), MIXED),
+        "a Pipeline with 'ColumnTransformer', which cannot be folded in",
+        lambda saved: saved.predict_proba(MIXED),
+    ),
+    "imputer before a scaler": (
+        lambda: fitted(make_pipeline(SimpleImputer(), StandardScaler(), classifier())),
+        "a Pipeline with 'SimpleImputer', which cannot be folded in",
+        lambda saved: saved.predict_proba(NUMBERS),
+    ),
+    "function": (
+        lambda: fitted(make_pipeline(StandardScaler(), FunctionTransformer(np.tanh), regressor())),
+        "a Pipeline with 'FunctionTransformer', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "union": (
+        lambda: fitted(make_pipeline(FeatureUnion([("s", StandardScaler()), ("p", PCA(1))]), classifier())),
+        "a Pipeline with 'FeatureUnion', which cannot be folded in",
+        lambda saved: saved.predict_proba(NUMBERS),
+    ),
+    "grid": (
+        lambda: search(GridSearchCV, classifier()),
+        "GridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda saved: saved.predict_proba(NUMBERS),
+    ),
+    "random": (
+        lambda: search(functools.partial(RandomizedSearchCV, n_iter=1), regressor()),
+        "RandomizedSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "halving": (
+        lambda: search(functools.partial(HalvingGridSearchCV, min_resources=20), regressor()),
+        "HalvingGridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "grid of one-hot": (
+        lambda: fitted(
+            GridSearchCV(make_pipeline(one_hot(), classifier()), {"mlpclassifier__alpha": [0.1]}, cv=2), MIXED
+        ),
+        "GridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda saved: saved.predict_proba(MIXED),
+    ),
+    "scaled target": (
+        lambda: fitted(TransformedTargetRegressor(regressor(), transformer=StandardScaler())),
+        "TransformedTargetRegressor, which is not read, with a scikit-learn network at .regressor_",
+        lambda saved: saved.regressor_.predict(NUMBERS),
+    ),
+    "scaled target behind a scaler": (
+        lambda: fitted(make_pipeline(StandardScaler(), TransformedTargetRegressor(regressor()))),
+        "a Pipeline with 'TransformedTargetRegressor', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "grid behind an imputer": (
+        lambda: fitted(make_pipeline(SimpleImputer(), GridSearchCV(regressor(), {"alpha": [0.1]}, cv=2))),
+        "a Pipeline with 'SimpleImputer', 'GridSearchCV', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "calibrated": (
+        lambda: fitted(CalibratedClassifierCV(classifier(), cv=2)),
+        "with a scikit-learn network at .calibrated_classifiers_[0].estimator",
+        lambda saved: saved.calibrated_classifiers_[0].estimator.predict_proba(NUMBERS),
+    ),
+    "vote": (
+        lambda: fitted(VotingClassifier([("a", classifier()), ("b", classifier())])),
+        "VotingClassifier, which is not read, with a scikit-learn network at .estimators_[0]",
+        lambda saved: saved.estimators_[0].predict_proba(NUMBERS),
+    ),
+    "dictionary": (
+        lambda: {"model": fitted(make_pipeline(StandardScaler(), classifier())), "features": ["age", "income"]},
+        "a dictionary (keys 'model', 'features'), not a model, with a scikit-learn network at [\"model\"]",
+        lambda saved: saved["model"].predict_proba(NUMBERS),
+    ),
+    "dictionary with a scaler": (
+        lambda: {"scaler": fitted(StandardScaler()), "model": fitted(regressor())},
+        "If its inputs pass through 'scaler' first, save sklearn.pipeline.make_pipeline of both.",
+        lambda saved: saved["model"].predict(NUMBERS),
+    ),
+    "list": (
+        lambda: [fitted(regressor()), fitted(regressor(), target=1 - OLD)],
+        "There are others, such as at '[1]'.",
+        lambda saved: saved[0].predict(NUMBERS),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_scikit_learn_object_around_a_network_is_one_line_from_it(name: str, tmp_path: Path) -> None:
+    make, words, expected = ESTIMATORS[name]
+    saved = make()
+    path = model_files.save_joblib(saved, tmp_path / "model.joblib", compress=3 if name == "vote" else 0)
+    (MIXED if "one-hot" in name else NUMBERS).to_csv(tmp_path / "d.csv", index=False)
+    message = refused(path)
+    assert words in message
+    assert refused(path, trust=True) == message
+    table = "transformed.csv" if "transformed.csv as DATA" in message else "d.csv"
+    model = load_model(follow(path, message, table))
+    inputs = torch.tensor(pd.read_csv(tmp_path / table).to_numpy())
+    outputs = model.outputs(inputs).squeeze(1).numpy()
+    np.testing.assert_allclose(outputs, model_files.quietly(expected, saved), atol=1e-9)
+
+
+NO_NETWORKS: dict[str, Callable[[], Any]] = {
+    "RandomForestClassifier": lambda: RandomForestClassifier(2),
+    "LogisticRegression": LogisticRegression,
+    "SVC": SVC,
+    "PCA": PCA,
+    "Pipeline": lambda: make_pipeline(SimpleImputer(), LogisticRegression()),
+    "GridSearchCV": lambda: GridSearchCV(SVC(), {"C": [1.0]}, cv=2),
+}
+
+
+@pytest.mark.parametrize("name", NO_NETWORKS)
+def test_a_scikit_learn_object_without_a_network_is_refused_once_and_for_all(name: str, tmp_path: Path) -> None:
+    path = model_files.save_joblib(fitted(NO_NETWORKS[name]()), tmp_path / "model.joblib")
+    message = refused(path)
+    assert name in message
+    assert "Nothing in it is a network that is read" in message
+    assert "--trust" not in message
+    assert refused(path, trust=True) == message
