@@ -9,11 +9,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ihcli.cli import watcher
 from ihcli.confinement import confine
-from ihcli.locations import Location
 from ihcli.wording import printable
+
+if TYPE_CHECKING:
+    from ihcli.locations import Location
 
 
 class _Process:
@@ -68,7 +71,7 @@ def saving() -> None:
         _Process.watcher.send(watcher.SAVES)
 
 
-def give_up_writing(trust: bool, *, but: Sequence[Location] = (), emptied: Sequence[Location] = ()) -> None:
+def give_up_writing(trust: bool, *, but: "Sequence[Location]" = (), emptied: "Sequence[Location]" = ()) -> None:
     """Write nowhere else from here on, before the model of a stranger is read; see `ihcli.confinement.confine`.
 
     A model that is trusted may write where its author likes.
@@ -77,5 +80,5 @@ def give_up_writing(trust: bool, *, but: Sequence[Location] = (), emptied: Seque
         confine(_on_disk(but), _on_disk(emptied))
 
 
-def _on_disk(locations: Sequence[Location]) -> list[Path]:
+def _on_disk(locations: "Sequence[Location]") -> list[Path]:
     return [location for location in locations if isinstance(location, Path)]
