@@ -109,6 +109,27 @@ def test_rows_that_influence_each_other_are_refused(tmp_path: Path) -> None:
         preflight(model, model_files.rows(6), second_order=True)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "/model: feature_names.json: not JSON ("),
+        ("[" * 100_000, "/model: feature_names.json: not JSON (lists and objects are nested more than 64 deep)"),
+        ('["\\ud800"]', "/model: feature_names.json: not JSON ("),
+        ("5", "/model: its feature_names are 5. Expected a list of names."),
+        ('"abc"', "/model: its feature_names are 'abc'. Expected a list of names."),
+        ('[{"a": 1}]', "/model: its feature_names are [{'a': 1}]. Expected a list of names."),
+        ('["u", "u", "w"]', "/model: carries the feature name 'u' twice."),
+        ('["u"]', "/model: takes 3 inputs but carries 1 feature names."),
+    ],
+)
+def test_extra_files_of_other_kinds_are_one_message(content: str, words: str, tmp_path: Path) -> None:
+    path = save(model_files.network(), tmp_path / "model", extra_files={"feature_names.json": content})
+    with pytest.raises(ModelError) as caught:
+        load_model(path, trust=True)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 def test_names_are_read_from_extra_files(tmp_path: Path) -> None:
     extra = {"feature_names.json": '["u", "v", "w"]', "output_names.json": '["no", "yes"]'}
     model = load_model(save(model_files.network(), tmp_path / "model", extra_files=extra), trust=True)

@@ -161,3 +161,23 @@ def test_evaluating_borrows_scripted_and_frozen_modules() -> None:
 def _modes(module: nn.Module) -> list[bool]:
     modes = [part.training for part in module.modules()]
     return modes + [parameter.requires_grad for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (5, "its feature_names are 5. Expected a list of names."),
+        ({"a": 1}, "its feature_names are {'a': 1}."),
+        ([["a"]], "its feature_names are [['a']]."),
+        (["\ud800", "b"], "its feature_names are ['\\ud800', 'b']."),
+        ([f"x{i // 2}" for i in range(200_000)], "takes 2 inputs but carries 200000 feature names."),
+    ],
+)
+def test_names_that_are_none_are_one_message(names: object, words: str, tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(2, 1))
+    module.feature_names = names  # type: ignore[assignment]
+    path = model_files.save_zip(module, tmp_path / "model")
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert f"{path}: {words}" in str(caught.value)
+    assert str(caught.value).isprintable()

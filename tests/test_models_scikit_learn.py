@@ -221,3 +221,15 @@ def test_trust_reads_the_same_numbers_through_scikit_learn(tmp_path: Path) -> No
             load_model(path)
         model = load_model(path, trust=True)
         np.testing.assert_allclose(outputs(model, INPUTS), pipeline.predict_proba(INPUTS), atol=AGREEMENT)
+
+
+def test_weights_that_are_one_array_many_times_are_refused(tmp_path: Path) -> None:
+    """Each would be converted into memory of its own: here 8 GB of 8 MB."""
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    network = model_files.quietly(MLPRegressor(hidden_layer_sizes=[3], max_iter=2).fit, x, x[:, 0])
+    square, bias = np.zeros((1000, 1000)), np.zeros(1000)
+    for times, words in ((1000, "the same array many times over"), (2000, "do not fit each other")):
+        network.coefs_, network.intercepts_ = [square] * times, [bias] * times
+        with pytest.raises(ModelError, match=words) as caught:
+            load_model(model_files.save_pickle(network, tmp_path / "model"))
+        assert len(str(caught.value)) < 1500

@@ -1,6 +1,5 @@
 """torch.export programs (.pt2): read with trust only, made one module, freed from the batch size they were made at."""
 
-import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ihcli.calling import calling
 from ihcli.errors import ModelCallError, ModelError, UnsafeModelError
+from ihcli.foreign import parsed_json
 from ihcli.models.failing import device_remedy
 from ihcli.models.model import Model
 from ihcli.models.preflight import refuse_training
@@ -98,16 +98,18 @@ def _load(source: Source) -> tuple[Any, Names | None]:
         with source.path.open("rb") as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.load(stream, extra_files=extra)
-        given = {name: json.loads(content) for name, content in extra.items() if content}
     except Exception as error:
         # Its reader raises whatever damaged bytes lead to.
         raise ModelError(
             f"{source.path}: cannot be loaded as a {Kind.EXPORTED.value} ({first_line(error)}). "
             "Try saving or copying it again, or the version of torch that wrote it."
         ) from error
-    if not given:
-        return program, None
-    return program, Names(*(tuple(given[name]) if name in given else None for name in _EXTRA_FILES))
+    given = {
+        name: parsed_json(extra[f"{name}.json"], f"{source.path}: {name}.json", ModelError)
+        for name in CARRIED
+        if extra[f"{name}.json"]
+    }
+    return program, Names.among(given, source.path) if given else None
 
 
 def _signature(program: Any, source: Source) -> tuple[Batch, int]:

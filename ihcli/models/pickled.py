@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ihcli.errors import IhcliError, ModelError, UnsafeModelError
+from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.foreign import AGAIN, one_message
 from ihcli.models import scikit_learn
 from ihcli.models.advice import refusal, sole_model
 from ihcli.models.allow_list import ForbiddenError, Record
@@ -68,19 +69,13 @@ def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Calla
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn whatever hostile or damaged bytes raise into one ModelError that names the file."""
-    try:
-        yield
-    except IhcliError:
-        raise
-    except ForbiddenError as error:
-        raise _unsafe(path, printable(str(error))) from None
-    except (TruncatedError, EOFError):
-        raise ModelError(f"{path}: breaks off before its end. Try saving or copying it again.") from None
-    except Exception as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise ModelError(
-            f"{path}: cannot be read as a pickled model ({reason}). Try saving or copying it again."
-        ) from None
+    with one_message(path, ModelError, "read as a pickled model"):
+        try:
+            yield
+        except ForbiddenError as error:
+            raise _unsafe(path, printable(str(error))) from None
+        except (TruncatedError, EOFError):
+            raise ModelError(f"{path}: breaks off before its end. {AGAIN}") from None
 
 
 def _unsafe(path: Path, culprit: str) -> UnsafeModelError:

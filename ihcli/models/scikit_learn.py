@@ -14,15 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError
+from ihcli.foreign import AGAIN
 from ihcli.models.allow_list import SCALER_CLASSES, Record
 from ihcli.models.layers import Affine, Complement, Exponential
 from ihcli.models.model import Model
 from ihcli.models.wrapping import Names, Source, place_module
+from ihcli.wording import printable
 
 EXPECTED = (
     "an MLPClassifier or MLPRegressor, alone or in a Pipeline with StandardScaler, MinMaxScaler, MaxAbsScaler or "
     "RobustScaler"
 )
+_MOST_LAYERS = 1024
+_MOST_REPETITION, _HARMLESS_BYTES = 4, 1 << 20
 _NETWORKS = ("MLPClassifier", "MLPRegressor")
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -92,20 +96,23 @@ def _check_shapes(scalers: list[Record], network: Record, source: Source) -> Non
     weights, biases = _fitted(network, "coefs_", source), _fitted(network, "intercepts_", source)
     shapes: list[tuple[int, ...]] = [getattr(weight, "shape", ()) for weight in weights]
     widths = [getattr(bias, "shape", ()) for bias in biases]
-    fits = len(shapes) == len(widths) > 0 and all(
+    fits = 0 < len(shapes) == len(widths) <= _MOST_LAYERS and all(
         len(shape) == 2 and width == shape[1:] for shape, width in zip(shapes, widths, strict=True)
     )
     if not fits or any(left[1] != right[0] for left, right in pairwise(shapes)):
         raise ModelError(
-            f"{source.path}: the weights of its {network.name} do not fit each other (coefs_ {shapes}, intercepts_ "
-            f"{widths}). Try saving or copying it again."
+            f"{source.path}: the weights of its {network.name} do not fit each other (coefs_ {printable(str(shapes))}, "
+            f"intercepts_ {printable(str(widths))}). Try saving or copying it again."
         )
+    distinct = {id(weight): weight.nbytes for weight in weights}
+    if sum(weight.nbytes for weight in weights) > _MOST_REPETITION * sum(distinct.values()) + _HARMLESS_BYTES:
+        raise ModelError(f"{source.path}: weights that are the same array many times over. {AGAIN}")
     for scaler in scalers:
         counted = _fitted(scaler, "n_features_in_", source)
         if counted != shapes[0][0]:
             raise ModelError(
-                f"{source.path}: its {scaler.name} takes {counted!r} inputs, but the {network.name} behind it "
-                f"{shapes[0][0]}. Try saving or copying it again."
+                f"{source.path}: its {scaler.name} takes {printable(repr(counted))} inputs, but the {network.name} "
+                f"behind it {shapes[0][0]}. Try saving or copying it again."
             )
 
 

@@ -1,20 +1,23 @@
 """From a module to a Model: dtype, device, names and input count."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from ihcli.errors import ModelError, OptionError
 from ihcli.models.layers import Affine, layer_name
 from ihcli.models.model import Model
-from ihcli.wording import first_line
+from ihcli.wording import first_line, printable
 
 CARRIED: dict[str, type] = {"feature_names": str, "output_names": str, "zero": float}
 """Attributes by which a module says what inputs and outputs are called, and which inputs its network sees as 0."""
+_ENTRIES = (str, int, float, np.generic)  # of names and numbers
 FULL_DTYPES = (torch.float32, torch.float64)
 # Layers whose weight tells D by one of its axes.
 _WIDTH_TELLING = {
@@ -51,9 +54,14 @@ class Names:
     zero: tuple[float, ...] | None = None
 
     @classmethod
-    def carried_by(cls, module: nn.Module) -> "Names":
+    def carried_by(cls, module: nn.Module, subject: object = "model") -> "Names":
         """Read the attributes `feature_names`, `output_names` and `zero` that a module may carry."""
-        return cls(*(_attribute(module, name, kind) for name, kind in CARRIED.items()))
+        return cls.among({name: getattr(module, name, None) for name in CARRIED}, subject)
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any], subject: object) -> "Names":
+        """Take what is carried under those names; raises ModelError, which begins with the subject, for other kinds."""
+        return cls(*(_carried(values.get(name), name, kind, subject) for name, kind in CARRIED.items()))
 
 
 def wrap_module(
@@ -100,7 +108,7 @@ def place_module(
     module.eval().to(device=source.device, dtype=dtype)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    names = names or Names.carried_by(module)
+    names = names or Names.carried_by(module, source.path)
     return _model(module, format_in_words, dtype, source.device, source.path, n_inputs, names)
 
 
@@ -161,17 +169,19 @@ def _leaves(module: nn.Module) -> Iterator[nn.Module]:
         yield from _leaves(child)
 
 
-def _attribute(module: nn.Module, attribute: str, kind: type) -> tuple[Any, ...] | None:
-    value: Any = getattr(module, attribute, None)
+def _carried(value: Any, name: str, kind: type, subject: object) -> tuple[Any, ...] | None:
     if value is None or callable(value):
         return None
     try:
-        if isinstance(value, str):
+        entries = value.tolist() if isinstance(value, torch.Tensor | np.ndarray) else value
+        if isinstance(entries, str | bytes | dict) or not all(isinstance(entry, _ENTRIES) for entry in entries):
             raise TypeError
-        return tuple(kind(entry) for entry in value)
+        carried = tuple(kind(entry) for entry in entries)
+        "".join(map(str, carried)).encode()  # half of a pair of surrogates is no letter, and cannot be written
+        return carried
     except (TypeError, ValueError):
         entries = "names" if kind is str else "numbers"
-        raise ModelError(f"model: its attribute {attribute} is {value!r}. Expected a list of {entries}.") from None
+        raise ModelError(f"{subject}: its {name} are {printable(repr(value))}. Expected a list of {entries}.") from None
 
 
 def _model(
@@ -190,7 +200,7 @@ def _model(
             raise ModelError(f"{subject}: takes {counted} inputs but carries {len(given)} {what}.")
     for what, given in (("feature", names.features), ("output", names.outputs)):
         if given is not None and len(set(given)) < len(given):
-            twice = next(name for name in given if given.count(name) > 1)
+            twice = printable(Counter(given).most_common(1)[0][0])
             raise ModelError(f"{subject}: carries the {what} name {twice!r} twice. Expected every name once.")
     if counted is None and names.features is not None:
         counted = len(names.features)
