@@ -86,7 +86,7 @@ def told_apart(names: Iterable[str], width: int) -> dict[str, str]:
 def _numbered(name: str, width: int, counts: Counter[str]) -> str:
     base = shortened(name, width)
     counts[base] += 1
-    number = f" ({counts[base]})"
+    number = f"·{counts[base]}"
     return f"{shortened(name, max(1, width - len(number)))}{number}"
 
 

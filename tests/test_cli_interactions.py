@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from pages import write_table_run
+from rich.cells import cell_len
 from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
 from ihcli.cli import main
@@ -119,6 +121,23 @@ def test_a_terminal_gets_a_table_that_breaks_names_before_numbers(run: Path) -> 
     assert any("mean_abs" in line for line in lines)
     for rank, size in enumerate(sizes, 1):
         assert any(line.split()[:1] == [str(rank)] and size in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 300])
+@pytest.mark.parametrize("odd", ["", "日本語の長い名前", "\x1b[31m"])
+def test_a_terminal_cuts_long_names_in_their_middle_and_tells_them_apart(
+    tmp_path: Path, columns: int, odd: str
+) -> None:
+    names = tuple(f"worst_concave_points_{odd}_of_the_{side}_side_of_the_sample" for side in ("left", "right", "upper"))
+    write_table_run(tmp_path / "made", names, ("risk",))
+    lines = on_terminal("interactions", str(tmp_path / "made/run"), columns=columns).splitlines()
+    lines = [line.rstrip() for line in lines if line.split()[:1] in (["1"], ["2"], ["3"])]
+    pairs = [tuple(line.split()[1:3]) for line in lines]
+    assert (len(set(pairs)), len({name for pair in pairs for name in pair})) == (3, 3)
+    assert all(len(line.split()) == 7 and cell_len(line) <= columns for line in lines)
+    assert any("…" in name for pair in pairs for name in pair) == (columns < 300)
+    rows = records(ask(tmp_path / "made/run", "--format", "csv").stdout)
+    assert {row["feature_i"] for row in rows} <= set(names)
 
 
 def test_binary_formats_are_refused_on_a_terminal(run: Path) -> None:

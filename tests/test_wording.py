@@ -60,7 +60,7 @@ LONG = "worst_concave_points_of_the_{}_side_of_the_sample"
         [LONG.format("left"), LONG.format("right"), "age"],
         [LONG.format(f"{place:04d}") for place in range(200)],
         ["x" * 99 + middle + "y" * 99 for middle in ("", "a", "b", "ab", "é", "😀", "\x1b")],
-        ["a b", "a  b", "a\tb", " a b ", "a b (1)", "a b (2)", "a\n\nb (1)"],
+        ["a b", "a  b", "a\tb", " a b ", "a b·1", "a b·2", "a\n\nb·1"],
         ["", " ", "\n", "(blank)"],
         ["x" * length for length in range(60)],
         ["a" * 50 + "1" + "b" * 9, "a" * 20 + "1" + "b" * 50, "a" * 50 + "2" + "b" * 9],
@@ -70,7 +70,7 @@ def test_different_names_never_look_alike(names: list[str], width: int) -> None:
     cut = told_apart([*names, *names], width)
     assert list(cut) == names
     assert len(set(cut.values())) == len(names)
-    assert all(shown.isprintable() and len(shown) <= max(width, len(" (200)") + 1) for shown in cut.values())
+    assert all(shown.isprintable() and len(shown) <= max(width, len("·200") + 1) for shown in cut.values())
 
 
 def test_names_that_differ_in_their_middle_show_it() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ihcli.cli.terminal import cell
+from ihcli.wording import shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,7 @@ class Heat:
             table.add_column(Text(str(position)), width=CELL, justify="right", no_wrap=True)
         for position, name in enumerate(self.record.names):
             cells = (Text(_percent(level), _style(level, has_few_colours)) for level in levels[position].tolist())
-            table.add_row(cell(f"{position:>2} {name}"), *cells)
+            table.add_row(cell(f"{position:>2} {shortened(name, LABEL - 4)}"), *cells)
         return table
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ihcli.cli.terminal import cell, escaped
 from ihcli.errors import OptionError, RunError
-from ihcli.wording import printable
+from ihcli.wording import printable, told_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +28,7 @@ FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
 NAME_LETTERS = 50  # of a temporary name, which may be longer than the file's own
+BETWEEN = 2  # blanks of a table beside each column
 
 
 @dataclass(frozen=True)
@@ -222,17 +223,22 @@ def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     with console.capture() as captured:
         for target, ranked in by_target(table).items():
             console.print(cell(shown.titles[target], "bold"))
-            console.print(_rich_table(ranked.select(columns)))
+            console.print(_rich_table(ranked.select(columns), console.width))
             if is_terminal and target in shown.drawings:
                 console.print(shown.drawings[target])
     return captured.get()
 
 
-def _rich_table(table: "pa.Table") -> "Table":
+def _rich_table(table: "pa.Table", width: int) -> "Table":
+    """Draw a table in so many columns of a terminal: numbers whole, long names cut in their middle."""
     import pyarrow as pa
     from rich import box
     from rich.table import Table
 
+    shown = {
+        name: [_shown(record[place]) for record in _records(table)] for place, name in enumerate(table.column_names)
+    }
+    _cut_names(shown, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.schema:
         is_text = pa.types.is_string(column.type)
@@ -240,9 +246,35 @@ def _rich_table(table: "pa.Table") -> "Table":
             drawn.add_column(cell(column.name), overflow="fold", min_width=NAME_WIDTH)
         else:
             drawn.add_column(cell(column.name), justify="right", no_wrap=True)
-    for record in _records(table):
-        drawn.add_row(*(cell(_shown(value)) for value in record))
+    for record in zip(*shown.values(), strict=True):
+        drawn.add_row(*map(cell, record))
     return drawn
+
+
+def _cut_names(shown: dict[str, list[str]], width: int) -> None:
+    """Cut the names of features so far that a table of these columns is no wider than `width`, if it can be."""
+    from rich.cells import cell_len
+
+    widths = {name: max(map(cell_len, [name, *column])) for name, column in shown.items()}
+    named = [name for name in shown if name.startswith("feature")]
+    room = width - BETWEEN * len(shown) - sum(widths[name] for name in shown if name not in named)
+    if sum(widths[name] for name in named) <= room:
+        return
+    most = max(NAME_WIDTH, _most(sorted(widths[name] for name in named), room))
+    letters = [name for column in named for name in shown[column]]
+    widest = max((cell_len(name) / len(name) for name in letters if name), default=1.0)
+    cut = told_apart(letters, int(most / widest))
+    shown |= {column: [cut[name] for name in shown[column]] for column in named}
+
+
+def _most(widths: list[int], room: int) -> int:
+    """Return what is left for each of the wide columns when the narrow ones, which come first, have what they need."""
+    for place, needed in enumerate(widths):
+        part = room // (len(widths) - place)
+        if needed > part:
+            return part
+        room -= needed
+    return max(widths)
 
 
 def _shown(value: str | int | float | None) -> str:

@@ -49,7 +49,7 @@ function toldApart(names, most) {
     const differs = first.findIndex((letter, i) => letter !== last[i]);
     for (const name of alike) cut.set(name, shortened(name, most, differs < 0 ? first.length : differs));
   }
-  for (const alike of alikes(cut)) alike.forEach((name, i) => cut.set(name, `${shortened(name, most - 2 - String(i + 1).length)}·${i + 1}`));
+  for (const alike of alikes(cut)) alike.forEach((name, i) => cut.set(name, `${shortened(name, most - 1 - String(i + 1).length)}·${i + 1}`));
   return names.map((name) => cut.get(name));
 }
 
