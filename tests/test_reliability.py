@@ -11,6 +11,7 @@ import test_data_edges
 import test_fuzzing
 import test_hostile_directories
 import test_hostile_models
+import test_hostile_scripts
 import test_models_restoring
 import test_object_stores
 import test_pipeline
@@ -37,7 +38,11 @@ def named(module: object, word: str) -> list[Callable[..., None]]:
 
 FIGURES = {
     "hostile model files": sum(
-        map(len, (test_hostile_models.CORPUS, test_models_restoring.MISFITS, test_hostile_directories.CORPUS))
+        len(files)
+        for files in (
+            *(test_hostile_models.CORPUS, test_hostile_scripts.CORPUS),
+            *(test_models_restoring.MISFITS, test_hostile_directories.CORPUS),
+        )
     ),
     "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
     "kills at a random moment": test_resume.RANDOM_KILLS,

@@ -1,15 +1,15 @@
-"""Models that lie on a store, copied to this machine for as long as they are read."""
+"""Copies of models for as long as they are read: of those on a store, and of those that torch opens by itself."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 
 from ihcli.errors import IhcliError, ModelError
 from ihcli.locations import Location
 from ihcli.models.directories import is_read
-from ihcli.models.sniffing import recognise
+from ihcli.models.sniffing import Kind, recognise
 from ihcli.stores import READ_BYTES, StorePath
 
 
@@ -17,29 +17,50 @@ from ihcli.stores import READ_BYTES, StorePath
 def on_this_machine(location: Location) -> Iterator[Path]:
     """Give the path of a model, or that of a copy, which is gone in the end; what is raised names the model itself.
 
-    Only what is a model is copied; of a checkpoint, the files that are read. Cost: its bytes, in the directory for
-    temporary files.
+    Only what is a model is copied; of a checkpoint, the files that are read. So is a TorchScript file: torch opens it
+    once more after it was looked through, and no other process may change it in between. Cost: its bytes, in the
+    directory for temporary files.
 
     Raises ModelError where it is none, or the store or the disk refuses.
     """
-    if not isinstance(location, StorePath):
+    if isinstance(location, StorePath):
+        recognise(location)
+        with TemporaryDirectory(prefix="ihcli-") as folder:
+            with _copying(location, folder):
+                _copy(location, Path(folder) / "model")
+            with _naming(Path(folder) / "model", location):
+                yield Path(folder) / "model"
+    elif recognise(location) is Kind.TORCHSCRIPT:
+        with TemporaryFile(prefix="ihcli-") as copy:
+            with _copying(location, gettempdir()), location.open("rb") as stream:
+                shutil.copyfileobj(stream, copy, READ_BYTES)
+                copy.flush()
+            # It has no name, and is gone with this process, however that ends.
+            with _naming(Path(f"/dev/fd/{copy.fileno()}"), location) as path:
+                yield path
+    else:
         yield location
-        return
-    recognise(location)
-    with TemporaryDirectory(prefix="ihcli-") as folder:
-        copy = Path(folder) / "model"
-        try:
-            _copy(location, copy)
-        except OSError as error:
-            raise ModelError(
-                f"{location}: cannot be copied to {folder}: {error.strerror}. Try again, or with TMPDIR where there "
-                "is room."
-            ) from error
-        try:
-            yield copy
-        except IhcliError as error:
-            error.args = tuple(str(words).replace(str(copy), str(location)) for words in error.args)
-            raise
+
+
+@contextmanager
+def _copying(location: Location, folder: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{location}: cannot be copied to {folder}: {error.strerror}. Try again, or with TMPDIR where there "
+            "is room."
+        ) from error
+
+
+@contextmanager
+def _naming(copy: Path, location: Location) -> Iterator[Path]:
+    """Give the path of the copy; errors that name it name the model."""
+    try:
+        yield copy
+    except IhcliError as error:
+        error.args = tuple(str(words).replace(str(copy), str(location)) for words in error.args)
+        raise
 
 
 def _copy(location: StorePath, copy: Path) -> None:

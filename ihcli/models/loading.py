@@ -29,7 +29,7 @@ def load_model(
     """Read a model from a file or directory, a path or URL, recognised by its content.
 
     Without `trust` nothing that the file brings along is run: TorchScript code is the exception, it runs inside
-    torch's interpreter and is searched for file access first. With `trust` pickles may hold any class that can be
+    torch's interpreter, and may only compute there. With `trust` pickles may hold any class that can be
     imported here, and torch.export programs are read. `dtype` None keeps the file's own float32 or float64; half
     precisions become float32, scikit-learn models float64.
 

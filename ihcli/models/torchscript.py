@@ -1,20 +1,24 @@
-"""TorchScript files: searched before loading, silenced while loading, probed for dtypes after it."""
+"""TorchScript files: looked through before torch loads them and before they run, and probed for dtypes."""
 
 import copy
-import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.foreign import AGAIN, MOST_JSON_BYTES, one_message, parsed_json
 from ihcli.models.fixed import constant_weights, fixed_dtypes
 from ihcli.models.model import Model
 from ihcli.models.preflight import refuse_training
 from ihcli.models.probing import accepted_width, random_rows, takes_others
-from ihcli.models.script_code import refused_in
+from ihcli.models.script_archive import refused_in
+from ihcli.models.script_graphs import refused_operators
+from ihcli.models.script_guards import put_checks
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import (
     CARRIED,
@@ -26,53 +30,73 @@ from ihcli.models.wrapping import (
     own_dtype,
     place_module,
 )
-from ihcli.wording import first_line
-
-_EXTRA_FILES = tuple(f"{name}.json" for name in CARRIED)
+from ihcli.wording import printable
 
 
 def read(source: Source) -> Model:
     """Read a TorchScript file.
 
-    Raises UnsafeModelError where its code can read or write files, or runs while it is loaded, and `trust` is off;
+    Without `trust` nothing of it runs before its records, and then all that torch has compiled of them, were looked
+    through.
+
+    Raises UnsafeModelError where it asks for anything else than to compute with tensors, and `trust` is off;
     ModelError where it is damaged, holds layers in training mode for ever, or cannot compute in the wanted dtype or on
     the wanted device.
     """
-    module, extra = _load(source)
-    weight = first_weight(module)
-    constants = constant_weights(module) if weight is None else []
-    stored = own_dtype(module, weight=next(iter(constants), weight))
-    wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
-    return _tried(place_module(module, wanted, Kind.TORCHSCRIPT.value, _names(module, extra)))
+    with one_message(source.path, ModelError, "loaded as TorchScript"):
+        module = _load(source)
+        weight = first_weight(module)
+        constants = constant_weights(module) if weight is None else []
+        stored = own_dtype(module, weight=next(iter(constants), weight))
+        wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
+        return _tried(place_module(module, wanted, Kind.TORCHSCRIPT.value, _names(source.path)))
 
 
-def _load(source: Source) -> tuple[Any, dict[str, Any]]:
-    extra: dict[str, Any] = dict.fromkeys(_EXTRA_FILES, "")
-    try:
-        if not source.trust:
-            _refuse_code(source)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.jit.load(str(source.path), map_location=source.device, _extra_files=extra), extra
-    except RuntimeError as error:
-        raise ModelError(
-            f"{source.path}: cannot be loaded as TorchScript ({first_line(error)}). Try saving or copying it again."
-        ) from None
+def _load(source: Source) -> Any:
+    """Return the module; where it is not trusted, only after both doors."""
+    if not source.trust:
+        _refuse(source, refused_in(source.path))
+    unit = torch._C.CompilationUnit()
+    compiled = torch._C.import_ir_module(unit, str(source.path), source.device, {}, False)  # type: ignore[call-arg]
+    if not source.trust:
+        _refuse(source, (f"its code {words}" for words in refused_operators(unit)))
+        put_checks(unit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit._recursive.wrap_cpp_module(compiled)
 
 
-def _refuse_code(source: Source) -> None:
-    for words in refused_in(torch._C.PyTorchFileReader(str(source.path))):
+def _refuse(source: Source, refusals: Iterator[str]) -> None:
+    for words in refusals:
         raise UnsafeModelError(
             f"{source.path}: {words}. Nothing of the file was run. Try, only if you trust who made the file, the flag "
             "--trust."
         )
 
 
-def _names(module: nn.Module, extra: dict[str, Any]) -> Names | None:
-    given = {name: json.loads(content) for name, content in extra.items() if content}
-    if not given:
+def _names(path: Path) -> Names | None:
+    """Return what the extra files of the archive say, or None where it has none."""
+    reader: Any = torch._C.PyTorchFileReader(str(path))
+    given = [_extra(path, reader, name, kind) for name, kind in CARRIED.items()]
+    return None if all(values is None for values in given) else Names(*given)
+
+
+def _extra(path: Path, reader: Any, name: str, kind: type) -> tuple[Any, ...] | None:
+    record = f"extra/{name}.json"
+    if not reader.has_record(record):
         return None
-    return Names(*(tuple(given[name]) if name in given else None for name in _EXTRA_FILES))
+    subject = f"{path}: {record}"
+    if reader.get_record_size(record) > MOST_JSON_BYTES:
+        raise ModelError(f"{subject}: holds more than {MOST_JSON_BYTES} bytes. Expected fewer. {AGAIN}")
+    values = parsed_json(reader.get_record(record), subject, ModelError)
+    wanted = (str,) if kind is str else (int, float)
+    if not isinstance(values, list) or any(type(value) not in wanted for value in values):
+        raise ModelError(
+            f"{subject}: holds {printable(repr(values))}. Expected a list of {'names' if kind is str else 'numbers'}. "
+            f"Try saving it again with _extra_files={{'{name}.json': json.dumps(...)}}."
+        )
+    with one_message(subject, ModelError, "read"):
+        return tuple(kind(value) for value in values)
 
 
 def _tried(model: Model) -> Model:
