@@ -16,9 +16,10 @@ from ihcli.models.failing import (
     sequence_message,
     training_message,
 )
-from ihcli.models.fixed import fixed_in_training, has_recurrence
+from ihcli.models.fixed import fixed_dtypes, fixed_in_training, has_recurrence
 from ihcli.models.layers import layer_name
 from ihcli.models.model import Model
+from ihcli.models.wrapping import FULL_DTYPES, named
 
 # Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
 _AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
@@ -59,6 +60,9 @@ def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
     warnings = []
     if not gradients.any():
         warnings.append("The gradient is zero on every row looked at: the output may be saturated, or rounded.")
+    halves = [named(dtype) for dtype in fixed_dtypes(model.module) if dtype not in FULL_DTYPES]
+    if halves:
+        warnings.append(f"The model computes in {', '.join(halves)} inside: its derivatives are rounded by percents.")
     if second_order:
         _check_second_derivatives(model, rows, weights)
     return Preflight(n_outputs, tuple(warnings))
