@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.lines import chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
-from ihcli import methods
+from ihcli import assembly
 from ihcli.certify import Effort, certify
 
 ROWS, FEATURES, WIDTH, HIDDEN = 1_000, 500, 128, 5
@@ -109,8 +109,8 @@ def _rates(n: int, device: str) -> list[list[Cell]]:
     engine = chosen_engine(net, paths)
     certificate = certify(engine, paths, True, Effort(TOLERANCE))
     with _Products() as products:
-        methods._assemble(engine, paths, certificate)
-    took = watch(lambda: methods._assemble(engine, paths, certificate), device).wall_s
+        assembly._assemble(engine, paths, certificate)
+    took = watch(lambda: assembly._assemble(engine, paths, certificate), device).wall_s
     total = sum(product.flop * calls for product, calls in products.seen.items())
     lines: list[list[Cell]] = []
     for product, calls in sorted(products.seen.items(), key=lambda item: -item[0].flop * item[1]):
@@ -191,8 +191,8 @@ def _assembly_in_blocks(model: Path, data: Path) -> tuple[float, float]:
     prepared = prepare_run(RunRequest(str(model), str(data), tolerance=TOLERANCE, device="cpu"))
     chunks = list(prepared.chunks())
     prepared.explainer.explain(chunks[0].inputs[:8])
-    clock = _Clock(methods._assemble)
-    methods._assemble = clock
+    clock = _Clock(assembly._assemble)
+    assembly._assemble = clock
     started = time.perf_counter()
     for chunk in chunks:
         prepared.explainer.explain(chunk.inputs)

@@ -10,7 +10,7 @@ from ihcli.errors import DataError, OptionError
 from ihcli.locations import locate
 from ihcli.sampling import collect, draw
 from ihcli.scan import Scan
-from ihcli.tables import open_table
+from ihcli.tables import find_files, open_table
 from ihcli.wording import did_you_mean, listed
 
 ONE_ROW = ("zeros", "mean", "median")
@@ -63,7 +63,7 @@ def resolve_baselines(
     if spec is None:
         spec = "data" if many else "zeros"
     if isinstance(spec, str) and spec in KEYWORDS:
-        _require_count(spec, many)
+        require_count(spec, many)
         if spec == "data":
             return _sample(dataset, f"the data {dataset.path}", limit_rows, seed)
         return _one_row(spec, dataset, zero, seed)
@@ -71,7 +71,8 @@ def resolve_baselines(
     return _from_rows(table, source, many, limit_rows, seed)
 
 
-def _require_count(spec: str, many: bool) -> None:
+def require_count(spec: str, many: bool) -> None:
+    """Raise OptionError for a keyword that means one row where many are averaged over, and the reverse."""
     if spec == "data" and not many:
         raise OptionError(f"--baseline data: is many rows, ig and ih take one. {TRY_MANY}, or --baseline mean.")
     if spec in ONE_ROW and many:
@@ -122,11 +123,7 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
                 f"baseline: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
             )
         return ArrayDataset(values, features), "baseline"
-    if not locate(spec).exists() and not any(character in spec for character in "*?[./\\"):
-        raise OptionError(
-            f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
-            f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"
-        )
+    require_baselines(spec)
     missing = [name for name in features if name not in open_table(spec).schema.names]
     if missing:
         raise DataError(
@@ -134,6 +131,18 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
             "Expected the feature columns of the data."
         )
     return open_dataset(spec, features=features), f"--baseline {spec}"
+
+
+def require_baselines(spec: str) -> None:
+    """Raise OptionError or DataError where baselines are neither a keyword nor files that are there."""
+    if spec in KEYWORDS:
+        return
+    if not locate(spec).exists() and not any(character in spec for character in "*?[./\\"):
+        raise OptionError(
+            f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
+            f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"
+        )
+    find_files(spec)
 
 
 def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:

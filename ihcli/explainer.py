@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.assembly import ExplainedRows
 from ihcli.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import ModelCallError, OptionError
 from ihcli.gates import Paths
 from ihcli.memory import default_memory_bytes
-from ihcli.methods import ExplainedRows, Method, method_named
+from ihcli.methods import Method, method_named
 from ihcli.models import Model
 from ihcli.models.preflight import preflight
 from ihcli.models.targets import Target, resolve_target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ihcli.columns import RESERVED, Columns
 from ihcli.errors import OptionError
-from ihcli.locations import Location, locate
+from ihcli.locations import Location, locate, neighbour_of
 from ihcli.wording import did_you_mean, listed
 
 FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'
@@ -20,14 +20,15 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
     `columns` also where a feature is unknown or a group's name is taken.
     """
     option = f"--groups {path}"
+    file = locate(path)
     try:
-        file = locate(path)
         if isinstance(file, Path) and file.exists() and not file.is_file():
             raise OptionError(f"{option}: is no file. {FORM}")
         with file.open("rb") as stream:
             stated = tomllib.load(stream)
     except OSError as error:
-        raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}") from error
+        near = neighbour_of(file) if isinstance(error, FileNotFoundError) else ""
+        raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}{near}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{option}: is not TOML: {error}. {FORM}") from error
     groups = stated.get("groups")

@@ -5,7 +5,8 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from contextlib import suppress
+from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -16,12 +17,13 @@ from pyarrow import fs
 
 from ihcli.errors import OptionError, PackageError
 from ihcli.stores import Store, StorePath, reason_of, text_of
-from ihcli.wording import printable
+from ihcli.wording import did_you_mean, printable
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 QUERY = re.compile(r"[A-Za-z_]+=[^?]*")  # a question mark with anything else behind it is of a glob
 HUB = "hf"
 IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
+MOST_NEIGHBOURS = 10_000  # whose names are compared with one that is not there
 SECRET = re.compile(r"secret|sig|token|password|account_key|access_key", re.IGNORECASE)
 
 Location = Path | StorePath
@@ -81,6 +83,19 @@ def is_reachable(recorded: str, *named: str | Location) -> bool:
         return True
     stores = {_Url.of(str(place)).store for place in named if is_url(str(place))}
     return _Url.of(recorded).store in stores
+
+
+def absence(path: Location, kind: str, expected: str) -> str:
+    """Return what to say of a path where nothing is."""
+    return f"{path}: no such {kind}. Expected {expected}.{neighbour_of(path) or ' Try checking the path.'}"
+
+
+def neighbour_of(path: Location) -> str:
+    """Return " Did you mean 'x'?" where something of a close name is beside the path; stores are not searched."""
+    if isinstance(path, Path):
+        with suppress(OSError):
+            return did_you_mean(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NEIGHBOURS)])
+    return ""
 
 
 def is_glob(location: Location) -> bool:

@@ -24,7 +24,7 @@ from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
 from ihcli.leases import LOCK, refusal
-from ihcli.locations import Location, locate
+from ihcli.locations import Location, absence, locate
 from ihcli.lock import is_locked
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.rowgroups import PartFiles
@@ -239,7 +239,7 @@ def open_run(path: str | Location) -> Run:
     """Open a run directory; raises RunError where the path is not one."""
     path = locate(path)
     if not path.exists():
-        raise RunError(f"{path}: no such run. Expected the directory that ihcli explain wrote with -o.")
+        raise RunError(absence(path, "run", "the directory that ihcli explain wrote with -o"))
     if not (path / INFO).is_file():
         if (path / SHARDS).is_dir():
             raise RunError(f"{path}: {UNMERGED}.")

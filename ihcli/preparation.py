@@ -19,8 +19,8 @@ from ihcli.groups import check_groups, groups_by_prefix, read_groups
 from ihcli.locations import Location, locate
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
-from ihcli.models.texts import WORD, ZEROS
-from ihcli.parts import InteractionStorage
+from ihcli.models.texts import ZEROS
+from ihcli.refusals import refuse_contradictions
 from ihcli.request import RunRequest
 from ihcli.scan import Scan
 from ihcli.table_explainer import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
@@ -131,12 +131,7 @@ def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
 
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
-    method_named(request.method)
-    InteractionStorage.parse(request.interactions)
-    if request.text is None:
-        _refuse_text_options(request)
-    else:
-        _refuse_table_options(request)
+    refuse_contradictions(request)
     model_files = _snapshot(locate(request.model))
     model = _load(request)
     if request.text is not None:
@@ -204,25 +199,6 @@ def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, col
     return PreparedRun(request, model_files, dataset, scan, sample, explainer, warnings, drawn)
 
 
-def _refuse_table_options(request: RunRequest) -> None:
-    given = {
-        "--features": request.features,
-        "--exclude": request.exclude,
-        "--groups": request.groups,
-        "--groups-by": request.groups_by,
-    }
-    for option, value in given.items():
-        if value:
-            raise OptionError(f"{option}: is for tables of numbers, and --text explains texts. Try without {option}.")
-
-
-def _refuse_text_options(request: RunRequest) -> None:
-    if request.text_pair is not None:
-        raise OptionError("--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.")
-    if request.units != WORD:
-        raise OptionError(f"--units {request.units}: is for texts, and --text is not given. Try --text COLUMN.")
-
-
 def _settings(request: RunRequest) -> Settings:
     return Settings(
         method=request.method,
@@ -281,8 +257,6 @@ def _zero(model: Model, dataset: Dataset) -> tuple[float, ...] | None:
 
 def _groups(request: RunRequest, dataset: Dataset) -> Groups:
     features = dataset.columns.features
-    if request.groups is not None and request.groups_by is not None:
-        raise OptionError("--groups: cannot be used together with --groups-by. Try one of them.")
     if request.groups is not None:
         return Groups.of(features, read_groups(request.groups, dataset.columns))
     if request.groups_by is not None:

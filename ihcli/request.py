@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ihcli.locations import Location
-from ihcli.progress import Progress
+
+if TYPE_CHECKING:  # summaries of texts import pandas, which takes as long as all else that a request needs
+    from ihcli.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Observer:
     def resumed(self, rows: int) -> None:
         """So many of them are explained and written already; said once, by a run that goes on."""
 
-    def chunk_done(self, done: Progress) -> None:
+    def chunk_done(self, done: "Progress") -> None:
         """A chunk is explained and written: its rows, entries, statuses and evaluations."""
 
     def saving(self) -> None:
@@ -153,7 +155,7 @@ class RunTotals:
     was_done: bool = False
 
     @classmethod
-    def of(cls, path: Location, progress: Progress) -> "RunTotals":
+    def of(cls, path: Location, progress: "Progress") -> "RunTotals":
         """Return the totals of a run that came so far."""
         names = ("rows", "entries", "statuses", "evaluations", "truncated", "wall_s")
         return cls(path=path, **{name: getattr(progress, name) for name in names})

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.assembly import explain_rows, sampling_error
 from ihcli.baselines import Baselines
 from ihcli.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import Explanation, join_explanations, scatter
 from ihcli.fingerprints import values_fingerprint
 from ihcli.gates import Groups, Paths
-from ihcli.methods import explain_rows, sampling_error
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED
 

@@ -6,7 +6,7 @@ import zlib
 from ihcli.csv_files import CsvFiles
 from ihcli.errors import DataError
 from ihcli.formats import foreign_format
-from ihcli.locations import Location, distinct, is_glob, locate, matching
+from ihcli.locations import Location, absence, distinct, is_glob, locate, matching
 from ihcli.parquet_files import ParquetFiles
 from ihcli.separators import GZIP_MAGIC
 from ihcli.table_files import TableFiles
@@ -21,7 +21,7 @@ def open_table(path: str) -> TableFiles:
 
     Raises DataError where there is no file, the formats differ, or a file is neither Parquet nor CSV.
     """
-    files = _find_files(path)
+    files = find_files(path)
     formats = [_recognise(file) for file in files]
     for file, format_ in zip(files, formats, strict=True):
         if format_ is not formats[0]:
@@ -32,7 +32,8 @@ def open_table(path: str) -> TableFiles:
     return formats[0](path, files)
 
 
-def _find_files(path: str) -> list[Location]:
+def find_files(path: str) -> list[Location]:
+    """Return the files behind a path, sorted; raises DataError where there are none."""
     found = locate(path)
     if found.is_dir():
         files = distinct(file for file in found.iterdir() if _is_table_name(file) and file.is_file())
@@ -49,9 +50,7 @@ def _find_files(path: str) -> list[Location]:
         if not files:
             raise DataError(f"{path}: no file matches. Try the pattern with ls.")
         return files
-    raise DataError(
-        f"{path}: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob."
-    )
+    raise DataError(absence(found, "file or directory", "a Parquet or CSV file, a directory of them, or a glob"))
 
 
 def _refuse_partitions(directory: Location) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.errors import DataError, ModelError, OptionError
+from ihcli.assembly import ExplainedRows, explain_rows
+from ihcli.errors import DataError, ModelError
 from ihcli.explainer import Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import TextExplanation, in_order, join_explanations, scatter
 from ihcli.gates import Paths
-from ihcli.methods import ExplainedRows, Method, explain_rows, method_named
+from ihcli.methods import method_named, require_one_baseline
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED
 from ihcli.models.texts import MASK, PAD, ZEROS, EncodedText, TextReader
@@ -150,7 +151,7 @@ def prepare_text_explainer(
     Raises ModelError where the model reads no texts, OptionError for eg and eh, DataError where the tokenizer finds
     nothing in the sample.
     """
-    _require_one_baseline(method_named(settings.method))
+    require_one_baseline(method_named(settings.method))
     reader = reader_of(model)
     encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
     if not encoded:
@@ -181,14 +182,6 @@ def reader_of(model: Model) -> TextReader:
             "text classifier. Try without --text."
         )
     return model.text
-
-
-def _require_one_baseline(method: Method) -> None:
-    if method.many_baselines:
-        raise OptionError(
-            f"--method {method.name}: averages over many baselines, and a text has one. "
-            f"Try --method {'ih' if method.second_order else 'ig'}."
-        )
 
 
 def encode(reader: TextReader, texts: np.ndarray, units: str) -> list[EncodedText | None]:

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Sequence
 
 MOST_LETTERS = 300
 """Of a name or a sentence that someone else chose, in a message."""
+MODELS_IN_WORDS = (
+    "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
+    "Face checkpoint"
+)
 
 
 def printable(text: str, at_most: int | None = MOST_LETTERS) -> str:

@@ -16,10 +16,11 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ihcli.assembly import ExplainedRows, explain_rows
 from ihcli.certify import Effort
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.gates import Paths
-from ihcli.methods import METHODS, ExplainedRows, explain_rows
+from ihcli.methods import METHODS
 
 MEMORY_BYTES = 1 << 28
 SOFTPLUS_THRESHOLD = 40

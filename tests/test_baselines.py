@@ -145,7 +145,8 @@ def test_incomplete_rows_are_left_out_of_sample_and_population():
         (
             "none.csv",
             False,
-            "none.csv: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob.",
+            "none.csv: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob. "
+            "Try checking the path.",
         ),
         (np.zeros(2), False, "baseline: has shape (2,). Expected (3,) or (B, 3)."),
         (

@@ -415,7 +415,8 @@ def test_empty_parquet_is_refused(tmp_path):
 def test_paths_without_a_table_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     expected = {
-        "none.csv": "no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob.",
+        "none.csv": "no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob. "
+        "Try checking the path.",
         "*.csv": "no file matches. Try the pattern with ls.",
         "empty": "the directory holds no table. Expected .parquet, .pq, .csv, .csv.gz files directly in it.",
     }

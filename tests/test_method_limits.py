@@ -7,10 +7,11 @@ from oracles import relative_error
 from problems import explain, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
+from ihcli.assembly import ExplainedRows
 from ihcli.certify import NODES, Effort
 from ihcli.explanation import OK
 from ihcli.gates import Paths
-from ihcli.methods import METHODS, ExplainedRows
+from ihcli.methods import METHODS
 from ihcli.quadrature import panel_rule
 
 UNSEEN = 1e-9

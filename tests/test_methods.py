@@ -18,12 +18,13 @@ from problems import (
 )
 from torch import Tensor, nn
 
+from ihcli.assembly import explain_rows, sampling_error
 from ihcli.certify import Effort
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.explanation import NON_FINITE, OK
 from ihcli.gates import Paths
-from ihcli.methods import METHODS, explain_rows, sampling_error
+from ihcli.methods import METHODS
 
 EXACT = 1e-10
 """Relative to the largest answer: some hundred float64 terms, a polynomial's cancellation included."""

@@ -73,21 +73,26 @@ def explain(
         raise click.UsageError("--resume keeps the run that is there, --overwrite replaces it. Try one of them.")
     if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
         raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
-    if workforce.executor == "local" and (workforce.workers or 1) > 1 and not dry_run:
+    from ihcli.locations import locate
+    from ihcli.refusals import refuse_early
+    from ihcli.sharding import Place
+
+    request = computation.request(model, data)
+    place = None if out is None or dry_run else Place(locate(out), shard)
+    refuse_early(request, place, replaces=overwrite or resume)
+    if workforce.executor == "local" and (workforce.workers or 1) > 1 and place is not None:
         from ihcli import forking
 
         forking.begin()  # before this process imports what it needs, so that both go on at once
     from ihcli.cli.progress import compute, foresee
     from ihcli.cli.words import forecast_in_words, summary_in_words
-    from ihcli.locations import locate
 
-    request = computation.request(model, data)
-    if out is None or dry_run:
+    if place is None:
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
         tell(*forecast_in_words(foreseen, request.tolerance))
         return
     totals = compute(
-        request, locate(out), overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
+        request, place.path, overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
     )
     if not quiet and totals.was_done and shard is not None:
         say(f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows.")

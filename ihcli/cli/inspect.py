@@ -32,6 +32,9 @@ def inspect(model: str, trust: bool) -> None:
     No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
     classifier is tried on a short text, which shows how its tokenizer cuts words.
     """
+    from ihcli.refusals import require_model
+
+    require_model(model)  # before torch is imported, which takes seconds
     with process.ended_when_stuck():
         process.give_up_writing(trust)
         from ihcli.models import load_model

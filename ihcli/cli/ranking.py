@@ -171,13 +171,16 @@ class Ranking:
 
     @contextmanager
     def _computed_run(self, data: str) -> Iterator[tuple["Run", int]]:
-        from ihcli.cli.progress import compute
-        from ihcli.cli.words import summary_in_words
-        from ihcli.output import open_run
+        from ihcli.refusals import refuse_early
 
         kept = self.keep is not None
         stored = "full" if kept or self.is_of_one_row else "none"
         request = self.computation.request(self.path, data, target=self.target, interactions=stored)
+        refuse_early(request, None)
+        from ihcli.cli.progress import compute
+        from ihcli.cli.words import summary_in_words
+        from ihcli.output import open_run
+
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
             out = Path(directory) / "run" if self.keep is None else self._kept_path(self.keep)
             place = self.destination.place

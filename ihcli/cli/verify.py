@@ -91,6 +91,11 @@ def _findings(
     if model is None or data is None:
         yield from verify_run(run)
         return
+    from ihcli.output import open_run
+    from ihcli.refusals import require_files
+
+    open_run(run)
+    require_files(model, data)  # before torch is imported, which takes seconds
     with process.ended_when_stuck():
         process.give_up_writing(trust)
         from ihcli.recomputation import Question, recompute

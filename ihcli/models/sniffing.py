@@ -6,12 +6,9 @@ import zipfile
 from enum import Enum
 
 from ihcli.errors import ModelError
-from ihcli.locations import Location
+from ihcli.locations import Location, absence
+from ihcli.wording import MODELS_IN_WORDS
 
-KINDS_IN_WORDS = (
-    "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
-    "Face checkpoint"
-)
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
 TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _HEAD_BYTES = 4096
@@ -46,15 +43,15 @@ def recognise(path: Location) -> Kind:
         if path.is_dir():
             return _recognise_directory(path)
         if path.exists() and not path.is_file():
-            raise ModelError(f"{path}: a pipe or device, not a file. Expected {KINDS_IN_WORDS}. Try saving it first.")
+            raise ModelError(f"{path}: a pipe or device, not a file. Expected {MODELS_IN_WORDS}. Try saving it first.")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
             file.seek(max(0, path.stat().st_size - 1))
             last = file.read(1)
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file. Expected {KINDS_IN_WORDS}. Try checking the path.") from None
+        raise ModelError(absence(path, "file", MODELS_IN_WORDS)) from None
     except OSError as error:
-        raise ModelError(f"{path}: cannot be opened ({error.strerror}). Expected {KINDS_IN_WORDS}.") from None
+        raise ModelError(f"{path}: cannot be opened ({error.strerror}). Expected {MODELS_IN_WORDS}.") from None
     return _recognise_bytes(path, head, last)
 
 
@@ -81,23 +78,23 @@ def is_pickle(head: bytes, last: bytes) -> bool:
 def _recognise_directory(path: Location) -> Kind:
     if (path / "config.json").is_file():
         return Kind.HUGGING_FACE
-    raise ModelError(f"{path}: a directory without config.json. Expected {KINDS_IN_WORDS}. Try the path of a file.")
+    raise ModelError(f"{path}: a directory without config.json. Expected {MODELS_IN_WORDS}. Try the path of a file.")
 
 
 def _recognise_bytes(path: Location, head: bytes, last: bytes) -> Kind:
     if not head:
-        raise ModelError(f"{path}: the file is empty. Expected {KINDS_IN_WORDS}. Try saving or copying it again.")
+        raise ModelError(f"{path}: the file is empty. Expected {MODELS_IN_WORDS}. Try saving or copying it again.")
     if head.startswith(b"PK"):
         return _recognise_zip(path)
     if TORCH_MAGIC in head[:32]:
         return Kind.TORCH_LEGACY
     for magic, words in _FOREIGN.items():
         if head.startswith(magic):
-            raise ModelError(f"{path}: {words}. Expected {KINDS_IN_WORDS}.")
+            raise ModelError(f"{path}: {words}. Expected {MODELS_IN_WORDS}.")
     if compression(head) or is_pickle(head, last):
         return Kind.PICKLE
     what = "a text file" if _is_text(head) else "of no known kind"
-    raise ModelError(f"{path}: {what}, not a model. Expected {KINDS_IN_WORDS}. Try swapping MODEL and DATA.")
+    raise ModelError(f"{path}: {what}, not a model. Expected {MODELS_IN_WORDS}. Try swapping MODEL and DATA.")
 
 
 def _recognise_zip(path: Location) -> Kind:
@@ -107,7 +104,7 @@ def _recognise_zip(path: Location) -> Kind:
             unpacked = sum(record.file_size for record in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         raise ModelError(
-            f"{path}: a zip archive that breaks off or is damaged. Expected {KINDS_IN_WORDS}. "
+            f"{path}: a zip archive that breaks off or is damaged. Expected {MODELS_IN_WORDS}. "
             "Try saving or copying it again."
         ) from None
     most = max(_HARMLESS_BYTES, _MOST_EXPANSION * path.stat().st_size)
@@ -125,7 +122,7 @@ def _recognise_zip(path: Location) -> Kind:
         return Kind.TORCHSCRIPT
     if "data.pkl" in inner:
         return Kind.TORCH_ZIP
-    raise ModelError(f"{path}: a zip archive without a model in it. Expected {KINDS_IN_WORDS}.")
+    raise ModelError(f"{path}: a zip archive without a model in it. Expected {MODELS_IN_WORDS}.")
 
 
 def _is_text(head: bytes) -> bool:

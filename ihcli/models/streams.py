@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ihcli.errors import ModelError
-from ihcli.models.sniffing import KINDS_IN_WORDS, compression, is_pickle
+from ihcli.models.sniffing import compression, is_pickle
+from ihcli.wording import MODELS_IN_WORDS
 
 MAX_DECOMPRESSED_BYTES = 2 << 30
 # Weights hardly compress; what expands more than this beyond a size that hurts nobody was made to.
@@ -33,7 +34,7 @@ def read_stream(path: Path) -> io.BytesIO:
             f"{path}: the {kind} compressed stream breaks off or is damaged. Try saving or copying it again."
         ) from None
     if not is_pickle(content[:4096], content[-1:]):
-        raise ModelError(f"{path}: {kind} compressed data that holds no pickle. Expected {KINDS_IN_WORDS}.")
+        raise ModelError(f"{path}: {kind} compressed data that holds no pickle. Expected {MODELS_IN_WORDS}.")
     return io.BytesIO(content)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.assembly import explain_rows, sampling_error
 from ihcli.certify import Effort
 from ihcli.errors import IhcliError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.locations import Location, locate
-from ihcli.methods import explain_rows, sampling_error
 from ihcli.output import open_run
 from ihcli.preparation import PreparedRun
 from ihcli.reading import Result
