@@ -84,7 +84,7 @@ class Viewed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.wide = nn.Linear(24, 24)
+        self.wide, self.right = nn.Linear(24, 24), nn.Linear(D, D)
         self.first = nn.Linear(2, 3)
         self.last = nn.Linear(12, 1)
 
@@ -119,9 +119,9 @@ SOUND: dict[str, tuple[Callable[[], nn.Module], int | None]] = {
     "GRU": (lambda: Recurrent(nn.GRU), D),
     "RNN": (lambda: Recurrent(nn.RNN), D),
     "steps": (Steps, None),
-    "view": (Viewed, None),
-    "reshape": (Reshaped, None),
-    "flatten": (Flattened, None),
+    "view": (Viewed, D),
+    "reshape": (Reshaped, D),
+    "flatten": (Flattened, D),
     "prints and warns": (Prints, D),
 }
 """Scripted, each takes D inputs; and what is known of D when it is read."""

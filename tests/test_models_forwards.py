@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.errors import ModelError
-from ihcli.models import load_model
+from ihcli.models import load_model, wrap_module
+from ihcli.models.probing import accepted_width
 
 HERE = "from ihcli.cli import main; import sys; sys.path.insert(0, '.'); main()"
 COLUMNS = [f"x{i}" for i in range(D)]
@@ -63,6 +64,16 @@ def test_an_odd_forward_is_one_message(name: str, kind: str, tmp_path: Path) -> 
     assert message.isprintable()
     assert len(message) < 1000
     assert ("--dtype" in message) == (name == "not a number")
+
+
+def test_a_fixed_number_of_rows_tells_no_width() -> None:
+    class Two(forwards.Base):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x.reshape(2, -1, 8).flatten(0, 1))
+
+    model = wrap_module(Two().eval())
+    assert model.outputs(torch.zeros(2, D)).shape == (2, 2)
+    assert accepted_width(model) is None
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
@@ -122,7 +133,7 @@ def test_a_row_whose_path_a_model_fails_on_is_named() -> None:
     values = rows(n_rows=40)
     values[:, 0] = 1.0
     values[31, 0] = 9.0
-    model = ihcli.models.wrap_module(Ring().eval(), dtype=torch.float64)
+    model = wrap_module(Ring().eval(), dtype=torch.float64)
     with pytest.raises(ModelError, match=r"model: fails on row 31 of the data: nobody was there\. "):
         ihcli.explain(model, values, method="ig", seed=1)
 
