@@ -22,6 +22,7 @@ from ihcli.wording import did_you_mean, printable
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 QUERY = re.compile(r"[A-Za-z_]+=[^?]*")  # a question mark with anything else behind it is of a glob
 HUB = "hf"
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP)
 MOST_NEIGHBOURS = 10_000  # whose names are compared with one that is not there
 SECRET = re.compile(r"secret|sig|token|password|account_key|access_key", re.IGNORECASE)
@@ -87,7 +88,8 @@ def is_reachable(recorded: str, *named: str | Location) -> bool:
 
 def absence(path: Location, kind: str, expected: str) -> str:
     """Return what to say of a path where nothing is."""
-    return f"{path}: no such {kind}. Expected {expected}.{neighbour_of(path) or ' Try checking the path.'}"
+    step = neighbour_of(path) or _hub_step(path, kind) or " Try checking the path."
+    return f"{path}: no such {kind}. Expected {expected}.{step}"
 
 
 def neighbour_of(path: Location) -> str:
@@ -96,6 +98,14 @@ def neighbour_of(path: Location) -> str:
         with suppress(OSError):
             return did_you_mean(path.name, [entry.name for entry in islice(path.parent.iterdir(), MOST_NEIGHBOURS)])
     return ""
+
+
+def _hub_step(path: Location, kind: str) -> str:
+    """Return what to try for the name of a model on a hub, owner and name, which no directory here begins."""
+    is_of_hub = kind == "file" and isinstance(path, Path) and HUB_NAME.fullmatch(str(path)) is not None
+    if not is_of_hub or path.parent.exists():
+        return ""
+    return f" No hub is asked for anything. Try hf download {path} --local-dir {path.name}, and {path.name} as MODEL."
 
 
 def is_glob(location: Location) -> bool:

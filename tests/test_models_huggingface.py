@@ -333,7 +333,7 @@ def cut(name: str) -> Callable[[Path], None]:
         (settings(id2label={"0": "a", "1": "a"}), ": carries the output name 'a' twice."),
         (cut("model.safetensors"), "/model.safetensors: cannot be read as safetensors (a header of "),
         (unlink("model.safetensors"), ": holds no weights. Expected model.safetensors, or model.safetensors.index"),
-        (write("adapter_config.json", "{}"), ": holds an adapter (adapter_config.json). Expected whole weights."),
+        (write("adapter_config.json", "{}"), ": holds an adapter (adapter_config.json), not whole weights."),
         (unlink("tokenizer.json"), ": holds no tokenizer. Expected one of tokenizer.json, vocab.txt, spiece.model,"),
         (write("tokenizer.json", "{}"), ": its tokenizer cannot be loaded ("),
         (cut("tokenizer.json"), "/tokenizer.json: not JSON ("),

@@ -62,7 +62,7 @@ def test_missing_files_and_directories_are_one_message(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_model(path)
     assert str(caught.value) == f"{path}: no such file. {EXPECTED} Try checking the path."
-    with pytest.raises(ModelError, match=r"a directory without config\.json"):
+    with pytest.raises(ModelError, match="an empty directory"):
         load_model(tmp_path)
 
 
@@ -82,7 +82,7 @@ def test_every_archive_of_torch_export_is_recognised(record: str, tmp_path: Path
 def test_an_archive_without_a_model_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "model"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("weights.npy", "")
+        archive.writestr("weights.txt", "")
     with pytest.raises(ModelError, match="a zip archive without a model in it"):
         load_model(path)
 

@@ -12,12 +12,14 @@ import test_fuzzing
 import test_hostile_directories
 import test_hostile_models
 import test_hostile_scripts
+import test_models_mistaken
 import test_models_restoring
 import test_object_stores
 import test_pipeline
 import test_recomputation
 import test_resume
 import test_runinfo
+import test_savings
 import test_verification
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
@@ -54,6 +56,11 @@ FIGURES = {
     "full disks": cases(test_resume.test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room),
     "malformed tables, models and options": cases(
         *named(test_cli_errors, "mistake"), *named(test_data_edges, "is_one_message")
+    ),
+    "savings and files that are no model": cases(
+        *named(test_savings, "one_line"),
+        *named(test_savings, "once_and_for_all"),
+        *named(test_models_mistaken, "called"),
     ),
     "damaged files read": FUZZED_FORMATS * FUZZED_AT_LEAST,
     "odd and mutated files of runs": cases(

@@ -6,8 +6,10 @@ from typing import Any
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.foreign import MOST_JSON_BYTES, foreign_json
+from ihcli.models.mistaken import LFS_STEP, adapter, is_pointer
 from ihcli.models.safetensors import Shapes, declared_shapes
 from ihcli.models.settings import check_sizes
+from ihcli.models.sniffing import refused
 from ihcli.models.tokenization import check_pipeline
 from ihcli.models.wrapping import Source
 from ihcli.wording import printable
@@ -83,6 +85,9 @@ def _check_files(directory: Path) -> None:
             raise ModelError(
                 f"{printable(str(entry), None)}: {what}. Expected files. Try copying the checkpoint again."
             )
+        if entry.is_file() and is_pointer(entry):
+            where = printable(str(entry), None)
+            raise ModelError(f"{where}: a Git LFS pointer, a few lines in place of the file. Try {LFS_STEP}.")
     for name in _READ_JSON:
         if (directory / name).exists():
             _json(directory / name)
@@ -119,6 +124,8 @@ def _check_settings(settings: dict[str, Any], source: Source) -> None:
             printable(", ".join(map(str, architectures[:_SHOWN])))
             or "a model without a name for its task (no architectures)"
         )
+        if (source.path / "modules.json").is_file():
+            what = f"a model of sentence-transformers, which gives embeddings and no classes ({what})"
         raise ModelError(
             f"{path}: {what}. Expected a text classifier or regressor, whose name ends in {TASK}. "
             "Try the checkpoint of a fine-tuned classifier."
@@ -172,10 +179,7 @@ def _check_tokenizer(directory: Path) -> None:
 def _check_weights(source: Source) -> None:
     directory = source.path
     if (directory / "adapter_config.json").exists():
-        raise ModelError(
-            f"{directory}: holds an adapter (adapter_config.json). Expected whole weights. "
-            "Try merging it into its model and saving that."
-        )
+        raise refused(directory, adapter(directory))
     if (directory / WEIGHTS).is_file():
         return
     if (directory / SHARDS).is_file():

@@ -23,7 +23,7 @@ from ihcli.models.outlines import Outline, outlined
 from ihcli.models.plain_layers import make_plain, unwrapped
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.steps import Loader
-from ihcli.models.streams import read_stream
+from ihcli.models.streams import NoPickleError, read_stream
 from ihcli.models.unpickling import StrictUnpickler, TruncatedError, read_legacy
 from ihcli.models.wrapping import Source, place_module
 from ihcli.wording import first_line, printable
@@ -54,6 +54,8 @@ def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Calla
     try:
         with _reading(source.path):
             content = strict(source.path)
+    except NoPickleError:
+        raise
     except ModelError as error:
         outline = outlined(source.path, kind)
         told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
@@ -147,4 +149,6 @@ def _model(content: Any, source: Source, kind: Kind) -> Model:
 
 
 def _loader(source: Source, kind: Kind) -> Loader:
-    return Loader(source.path, kind, kind is Kind.PICKLE and _is_of_joblib(source.path))
+    if kind is not Kind.PICKLE:
+        return Loader(source.path, "torch")
+    return Loader(source.path, "joblib" if _is_of_joblib(source.path) else "pickle")

@@ -7,6 +7,7 @@ from enum import Enum
 
 from ihcli.errors import ModelError
 from ihcli.locations import Location, absence
+from ihcli.models.mistaken import Mistaken, mistaken_archive, mistaken_directory, mistaken_file
 from ihcli.wording import MODELS_IN_WORDS
 
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
@@ -15,12 +16,6 @@ _HEAD_BYTES = 4096
 # An archive of torch unpacks to its own size, but for the code in it.
 _MOST_EXPANSION, _HARMLESS_BYTES = 2, 64 << 20
 _PROGRAM = re.compile(r"models/[^/]+\.json")
-_FOREIGN = {
-    b"PAR1": "a Parquet table, not a model: the model comes first, the data second",
-    b"\x89HDF": "an HDF5 file (Keras?), which is not read",
-    b"\x04\x22\x4d\x18": "compressed with lz4, which is not read. Try joblib.dump with compress='zlib'",
-    b"ZF": "written by joblib 0.9 or older. Try loading and dumping it with a newer joblib",
-}
 
 
 class Kind(Enum):
@@ -55,6 +50,11 @@ def recognise(path: Location) -> Kind:
     return _recognise_bytes(path, head, last)
 
 
+def refused(path: Location, mistaken: Mistaken) -> ModelError:
+    """Return the error for something known that is no model of a format that is read."""
+    return ModelError(f"{path}: {mistaken.what}. Expected {MODELS_IN_WORDS}. Try {mistaken.step}.")
+
+
 def compression(head: bytes) -> str | None:
     """Return "zlib", "gzip", "bz2", "lzma", "xz", or None for bytes that are not compressed."""
     if len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0:
@@ -78,7 +78,7 @@ def is_pickle(head: bytes, last: bytes) -> bool:
 def _recognise_directory(path: Location) -> Kind:
     if (path / "config.json").is_file():
         return Kind.HUGGING_FACE
-    raise ModelError(f"{path}: a directory without config.json. Expected {MODELS_IN_WORDS}. Try the path of a file.")
+    raise refused(path, mistaken_directory(path))
 
 
 def _recognise_bytes(path: Location, head: bytes, last: bytes) -> Kind:
@@ -88,9 +88,9 @@ def _recognise_bytes(path: Location, head: bytes, last: bytes) -> Kind:
         return _recognise_zip(path)
     if TORCH_MAGIC in head[:32]:
         return Kind.TORCH_LEGACY
-    for magic, words in _FOREIGN.items():
-        if head.startswith(magic):
-            raise ModelError(f"{path}: {words}. Expected {MODELS_IN_WORDS}.")
+    mistaken = mistaken_file(path, head, path.stat().st_size)
+    if mistaken is not None:
+        raise refused(path, mistaken)
     if compression(head) or is_pickle(head, last):
         return Kind.PICKLE
     what = "a text file" if _is_text(head) else "of no known kind"
@@ -122,7 +122,7 @@ def _recognise_zip(path: Location) -> Kind:
         return Kind.TORCHSCRIPT
     if "data.pkl" in inner:
         return Kind.TORCH_ZIP
-    raise ModelError(f"{path}: a zip archive without a model in it. Expected {MODELS_IN_WORDS}.")
+    raise refused(path, mistaken_archive(path, names))
 
 
 def _is_text(head: bytes) -> bool:

@@ -5,8 +5,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ihcli.models.sniffing import Kind
-
 SCRIPT_FAILS = (
     "where scripting fails, put torch.jit.trace(model, torch.zeros(1, COLUMNS)) in place of torch.jit.script(model)"
 )
@@ -14,27 +12,19 @@ SCRIPT_FAILS = (
 
 @dataclass(frozen=True)
 class Loader:
-    """How Python loads a pickled file: a path, its kind, and whether joblib wrote it."""
+    """How Python loads a pickled file: its path, and the package that does, torch, joblib or pickle."""
 
     path: Path
-    kind: Kind
-    is_joblib: bool = False
-
-    @property
-    def package(self) -> str:
-        """What has to be imported."""
-        if self.kind is not Kind.PICKLE:
-            return "torch"
-        return "joblib" if self.is_joblib else "pickle"
+    package: str
 
     def expression(self, is_plain: bool = False) -> str:
         """Return the call; of a file that holds numbers in plain containers, one that runs nothing where there is."""
         if self.package == "torch":
             how = "" if is_plain else ", weights_only=False"
             return f'torch.load({quoted(self.path)}, map_location="cpu"{how})'
-        return (
-            f"joblib.load({quoted(self.path)})" if self.is_joblib else f'pickle.load(open({quoted(self.path)}, "rb"))'
-        )
+        if self.package == "joblib":
+            return f"joblib.load({quoted(self.path)})"
+        return f'pickle.load(open({quoted(self.path)}, "rb"))'
 
     def written(self, suffix: str) -> str:
         """Return the name of what a line writes, beside which it is run: model-net.pt of model.ckpt."""
@@ -46,7 +36,7 @@ def python_line(*statements: str) -> str:
     return f"python -c {shlex.quote('; '.join(statements))}"
 
 
-def quoted(text: str | Path) -> str:
+def quoted(text: object) -> str:
     """Return a string of Python in the quotes that a shell leaves alone within its own."""
     return json.dumps(str(text), ensure_ascii=False)
 

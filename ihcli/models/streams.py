@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ihcli.errors import ModelError
-from ihcli.models.sniffing import compression, is_pickle
+from ihcli.models.mistaken import mistaken_file
+from ihcli.models.sniffing import compression, is_pickle, refused
 from ihcli.wording import MODELS_IN_WORDS
 
 MAX_DECOMPRESSED_BYTES = 2 << 30
@@ -16,6 +17,10 @@ MAX_DECOMPRESSED_BYTES = 2 << 30
 _MOST_EXPANSION, _HARMLESS_BYTES = 20, 64 << 20
 _CHUNK_BYTES = 1 << 20
 _LZMA_MEMORY_BYTES = 256 << 20
+
+
+class NoPickleError(ModelError):
+    """Compressed data of another kind, which nobody's trust makes a pickle of."""
 
 
 def read_stream(path: Path) -> io.BytesIO:
@@ -34,7 +39,10 @@ def read_stream(path: Path) -> io.BytesIO:
             f"{path}: the {kind} compressed stream breaks off or is damaged. Try saving or copying it again."
         ) from None
     if not is_pickle(content[:4096], content[-1:]):
-        raise ModelError(f"{path}: {kind} compressed data that holds no pickle. Expected {MODELS_IN_WORDS}.")
+        mistaken = mistaken_file(path, content[:4096], len(content))
+        if mistaken is not None:
+            raise NoPickleError(*refused(path, mistaken._replace(what=f"{mistaken.what}, {kind} compressed")).args)
+        raise NoPickleError(f"{path}: {kind} compressed data that holds no pickle. Expected {MODELS_IN_WORDS}.")
     return io.BytesIO(content)
 
 
