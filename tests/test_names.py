@@ -96,7 +96,7 @@ def test_names_are_kept_as_they_are(explained: Explained) -> None:
     assert list(result.feature_names) == NAMES
     assert set(NAMES) <= set(result.attributions.columns)
     assert [result.record(2).keys[key] for key in KEYS] == [f"2{key}" for key in KEYS]
-    assert np.array_equal(feature_values(result, NAMES, range(N_ROWS)), explained.inputs)
+    assert np.array_equal(feature_values(result, NAMES, range(N_ROWS)).numbers, explained.inputs)
 
 
 def test_keys_of_any_name_find_their_row(explained: Explained) -> None:
