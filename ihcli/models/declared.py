@@ -1,7 +1,8 @@
 """What each layer class of torch asks of its own parts: shapes of weights, kinds of children, counts."""
 
+import inspect
 from collections.abc import Callable, Iterator
-from inspect import signature
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -29,14 +30,23 @@ _CHILDREN: dict[type[nn.Module], dict[str, type[nn.Module]]] = {
 """Children whose weights torch reads past their own forward, where it takes a shorter way."""
 
 
-def declared_names(cls: type[nn.Module]) -> frozenset[str]:
+@cache
+def declared_names(cls: type) -> frozenset[str]:
     """Return the names of the attributes that a class and its bases say their instances have."""
     names = set(_UNDECLARED)
     for base in cls.__mro__:
         if issubclass(base, nn.Module) and base is not nn.Module:
             names.update(vars(base).get("__annotations__", ()), vars(base).get("__constants__", ()))
-            names.update(signature(base.__init__).parameters if "__init__" in vars(base) else ())
+            names.update(inspect.signature(base.__init__).parameters if "__init__" in vars(base) else ())
     return frozenset(names - {"self", "args", "kwargs"})
+
+
+@cache
+def reserved_names(cls: type) -> frozenset[str]:
+    """Return the names of a class's methods and properties, which no attribute of an instance may stand for."""
+    attributes = ((name, inspect.getattr_static(cls, name, None)) for name in dir(cls))
+    methods = {name for name, attribute in attributes if callable(attribute) or hasattr(attribute, "__get__")}
+    return frozenset(methods | {"_compiled_call_impl"})
 
 
 def check_layer(layer: nn.Module) -> None:

@@ -21,6 +21,7 @@ from ihcli.models.archives import read_archive
 from ihcli.models.model import Model
 from ihcli.models.outlines import Outline, outlined
 from ihcli.models.plain_layers import make_plain, unwrapped
+from ihcli.models.restoring import ReplacedError
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.steps import Loader
 from ihcli.models.streams import NoPickleError, read_stream
@@ -74,10 +75,20 @@ def _reading(path: Path) -> Iterator[None]:
     with one_message(path, ModelError, "read as a pickled model"):
         try:
             yield
+        except ReplacedError as error:
+            raise _replaced(path, printable(str(error))) from None
         except ForbiddenError as error:
             raise _unsafe(path, printable(str(error))) from None
         except (TruncatedError, EOFError):
             raise ModelError(f"{path}: breaks off before its end. {AGAIN}") from None
+
+
+def _replaced(path: Path, culprit: str) -> UnsafeModelError:
+    return UnsafeModelError(
+        f"{path}: holds {culprit}, which torch.nn does not put there and which calls of the model could run. Expected "
+        "layers as torch.nn makes them. Nothing of the file was run. Try taking it off the model before it is saved, "
+        f"saving the model as TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust."
+    )
 
 
 def _unsafe(path: Path, culprit: str) -> UnsafeModelError:

@@ -5,7 +5,6 @@ that its sizes ask for, other layers. Of the code of torch only `__setstate__` o
 over a state in which there is nothing that could be called.
 """
 
-import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from ihcli.models.allow_list import ForbiddenError, Record, activation_functions
 from ihcli.models.building import named
-from ihcli.models.declared import Fields, check_layer, declared_names, weight_lists
+from ihcli.models.declared import Fields, check_layer, declared_names, reserved_names, weight_lists
 from ihcli.models.plain_layers import fold, unwrap_children
 from ihcli.wording import printable
 
@@ -36,6 +35,10 @@ _MOST_COUNT, _MOST_AREA = 1 << 20, 1 << 24
 # Numbers that stand for themselves and count nothing.
 _VALUES = frozenset(("value", "threshold", "min_val", "max_val", "lambd", "alpha", "beta", "negative_slope"))
 _AREAS = ("size", "output_size", "kernel_size", "scale_factor")
+
+
+class ReplacedError(ForbiddenError):
+    """A layer has something that could be called where its class has not; `str(error)` names it."""
 
 
 class Layers:
@@ -136,22 +139,25 @@ def _check_state(layer: nn.Module, state: Fields) -> None:
     cls = type(layer)
     for name, value in state.items():
         if name in _HOOKS:
-            if not (value is None or type(value) is bool or (type(value) in (dict, OrderedDict) and not value)):
-                raise ForbiddenError(f"{name} of a {cls.__name__}, functions that calls of it would run")
+            if type(value) is not bool and value:
+                raise ReplacedError(f"{name} of a {cls.__name__}")
         elif name in _TABLES:
             for key in value:
                 if _is_of_class(cls, key):
-                    raise ForbiddenError(f"{printable(key)} of a {cls.__name__} by another of the file's own")
+                    raise ReplacedError(f"{printable(key)} of a {cls.__name__}")
         elif _is_of_class(cls, name):
-            raise ForbiddenError(f"{printable(name)} of a {cls.__name__} by another of the file's own")
+            raise ReplacedError(f"{printable(name)} of a {cls.__name__}")
         elif not (name == "activation" and cls.__name__ in _CALLING and value in activation_functions()):
             _check_plain(cls, name, value)
     _check_counts(cls, state)
 
 
 def _check_tables(layer: nn.Module, state: Fields) -> None:
-    """Refuse a layer whose weights are none; its children are taken out of what torch wraps around them."""
+    """Refuse a layer whose weights or hooks are no tables; children are taken out of what torch wraps around them."""
     kind = type(layer).__name__
+    for name in _HOOKS & state.keys():
+        if type(state[name]) not in (dict, OrderedDict, bool, type(None)):
+            raise ReplacedError(f"{name} of a {kind}")
     for name, wanted in _TABLES.items():
         table = state[name]
         if type(table) not in (dict, OrderedDict) or not all(type(key) is str for key in table):
@@ -163,11 +169,9 @@ def _check_tables(layer: nn.Module, state: Fields) -> None:
                 raise ValueError(f"a {kind} with a {type(value).__name__} among its {name}")
 
 
-def _is_of_class(cls: type[nn.Module], name: str) -> bool:
+def _is_of_class(cls: type, name: str) -> bool:
     """Return whether the class has a method, a property or a name of Python's own by this name."""
-    attribute = inspect.getattr_static(cls, name, None)
-    is_reserved = name == "_compiled_call_impl" or (name.startswith("__") and name.endswith("__"))
-    return is_reserved or callable(attribute) or hasattr(attribute, "__get__")
+    return name in reserved_names(cls) or (name.startswith("__") and name.endswith("__"))
 
 
 def _check_plain(cls: type[nn.Module], name: str, value: Any) -> None:
@@ -179,10 +183,10 @@ def _check_plain(cls: type[nn.Module], name: str, value: Any) -> None:
         for part in value.values():
             _check_plain(cls, name, part)
     elif type(value) not in _PLAIN and not isinstance(value, np.generic):
-        raise ForbiddenError(f"a {named(value)} as the {printable(name)} of a {cls.__name__}")
+        raise ReplacedError(f"a {named(value)} as the {printable(name)} of a {cls.__name__}")
 
 
-def _check_counts(cls: type[nn.Module], state: Fields) -> None:
+def _check_counts(cls: type, state: Fields) -> None:
     """Refuse sizes that no tensor of the layer bears out and no layer without tensors has."""
     tensors = [*state["_parameters"].values(), *state["_buffers"].values()]
     most = max([_MOST_COUNT, *(tensor.numel() for tensor in tensors if tensor is not None)])
