@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.advance import Tell, unheard, within
 from ihcli.batching import in_batches, points
 from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives import Engine
@@ -13,6 +14,9 @@ from ihcli.explanation import NON_FINITE
 from ihcli.gates import Paths
 from ihcli.methods import Method
 from ihcli.piecewise import certify_piecewise
+
+CERTIFYING = 4
+"""Products with one vector that certifying a node is worth; assembling takes one for each group."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +33,25 @@ class ExplainedRows:
 
 
 def explain_rows(
-    engine: Engine, paths: Paths, method: Method, effort: Effort, piecewise_linear: bool = False
+    engine: Engine,
+    paths: Paths,
+    method: Method,
+    effort: Effort,
+    piecewise_linear: bool = False,
+    tell: Tell = unheard,
 ) -> ExplainedRows:
     """Certify a mesh for every row, then assemble second derivatives on it, once.
 
     Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
     """
+    certifying = CERTIFYING / (CERTIFYING + paths.n_groups) if method.second_order else 1.0
     if piecewise_linear and not method.second_order and effort.steps is None:
-        certificate = certify_piecewise(engine, paths, effort)
+        certificate = certify_piecewise(engine, paths, effort, tell)
     else:
-        certificate = certify(engine, paths, method.second_order, effort)
+        certificate = certify(engine, paths, method.second_order, effort, within(tell, 0, certifying))
     attributions, assembled = certificate.attributions.mean(1), None
     if method.second_order:
-        assembled = _assemble(engine, paths, certificate)
+        assembled = _assemble(engine, paths, certificate, within(tell, certifying, 1))
     for figures in (attributions, assembled):
         if figures is not None:
             figures[certificate.status == NON_FINITE] = np.nan
@@ -62,7 +72,7 @@ def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
     return np.divide(spread.sum(1), scale, out=np.zeros_like(scale), where=scale > 0)
 
 
-def _assemble(engine: Engine, paths: Paths, certificate: Certificate) -> np.ndarray:
+def _assemble(engine: Engine, paths: Paths, certificate: Certificate, tell: Tell = unheard) -> np.ndarray:
     """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines.
 
     Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
@@ -87,6 +97,7 @@ def _assemble(engine: Engine, paths: Paths, certificate: Certificate) -> np.ndar
             total[row] += sums[row - first] + sums[row - first].T
         torch.add(sums[known:], sums[known:].transpose(1, 2), out=total[done : last + 1])
         done = last + 1
+        tell(done / n)
     diagonal = np.zeros((n, g))
     np.add.at(diagonal, mesh.path // b, mesh.log_integral / b)
     total.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=total.device))

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Engine
 from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 from ihcli.gates import Paths
@@ -19,6 +20,9 @@ SPARE = 0.97
 MAX_LEVEL = 40
 STEPS = range(3, 513)
 """Sizes that a single rule may have: below there is no error estimate, above its table is not exact."""
+FIRST_SHARE = 0.5
+"""Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: who waits hears
+that something moves, not how many bisections will come."""
 KINK_LEVELS = 16
 KINK_SIZE = 1e-4
 """Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
@@ -65,7 +69,7 @@ class Certificate:
     baseline_prediction: np.ndarray
 
 
-def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) -> Certificate:
+def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, tell: Tell = unheard) -> Certificate:
     """Bisect the panels of unconverged rows, all rows in the same batches, until each row is settled.
 
     A row is settled when its relative error
@@ -79,7 +83,8 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) ->
     rule = panel_rule(effort.steps or NODES)
     measure = Measure(engine, paths, rule, second_order)
     prediction, baseline_prediction = end_values(engine, paths)
-    mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order))
+    done = FIRST_SHARE
+    mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order), within(tell, 0, done))
     evaluations = np.full(paths.n_rows, paths.n_baselines * len(rule.nodes))
     eps = torch.finfo(paths.inputs.dtype).eps
     floor = 64 * eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
@@ -89,7 +94,8 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort) ->
         if effort.steps is not None or not chosen.any():
             break
         evaluations = evaluations + cost
-        mesh = Panels.join([mesh.take(~chosen), measure(measure.bisect(mesh.take(chosen)))])
+        halves = measure(measure.bisect(mesh.take(chosen)), within(tell, done, (1 + done) / 2))
+        mesh, done = Panels.join([mesh.take(~chosen), halves]), (1 + done) / 2
     return Certificate(
         panels=mesh,
         rule=rule,

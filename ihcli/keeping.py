@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from itertools import chain
 
 from ihcli.dataset import Chunk
 from ihcli.errors import RunError
@@ -13,6 +14,7 @@ from ihcli.request import Observer, RunTotals
 from ihcli.text_summary import TextSummary
 
 STATE_S = 1.0
+HEARD_S = 0.1  # an observer draws bars, and batches can take a millisecond
 STATE_TIMES = 10  # so that states take a tenth of the time at most, however large they are
 
 
@@ -30,12 +32,25 @@ class Keeper:
         self._state_due = self._since + STATE_S
         self._last_part: int | None = None
         self._warned: set[str] = set()
+        self._under_way: dict[int, float] = {}
+        self._heard_due = 0.0
 
     def warn(self, text: str) -> None:
         """Warn the user, once."""
         if text not in self._warned:
             self._warned.add(text)
             self._observer.warned(text)
+
+    def hear(self, part: int, rows: float) -> None:
+        """Hear, from whichever thread explains, that about so many rows of a part are done; the observer hears of all.
+
+        Parts that are written count as written only.
+        """
+        self._under_way[part] = max(rows, self._under_way.get(part, 0.0))
+        now = time.monotonic()
+        if now >= self._heard_due:
+            self._heard_due = now + HEARD_S
+            self._observer.explained(sum(list(self._under_way.values())))
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
@@ -49,6 +64,8 @@ class Keeper:
         A kill costs the parts since: at most STATE_S seconds, or STATE_TIMES as long as writing the state takes.
         """
         self._progress.merge(done)
+        for part in chain.from_iterable(done.parts):
+            self._under_way.pop(part, None)
         self._last_part = done.parts[-1].stop - 1
         self._count_seconds()
         if self._since > self._state_due:

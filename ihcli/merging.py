@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from ihcli.advance import Tell, unheard, within
 from ihcli.durable import remove_tree
 from ihcli.errors import RunError
 from ihcli.locations import Location
@@ -40,11 +41,13 @@ class _FinishedShard:
     progress: Progress
 
 
-def merge(path: Location, warned: Callable[[str], None]) -> RunTotals:
+def merge(path: Location, warned: Callable[[str], None], tell: Tell = unheard) -> RunTotals:
     """Make one run of the shards in a directory; what is there of them but their parts is removed in the end.
 
     The parts stay as they are; summaries are those of one run up to rounding and the order of targets, in whatever
     order the shards ran. Of a run that is merged already the totals are returned.
+
+    `tell` hears what share is done: of the seconds that reading and adding up wide summaries can take.
 
     Raises RunError where a shard is missing or unfinished, saying which and how to run it, or where shards differ.
     """
@@ -53,11 +56,12 @@ def merge(path: Location, warned: Callable[[str], None]) -> RunTotals:
     if not shards_of(path):
         raise RunError(f"{path}: holds no shards of a run. Expected a directory that ihcli explain --shard I/N wrote.")
     with locked(path, warned):
-        shards = _require_all(path)
+        shards = _require_all(path, within(tell, 0, 0.5))
         _require_same(path, shards)
         progress = Progress()
-        for finished in shards:
+        for done, finished in enumerate(shards, 1):
             progress.merge(finished.progress)
+            tell((1 + done / len(shards)) / 2)
         _require_parts(path, shards[0].info, progress)
         return _write(path, shards, progress)
 
@@ -87,17 +91,19 @@ def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> 
     return totals
 
 
-def _require_all(path: Location) -> list[_FinishedShard]:
+def _require_all(path: Location, tell: Tell) -> list[_FinishedShard]:
     begun = shards_of(path)
     counts = {shard.count for shard in begun}
     if len(counts) > 1:
         raise RunError(f"{path}: holds shards of runs cut into {' and '.join(map(str, sorted(counts)))}. Expected one.")
-    found = [_examine(path, Shard(index, begun[0].count)) for index in range(1, begun[0].count + 1)]
+    found, count = [], begun[0].count
+    for index in range(1, count + 1):
+        found.append(_examine(path, Shard(index, count)))
+        tell(index / count)
     missing = [words for words in found if isinstance(words, str)]
     if missing:
         raise RunError(
-            f"{path}: {len(missing)} of {begun[0].count} shards are not done: {'; '.join(missing)}. "
-            f"Try {_command(path, begun)}"
+            f"{path}: {len(missing)} of {count} shards are not done: {'; '.join(missing)}. Try {_command(path, begun)}"
         )
     return [finished for finished in found if isinstance(finished, _FinishedShard)]
 

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.advance import Tell, unheard
 from ihcli.batching import in_batches, points
 from ihcli.derivatives import Engine
 from ihcli.gates import Paths
@@ -125,14 +126,19 @@ class Measure:
         self._second_order = second_order
         self.cost_of_bisection = 2 * len(rule.nodes) + int(second_order)
 
-    def __call__(self, panels: Panels) -> Panels:
-        """Fill in integrals and estimates."""
+    def __call__(self, panels: Panels, tell: Tell = unheard) -> Panels:
+        """Fill in integrals and estimates; `tell` hears after each batch."""
         directions = int(self._second_order)
         n = len(self._rule.nodes)
         measured = in_batches(
             self._engine, self._paths, len(panels), n, directions, lambda some: self._measured(_head(panels, some))
         )
-        return Panels.join(list(measured))
+        results, done = [], 0
+        for some in measured:
+            results.append(some)
+            done += len(some)
+            tell(done / len(panels))
+        return Panels.join(results)
 
     def bisect(self, panels: Panels) -> Panels:
         """Return both halves of every panel, unmeasured; the end they share is evaluated once."""

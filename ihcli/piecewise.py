@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from ihcli.advance import Tell, unheard
 from ihcli.certify import NODES, Certificate, Effort, Ledger, settled_status, worst_panels
 from ihcli.derivatives import Engine
 from ihcli.gates import Paths
@@ -40,7 +41,7 @@ STILL_NOISE = 4.0
 """Rounding of F between two points of one piece, in units of eps times its size: the same products in other batches."""
 
 
-def certify_piecewise(engine: Engine, paths: Paths, effort: Effort) -> Certificate:
+def certify_piecewise(engine: Engine, paths: Paths, effort: Effort, tell: Tell = unheard) -> Certificate:
     """Follow the kinks of unconverged rows, all rows in the same batches, until each row is settled.
 
     For first order, on paths where f is piecewise linear: see `is_piecewise_linear`. Elsewhere it stays honest, but
@@ -62,6 +63,7 @@ def certify_piecewise(engine: Engine, paths: Paths, effort: Effort) -> Certifica
         if not chosen.any():
             break
         evaluations = evaluations + cost
+        tell(1 - np.count_nonzero(cost) / n)
         nodes, halves = follower.split(nodes, spans.take(chosen))
         spans = _Spans.join([spans.take(~chosen), halves])
     return Certificate(

@@ -127,6 +127,12 @@ class Observer:
     def resumed(self, rows: int) -> None:
         """So many of them are explained and written already; said once, by a run that goes on."""
 
+    def explained(self, rows: float) -> None:
+        """So many rows are explained besides those written: whole chunks, and of those under way about the share done.
+
+        Said now and then, from the thread that explains.
+        """
+
     def chunk_done(self, done: "Progress") -> None:
         """A chunk is explained and written: its rows, entries, statuses and evaluations."""
 

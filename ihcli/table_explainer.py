@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.advance import Tell, parts_told, unheard
 from ihcli.assembly import explain_rows, sampling_error
 from ihcli.baselines import Baselines
 from ihcli.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
@@ -53,8 +54,12 @@ class TableExplainer(Explainer):
             },
         }
 
-    def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> Explanation:
+    def explain(
+        self, inputs: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0, tell: Tell = unheard
+    ) -> Explanation:
         """Explain rows (N, D); rows with a missing or infinite input are returned as such, without figures.
+
+        `tell` hears now and then what share of them is done.
 
         Raises DataError when the target is each row's label and a label names no output.
         """
@@ -68,14 +73,17 @@ class TableExplainer(Explainer):
             )
         row, output = self.target.select(outputs, labels, first_row)
         known = complete[row]
-        parts = [
-            self.telling_rows(
-                lambda some: self._explain_block(inputs[row[some]], output[some], outputs[row[some], output[some]]),
+
+        def explained(block: np.ndarray, told: Tell) -> Explanation:
+            return self.telling_rows(
+                lambda some: self._explain_block(
+                    inputs[row[some]], output[some], outputs[row[some], output[some]], told
+                ),
                 block,
                 first_row + row,
             )
-            for block in self._blocks(np.flatnonzero(known))
-        ]
+
+        parts = [explained(*part) for part in parts_told(self._blocks(np.flatnonzero(known)), tell)]
         explanation = scatter(join_explanations(parts or [self._nothing()]), known)
         names = np.array(self.target.names, dtype=object)[output]
         if self.target.spec == PREDICTED:
@@ -101,9 +109,9 @@ class TableExplainer(Explainer):
         kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
         return b * g * kept + self._entry_bytes
 
-    def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray) -> Explanation:
+    def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> Explanation:
         paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)
-        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear)
+        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
         spread = self._is_subsampled
         return self._explanation(
             Figures.of(found, original, self.smoothing is not None),

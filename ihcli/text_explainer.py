@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.advance import Tell, parts_told, unheard
 from ihcli.assembly import ExplainedRows, explain_rows
 from ihcli.errors import DataError, ModelError
 from ihcli.explainer import Explainer, Figures, Sample, Settings, numpy_dtype, settle
@@ -66,8 +67,12 @@ class TextExplainer(Explainer):
             "baseline": {"source": BASELINES_IN_WORDS[self.baseline], "rows": 1, "population": 1},
         }
 
-    def explain(self, texts: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0) -> TextExplanation:
+    def explain(
+        self, texts: np.ndarray, labels: np.ndarray | None = None, first_row: int = 0, tell: Tell = unheard
+    ) -> TextExplanation:
         """Explain texts (N, 1) or pairs (N, 2) of strings; empty and null ones are returned as such, without figures.
+
+        `tell` hears now and then what share of them is done.
 
         Raises DataError when the target is each text's label and a label names no output.
         """
@@ -82,16 +87,17 @@ class TextExplainer(Explainer):
             )
         row, output = self.target.select(outputs, labels, first_row)
         order = list(self._blocks([encoded[i] for i in row], np.flatnonzero(known[row])))
-        parts = [
-            self.telling_rows(
+
+        def explained(block: np.ndarray, told: Tell) -> TextExplanation:
+            return self.telling_rows(
                 lambda few: self._explain_block(
-                    [encoded[i] for i in row[few]], output[few], outputs[row[few], output[few]]
+                    [encoded[i] for i in row[few]], output[few], outputs[row[few], output[few]], told
                 ),
-                some,
+                block,
                 first_row + row,
             )
-            for some in order
-        ]
+
+        parts = [explained(*part) for part in parts_told(order, tell)]
         explanation = join_explanations(parts or [self._nothing()])
         explanation = scatter(in_order(explanation, np.concatenate([*order, np.zeros(0, np.int64)])), known[row])
         names = np.array(self.target.names, dtype=object)[output]
@@ -111,9 +117,11 @@ class TextExplainer(Explainer):
         inputs = (4 * self.model.dtype.itemsize + 8) * self.reader.width * length
         return inputs + 8 * length**2 + 1024 * length
 
-    def _explain_block(self, encoded: list[EncodedText], output: np.ndarray, original: np.ndarray) -> TextExplanation:
+    def _explain_block(
+        self, encoded: list[EncodedText], output: np.ndarray, original: np.ndarray, tell: Tell
+    ) -> TextExplanation:
         paths = text_paths(self.reader, encoded, self.baseline, output)
-        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear)
+        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
         figures = Figures.of(found, original, self.smoothing is not None)
         return self._explanation(figures, encoded, found)
 

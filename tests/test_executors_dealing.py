@@ -17,6 +17,7 @@ from ihcli.executors.tasks import (
     FailedChunk,
     FailedChunksError,
     Lost,
+    Moved,
     News,
     Ready,
     Refused,
@@ -246,3 +247,14 @@ class MadeUpCrewWithoutBooks(MadeUpCrew):
 
     def give(self, worker: int, task: Task) -> None:
         self._held[worker].append(task)
+
+
+def test_how_far_tasks_have_come_is_heard_at_once_and_changes_nothing() -> None:
+    class Moving(MadeUpCrew):
+        def news(self) -> Sequence[News]:
+            told = super().news()
+            return [*(Moved(news.worker, news.part, 1.5) for news in told if isinstance(news, Written)), *told]
+
+    results = list(Dealer(Moving(3, seed=1), tasks(40)).results())
+    assert [result.part for result in results if isinstance(result, Written)] == list(range(40))
+    assert sorted(result.part for result in results if isinstance(result, Moved)) == list(range(40))

@@ -73,3 +73,24 @@ def test_what_stops_a_run_costs_no_part_that_is_done(
     with pytest.raises(error):
         run_and_stop()
     assert [part for _, part in timed.written] == [2]
+
+
+def test_rows_under_way_are_told_now_and_then_and_not_once_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heard: list[float] = []
+
+    class Hearing(Observer):
+        def explained(self, rows: float) -> None:
+            heard.append(rows)
+
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: now.s))
+    keeper = Keeper(create_run(tmp_path / "run"), Hearing(), Progress())
+    for seconds, part, rows in ((1.0, 0, 3.0), (1.01, 0, 4.0), (2.0, 1, 2.0), (3.0, 1, 1.0)):
+        now.s = seconds
+        keeper.hear(part, rows)
+    keeper.add(progress(0))
+    now.s = 4.0
+    keeper.hear(1, 5.0)
+    assert heard == [3.0, 6.0, 6.0, 5.0]  # the second came too soon; a part that is begun again does not go back

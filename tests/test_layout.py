@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
     "wording",
+    "advance",
     "forking",
     "stores",
     "locations",
@@ -90,6 +91,7 @@ ORDER = (
 TORCH_FREE = (
     "errors",
     "wording",
+    "advance",
     "forking",
     "stores",
     "locations",

@@ -3,6 +3,7 @@
 import click
 
 from ihcli.cli.failures import reading_run
+from ihcli.cli.lines import Lines
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.cli.terminal import say
@@ -23,9 +24,11 @@ def merge(run: str) -> None:
     """
     from ihcli.locations import locate
     from ihcli.merging import merge as merge_shards
+    from ihcli.sharding import shards_of
 
     with reading_run(run):
-        totals = merge_shards(locate(run), lambda text: say(f"Warning: {text}"))
+        place, lines = locate(run), Lines(len(shards_of(locate(run))), "shards")
+        totals = merge_shards(place, lambda text: say(f"Warning: {text}"), lines.show_share)
     if totals.was_done:
         say(f"The run in {run} is merged already, {totals.rows} rows; nothing is left to do.")
     else:

@@ -1,6 +1,7 @@
 """Computations that tell on standard error how they go: warnings, and on a terminal a bar."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from ihcli.cli import process
 from ihcli.cli.failures import Ended, Interrupted
+from ihcli.cli.lines import Lines
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.terminal import line, printable_streams, say, unfiltered
 from ihcli.cli.words import number_in_words, share_in_words
@@ -44,6 +46,7 @@ class Narrator(Observer):
 
     def __init__(self, confined: Confine | None = None) -> None:
         self.rows_done = 0
+        self.rows_under_way = 0.0
         self._confined = confined
 
     def locked(self, path: Location) -> None:
@@ -59,13 +62,47 @@ class Narrator(Observer):
         """Count the rows that were there before."""
         self.rows_done += rows
 
+    def explained(self, rows: float) -> None:
+        """Take note of the rows that are not written yet."""
+        self.rows_under_way = rows
+        self.moved()
+
     def chunk_done(self, done: Done) -> None:
         """Count the rows."""
         self.rows_done += done.rows
+        self.rows_under_way = max(0.0, self.rows_under_way - done.rows)
+        self.moved()
+
+    def moved(self) -> None:
+        """Show how many rows are done and under way; here nobody looks."""
 
     def saving(self) -> None:
         """Let saving take its time."""
         process.saving()
+
+
+class LineNarrator(Narrator):
+    """Prints a line now and then: rows done, and the time that is left."""
+
+    def __init__(self, confined: Confine | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(confined)
+        self._clock = clock
+        self._lines: Lines | None = None
+
+    def prepared(self, n_rows: int) -> None:
+        """Let the time begin; the seconds that checks took do not count."""
+        self._lines = Lines(n_rows, "rows", self._clock)
+
+    def resumed(self, rows: int) -> None:
+        """Begin where the run was stopped."""
+        super().resumed(rows)
+        if self._lines is not None:
+            self._lines.begin_at(rows)
+
+    def moved(self) -> None:
+        """Print a line where one is due."""
+        if self._lines is not None:
+            self._lines.show(self.rows_done + self.rows_under_way)
 
 
 class BarNarrator(Narrator):
@@ -101,7 +138,12 @@ class BarNarrator(Narrator):
             f"{self._evaluations / max(1, self._rows):.1f} evaluations per row, "
             f"{share_in_words(self._converged, self._entries)} within tolerance"
         )
-        self._progress.update(self._task, advance=done.rows, figures=figures)
+        self._progress.update(self._task, figures=figures)
+
+    def moved(self) -> None:
+        """Move the bar, which never goes back."""
+        shown = self._progress.tasks[self._task].completed
+        self._progress.update(self._task, completed=max(shown, self.rows_done + self.rows_under_way))
 
 
 class RowsPerSecond(ProgressColumn):
@@ -158,7 +200,7 @@ def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: 
 @contextmanager
 def _narrator(quiet: bool, confined: Confine | None = None) -> Iterator[Narrator]:
     if quiet or not sys.stderr.isatty():
-        yield Narrator(confined)
+        yield Narrator(confined) if quiet else LineNarrator(confined)
         return
     columns = (
         SpinnerColumn(),

@@ -43,6 +43,12 @@ def size_in_words(size_bytes: float) -> str:
     return f"{size_bytes / 1024**power:.{min(power, 1)}f} {BINARY_UNITS[power]}"
 
 
+def progress_in_words(done: float, total: int, things: str, left_s: float | None) -> str:
+    """Return "312 of 1,500 rows (20.8 %), 3 min 10 s left"."""
+    left = "" if left_s is None else f", {duration_in_words(left_s)} left"
+    return f"{int(done):,} of {total:,} {things} ({share_in_words(int(done), total)}){left}"
+
+
 def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool = True) -> list[str]:
     """Return the sentences that end a computation: what was done, which rows missed, which have no values.
 

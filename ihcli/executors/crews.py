@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 
 from ihcli.executors.dealing import MOST_ATTEMPTS, Crew, Dealer
-from ihcli.executors.tasks import FailedChunk, FailedChunksError, Task
+from ihcli.executors.tasks import FailedChunk, FailedChunksError, Moved, Task
 from ihcli.explainer import MEMORY_RAN_OUT
 from ihcli.keeping import Keeper
 from ihcli.output import RunWriter
@@ -32,6 +32,9 @@ class CrewExecutor:
         failed: list[FailedChunk] = []
         with keeper.saving(), self._crew(prepared, keeper) as crew, closing(ahead(tasks)) as fetched:
             for result in Dealer(crew, fetched).results():
+                if isinstance(result, Moved):
+                    keeper.hear(result.part, result.rows)
+                    continue
                 if isinstance(result, FailedChunk):
                     failed.append(result)
                     continue

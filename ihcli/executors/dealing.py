@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ihcli.errors import RunError
-from ihcli.executors.tasks import FailedChunk, Lost, News, Ready, Refused, Stumbled, Task, Written
+from ihcli.executors.tasks import FailedChunk, Lost, Moved, News, Ready, Refused, Stumbled, Task, Written
 
 MOST_ATTEMPTS = 3
 MOST_FAILED = 100  # chunks; where so many fail, the others would too
@@ -70,8 +70,8 @@ class Dealer:
         self._ended: dict[int, Written | FailedChunk] = {}
         self._failed = self._stillborn = 0
 
-    def results(self) -> Generator[Written | FailedChunk]:
-        """Yield what becomes of every task, in the order of the tasks.
+    def results(self) -> Generator[Written | FailedChunk | Moved]:
+        """Yield what becomes of every task, in the order of the tasks, and in between how far some have come.
 
         Memory: what workers hold, and WAITING results for each of them, whatever the number of tasks.
 
@@ -84,7 +84,10 @@ class Dealer:
             if not self._order and self._next is None:
                 return
             for news in self._crew.news():
-                self._take(news)
+                if isinstance(news, Moved):
+                    yield news
+                else:
+                    self._take(news)
             while self._order and self._order[0] in self._ended:
                 yield self._ended.pop(self._order.popleft())
 

@@ -17,7 +17,7 @@ class LocalExecutor:
 
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task in order."""
-        with keeper.saving(), closing(_explained(prepared, tasks)) as explained:
+        with keeper.saving(), closing(_explained(prepared, tasks, keeper)) as explained:
             behind(lambda done: keeper.write(done.task.part, done.task.chunk, done.explanation), explained)
         if prepared.explainer.memory_ran_out:
             keeper.warn(MEMORY_RAN_OUT)
@@ -31,8 +31,16 @@ class _Explained(NamedTuple):
     explanation: AnyExplanation
 
 
-def _explained(prepared: PreparedRun, tasks: Iterator[Task]) -> Generator[_Explained]:
+def _explained(prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> Generator[_Explained]:
     with closing(ahead(tasks)) as fetched:
         for task in fetched:
-            chunk = task.chunk
-            yield _Explained(task, prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
+            yield _Explained(task, _explain(prepared, task, keeper))
+
+
+def _explain(prepared: PreparedRun, task: Task, keeper: Keeper) -> AnyExplanation:
+    part, chunk = task
+
+    def tell(share: float) -> None:
+        keeper.hear(part, share * len(chunk))
+
+    return prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row, tell)

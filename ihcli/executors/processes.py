@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
@@ -115,7 +115,19 @@ def _serve(pipe: Connection, number: int, commission: Commission, environment: M
             pipe.send(Refused(number, RunError(told)))
             return
         pipe.send(Ready(number))
-        behind(lambda explained: pipe.send(worker.write(explained)), worker.explained(_received(pipe)))
+        send = _one_at_a_time(pipe)
+        behind(lambda explained: send(worker.write(explained)), worker.explained(_received(pipe), send))
+
+
+def _one_at_a_time(pipe: Connection) -> Callable[[News], None]:
+    """Return what sends news through the pipe: the thread that explains does, and the one that writes."""
+    alone = threading.Lock()
+
+    def send(news: News) -> None:
+        with alone:
+            pipe.send(news)
+
+    return send
 
 
 def _received(pipe: Connection) -> Iterator[Task]:

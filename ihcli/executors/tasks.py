@@ -40,6 +40,15 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """A worker has about so many rows of a task done."""
+
+    worker: int
+    part: int
+    rows: float
+
+
+@dataclass(frozen=True)
 class Written:
     """A part is on disk; `state` is that of its progress."""
 
@@ -74,7 +83,7 @@ class Refused:
     error: IhcliError
 
 
-News = Ready | Written | Stumbled | Lost | Refused
+News = Ready | Moved | Written | Stumbled | Lost | Refused
 
 
 @dataclass(frozen=True)

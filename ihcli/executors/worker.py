@@ -1,12 +1,14 @@
 """A worker: an explainer and a writer of parts, made once, for one task after the other."""
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ihcli.advance import Tell, unheard
 from ihcli.errors import IhcliError
-from ihcli.executors.tasks import Refused, Stumbled, Task, Written
+from ihcli.executors.tasks import Moved, Refused, Stumbled, Task, Written
 from ihcli.explanation import AnyExplanation
 from ihcli.output import RunWriter
 from ihcli.overlap import ahead
@@ -14,6 +16,8 @@ from ihcli.preparation import PreparedRun, Recipe
 from ihcli.progress import Progress
 from ihcli.stores import StorePath
 from ihcli.wording import in_words
+
+MOVED_S = 0.5  # between two messages on how far a task has come
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,33 @@ class Worker:
         self._writer = commission.writer
         self._explainer = commission.recipe.explainer()
 
-    def explained(self, tasks: Iterator[Task]) -> Generator[Explained]:
-        """Explain tasks in order, while the next one is fetched."""
+    def explained(self, tasks: Iterator[Task], moved: Callable[[Moved], None]) -> Generator[Explained]:
+        """Explain tasks in order, while the next one is fetched; `moved` hears at times how far one has come."""
         with closing(ahead(tasks)) as fetched:
             for task in fetched:
-                yield self.explain(task)
+                yield self.explain(task, moved)
 
-    def explain(self, task: Task) -> Explained:
+    def explain(self, task: Task, moved: Callable[[Moved], None] | None = None) -> Explained:
         """Explain one task."""
         chunk = task.chunk
+        tell = unheard if moved is None else self._telling(task, moved)
         try:
-            return Explained(task, self._explainer.explain(chunk.inputs, chunk.labels, chunk.first_row))
+            return Explained(task, self._explainer.explain(chunk.inputs, chunk.labels, chunk.first_row, tell))
         except IhcliError as error:
             return Explained(task, Refused(self._number, error))
         except Exception as error:
             return Explained(task, Stumbled(self._number, task.part, in_words(error)))
+
+    def _telling(self, task: Task, moved: Callable[[Moved], None]) -> Tell:
+        due = time.monotonic() + MOVED_S
+
+        def tell(share: float) -> None:
+            nonlocal due
+            if time.monotonic() >= due:
+                due = time.monotonic() + MOVED_S
+                moved(Moved(self._number, task.part, share * len(task.chunk)))
+
+        return tell
 
     def write(self, explained: Explained) -> Written | Stumbled | Refused:
         """Write a part, and return what to tell of it."""
