@@ -1,6 +1,8 @@
 """Tables of a run as Parquet: what is compressed, in which encoding, and how much stands in a row group."""
 
-from typing import BinaryIO
+import hashlib
+import io
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +18,14 @@ SAMPLES, SAMPLE_VALUES = 16, 1024
 WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 
-def write_table(path: Location, table: pa.Table) -> None:
-    """Write a table as a whole file or not at all; raises RunError where the disk refuses."""
+def write_table(path: Location, table: pa.Table) -> bytes:
+    """Write a table as a whole file or not at all, and return its SHA-256; raises RunError where the disk refuses."""
     with disk_errors(path):
         make_directory(path.parent)
     with replacing(path) as stream:
-        encode(table, stream)
+        digesting = _Digesting(stream)
+        encode(table, pa.PythonFile(digesting, "w"))
+    return digesting.digest.digest()
 
 
 def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | None = None) -> None:
@@ -47,6 +51,21 @@ def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | Non
         write_statistics=[leaf.path for leaf in leaves if not leaf.is_nested],
         row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
     )
+
+
+class _Digesting(io.RawIOBase):
+    """A stream that takes the SHA-256 of what passes through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self._stream.write(content)
 
 
 def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:

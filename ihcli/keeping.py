@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import chain
+from typing import Any
 
 from ihcli.dataset import Chunk
 from ihcli.errors import RunError
@@ -54,9 +55,8 @@ class Keeper:
 
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
-        done = Progress.of_part(part, len(chunk), explanation)
-        self.writer.write_part(part, explanation, chunk.keys)
-        self.add(done)
+        digests = self.writer.write_part(part, explanation, chunk.keys)
+        self.add(Progress.of_part(part, len(chunk), explanation, digests))
 
     def add(self, done: Progress) -> None:
         """Take note of parts that are on disk already, and now and then write the state that resuming needs.
@@ -93,12 +93,13 @@ class Keeper:
         took = time.monotonic() - self._since
         self._last_part, self._state_due = None, self._since + max(STATE_S, STATE_TIMES * took)
 
-    def summarise(self) -> None:
-        """Write the summary."""
+    def summarise(self) -> dict[str, Any]:
+        """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
         summary = self._progress.summary
-        self.writer.write_summary(summary.attributions(), summary.interactions())
+        written = self.writer.write_summary(summary.attributions(), summary.interactions())
         if isinstance(summary, TextSummary) and summary.note:
             self.warn(summary.note)
+        return {**self._progress.seals(self.writer.digests_of), "summary": written}
 
     def totals(self) -> RunTotals:
         """Return the totals of what is kept."""

@@ -13,24 +13,11 @@ from ihcli.lock import is_locked, locked
 from ihcli.output import ATTRIBUTIONS, DONE, INFO, INTERACTIONS, SHARDS, RunWriter, open_run, part_name
 from ihcli.progress import Progress
 from ihcli.request import RunRequest, RunTotals
+from ihcli.seals import QUESTION, SEALS, question, question_sha256
 from ihcli.sharding import PART, Shard, home_of, shards_of
 from ihcli.states import StateFiles
 
-SETTINGS = (
-    *(("arguments", field.name) for field in fields(RunRequest) if field.name not in ("model", "data", "device")),
-    ("model", "sha256"),
-    ("data", "sha256"),
-    ("chunk_rows",),
-    ("baseline", "sha256"),
-    ("groups_sha256",),
-    ("smoothing", "beta"),
-    ("engine", "name"),
-    ("dtype",),
-    ("versions", "ihcli"),
-    ("versions", "torch"),
-)
-"""What shards of one run share, as the keys of run.json; models and data are compared by content."""
-FREE = (("arguments", "memory_bytes"), ("arguments", "trust"), ("arguments", "chunk_rows"))
+VERSIONS = ("ihcli", "torch")
 OPTIONS = {"memory_bytes": "--memory"}
 
 
@@ -75,7 +62,7 @@ def _merged_before(path: Location) -> RunTotals:
 
 def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
     writer, totals = RunWriter(path), RunTotals.of(path, progress)
-    writer.write_summary(progress.summary.attributions(), progress.summary.interactions())
+    summary = writer.write_summary(progress.summary.attributions(), progress.summary.interactions())
     infos = [finished.info for finished in shards]
     told = ("shard", "started", "finished", "device", "memory_bytes")
     writer.write_info(
@@ -84,6 +71,7 @@ def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> 
             "started": min(info["started"] for info in infos),
             "finished": max(info["finished"] for info in infos),
             "totals": totals.stored(),
+            SEALS: {QUESTION: question_sha256(infos[0]), **progress.seals(writer.digests_of), "summary": summary},
             "shards": [{name: info[name] for name in told} | {"totals": info["totals"]} for info in infos],
         }
     )
@@ -155,15 +143,19 @@ def _words(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 def _require_same(path: Location, shards: list[_FinishedShard]) -> None:
     first = shards[0]
-    for keys in SETTINGS:
-        for other in shards[1:] if keys not in FREE else ():
-            expected, got = _within(first.info, keys), _within(other.info, keys)
-            if expected != got:
-                name = " ".join(keys).removeprefix("arguments ").replace("_", " ")
+    for other in shards[1:]:
+        expected, got = _settings(first.info), _settings(other.info)
+        for name in [*expected, *(got.keys() - expected.keys())]:
+            if expected.get(name) != got.get(name):
                 raise RunError(
                     f"{path}: shards {first.shard} and {other.shard} are not of one run. Expected the same {name}, got "
-                    f"{expected!r} and {got!r}. Try to run one of them again with --overwrite."
+                    f"{expected.get(name)!r} and {got.get(name)!r}. Try to run one of them again with --overwrite."
                 )
+
+
+def _settings(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shards of one run share."""
+    return {**question(info), **{f"versions {name}": info["versions"][name] for name in VERSIONS}}
 
 
 def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) -> None:
@@ -183,10 +175,3 @@ def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) 
 
 def _n_parts(info: Mapping[str, Any]) -> int:
     return -(-info["data"]["rows"] // info["chunk_rows"])
-
-
-def _within(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    found: Any = info
-    for key in keys:
-        found = None if found is None else found.get(key)
-    return found

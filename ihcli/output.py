@@ -23,6 +23,7 @@ from ihcli.durable import (
 from ihcli.encoding import write_table
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
+from ihcli.fingerprints import path_fingerprint
 from ihcli.leases import LOCK, refusal
 from ihcli.locations import Location, absence, locate
 from ihcli.lock import is_locked
@@ -31,6 +32,7 @@ from ihcli.rowgroups import PartFiles
 from ihcli.runfiles import SUMMARY as SUMMARY_COLUMNS
 from ihcli.runfiles import opened_part, require_own, require_types
 from ihcli.runinfo import read_info
+from ihcli.seals import Digests, sealed
 from ihcli.states import STATES, StateFiles
 from ihcli.stores import StorePath
 
@@ -47,10 +49,14 @@ UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all
 
 @dataclass(frozen=True)
 class RunWriter:
-    """Writes the files of one run; every file appears under its final name only when it is whole and on disk."""
+    """Writes the files of one run; every file appears under its final name only when it is whole and on disk.
+
+    question  SHA-256 of what was asked, which every part keeps
+    """
 
     path: Location
     storage: InteractionStorage = field(default_factory=InteractionStorage)
+    question: str | None = None
 
     @property
     def home(self) -> Location:
@@ -62,8 +68,10 @@ class RunWriter:
         """What resuming needs; for a run under way."""
         return StateFiles(self.home)
 
-    def write_part(self, index: int, explanation: AnyExplanation, keys: pa.Table) -> None:
-        """Write the explanation of one chunk; the attributions part last: where it exists, that of interactions does.
+    def write_part(self, index: int, explanation: AnyExplanation, keys: pa.Table) -> Digests:
+        """Write the explanation of one chunk, and return the SHA-256 of its files.
+
+        The attributions part is written last: where it exists, that of interactions does.
 
         Parameters:
             index: position of the chunk in the run, from 0.
@@ -72,10 +80,16 @@ class RunWriter:
         Raises:
             RunError: the disk is full or refuses.
         """
-        interactions = interactions_table(explanation, keys, self.storage)
+        interactions, written = interactions_table(explanation, keys, self.storage, self.question), []
         if interactions is not None:
-            write_table(self.path / INTERACTIONS / part_name(index), interactions)
-        write_table(self.path / ATTRIBUTIONS / part_name(index), attributions_table(explanation, keys))
+            written = [write_table(self.path / INTERACTIONS / part_name(index), interactions)]
+        attributions = attributions_table(explanation, keys, self.question)
+        return (write_table(self.path / ATTRIBUTIONS / part_name(index), attributions), *written)
+
+    def digests_of(self, index: int) -> Digests:
+        """Return the SHA-256 of the files of a part that was written before, by reading them."""
+        files = [self.path / kind / part_name(index) for kind in (ATTRIBUTIONS, INTERACTIONS)]
+        return tuple(bytes.fromhex(path_fingerprint(file)) for file in files if file.is_file())
 
     def write_state(self, index: int, state: Mapping[str, np.ndarray]) -> None:
         """Write the state of parts that are all on disk, the last of them `index`: what resuming starts from.
@@ -89,15 +103,23 @@ class RunWriter:
         """Return the state of the most parts that are all on disk; None where there is none."""
         return self.states.newest({int(path.stem.removeprefix("part-")) for path in _parts(self.path / ATTRIBUTIONS)})
 
-    def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> None:
-        """Write the tables of a Summary."""
-        if interactions is not None:
-            write_table(self.path / SUMMARY / f"{INTERACTIONS}.parquet", interactions)
-        write_table(self.path / SUMMARY / f"{ATTRIBUTIONS}.parquet", attributions)
+    def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> dict[str, str]:
+        """Write the tables of a Summary, and return the SHA-256 of each."""
+        tables = {INTERACTIONS: interactions, ATTRIBUTIONS: attributions}
+        return {
+            kind: write_table(self.path / SUMMARY / f"{kind}.parquet", table).hex()
+            for kind, table in tables.items()
+            if table is not None
+        }
 
     def write_info(self, info: Mapping[str, Any]) -> None:
-        """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null."""
-        text = json.dumps(plain(info), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null.
+
+        That of a finished run is sealed.
+        """
+        told = plain(info)
+        told = sealed(told) if told.get("status") == DONE else told
+        text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with replacing(self.home / INFO) as stream:
             stream.write(text.encode())
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, AnyExplanation, Explanation, TextExplanation
+from ihcli.seals import QUESTION
 
 OUTPUT_UNIT = "units of the explained output"
 NO_UNIT = "1"
@@ -62,13 +63,14 @@ class InteractionStorage:
         )
 
 
-def attributions_table(explanation: AnyExplanation, keys: pa.Table) -> pa.Table:
+def attributions_table(explanation: AnyExplanation, keys: pa.Table, question: str | None = None) -> pa.Table:
     """Return the attributions part: who the row is, how well it was explained, and one column per feature or group.
 
     Of texts, `units` and `attributions` are lists instead.
 
     Parameters:
         keys: one row of key columns for every data row of the explanation, in row order.
+        question: SHA-256 of what was asked, which the part keeps.
     """
     is_empty = _has_no_values(explanation)
     fields, columns = _identity(explanation, keys)
@@ -82,10 +84,14 @@ def attributions_table(explanation: AnyExplanation, keys: pa.Table) -> pa.Table:
         added = [_units(explanation, is_empty), _lists("attributions", explanation.attributions, is_empty, definition)]
     else:
         added = _feature_columns(explanation, is_empty)
-    return _table([*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation)
+    return _table(
+        [*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation, question
+    )
 
 
-def interactions_table(explanation: AnyExplanation, keys: pa.Table, storage: InteractionStorage) -> pa.Table | None:
+def interactions_table(
+    explanation: AnyExplanation, keys: pa.Table, storage: InteractionStorage, question: str | None = None
+) -> pa.Table | None:
     """Return the interactions part, or None where there are no interactions or none are stored."""
     if explanation.interactions is None or storage.kind == "none":
         return None
@@ -95,7 +101,9 @@ def interactions_table(explanation: AnyExplanation, keys: pa.Table, storage: Int
         added = [_units(explanation, is_empty), _text_interactions(explanation, is_empty, storage)]
     else:
         added = [_interactions(explanation, explanation.interactions, is_empty, storage)]
-    return _table([*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation)
+    return _table(
+        [*fields, *(field for field, _ in added)], [*columns, *(column for _, column in added)], explanation, question
+    )
 
 
 def _feature_columns(explanation: Explanation, is_empty: np.ndarray) -> list[tuple[pa.Field, pa.Array]]:
@@ -224,13 +232,16 @@ def _strings(values: np.ndarray) -> pa.Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _table(fields: list[pa.Field], columns: list[pa.Array], explanation: AnyExplanation) -> pa.Table:
+def _table(
+    fields: list[pa.Field], columns: list[pa.Array], explanation: AnyExplanation, question: str | None
+) -> pa.Table:
     name, count = Counter(field.name for field in fields).most_common(1)[0]
     if count > 1:
         raise RunError(f"{name}: two columns of the run would have this name. Try to rename the key or the group.")
     names = getattr(explanation, "feature_names", None)
-    metadata = None if names is None else {"feature_names": json.dumps(names)}
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=metadata))
+    metadata = {} if names is None else {"feature_names": json.dumps(names)}
+    metadata |= {} if question is None else {QUESTION: question}
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=metadata or None))
 
 
 def _tensors(interactions: np.ndarray, is_empty: np.ndarray) -> pa.Array:

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -15,11 +15,12 @@ from ihcli.forecasting import announce
 from ihcli.keeping import Keeper
 from ihcli.locations import Location, locate
 from ihcli.lock import locked
-from ihcli.output import DONE, RunWriter
+from ihcli.output import DONE, RunWriter, plain
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
 from ihcli.request import Observer, RunRequest, RunTotals, Workforce
 from ihcli.resuming import BegunRun, find_begun
+from ihcli.seals import QUESTION, SEALS, question_sha256
 from ihcli.sharding import Place, Shard
 from ihcli.table_explainer import TableExplainer
 
@@ -95,16 +96,17 @@ def _explain_into(
     announce(prepared, observer, place.shard)
     interactions = prepared.request.interactions
     writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
+    asked = question_sha256(plain(info))
+    writer = replace(writer, question=asked)
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
         keeper = Keeper(writer, observer, done)
         with prepared.unchanged():
             executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
-        if place.shard is None:
-            keeper.summarise()
+        seals = {QUESTION: asked, **(keeper.summarise() if place.shard is None else {})}
         totals = keeper.totals()
-        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": totals.stored()})
+        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": totals.stored(), SEALS: seals})
         if place.shard is None:
             writer.states.forget()
     return totals

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from ihcli.errors import RunError
 from ihcli.explanation import OK, AnyExplanation, TextExplanation
 from ihcli.foreign import one_message
+from ihcli.seals import Digests, read_digests, seals_of_parts, stored_digests
 from ihcli.summary import Summary
 from ihcli.text_summary import TextSummary
 
@@ -18,20 +19,26 @@ class Progress:
 
     Records of different parts merge; the counts of a merged progress are exact, its summary is up to rounding.
 
-    parts  ranges of part numbers that do not touch, in order
+    parts    ranges of part numbers that do not touch, in order
+    digests  SHA-256 of the files of each part, by its number; of those that an older ihcli wrote, none
     """
 
     def __init__(self) -> None:
         self.parts: list[range] = []
+        self.digests: dict[int, Digests] = {}
         self.rows = self.evaluations = self.truncated = 0
         self.wall_s = 0.0
         self._summary: Summary | TextSummary | None = None
         self._statuses = Counter[str]()
 
     @classmethod
-    def of_part(cls, part: int, rows: int, explanation: AnyExplanation) -> "Progress":
-        """Return the progress of one part: the explanation of so many rows of the data."""
+    def of_part(cls, part: int, rows: int, explanation: AnyExplanation, digests: Digests = ()) -> "Progress":
+        """Return the progress of one part: the explanation of so many rows of the data, in files of these digests.
+
+        Without digests, the files are read once more in the end.
+        """
         progress = cls()
+        progress.digests = {part: digests} if digests else {}
         progress.parts, progress.rows = [range(part, part + 1)], rows
         progress.evaluations = int(explanation.evaluations.sum())
         progress._statuses.update(explanation.status.tolist())
@@ -65,6 +72,7 @@ class Progress:
     def merge(self, other: "Progress") -> None:
         """Add what is known of other parts; raises ValueError where a part is in both."""
         self.parts = _joined([*self.parts, *other.parts])
+        self.digests |= other.digests
         self.rows += other.rows
         self.evaluations += other.evaluations
         self.wall_s += other.wall_s
@@ -74,6 +82,11 @@ class Progress:
             self._summary = other._summary
         elif other._summary is not None:
             self._summary.merge(other._summary)  # type: ignore[arg-type]
+
+    def seals(self, digests_of: Callable[[int], Digests]) -> dict[str, list[str]]:
+        """Return what run.json says of the parts; `digests_of` gives what is not known of one."""
+        parts = [part for some in self.parts for part in some]
+        return seals_of_parts([self.digests.get(part) or digests_of(part) for part in parts])
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays by name, from which `of_state` makes an equal progress."""
@@ -86,7 +99,10 @@ class Progress:
         }
         text = np.frombuffer(json.dumps(counts).encode(), np.uint8)
         parts = np.array([(some.start, some.stop) for some in self.parts], np.int64)
-        return {"parts": parts, "counts": text, **self.summary.state()}
+        known = sorted(self.digests)
+        digests = stored_digests([self.digests[part] for part in known])
+        sealed = {"sealed": np.array(known, np.int64), "digests": digests}
+        return {"parts": parts, "counts": text, **sealed, **self.summary.state()}
 
     @classmethod
     def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
@@ -95,6 +111,9 @@ class Progress:
         with one_message("the state of a run", RunError, "read", "Try --overwrite to begin anew."):
             counts = json.loads(arrays["counts"].tobytes())
             progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+            if "sealed" in arrays:
+                digests = read_digests(arrays["digests"])
+                progress.digests = dict(zip(arrays["sealed"].tolist(), digests, strict=True))
             for name in ("rows", "evaluations", "truncated", "wall_s"):
                 setattr(progress, name, counts[name])
             progress._statuses.update(counts["statuses"])

@@ -10,6 +10,7 @@ from ihcli.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.locations import Location, locate
 from ihcli.output import DONE, INFO, NEW, open_run, plain
 from ihcli.request import RunRequest, RunTotals
+from ihcli.seals import within
 from ihcli.tables import open_table
 
 # The first two are compared by content, the device as it is chosen; the last three do not change what is explained.
@@ -54,7 +55,7 @@ class BegunRun:
 
     def require_same_meaning(self, info: Mapping[str, Any]) -> None:
         """Raise RunError where the options have come to mean something else; `info` is what run.json would say now."""
-        found = [(words, _within(self.info, keys), _within(info, keys)) for keys, words in MEANINGS.items()]
+        found = [(words, within(self.info, keys), within(info, keys)) for keys, words in MEANINGS.items()]
         self._require_none([_words(words.format(old), words.format(new)) for words, old, new in found if old != new])
 
     def continued(self, info: Mapping[str, Any], now: str) -> dict[str, Any]:
@@ -119,10 +120,3 @@ def _option(name: str, value: Any) -> str:
     if value is None or value == []:
         return f"no {option}"
     return f"{option} {','.join(map(str, value)) if isinstance(value, list) else value}"
-
-
-def _within(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    found: Any = info
-    for key in keys:
-        found = None if found is None else found.get(key)
-    return found

@@ -152,6 +152,13 @@ RUN = _object(
             _object({**dict.fromkeys(("part", "first_row", "rows"), COUNT), "error": WORD}),
         ),
         "totals": TOTALS,
+        "sha256": _object(
+            {
+                **dict.fromkeys(("question", "run"), WORD),
+                **dict.fromkeys(("attributions", "interactions"), WORDS),
+                "summary": _object({}, WORD),
+            }
+        ),
         "shards": _list(SHARD),
     }
 )

@@ -121,7 +121,7 @@ class Place:
         """Create the directory; see `ihcli.output.create_run`. Of other shards nothing is touched."""
         if self.shard is None:
             return create_run(self.path, interactions=interactions, overwrite=overwrite)
-        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), self.shard)
+        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)
         self.refuse_existing(overwrite)
         with disk_errors(self.home):
             make_directory(self.home)
@@ -137,7 +137,7 @@ class Place:
         """Return the writer of a run that was begun, freed of what a killed process left half written."""
         if self.shard is None:
             return reopen_run(self.path, interactions=interactions)
-        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), self.shard)
+        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)
         writer.remove_temporaries()
         return writer
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from ihcli.pipeline import run
 from ihcli.request import Observer, RunRequest
+from ihcli.seals import sealed
 
 ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
 TABLES: dict[str, dict[str, Any]] = {
@@ -118,9 +119,19 @@ def value(column: str, place: int = 0, factor: float = 1.01) -> Callable[[pa.Tab
 
 
 def tell(path: Path, **changes: Any) -> None:
-    """Change run.json."""
+    """Change run.json, and seal it again as who forges it would."""
     info = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps({**info, **changes}))
+    (path / "run.json").write_text(json.dumps(sealed({**info, **changes})))
+
+
+def edit(path: Path, *keys: str, new: Any) -> None:
+    """Change one value of run.json as with an editor."""
+    info = found = json.loads((path / "run.json").read_text())
+    for key in keys[:-1]:
+        found = found[key]
+    assert found.get(keys[-1]) != new
+    found[keys[-1]] = new
+    (path / "run.json").write_text(json.dumps(info, indent=2, ensure_ascii=False))
 
 
 def part(path: Path, kind: str = "attributions", number: int = 1) -> Path:

@@ -13,7 +13,7 @@ def progress_of(*parts: int, second_order: bool = True) -> Progress:
     progress = Progress()
     for part in parts:
         explanation = made_up_explanation(2 + part, targets=("risk", "gain"), second_order=second_order)
-        progress.merge(Progress.of_part(part, 2 + part, explanation))
+        progress.merge(Progress.of_part(part, 2 + part, explanation, (bytes([part]) * 32, bytes(32))))
     return progress
 
 

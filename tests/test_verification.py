@@ -1,7 +1,9 @@
 """Good runs pass; every way to damage one turns the check red that is for it; memory does not grow with a run."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from forgeries import CHUNK_ROWS, TABLES, TEXTS, Folder, change, part, tell, value
+from forgeries import CHUNK_ROWS, TABLES, TEXTS, Folder, change, edit, part, tell, value
+from model_files import quietly
 
 from ihcli.errors import RunError
+from ihcli.pipeline import run
+from ihcli.request import Observer
+from ihcli.seals import question_sha256
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
 from ihcli.verification.findings import Bounded
 
 MOST_HELD_BYTES = 2 << 20  # some row groups of 0.4 MB
-ALWAYS = {"run.json", "parts", "columns", "rows", "targets", "totals", "statuses", "nulls", "completeness gap"}
+SEALED = {"seal", "question", "SHA-256"}
+ALWAYS = {"run.json", "parts", "columns", "rows", "targets", "totals", "statuses", "nulls", "completeness gap"} | SEALED
 WITH_MATRICES = {"row sums", "symmetry", "pairing", "summary of interactions", "ranks of interactions"}
 
 
@@ -233,7 +240,10 @@ def test_a_truncated_part_fails(folder: Folder, tmp_path: Path, files: str, shar
 def test_a_part_too_many_fails(folder: Folder, tmp_path: Path) -> None:
     path = folder.copy("ih", tmp_path / "run")
     part(path, number=9).write_bytes(part(path).read_bytes())
-    assert failed(path) == {"parts": "1 files that are no part of the run, first attributions/part-000009.parquet"}
+    assert failed(path) == {
+        "parts": "1 files that are no part of the run, first attributions/part-000009.parquet",
+        "SHA-256": "1 parts without a SHA-256, first attributions",
+    }
 
 
 def test_parts_in_each_other_s_place_fail(folder: Folder, tmp_path: Path) -> None:
@@ -273,6 +283,121 @@ def test_a_run_json_that_does_not_tell_fails_alone(
     (finding,) = verify_run(path)
     assert (finding.check, finding.outcome) == ("run.json", FAILED)
     assert words in finding.detail
+
+
+EDITS: dict[str, tuple[tuple[str, ...], object]] = {
+    "the tolerance": (("arguments", "tolerance"), 10),
+    "the tolerance by a little": (("arguments", "tolerance"), 0.010000001),
+    "the seed": (("arguments", "seed"), 7),
+    "the method": (("method", "name"), "eh"),
+    "the method in the arguments": (("arguments", "method"), "ig"),
+    "the title": (("method", "title"), "Exact Hessians"),
+    "another warning": (("warnings",), ["all is well"]),
+    "a version": (("versions", "torch"), "9.9"),
+    "the seconds": (("totals", "wall_s"), -5),
+    "the beginning": (("started",), "\x1b[2J\x1b]0;owned\x07"),
+    "the place of the model": (("model", "path"), "/dev/zero"),
+    "the place of the data": (("data", "path"), "elsewhere.csv"),
+    "the target": (("target",), "predicted"),
+    "the target in the arguments": (("arguments", "target"), "1"),
+    "the baseline": (("baseline", "source"), "mean of the data"),
+    "the baseline in the arguments": (("arguments", "baseline"), "mean"),
+    "the evaluations": (("arguments", "max_evaluations"), 1000),
+    "the smoothing": (("smoothing", "drift"), 0.0),
+    "the kinks": (("smoothing", "kinks"), ["abs"]),
+    "the engine": (("engine", "reason"), "exact"),
+    "the device": (("device",), "cuda"),
+    "an unknown key": (("certified",), True),
+    "a SHA-256 of a part": (("sha256", "attributions"), ["0" * 64] * 4),
+    "no SHA-256": (("sha256",), {}),
+}
+
+
+@pytest.mark.parametrize(("keys", "new"), EDITS.values(), ids=EDITS)
+def test_an_edited_run_json_fails(folder: Folder, tmp_path: Path, keys: tuple[str, ...], new: object) -> None:
+    path = folder.copy("ih smoothed", tmp_path / "run")
+    edit(path, *keys, new=new)
+    assert "seal" in failed(path)
+
+
+def test_warnings_that_were_removed_fail(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih of kinks", tmp_path / "run")
+    edit(path, "warnings", new=[])
+    assert set(failed(path)) == {"seal"}
+
+
+@pytest.mark.parametrize("keys", [("arguments", "tolerance"), ("arguments", "seed"), ("arguments", "steps")])
+def test_what_was_asked_stands_in_every_part_and_fails_when_run_json_is_sealed_anew(
+    folder: Folder, tmp_path: Path, keys: tuple[str, str]
+) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    edit(path, *keys, new=3)
+    tell(path)
+    assert set(failed(path)) == {"question"}
+    info = json.loads((path / "run.json").read_text())
+    tell(path, sha256={**info["sha256"], "question": question_sha256(info)})
+    assert failed(path)["question"] == "8 parts of another question, first attributions/part-000000.parquet"
+
+
+def _smaller_errors(table: pa.Table) -> pa.Table:
+    place, field = table.schema.get_field_index("_relative_error"), table.schema.field("_relative_error")
+    return table.set_column(place, field, pa.array([1e-9] * len(table), field.type))
+
+
+def _other_keys(table: pa.Table) -> pa.Table:
+    place, field = table.schema.get_field_index("id"), table.schema.field("id")
+    return table.set_column(place, field, table["id"].take([1, 0, *range(2, len(table))]))
+
+
+UNSEEN = {
+    "all relative errors": ("ih in float64", ("attributions",), _smaller_errors),
+    "keys in both kinds of parts": ("ih", ("attributions", "interactions"), _other_keys),
+    "drift": ("ih smoothed", ("attributions",), value("_drift", 0, 0.5)),
+    "the same table, written again": ("ih", ("interactions",), lambda table: table),
+}
+
+
+@pytest.mark.parametrize(("kind", "files", "alter"), UNSEEN.values(), ids=UNSEEN)
+def test_what_nothing_else_depends_on_fails_by_its_bytes(
+    folder: Folder, tmp_path: Path, kind: str, files: tuple[str, ...], alter: Callable[[pa.Table], pa.Table]
+) -> None:
+    path = folder.copy(kind, tmp_path / "run")
+    for each in files:
+        change(part(path, each), alter)
+    assert f"{len(files)} files that changed" in failed(path)["SHA-256"]
+
+
+def test_a_summary_that_was_written_again_fails_by_its_bytes(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    change(path / "summary" / "attributions.parquet", lambda table: table)
+    assert failed(path) == {"SHA-256": "1 files that changed, first summary/attributions.parquet"}
+
+
+def test_parts_and_summaries_of_another_run_fail(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    other = quietly(run, replace(folder.request("ih"), tolerance=0.5), tmp_path / "other", Observer())
+    for name in ("attributions", "interactions", "summary"):
+        shutil.rmtree(path / name)
+        shutil.copytree(tmp_path / "other" / name, path / name)
+    assert other.rows == 14
+    assert set(failed(path)) >= {"question", "SHA-256"}
+
+
+def test_a_run_of_an_older_ihcli_has_no_seals_and_passes(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    for file in [*path.glob("attributions/*"), *path.glob("interactions/*")]:
+        change(file, _without_question)
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({name: told for name, told in info.items() if name != "sha256"}))
+    found = {finding.check: finding for finding in verify_run(path)}
+    assert failed(path) == {}
+    for check in SEALED:
+        assert found[check].outcome == NOT_CHECKED
+        assert "kept no SHA-256" in found[check].detail
+
+
+def _without_question(table: pa.Table) -> pa.Table:
+    return table.replace_schema_metadata({b"feature_names": table.schema.metadata[b"feature_names"]})
 
 
 def test_other_features_than_told_fail(folder: Folder, tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ class Worker:
         if isinstance(result, Stumbled | Refused):
             return result
         try:
-            self._writer.write_part(part, result, chunk.keys)
-            state = Progress.of_part(part, len(chunk), result).state()
+            digests = self._writer.write_part(part, result, chunk.keys)
+            state = Progress.of_part(part, len(chunk), result, digests).state()
         except IhcliError as error:
             if isinstance(self._writer.path, StorePath):  # the next time it may come through, from here or elsewhere
                 return Stumbled(self._number, part, in_words(error))

@@ -11,6 +11,7 @@ from ihcli.verification.figures import Gaps, Matrices, Pairs
 from ihcli.verification.files import Parts, origins
 from ihcli.verification.findings import FAILED, PASSED, Finding
 from ihcli.verification.rows import Counts, Pairing, Rows, Statuses
+from ihcli.verification.seals import Seals
 from ihcli.verification.stored import blocks
 from ihcli.verification.summaries import Summaries
 
@@ -18,9 +19,9 @@ from ihcli.verification.summaries import Summaries
 def verify_run(path: str | Location) -> Iterator[Finding]:
     """Check a run against itself and against the files that it was made from, where they still are.
 
-    What it cannot see: figures that are wrong in a consistent way, which only the model can tell, and changes of
-    columns on which nothing else in the run depends (keys in both parts alike, drift, sampling error). Memory: a block
-    of entries and a summary, however large the run. Cost: every part is read once.
+    What it cannot see: figures that are wrong in a consistent way, which only the model can tell, and a run that was
+    forged with its seals. Memory: a block of entries and a summary, however large the run. Cost: every part is read
+    twice, once for its SHA-256.
 
     Raises RunError where the path is not a run.
     """
@@ -31,7 +32,8 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
         yield Finding("run.json", FAILED, f"{error}; nothing else can be checked", 1)
         return
     yield Finding("run.json", PASSED, f"a finished run of {described.method}, {described.rows} rows", 1)
-    parts = Parts(run.path, described)
+    seals = Seals(described, run.path)
+    parts = Parts(run.path, described, seals)
     rows, pairing, counts, statuses = Rows(described), Pairing(described), Counts(), Statuses(described)
     gaps, gammas, pairs, summaries = Gaps(described), Matrices(described), Pairs(described), Summaries(described)
     for part, attributions, interactions in parts.readable():
@@ -52,4 +54,5 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
     yield from gammas.findings(described)
     yield from pairs.findings()
     yield from summaries.findings(run, parts.is_whole)
+    yield from seals.findings()
     yield from origins(described, run.path)

@@ -14,6 +14,7 @@ from ihcli.tables import open_table
 from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Faults, Finding, not_checked
+from ihcli.verification.seals import Seals
 from ihcli.verification.stored import footer
 
 PART = re.compile(r"part-(\d{6,})\.parquet")
@@ -25,6 +26,7 @@ class Parts:
 
     path: Location
     run: Described
+    seals: Seals
     whole: Faults = field(default_factory=lambda: Faults("parts", "every part is there and can be read"))
     columns: Faults = field(
         default_factory=lambda: Faults("columns", "names, order, types and metadata are as run.json says")
@@ -62,6 +64,7 @@ class Parts:
         except RunError as error:
             self.whole.add("parts that cannot be read", 1, str(error))
             return None
+        self.seals.see(name, schema.metadata or {})
         faults = list(faults_of(schema, expected, self.run))
         for fault in faults:
             self.columns.add(fault, 1, name)
