@@ -35,7 +35,8 @@ MOST_TRIED = 1 << 21
 """Lines of a summary that is ranked for a forecast: fewer would stay in the caches, which those of wide runs do not."""
 FULL_DIGITS = math.pi
 """Means over a few rows of float32 end in zeros, which take no bytes; over many rows they do not, nor times this."""
-INFO_BYTES = 2048  # of run.json beside the names of features
+INFO_BYTES = 2600  # of run.json beside the names of features
+SEAL_BYTES = 2 * 180  # of a part: its SHA-256 in run.json, and twice that of what was asked in its metadata
 SUMMARY_BYTES_PER_LINE = 120
 """Of memory, for each pair and target at the end: the moments of all rows, those of a part, and the ranked table."""
 RESULTS_ALIVE = 3
@@ -90,7 +91,7 @@ def estimate(
         checks_s=checks_s,
         rows_s=_rows_s(pilot, full, n_parts, workers),
         summary_s=summary_s,
-        parts_bytes=int(n_parts * header + (full - n_parts) * per_row) + _info_bytes(prepared),
+        parts_bytes=int(n_parts * (header + SEAL_BYTES) + (full - n_parts) * per_row) + _info_bytes(prepared),
         summary_bytes=summary_bytes,
         peak_bytes=_peak_bytes(prepared, pilot, rows, lines),
         workers=workers,
