@@ -74,7 +74,7 @@ def put_checks(unit: Any) -> None:
     for function in unit.get_functions():
         graph = function.graph
         for node in list(nodes_of(graph)):
-            if node.kind() == "aten::lstm" and node.inputsAt(2).type().annotation_str == "List[Tensor]":
+            if node.schema().startswith("aten::lstm.input("):
                 _check(graph, node, 0, "lstm")
             elif node.schema().startswith("aten::remainder.int("):
                 _check(graph, node, 1, "divisor")
