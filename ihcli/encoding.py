@@ -24,7 +24,7 @@ def write_table(path: Location, table: pa.Table) -> bytes:
         make_directory(path.parent)
     with replacing(path) as stream:
         digesting = _Digesting(stream)
-        encode(table, pa.PythonFile(digesting, "w"))
+        encode(table, digesting)
     return digesting.digest.digest()
 
 
@@ -57,7 +57,7 @@ class _Digesting(io.RawIOBase):
     """A stream that takes the SHA-256 of what passes through it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self.stream = stream
         self.digest = hashlib.sha256()
 
     def writable(self) -> bool:
@@ -65,7 +65,7 @@ class _Digesting(io.RawIOBase):
 
     def write(self, content: Any) -> int:
         self.digest.update(content)
-        return self._stream.write(content)
+        return self.stream.write(content)
 
 
 def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:

@@ -97,11 +97,12 @@ def _torn(before: Callable[[], None], write: Callable, stream_at: int) -> Callab
 
     def do(*arguments: object, **keywords: object) -> object:
         before()
-        arguments[stream_at].write(b"torn")
-        arguments[stream_at].flush()
+        stream = getattr(arguments[stream_at], "stream", arguments[stream_at])  # that of the file
+        stream.write(b"torn")
+        stream.flush()
         before()
-        arguments[stream_at].seek(0)
-        arguments[stream_at].truncate()
+        stream.seek(0)
+        stream.truncate()
         return write(*arguments, **keywords)
 
     return do

@@ -28,7 +28,16 @@ from ihcli.verification.described import Described
 
 SAMPLE = 4
 EXACT = 1e-10  # of differences with steps of 2e-5 in float64, and polynomials of degree 5
-ALWAYS = {"MODEL", "DATA", "setting", "sample", "predictions", "attributions, finer", "attributions, independent"}
+ALWAYS = {
+    "MODEL",
+    "DATA",
+    "keys",
+    "setting",
+    "sample",
+    "predictions",
+    "attributions, finer",
+    "attributions, independent",
+}
 WITH_INTERACTIONS = {"interactions, finer", "interactions, independent"}
 
 

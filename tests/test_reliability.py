@@ -17,6 +17,7 @@ import test_models_restoring
 import test_object_stores
 import test_pipeline
 import test_recomputation
+import test_recomputation_keys
 import test_resume
 import test_runinfo
 import test_savings
@@ -69,7 +70,11 @@ FIGURES = {
         test_runinfo.test_what_is_no_run_json_is_one_message,
     ),
     "damaged runs": cases(*named(test_verification, "fail")),
-    "altered runs beside their model": cases(*named(test_recomputation, "fail")),
+    "altered runs beside their model": cases(
+        *named(test_recomputation, "fail"),
+        *named(test_recomputation_keys, "found"),
+        *named(test_recomputation_keys, "fail"),
+    ),
 }
 
 

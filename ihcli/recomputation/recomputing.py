@@ -17,6 +17,7 @@ from ihcli.reading import Result
 from ihcli.recomputation.drawing import Drawn, Question, draw, prepare
 from ihcli.recomputation.independent import Integral, PlainPaths
 from ihcli.recomputation.judging import Judge, Truth, gamma_error
+from ihcli.recomputation.keys import compare_keys
 from ihcli.tables import open_table
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
@@ -56,6 +57,10 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     if any(finding.outcome == FAILED for finding in same):
         yield not_checked("recomputation", "rows of another model or other data would be compared")
         return
+    try:
+        yield compare_keys(run, described, open_table(question.data))
+    except IhcliError as error:
+        yield Finding("keys", FAILED, f"could not be compared: {error}")
     try:
         prepared = prepare(described, question)
         yield from _setting(described, prepared)
