@@ -111,7 +111,8 @@ def stack_global(module: str, name: str) -> bytes:
 
 def text(word: str) -> bytes:
     """The opcodes that push a string."""
-    return b"X" + struct.pack("<I", len(word)) + word.encode()
+    content = word.encode()
+    return b"X" + struct.pack("<I", len(content)) + content
 
 
 def opcodes(body: bytes, protocol: int = 4) -> bytes:

@@ -3,14 +3,20 @@
 Each line is run as a user would, in a shell beside the file; what it writes is then explained.
 """
 
+import ast
 import functools
+import os
+import pickle
 import re
+import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import checkpoints
 import model_files
 import numpy as np
 import pandas as pd
@@ -26,9 +32,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from torch import nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ihcli.cli import main
 from ihcli.errors import ModelError
@@ -315,3 +323,65 @@ def test_a_scikit_learn_object_without_a_network_is_refused_once_and_for_all(nam
     assert "Nothing in it is a network that is read" in message
     assert "--trust" not in message
     assert refused(path, trust=True) == message
+
+
+def test_a_class_that_is_not_importable_is_read_where_the_advice_puts_it(tmp_path: Path) -> None:
+    (tmp_path / "code" / "nets").mkdir(parents=True)
+    (tmp_path / "code" / "nets" / "plain.py").write_text(TRAIN)
+    save = "import torch; from nets.plain import Net; torch.save(Net(), 'model.pt')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "code"), *sys.path])}
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, env=environment, check=True)
+    message = refused(tmp_path / "model.pt")
+    assert message.endswith("the flag --trust, with the directory of nets on PYTHONPATH.")
+    assert "Try installing the package, PYTHONPATH=DIRECTORY before the command" in refused(tmp_path / "model.pt", True)
+    table_of(tmp_path)
+    command = [sys.executable, "-m", "ihcli", "explain", "model.pt", "d.csv", "-o", "run", "-m", "ig", "--trust"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pickled_model_of_transformers_is_two_steps_from_its_directory(tmp_path: Path) -> None:
+    directory = checkpoints.save(tmp_path / "bert")
+    classifier = AutoModelForSequenceClassification.from_pretrained(directory)
+    path = model_files.save_zip(classifier, tmp_path / "model.pt")
+    message = refused(path)
+    assert "BertForSequenceClassification of transformers as a pickle" in message
+    assert refused(path, trust=True) == message
+    (line,) = lines_of(message)
+    subprocess.run(["sh", "-c", line.replace("python", sys.executable, 1)], cwd=tmp_path, check=True)
+    AutoTokenizer.from_pretrained(directory).save_pretrained(tmp_path / "model-net")
+    assert load_model(tmp_path / "model-net").text is not None
+
+
+HOSTILE_NAMES = (
+    *("Net\nos.system('touch marker')", "Net; import os", "Net'; touch marker; '", "*, os", "N" * 5000, "\x1b[2J"),
+    *('"]; os.system("touch marker"); ["', "\\", "\u202e"),
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_no_name_of_a_file_becomes_a_part_of_a_command(name: str, tmp_path: Path) -> None:
+    module = pickle.dumps(nn.Sequential(nn.Linear(3, 1)), 4)
+    child = model_files.stack_global("__main__", name) + b")\x81}"
+    child += model_files.text("_modules") + b"}s" + model_files.text("_parameters") + b"}sb"
+    path = tmp_path / "model.pkl"
+    path.write_bytes(model_files.opcodes(child))
+    message = refused(path)
+    assert "from train import *;" in message
+    assert len(message) < 1500
+    keyed = b"}" + model_files.text(name) + module[2:-1] + b"s" + model_files.text("own") + child + b"s"
+    path.write_bytes(model_files.opcodes(keyed))
+    message = refused(path)
+    words = shlex.shlex(message[message.index("python -c ") :], posix=True, punctuation_chars=False)
+    words.whitespace_split, words.commenters = True, ""
+    code = ast.parse([words.get_token() for _ in range(3)][2].removesuffix(","))
+    assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(code))
+
+
+def test_steps_within_steps_are_refused_at_once(tmp_path: Path) -> None:
+    pipeline: Any = make_pipeline(SVC())
+    for _ in range(60):
+        pipeline = make_pipeline(GridSearchCV(pipeline, {}), Pipeline([("a", pipeline), ("b", pipeline)]))
+    started = time.process_time()
+    refused(model_files.save_pickle(pipeline, tmp_path / "model.pkl"))
+    assert time.process_time() - started < 20

@@ -19,7 +19,7 @@ from ihcli.wording import listed, printable
 _EXPECTED = f"Expected a torch module or {scikit_learn.EXPECTED}."
 _LIGHTNING = "pytorch-lightning_version"
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
-_MAIN = "__main__."
+_MAIN, _MOST_CLASSES = "__main__.", 8
 _NO_MODELS = {
     "xgboost": "a model of XGBoost, which has no derivatives",
     "lightgbm": "a model of LightGBM, which has no derivatives",
@@ -37,18 +37,8 @@ _TRUSTING = "Only if you trust who made the file,"
 _NOTES = frozenset(
     (
         *("epoch", "epochs", "n_epochs", "step", "steps", "global_step", "iteration", "seed", "date", "version"),
-        *(
-            "loss",
-            "train_loss",
-            "val_loss",
-            "best_loss",
-            "acc",
-            "accuracy",
-            "val_acc",
-            "best_acc",
-            "history",
-            "metrics",
-        ),
+        *("loss", "train_loss", "val_loss", "best_loss", "history", "metrics"),
+        *("acc", "accuracy", "val_acc", "best_acc"),
         *("optimizer", "optimizer_state_dict", "scheduler", "scheduler_state_dict", "lr_scheduler", "lr", "criterion"),
     )
 )
@@ -108,12 +98,12 @@ def _module_refusal(outline: Outline, loader: Loader) -> Refusal | None:
         saved = loader.written("")
         line = python_line(imports("torch", loader.package), f"{loader.expression()}.save_pretrained({quoted(saved)})")
         return Refusal(
-            f"{short(root)} of transformers as a pickle",
+            f"{printable(short(root))} of transformers as a pickle",
             f"{_TRUSTING} try {line}, then save_pretrained({saved!r}) of its tokenizer, and {saved} as MODEL.",
         )
     if not classes or all(hasattr(sys.modules["__main__"], name) for name in classes):
         return None
-    names = listed([f"{_MAIN}{name}" for name in classes])
+    names = listed([f"{_MAIN}{printable(name)}" for name in classes], 5)
     return Refusal(
         f"asks for {names}, of the script that saved it, which --trust cannot find",
         f"{_TRUSTING} try, where that script is, and with its name in place of train, "
@@ -128,22 +118,26 @@ def _what(root: Any, place: Place | None) -> str:
         return f"{_record_in_words(root)}{where}"
     if isinstance(root, dict) and place and place.found is Found.WEIGHTS:
         is_lightning = _LIGHTNING in root
-        words = "a Lightning checkpoint" if is_lightning else f"a dictionary (keys {listed(list(map(str, root)), 5)})"
+        words = "a Lightning checkpoint" if is_lightning else f"a dictionary (keys {_keys(root)})"
         return f"{words}{where}" if place.expression else place.found.value
     if isinstance(root, dict):
-        return f"a dictionary (keys {listed(list(map(str, root)), 5)}), not a model{where}"
+        return f"a dictionary (keys {_keys(root)}), not a model{where}"
     return f"holds a {type(root).__name__}, not a model{where}"
+
+
+def _keys(dictionary: dict[Any, Any]) -> str:
+    return listed([printable(str(key), 40) for key in dictionary], 5)
 
 
 def _record_in_words(record: Record) -> str:
     if record.name.startswith("skorch."):
-        return f"a skorch net ({short(record)})"
+        return f"a skorch net ({printable(short(record))})"
     if short(record) != "Pipeline":
-        return f"holds {record.name}, which is not read"
+        return f"holds {printable(record.name)}, which is not read"
     steps = record.attributes.get("steps", [])
     unread = [step for _, step in steps if isinstance(step, Record) and not scikit_learn.is_scaler(step)]
-    named = [short(step) for step in unread if not scikit_learn.is_fitted_network(step)]
-    return f"a Pipeline with {listed(named)}, which cannot be folded in" if named else "a Pipeline of scikit-learn"
+    named = [printable(short(step), 60) for step in unread if not scikit_learn.is_fitted_network(step)]
+    return f"a Pipeline with {listed(named, 5)}, which cannot be folded in" if named else "a Pipeline of scikit-learn"
 
 
 def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
@@ -207,7 +201,7 @@ def _begun(step: str, outline: Outline) -> str:
     if not outline.names:
         return f"{step[0].upper()}{step[1:]}"
     strangers = [name for name in outline.names if name.partition(".")[0] not in _KNOWN]
-    asks = f"It asks for {strangers[0]}. " if strangers else ""
+    asks = f"It asks for {printable(strangers[0])}. " if strangers else ""
     return f"{asks}Nothing of it was run. {_TRUSTING} {step}"
 
 
@@ -217,7 +211,9 @@ def _scaled(root: Any) -> str:
     scaler = next((key for key, value in beside if isinstance(value, Record) and scikit_learn.is_scaler(value)), None)
     if scaler is None:
         return ""
-    return f" If its inputs pass through {scaler!r} first, save sklearn.pipeline.make_pipeline of both."
+    return (
+        f" If its inputs pass through {printable(repr(scaler), 40)} first, save sklearn.pipeline.make_pipeline of both."
+    )
 
 
 def _shared_prefix(weights: dict[str, Any]) -> str:
@@ -231,5 +227,7 @@ def _main_classes(outline: Outline) -> list[str]:
 
 def _main_imports(outline: Outline) -> list[str]:
     """Return the statement by which a line, which is __main__ itself, knows the classes of a script."""
-    classes = _main_classes(outline)
-    return [f"from train import {', '.join(classes)}"] if classes else []
+    classes = list(dict.fromkeys(name.partition(".")[0] for name in _main_classes(outline)))
+    # Names are the file's to choose, and must not become statements.
+    are_plain = len(classes) <= _MOST_CLASSES and all(len(name) < 80 and name.isidentifier() for name in classes)
+    return [f"from train import {', '.join(classes) if are_plain else '*'}"] if classes else []

@@ -58,8 +58,9 @@ def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Calla
     except NoPickleError:
         raise
     except ModelError as error:
-        outline = outlined(source.path, kind)
-        told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
+        with _reading(source.path):
+            outline = outlined(source.path, kind)
+            told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
         if told is not None:
             raise UnsafeModelError(f"{source.path}: {told}") from None
         if not source.trust:
@@ -92,8 +93,9 @@ def _replaced(path: Path, culprit: str) -> UnsafeModelError:
 
 
 def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
-    package = culprit.partition(".")[0]
-    away = "" if _is_here(package) else f", with the directory of {package} on PYTHONPATH"
+    package, dot, _ = culprit.partition(".")
+    is_away = bool(dot) and package.isidentifier() and not _is_here(package)
+    away = f", with the directory of {package} on PYTHONPATH" if is_away else ""
     return UnsafeModelError(
         f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
         f"layers of torch.nn or {scikit_learn.EXPECTED}. Nothing of the file was run. Try saving the model as "

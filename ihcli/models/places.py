@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ihcli.models import scikit_learn
 from ihcli.models.allow_list import Record
 from ihcli.models.steps import quoted
+from ihcli.wording import MOST_LETTERS
 
 _LOSSES = "torch.nn.modules.loss"
 _MOST_PLACES, _MOST_DEPTH = 20_000, 6
@@ -65,16 +66,20 @@ def _found_in_record(record: Record) -> Found | None:
 
 
 def network_step(record: Record) -> tuple[str, Record] | None:
-    """Return the network that an estimator ends in and its place within the last step, or None."""
+    """Return the network that an estimator ends in and its place within the last step, or None.
+
+    Looks at the last step and at what that step keeps, no deeper: steps within each other may repeat without end.
+    """
     if scikit_learn.is_fitted_network(record):
         return "", record
     last = last_step(record)
     if last is None:
         return None
-    if found_in(last) in (Found.NETWORK, Found.SKORCH):
+    innermost = _innermost(last)
+    if _is_end(innermost):
         return "", last
-    inner = next(iter(find_places(last)), None)
-    return None if inner is None or inner.found is not Found.NETWORK else (inner.expression, inner.value)
+    held = ((name, part) for name, part in last.attributes.items() if _is_name(name) and isinstance(part, Record))
+    return next(((f".{name}", part) for name, part in held if scikit_learn.is_fitted_network(_innermost(part))), None)
 
 
 def last_step(record: Record) -> Record | None:
@@ -83,6 +88,17 @@ def last_step(record: Record) -> Record | None:
     last = steps[-1] if isinstance(steps, list) and steps else None
     step = last[1] if isinstance(last, tuple) and len(last) == 2 else None
     return step if isinstance(step, Record) else None
+
+
+def _innermost(record: Record) -> Record:
+    """Return the last step of the last step, and so on."""
+    for _ in range(_MOST_DEPTH):
+        record = last_step(record) or record
+    return record
+
+
+def _is_end(record: Record) -> bool:
+    return record.name.startswith("skorch.") or scikit_learn.is_fitted_network(record)
 
 
 def _places(root: Any) -> Iterator[Place]:
@@ -108,11 +124,15 @@ def _places(root: Any) -> Iterator[Place]:
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a container or record holds; an optimiser's state is full of tensors and holds no weights."""
     if isinstance(value, dict) and "param_groups" not in value and found_in(value) is None:
-        yield from ((f"[{_key(key)}]", part) for key, part in value.items() if type(key) in (str, int))
+        yield from ((f"[{_key(key)}]", part) for key, part in value.items() if _is_key(key))
     elif isinstance(value, (list, tuple)):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, Record) and short(value) != "Pipeline":
         yield from ((f".{name}", part) for name, part in value.attributes.items() if _is_name(name))
+
+
+def _is_key(key: Any) -> bool:
+    return type(key) is int or (type(key) is str and len(key) <= MOST_LETTERS)
 
 
 def _key(key: str | int) -> str:
@@ -120,4 +140,4 @@ def _key(key: str | int) -> str:
 
 
 def _is_name(name: Any) -> bool:
-    return type(name) is str and name.isidentifier() and not name.startswith("_")
+    return type(name) is str and len(name) <= MOST_LETTERS and name.isidentifier() and not name.startswith("_")
