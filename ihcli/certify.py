@@ -20,9 +20,9 @@ SPARE = 0.97
 MAX_LEVEL = 40
 STEPS = range(3, 513)
 """Sizes that a single rule may have: below there is no error estimate, above its table is not exact."""
-FIRST_SHARE = 0.5
-"""Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: who waits hears
-that something moves, not how many bisections will come."""
+FIRST_SHARE = 0.25
+"""Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: nobody knows how
+many will come. Networks whose ReLUs were smoothed take two, of 17 evaluations after 8."""
 KINK_LEVELS = 16
 KINK_SIZE = 1e-4
 """Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""

@@ -130,7 +130,7 @@ def _threads_of(prepared: PreparedRun, workers: int) -> Iterator[None]:
 
 def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     explainer = prepared.explainer
-    inputs, labels, keys = _pilot_rows(prepared, min(most, prepared.chunk_rows))
+    inputs, labels, keys = rows_to_try(prepared, min(most, prepared.chunk_rows))
 
     def explained(some: slice) -> AnyExplanation:
         return explainer.explain(inputs[some], None if labels is None else labels[some])
@@ -153,7 +153,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     return Pilot(n, explanation, explain_s, keep_s, sizes, progress)
 
 
-def _pilot_rows(prepared: PreparedRun, n: int) -> tuple[np.ndarray, np.ndarray | None, pa.Table]:
+def rows_to_try(prepared: PreparedRun, n: int) -> tuple[np.ndarray, np.ndarray | None, pa.Table]:
     """Return rows that may be explained, their labels where these say what, and as many rows of keys."""
     has_labels = prepared.request.target == "label"
     if has_labels or prepared.dataset.columns.keys:

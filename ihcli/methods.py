@@ -40,6 +40,12 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
+def method_of(second_order: bool, many_baselines: bool) -> Method:
+    """Return the method of that order, over one baseline or many."""
+    wanted = second_order, many_baselines
+    return next(method for method in METHODS.values() if (method.second_order, method.many_baselines) == wanted)
+
+
 def require_one_baseline(method: Method) -> None:
     """Raise OptionError for a method of many baselines, where texts are explained."""
     if method.many_baselines:

@@ -15,6 +15,7 @@ from ihcli.forecasting import announce
 from ihcli.keeping import Keeper
 from ihcli.locations import Location, locate
 from ihcli.lock import locked
+from ihcli.outlook import look_ahead
 from ihcli.output import DONE, RunWriter, plain
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
@@ -93,7 +94,7 @@ def _explain_into(
     if begun is not None:
         begun.require_same_meaning(info)
         info = begun.continued(info, _now())
-    announce(prepared, observer, place.shard)
+    rows = announce(prepared, observer, place.shard)
     interactions = prepared.request.interactions
     writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
     asked = question_sha256(plain(info))
@@ -102,6 +103,9 @@ def _explain_into(
         writer.write_info(info)
         done = _done_before(writer, begun, observer)
         keeper = Keeper(writer, observer, done)
+        outlook = look_ahead(prepared, rows - done.rows, executor.workers) if observer.asks_outlook else None
+        if outlook is not None:
+            observer.foreseen(outlook)
         with prepared.unchanged():
             executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
         seals = {QUESTION: asked, **(keeper.summarise() if place.shard is None else {})}

@@ -109,11 +109,39 @@ class Estimate:
         return self.parts_bytes + self.summary_bytes
 
 
+@dataclass(frozen=True)
+class Remedy:
+    """An option that makes a run shorter, and by how much in words."""
+
+    option: str
+    gain: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of explaining so many rows: seconds, and what would make them fewer.
+
+    is_least  whether it may well be more: of few rows none is tried whole
+    """
+
+    rows: int
+    wall_s: float
+    remedies: tuple[Remedy, ...]
+    is_least: bool = False
+
+
 class Observer:
     """What a run tells while it goes; override what is of interest.
 
     `chunk_done` is called from the thread that writes, one chunk at a time.
+
+    asks_outlook  whether it wants to hear, before rows are explained, that this will take minutes
     """
+
+    asks_outlook = False
+
+    def foreseen(self, outlook: Outlook) -> None:
+        """Explaining is about to begin, and will take more than a minute."""
 
     def warned(self, text: str) -> None:
         """Something the user should know that does not stop the run."""

@@ -207,7 +207,7 @@ def test_failed_chunks_are_reported_with_their_rows_once_the_rest_is_done(tmp_pa
     crew, writer = MadeUpCrew(2, fate), create_run(tmp_path / "run")
     keeper = Keeper(writer, Observer(), Progress())
     with pytest.raises(FailedChunksError) as caught:
-        CrewExecutor(lambda *_: crew).execute(None, tasks(5), keeper)
+        CrewExecutor(1, lambda *_: crew).execute(None, tasks(5), keeper)
     assert str(caught.value) == (
         f"{tmp_path / 'run'}: 3 rows could not be explained, each chunk tried 3 times: rows 6 to 8 (RuntimeError: no). "
         "All others are done. Try the same command with --resume, which tries these again."
@@ -237,7 +237,7 @@ def test_the_drivers_memory_does_not_grow_with_the_number_of_chunks(tmp_path: Pa
         return Written(worker, task.part, {**state, "parts": np.array([[task.part, task.part + 1]])})
 
     keeper = Keeper(create_run(tmp_path / "run"), Measuring(), Progress())
-    CrewExecutor(lambda *_: MadeUpCrewWithoutBooks(4, fate)).execute(None, tasks(MANY), keeper)
+    CrewExecutor(1, lambda *_: MadeUpCrewWithoutBooks(4, fate)).execute(None, tasks(MANY), keeper)
     assert keeper.totals().rows == 6 * MANY
     assert sizes_mib[MANY] - sizes_mib[MANY // 10] < GROWTH_MIB
 

@@ -84,6 +84,7 @@ ORDER = (
     "recomputation",
     "executors",
     "forecasting",
+    "outlook",
     "pipeline",
     "merging",
     "plots",

@@ -9,6 +9,7 @@ from ihcli.errors import OptionError
 
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
 RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
+LACKING = ("--workers", "-m ig", "-m eg")
 MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
 
 
@@ -31,14 +32,13 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
         _require_second_order(ranking.computation.values["method"])
     from ihcli.rankings import pairs_of_records, ranked_pairs
 
-    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat))
+    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
 
 
 def _require_second_order(name: str) -> None:
-    from ihcli.methods import METHODS
+    from ihcli.methods import method_named, method_of
 
-    method = METHODS[name]
+    method = method_named(name)
     if not method.second_order:
-        partners = (other for other in METHODS.values() if other.second_order)
-        partner = next(other.name for other in partners if other.many_baselines == method.many_baselines)
+        partner = method_of(True, method.many_baselines).name
         raise OptionError(f"--method {name}: gives no interactions. Expected ih or eh. Try --method {partner}.")

@@ -25,13 +25,13 @@ from ihcli.cli.failures import Ended, Interrupted
 from ihcli.cli.lines import Lines
 from ihcli.cli.stopping import Terminated, stopping_once
 from ihcli.cli.terminal import line, printable_streams, say, unfiltered
-from ihcli.cli.words import number_in_words, share_in_words
+from ihcli.cli.words import number_in_words, outlook_in_words, share_in_words
 from ihcli.explanation import OK
 from ihcli.forecasting import estimate
 from ihcli.locations import Location
 from ihcli.pipeline import run
 from ihcli.progress import Progress as Done
-from ihcli.request import Estimate, Observer, RunRequest, RunTotals, Workforce
+from ihcli.request import Estimate, Observer, Outlook, RunRequest, RunTotals, Workforce
 from ihcli.resuming import find_begun
 from ihcli.sharding import Place, Shard
 
@@ -42,12 +42,22 @@ class Narrator(Observer):
     """Prints warnings, remembers how many rows are written, and gives up writing elsewhere.
 
     confined  gives it up, once the directory of the run is there; None: it is given up already
+    lacking   options, with or without a value, that the command does not have, and so does not propose
     """
 
-    def __init__(self, confined: Confine | None = None) -> None:
+    def __init__(self, confined: Confine | None = None, lacking: Sequence[str] = ()) -> None:
         self.rows_done = 0
         self.rows_under_way = 0.0
         self._confined = confined
+        self._lacking = tuple(lacking)
+
+    def said(self, text: str) -> None:
+        """Print a line."""
+        say(text)
+
+    def foreseen(self, outlook: Outlook) -> None:
+        """Say how long it will take, and which options of this command would make it shorter."""
+        self.said(outlook_in_words(outlook, self._lacking))
 
     def locked(self, path: Location) -> None:
         """Write only there from here on."""
@@ -56,7 +66,7 @@ class Narrator(Observer):
 
     def warned(self, text: str) -> None:
         """Print a warning."""
-        say(f"Warning: {text}")
+        self.said(f"Warning: {text}")
 
     def resumed(self, rows: int) -> None:
         """Count the rows that were there before."""
@@ -84,8 +94,15 @@ class Narrator(Observer):
 class LineNarrator(Narrator):
     """Prints a line now and then: rows done, and the time that is left."""
 
-    def __init__(self, confined: Confine | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(confined)
+    asks_outlook = True
+
+    def __init__(
+        self,
+        confined: Confine | None = None,
+        lacking: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(confined, lacking)
         self._clock = clock
         self._lines: Lines | None = None
 
@@ -108,15 +125,17 @@ class LineNarrator(Narrator):
 class BarNarrator(Narrator):
     """Draws a bar: rows done, rows/s, time left, evaluations per row, share within the tolerance."""
 
-    def __init__(self, progress: Progress, confined: Confine | None = None) -> None:
-        super().__init__(confined)
+    asks_outlook = True
+
+    def __init__(self, progress: Progress, confined: Confine | None = None, lacking: Sequence[str] = ()) -> None:
+        super().__init__(confined, lacking)
         self._progress = progress
         self._task = progress.add_task("Checking model and data", total=None, figures="")
         self._rows = self._entries = self._converged = self._evaluations = 0
 
-    def warned(self, text: str) -> None:
-        """Print a warning above the bar."""
-        self._progress.console.print(Text(line(f"Warning: {text}")), soft_wrap=True)
+    def said(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(Text(line(text)), soft_wrap=True)
 
     def prepared(self, n_rows: int) -> None:
         """Let the bar begin; the seconds that checks took do not count for rows/s."""
@@ -166,15 +185,17 @@ def compute(
     shard: Shard | None = None,
     workforce: Workforce | None = None,
     writes: Sequence[Location] = (),
+    lacking: Sequence[str] = (),
 ) -> RunTotals:
     """Explain into the directory `out`, which is `kept` when the user interrupts.
 
-    writes  where the caller writes afterwards: directories, or devices
+    writes   where the caller writes afterwards: directories, or devices
+    lacking  options that the command does not have
     """
     emptied = [] if not isinstance(out, Path) else [next(path for path in out.absolute().parents if path.exists())]
     confined = partial(_confined, trust=request.trust, writes=writes, emptied=emptied)
     left = f"Finished parts are kept in {out}: try the same command with --resume to go on." if kept else ""
-    with process.ended_when_stuck(left), _narrator(quiet, confined) as narrator:
+    with process.ended_when_stuck(left), _narrator(quiet, confined, lacking) as narrator:
         try:
             with stopping_once():
                 return run(request, out, narrator, overwrite, resume, shard, workforce or Workforce())
@@ -198,9 +219,9 @@ def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: 
 
 
 @contextmanager
-def _narrator(quiet: bool, confined: Confine | None = None) -> Iterator[Narrator]:
+def _narrator(quiet: bool, confined: Confine | None = None, lacking: Sequence[str] = ()) -> Iterator[Narrator]:
     if quiet or not sys.stderr.isatty():
-        yield Narrator(confined) if quiet else LineNarrator(confined)
+        yield Narrator(confined) if quiet else LineNarrator(confined, lacking)
         return
     columns = (
         SpinnerColumn(),
@@ -214,7 +235,7 @@ def _narrator(quiet: bool, confined: Confine | None = None) -> Iterator[Narrator
     console = Console(file=unfiltered(sys.stderr))
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)
     with bar as progress, printable_streams():  # what is printed above the bar does not pass the stream of before
-        yield BarNarrator(progress, confined)
+        yield BarNarrator(progress, confined, lacking)
 
 
 def _interruption(place: Place, rows_done: int, resume: bool) -> str:

@@ -59,6 +59,7 @@ class Kind:
     columns         what a table on a terminal shows of a run
     record_columns  and of a record
     drawing         what a terminal shows below the table of a text
+    lacking         options of explain that the command does not have, or refuses
     """
 
     of_run: Callable[["Run", "Choice"], "pa.Table"]
@@ -66,6 +67,7 @@ class Kind:
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
     drawing: Callable[["Record"], Any] | None = None
+    lacking: tuple[str, ...] = ("--workers",)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Ranking:
             with reading_run(self.path):
                 self.destination.write(self._shown(open_run(self.path), kind, self.target))
             return
-        with self._computed_run(self.data) as (run, missed):
+        with self._computed_run(self.data, kind.lacking) as (run, missed):
             self.destination.write(self._shown(run, kind, None))
         if self.strict and missed:
             context.exit(MISSED_TOLERANCE)
@@ -170,7 +172,7 @@ class Ranking:
         return Shown(table, kind.record_columns, {record.target: _title(record) for record in records}, drawings)
 
     @contextmanager
-    def _computed_run(self, data: str) -> Iterator[tuple["Run", int]]:
+    def _computed_run(self, data: str, lacking: Sequence[str]) -> Iterator[tuple["Run", int]]:
         from ihcli.refusals import refuse_early
 
         kept = self.keep is not None
@@ -186,7 +188,13 @@ class Ranking:
             place = self.destination.place
             writes = [] if place is None else [place]
             totals = compute(
-                request, out, overwrite=kept and self.overwrite, quiet=self.quiet, kept=kept, writes=writes
+                request,
+                out,
+                overwrite=kept and self.overwrite,
+                quiet=self.quiet,
+                kept=kept,
+                writes=writes,
+                lacking=lacking,
             )
             if not self.quiet:
                 first, *others = summary_in_words(totals, request, kept=kept)

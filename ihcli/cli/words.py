@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 
 if TYPE_CHECKING:
-    from ihcli.request import Estimate, RunRequest, RunTotals
+    from ihcli.request import Estimate, Outlook, RunRequest, RunTotals
 
 BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -41,6 +41,16 @@ def size_in_words(size_bytes: float) -> str:
     """Return "512 B", "1.5 KiB", "3.2 GiB"."""
     power = min(int(math.log(max(size_bytes, 1), 1024)), len(BINARY_UNITS) - 1)
     return f"{size_bytes / 1024**power:.{min(power, 1)}f} {BINARY_UNITS[power]}"
+
+
+def outlook_in_words(outlook: "Outlook", lacking: tuple[str, ...] = ()) -> str:
+    """Return what stands before a long run: how long, and which options would make it shorter, but those lacking."""
+    remedies = [f"{found.option} ({found.gain})" for found in outlook.remedies if not found.option.startswith(lacking)]
+    least = "at least " if outlook.is_least else "about "
+    return (
+        f"{outlook.rows:,} rows are expected to take {least}{duration_in_words(outlook.wall_s)}. "
+        f"Shorter: {', or '.join(remedies)}."
+    )
 
 
 def progress_in_words(done: float, total: int, things: str, left_s: float | None) -> str:

@@ -36,7 +36,7 @@ def choose_executor(workforce: Workforce, device: str) -> Executor:
         threads = max(1, torch.get_num_threads() // len(devices))
         return ProcessCrew(Commission.of(prepared, writer, memory_bytes, threads), devices)
 
-    return CrewExecutor(hire_crew)
+    return CrewExecutor(len(devices), hire_crew)
 
 
 def plan_devices(device: str, workers: int | None, n_gpus: int) -> tuple[str, ...]:

@@ -22,8 +22,12 @@ class CrewExecutor:
     """
 
     def __init__(
-        self, hire_crew: Callable[[PreparedRun, RunWriter], Crew], close: Callable[[], None] = lambda: None
+        self,
+        workers: int,
+        hire_crew: Callable[[PreparedRun, RunWriter], Crew],
+        close: Callable[[], None] = lambda: None,
     ) -> None:
+        self.workers = workers
         self._hire_crew = hire_crew
         self.close = close
 

@@ -15,6 +15,8 @@ from ihcli.preparation import PreparedRun
 class LocalExecutor:
     """Explains in the caller's thread, reads ahead in another and writes behind in a third."""
 
+    workers = 1
+
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task in order."""
         with keeper.saving(), closing(_explained(prepared, tasks, keeper)) as explained:

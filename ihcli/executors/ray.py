@@ -124,7 +124,7 @@ def ray_executor(workforce: Workforce, device: str) -> CrewExecutor:
         crew.commission(_commission(crew, prepared, writer))
         return crew
 
-    return CrewExecutor(hire_crew, crew.dismiss)
+    return CrewExecutor(crew.size, hire_crew, crew.dismiss)
 
 
 def _gather(workforce: Workforce, device: str) -> RayCrew:

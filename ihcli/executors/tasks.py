@@ -20,7 +20,12 @@ class Task(NamedTuple):
 
 
 class Executor(Protocol):
-    """Where chunks run: tasks in; part files, and the progress of each, out."""
+    """Where chunks run: tasks in; part files, and the progress of each, out.
+
+    workers  how many explain at once
+    """
+
+    workers: int
 
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task; when this returns, their parts are on disk and the keeper knows of them.
