@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,19 +17,19 @@ if TYPE_CHECKING:
     from ihcli.locations import Location
 
 
+ENDED_AFTER_S = 8.0
+
+
 class _Process:
     """Whether this process is the command's own, and who watches it."""
 
     is_own = False
-    watcher: socket.socket | None = None
+    told: int | None = None  # the descriptor by which its watcher hears
 
 
 def own() -> None:
     """Take this process for the command's: it may be watched, killed and confined."""
     _Process.is_own = True
-
-
-ENDED_AFTER_S = 8.0
 
 
 @contextmanager
@@ -43,32 +41,34 @@ def ended_when_stuck(kept: str = "") -> Iterator[None]:
 
     kept  a sentence on what is kept then
     """
-    if not _Process.is_own or _Process.watcher is not None or threading.current_thread() is not threading.main_thread():
+    if not _Process.is_own or _Process.told is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours, its = socket.socketpair()
-    ours.setblocking(False)
+    import subprocess
+
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
     words = f"Interrupted. The model did not stop within {ENDED_AFTER_S:g} s, so the process was killed. {kept}".strip()
     words = printable(words, at_most=None)
     command = [sys.executable, "-I", "-S", watcher.__file__, str(os.getpid()), str(ENDED_AFTER_S), words]
     # A session of its own, so that what is sent to all processes of a terminal does not end it first.
-    started = subprocess.Popen(command, stdin=its.fileno(), stdout=subprocess.DEVNULL, start_new_session=True)
-    its.close()
-    before = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
-    _Process.watcher = ours
+    started = subprocess.Popen(command, stdin=heard, stdout=subprocess.DEVNULL, start_new_session=True)
+    os.close(heard)
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    _Process.told = told
     try:
         yield
     finally:
-        _Process.watcher = None
+        _Process.told = None
         signal.set_wakeup_fd(before)
-        ours.close()
+        os.close(told)
         started.wait()
 
 
 def saving() -> None:
     """Tell who watches that the computing was left and what is finished is being saved, which may take its time."""
-    if _Process.watcher is not None:
-        _Process.watcher.send(watcher.SAVES)
+    if _Process.told is not None:
+        os.write(_Process.told, watcher.SAVES)
 
 
 def give_up_writing(trust: bool, *, but: "Sequence[Location]" = (), emptied: "Sequence[Location]" = ()) -> None:
