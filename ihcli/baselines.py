@@ -15,10 +15,16 @@ from ihcli.wording import did_you_mean, listed
 
 ONE_ROW = ("zeros", "mean", "median")
 KEYWORDS = (*ONE_ROW, "data")
+OF_TEXTS = ("zeros", "pad", "mask")
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
 TRY_MANY = "Try --method eg or eh, which average over many"
 TRY_ONE = "Try --method ig or ih, which start from one"
+
+
+def is_file(spec: str | None) -> bool:
+    """Return whether --baseline names a file, of tables or of texts."""
+    return spec is not None and spec not in (*KEYWORDS, *OF_TEXTS)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Values of features in the data that a run explained: a run does not hold them, and its data may have changed."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ihcli.errors import DataError, OptionError, RunError
 from ihcli.fingerprints import files_fingerprint
 from ihcli.groups import read_groups
 from ihcli.locations import Location, is_reachable
+from ihcli.origins import places_of, there
 from ihcli.output import INFO
 from ihcli.reading import Result
 from ihcli.table_files import TableFiles, is_number, matrix_of
@@ -135,23 +137,31 @@ def _read(
 
 def _recorded_table(result: Result) -> TableFiles:
     recorded = _recorded(result)
-    if not is_reachable(recorded["path"], result.path):
+    places = places_of(result.info, "data", result.path)
+    if not any(is_reachable(place, result.path) for place in places):
         raise DataError(
             f"{recorded['path']}: is where {result.path} says its data are, on another store than the run. Expected "
             "data that were named to this command. Try --data FILE or URL."
         )
-    try:
-        table = open_table(str(recorded["path"]))
-    except DataError as error:
-        raise DataError(
-            f"{error} {result.path} explained it, and holds no values of features. Try --data FILE with a copy of it."
-        ) from error
-    if files_fingerprint(table.files) != recorded["sha256"]:
-        raise DataError(
+    looked_for = f"no such file or directory{''.join(f', and no {place}' for place in places[1:])}"
+    told = DataError(f"{places[0]}: {looked_for}. {_explained(result)}")
+    for place in there(places, result.path):
+        try:
+            table = open_table(place)
+        except DataError as error:
+            told = DataError(f"{error} {_explained(result)}")
+            continue
+        if files_fingerprint(table.files) == recorded["sha256"]:
+            return table
+        told = DataError(
             f"{table.path}: has changed since {result.path} explained it. Expected the same content. "
             "Try --data FILE with the table as it was, or ihcli explain again."
         )
-    return table
+    raise told
+
+
+def _explained(result: Result) -> str:
+    return f"{result.path} explained it, and holds no values of features. Try --data FILE with a copy of it."
 
 
 def _other_table(result: Result, path: str) -> TableFiles:
@@ -205,14 +215,12 @@ def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, 
     arguments = result.info.get("arguments") or {}
     if separator := arguments.get("groups_by"):
         return _groups_by_prefix(result, table, separator), True
-    if not (path := arguments.get("groups")):
+    if not arguments.get("groups"):
         return {}, True
-    if not is_reachable(path, result.path, table.path):
-        return {}, False
-    try:
-        return read_groups(path), True
-    except OptionError:
-        return {}, False
+    for place in there(places_of(result.info, "groups", result.path), result.path, table.path):
+        with suppress(OptionError):
+            return read_groups(place), True
+    return {}, False
 
 
 def _groups_by_prefix(result: Result, table: TableFiles, separator: str) -> dict[str, tuple[str, ...]]:

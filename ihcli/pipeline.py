@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from ihcli.baselines import is_file
 from ihcli.errors import RunError
 from ihcli.executors import Executor, FailedChunksError, Task, choose_executor
 from ihcli.fingerprints import path_fingerprint
@@ -15,6 +16,7 @@ from ihcli.forecasting import announce
 from ihcli.keeping import Keeper
 from ihcli.locations import Location, locate
 from ihcli.lock import locked
+from ihcli.origins import origins_of
 from ihcli.outlook import look_ahead
 from ihcli.output import DONE, RunWriter, plain
 from ihcli.preparation import PreparedRun, prepare_run
@@ -90,7 +92,7 @@ def _explain_into(
     begun: BegunRun | None,
     replaces: bool,
 ) -> RunTotals:
-    info = _describe(prepared) | ({} if place.shard is None else {"shard": str(place.shard)})
+    info = _describe(prepared, place.path) | ({} if place.shard is None else {"shard": str(place.shard)})
     if begun is not None:
         begun.require_same_meaning(info)
         info = begun.continued(info, _now())
@@ -147,8 +149,10 @@ def _kept_honest(writer: RunWriter, info: dict[str, Any]) -> Iterator[None]:
         raise
 
 
-def _describe(prepared: PreparedRun) -> dict[str, Any]:
+def _describe(prepared: PreparedRun, path: Location) -> dict[str, Any]:
     request, explainer = prepared.request, prepared.explainer
+    baseline = request.baseline if is_file(request.baseline) else None
+    named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
     smoothing = explainer.smoothing
     return {
         "status": "running",
@@ -167,6 +171,7 @@ def _describe(prepared: PreparedRun) -> dict[str, Any]:
             "files": [str(file) for file in prepared.dataset.files],
             "rows": prepared.scan.n_rows,
         },
+        "origins": origins_of(named, path),
         **explainer.description(),
         "keys": list(prepared.dataset.columns.keys),
         "method": {"name": explainer.method.name, "title": explainer.method.title},

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+from ihcli.baselines import is_file
 from ihcli.errors import RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.locations import Location, locate
@@ -13,8 +14,8 @@ from ihcli.request import RunRequest, RunTotals
 from ihcli.seals import within
 from ihcli.tables import open_table
 
-# The first two are compared by content, the device as it is chosen; the last three do not change what is explained.
-NOT_COMPARED = ("model", "data", "device", "chunk_rows", "memory_bytes", "trust")
+# The first three are compared by content, the device as it is chosen; the last three do not change what is explained.
+NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes", "trust")
 VERSIONS = ("ihcli", "torch")
 # What the same options can come to mean otherwise: another device, or a file of groups or baselines that changed.
 MEANINGS = {
@@ -51,7 +52,8 @@ class BegunRun:
 
     def require_same_question(self, request: RunRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
-        self._require_none([*self._options(request), *self._contents(request), *self._versions()])
+        files = (*self._groups(request), *self._contents(request))
+        self._require_none([*self._options(request), *files, *self._versions()])
 
     def require_same_meaning(self, info: Mapping[str, Any]) -> None:
         """Raise RunError where the options have come to mean something else; `info` is what run.json would say now."""
@@ -70,7 +72,8 @@ class BegunRun:
     def _options(self, request: RunRequest) -> Iterator[str]:
         begun, asked = self.info["arguments"], plain(asdict(request))
         for name, value in asked.items():
-            if name not in NOT_COMPARED and begun.get(name) != value:
+            are_files = name == "baseline" and is_file(begun.get(name)) and is_file(value)  # later, by their values
+            if name not in NOT_COMPARED and begun.get(name) != value and not are_files:
                 yield _words(_option(name, begun.get(name)), _option(name, value))
         if request.chunk_rows not in (None, self.info["chunk_rows"]):
             yield _words(_option("chunk_rows", self.info["chunk_rows"]), _option("chunk_rows", request.chunk_rows))
@@ -81,6 +84,16 @@ class BegunRun:
             yield _words(f"the model {self.info['model']['path']} as it was", f"other content in {request.model}")
         if files_fingerprint(open_table(request.data).files) != self.info["data"]["sha256"]:
             yield _words(f"the data {self.info['data']['path']} as they were", f"other content in {request.data}")
+
+    def _groups(self, request: RunRequest) -> Iterator[str]:
+        begun, asked = self.info["arguments"].get("groups"), request.groups
+        if begun is None or asked is None:
+            if begun != asked:
+                yield _words(_option("groups", begun), _option("groups", asked))
+            return
+        file = locate(asked)
+        if not file.exists() or path_fingerprint(file) != self.info["groups_sha256"]:
+            yield _words(f"the groups of {begun} as they were", f"other content in {asked}")
 
     def _versions(self) -> Iterator[str]:
         for name in VERSIONS:

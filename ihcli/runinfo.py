@@ -152,6 +152,8 @@ RUN = _object(
             _object({**dict.fromkeys(("part", "first_row", "rows"), COUNT), "error": WORD}),
         ),
         "totals": TOTALS,
+        "origins": _object({}, _object({}, WORD)),
+        "groups": _or_null(_object({}, WORDS)),
         "sha256": _object(
             {
                 **dict.fromkeys(("question", "run"), WORD),

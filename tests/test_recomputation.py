@@ -210,7 +210,7 @@ def test_weights_that_are_constants_are_computed_in_their_precision(folder: Fold
 def test_rows_are_computed_in_float64_at_the_numbers_that_the_run_saw(folder: Folder) -> None:
     opened, asked = open_run(folder.run("eg")), folder.request("eg")
     described, question = Described.of(opened.info), Question(asked.model, asked.data, 3)
-    prepared = prepare(described, question)
+    prepared = prepare(described, question, opened.path)
     for drawn in draw(Result(opened), described, prepared, question):
         assert drawn.paths is not None
         for values in (drawn.paths.inputs, drawn.paths.baselines):

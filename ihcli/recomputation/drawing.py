@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ihcli.baselines import is_file
 from ihcli.dataset import Chunk
 from ihcli.errors import ModelError, RunError
 from ihcli.explainer import Explainer
 from ihcli.gates import Paths
-from ihcli.locations import is_reachable, locate
+from ihcli.locations import Location, is_reachable, locate
+from ihcli.origins import places_of, there
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.reading import Result
 from ihcli.records import Record
@@ -62,20 +64,27 @@ class Drawn:
         return f"row {self.record.row}, target {self.record.target}"
 
 
-def prepare(run: Described, question: Question) -> PreparedRun:
+def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
     """Open model and data as the run did, in float64 where the model can be computed in it.
 
     Raises what `prepare_run` raises.
     """
     try:
-        return prepare_run(_request(run, question, "float64"))
+        return prepare_run(_request(run, question, path, "float64"))
     except ModelError:
         if run.dtype == "float64":
             raise
-        return prepare_run(_request(run, question, run.dtype))  # weights that are constants of a graph keep their dtype
+        # weights that are constants of a graph keep their dtype
+        return prepare_run(_request(run, question, path, run.dtype))
 
 
-def _request(run: Described, question: Question, dtype: str) -> RunRequest:
+def _place_of(run: Described, name: str, path: Location, question: Question) -> str:
+    """Return where a file that the run was asked with is now; where it was, if it is nowhere."""
+    places = places_of(run.info, name, path)
+    return next(there(places, question.data), places[-1])
+
+
+def _request(run: Described, question: Question, path: Location, dtype: str) -> RunRequest:
     """Return what the run was asked, but for what shall be independent of it."""
     told: dict[str, Any] = run.info["arguments"]
     stated: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
@@ -86,6 +95,10 @@ def _request(run: Described, question: Question, dtype: str) -> RunRequest:
     for what, place in (("baselines", request.baseline), ("groups", request.groups)):
         if place is not None and not is_reachable(place, question.data):
             raise RunError(f"run.json: tells of {what} on another store than DATA, {place}. Expected a path.")
+    if is_file(request.baseline):
+        request = replace(request, baseline=_place_of(run, "baseline", path, question))
+    if request.groups is not None:
+        request = replace(request, groups=_place_of(run, "groups", path, question))
     smoothing = run.info["smoothing"]
     return replace(
         request,

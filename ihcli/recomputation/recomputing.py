@@ -62,7 +62,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     except IhcliError as error:
         yield Finding("keys", FAILED, f"could not be compared: {error}")
     try:
-        prepared = prepare(described, question)
+        prepared = prepare(described, question, run.path)
         yield from _setting(described, prepared)
         drawn = draw(Result(run), described, prepared, question)
     except IhcliError as error:

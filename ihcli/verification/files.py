@@ -1,13 +1,15 @@
 """The files of a run: which parts there must be, which can be read, and whether model and data are still those."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ihcli.durable import is_temporary
 from ihcli.errors import IhcliError, OptionError, PackageError, RunError
 from ihcli.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.locations import Location, is_reachable, locate
+from ihcli.origins import places_of, there
 from ihcli.output import ATTRIBUTIONS, INTERACTIONS, part_name
 from ihcli.stores import StoreError
 from ihcli.tables import open_table
@@ -97,42 +99,50 @@ class Parts:
 
 def origins(run: Described, path: Location) -> Iterator[Finding]:
     """Compare the files that the run was made from with what they were, where they still are."""
-    model, data, groups = run.info["model"], run.info["data"], run.info["arguments"].get("groups")
-    yield _unchanged("model file", model["path"], model["sha256"], path)
-    if all(is_reachable(place, path) for place in (data["path"], *data["files"])):
-        yield _data_unchanged(data["path"], data["files"], data["sha256"])
-    else:
-        yield not_checked("data files", f"{data['path']} is on another store than the run. Try MODEL and DATA")
-    if groups is not None:
-        yield _unchanged("groups file", groups, run.info["groups_sha256"], path)
+    info = run.info
+    yield _unchanged("model file", places_of(info, "model", path), info["model"]["sha256"], path, _file_sha256)
+    yield _unchanged("data files", places_of(info, "data", path), info["data"]["sha256"], path, _data_sha256)
+    if info["arguments"].get("groups") is not None:
+        yield _unchanged("groups file", places_of(info, "groups", path), info["groups_sha256"], path, _file_sha256)
 
 
-def _unchanged(check: str, place: str, sha256: str, run_path: Location) -> Finding:
-    if not is_reachable(place, run_path):
-        return not_checked(check, f"{place} is on another store than the run")
-    try:
-        file = locate(place)
-        # run.json may be anybody's: a device or a whole disk is not read to its end
-        if not (file.is_file() or (file / "config.json").is_file()):
-            return not_checked(check, f"{place} is no longer there, seen from here")
-        found = path_fingerprint(file)
-    except (StoreError, OptionError, PackageError) as error:
-        return not_checked(check, f"{place} cannot be read: {error}")
-    except OSError as error:
-        return not_checked(check, f"{place} cannot be read: {error.strerror}")
-    return _compared(check, place, found, sha256)
+def _unchanged(
+    check: str, places: list[str], sha256: str, run: Location, sha256_of: Callable[[str], str | None]
+) -> Finding:
+    """Compare what is at the first of the places that holds what was read then, or else anything."""
+    if not any(is_reachable(place, run) for place in places):
+        return not_checked(check, f"{places[0]} is on another store than the run. Try MODEL and DATA")
+    told = not_checked(check, f"{places[0]} is no longer there, seen from here")
+    for place in there(places, run):
+        try:
+            found = sha256_of(place)
+        except (StoreError, OptionError, PackageError) as error:
+            told = not_checked(check, f"{place} cannot be read: {error}")
+            continue
+        except OSError as error:
+            told = not_checked(check, f"{place} cannot be read: {error.strerror}")
+            continue
+        except IhcliError as error:
+            told = Finding(check, FAILED, f"changed since the run: {error}", 1)
+            continue
+        if found is not None:
+            told = _compared(check, place, found, sha256)
+        if told.outcome == PASSED:
+            break
+    return told
 
 
-def _data_unchanged(path: str, files: list[str], sha256: str) -> Finding:
-    try:
-        if not any(locate(file).is_file() for file in files):
-            return not_checked("data files", f"{path} is no longer there, seen from here")
-        found = files_fingerprint(open_table(path).files)
-    except (StoreError, OptionError, PackageError) as error:
-        return not_checked("data files", f"{path} cannot be read: {error}")
-    except (IhcliError, OSError) as error:
-        return Finding("data files", FAILED, f"changed since the run: {error}", 1)
-    return _compared("data files", path, found, sha256)
+def _file_sha256(place: str) -> str | None:
+    """Return what a model or a file of groups is now; None for what run.json, which may be anybody's, cannot mean."""
+    file = locate(place)
+    return path_fingerprint(file) if file.is_file() or (file / "config.json").is_file() else None
+
+
+def _data_sha256(place: str) -> str | None:
+    found = locate(place)
+    if isinstance(found, Path) and found.exists() and not (found.is_file() or found.is_dir()):
+        return None
+    return files_fingerprint(open_table(place).files)
 
 
 def _compared(check: str, path: str, found: str, sha256: str) -> Finding:
