@@ -2,8 +2,6 @@
 
 import json
 import math
-import resource
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import torch
 from ihcli.encoding import encode
 from ihcli.executors.choosing import plan_devices
 from ihcli.explanation import OK, AnyExplanation
+from ihcli.memory import peak_bytes, watched_memory
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
@@ -37,7 +36,7 @@ FULL_DIGITS = math.pi
 """Means over a few rows of float32 end in zeros, which take no bytes; over many rows they do not, nor times this."""
 INFO_BYTES = 2600  # of run.json beside the names of features
 SEAL_BYTES = 2 * 180  # of a part: its SHA-256 in run.json, and twice that of what was asked in its metadata
-SUMMARY_BYTES_PER_LINE = 120
+LINE_BYTES = 100
 """Of memory, for each pair and target at the end: the moments of all rows, those of a part, and the ranked table."""
 RESULTS_ALIVE = 3
 """Explanations of a chunk held at once: one that is made, one that is written, and what is written of it."""
@@ -51,6 +50,8 @@ class Pilot:
     explain_s, keep_s  seconds of explaining them, and of summing them up and encoding their part
     sizes              bytes of a part of one row, and of each row more
     progress           theirs; of a table of two rows at least where there are
+    peak_bytes         most memory that the process had so far
+    work_bytes         of it, what explaining these rows took while it went
     """
 
     rows: int
@@ -59,6 +60,8 @@ class Pilot:
     keep_s: float
     sizes: tuple[float, float]
     progress: Progress
+    peak_bytes: int
+    work_bytes: int
 
 
 def estimate(
@@ -139,7 +142,8 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     n = 1
     while True:
         started = time.monotonic()
-        explanation = explained(slice(0, n))
+        with watched_memory() as memory:
+            explanation = explained(slice(0, n))
         explain_s = time.monotonic() - started
         if n == len(inputs) or 2 * explain_s > PILOT_S:
             break
@@ -150,7 +154,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     keep_s = time.monotonic() - started
     if n == 1 < len(inputs) and isinstance(explainer, TableExplainer):  # one row alone has no deviation
         progress.merge(Progress.of_part(1, 1, first))
-    return Pilot(n, explanation, explain_s, keep_s, sizes, progress)
+    return Pilot(n, explanation, explain_s, keep_s, sizes, progress, peak_bytes(), memory.taken_bytes)
 
 
 def rows_to_try(prepared: PreparedRun, n: int) -> tuple[np.ndarray, np.ndarray | None, pa.Table]:
@@ -246,12 +250,16 @@ def _distinct(texts: Iterable[tuple[str, ...]]) -> tuple[int, int]:
 
 
 def _peak_bytes(prepared: PreparedRun, pilot: Pilot, rows: int, lines: tuple[float, float]) -> int:
-    """Return the most memory that this process, or each worker, will have: what it had, and what the run has more."""
-    so_far = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """Return the most memory that this process, or each worker, will have: what it had, and what the run has more.
+
+    What explaining takes while it goes grows with the rows that are explained at once, but for the engine's batches.
+    """
     explainer, chunk_rows = prepared.explainer, min(rows, prepared.chunk_rows)
     results = explainer.row_bytes * (RESULTS_ALIVE * chunk_rows - pilot.rows)
-    work = explainer.working_bytes(chunk_rows) - explainer.working_bytes(pilot.rows)
-    return int(so_far + max(0, results) + max(0, work) + SUMMARY_BYTES_PER_LINE * sum(lines))
+    at_once, tried = explainer.working_bytes(chunk_rows), explainer.working_bytes(pilot.rows)
+    growing = max(tried, pilot.work_bytes - explainer.engine_bytes)
+    work = growing * (at_once / tried - 1)
+    return int(pilot.peak_bytes + max(0, results) + max(0.0, work) + LINE_BYTES * sum(lines))
 
 
 def _info_bytes(prepared: PreparedRun) -> int:

@@ -63,6 +63,7 @@ class FakeRun:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     fake = FakeRun()
     monkeypatch.setattr("ihcli.cli.progress.run", fake)
+    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
     return fake
 
 

@@ -36,6 +36,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr("ihcli.cli.progress.run", run)
+    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
 
 
 def explain(*arguments: str) -> Result:

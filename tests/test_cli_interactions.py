@@ -375,6 +375,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunRequest, Path]]:
         return RunTotals(out, 6, 6, {"ok": 4, "not_converged": 2}, 48, 0.25)
 
     monkeypatch.setattr("ihcli.cli.progress.run", compute)
+    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_: None)  # nothing here is a file
     return asked
 
 
@@ -421,6 +422,7 @@ def test_a_value_of_a_key_is_for_runs_only(monkeypatch: pytest.MonkeyPatch) -> N
         raise OptionError("--key id=P1: d.csv has no such column. Expected one of 'id', 'x'.")
 
     monkeypatch.setattr("ihcli.cli.progress.run", refuse)
+    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_: None)
     done = ask("m.pt", "d.csv", "--key", "id=P1")
     assert done.exit_code == 1
     assert done.stderr == (

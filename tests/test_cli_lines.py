@@ -106,4 +106,4 @@ def test_the_bar_moves_within_chunks_and_never_back() -> None:
             else:
                 narrator.chunk_done(event)
             seen.append(bar.tasks[0].completed)
-    assert seen == [4.0, 9.5, 9.5, 10.0, 16.0, 20.0]
+    assert seen == [4, 9, 9, 10, 16, 20]

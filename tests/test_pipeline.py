@@ -233,7 +233,9 @@ def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
 
     explain = TableExplainer.explain
 
-    def interrupted(self: TableExplainer, inputs: np.ndarray, labels: object = None, first_row: int = 0) -> Explanation:
+    def interrupted(
+        self: TableExplainer, inputs: np.ndarray, labels: object = None, first_row: int = 0, *tell: object
+    ) -> Explanation:
         if first_row == 20:
             raise KeyboardInterrupt
         return explain(self, inputs, labels, first_row)

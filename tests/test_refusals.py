@@ -77,6 +77,7 @@ WRONG = {
         "--method ig: gives no",
         "--method ih",
     ),
+    "keeping over a run": (["interactions", "model.pt", "data.csv", "--keep", "done"], "done: holds a run", "--keep"),
     "attributions": (["attributions", "modl.pt", "data.csv"], "modl.pt: no such file", "Did you mean 'model.pt'?"),
     "interactions of a run": (["interactions", "dome"], "dome: no such run", "Did you mean 'done'?"),
     "attributions of a run": (["attributions", "dome"], "dome: no such run", "Did you mean 'done'?"),

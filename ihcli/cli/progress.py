@@ -160,9 +160,9 @@ class BarNarrator(Narrator):
         self._progress.update(self._task, figures=figures)
 
     def moved(self) -> None:
-        """Move the bar, which never goes back."""
+        """Move the bar, which counts whole rows and never goes back."""
         shown = self._progress.tasks[self._task].completed
-        self._progress.update(self._task, completed=max(shown, self.rows_done + self.rows_under_way))
+        self._progress.update(self._task, completed=max(shown, int(self.rows_done + self.rows_under_way)))
 
 
 class RowsPerSecond(ProgressColumn):

@@ -179,12 +179,13 @@ class Ranking:
         stored = "full" if kept or self.is_of_one_row else "none"
         request = self.computation.request(self.path, data, target=self.target, interactions=stored)
         refuse_early(request, None)
+        kept_path = None if self.keep is None else self._kept_path(self.keep)
         from ihcli.cli.progress import compute
         from ihcli.cli.words import summary_in_words
         from ihcli.output import open_run
 
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
-            out = Path(directory) / "run" if self.keep is None else self._kept_path(self.keep)
+            out = Path(directory) / "run" if kept_path is None else kept_path
             place = self.destination.place
             writes = [] if place is None else [place]
             totals = compute(
