@@ -301,6 +301,14 @@ def test_what_torch_makes_is_still_read(name: str, tmp_path: Path) -> None:
             assert torch.equal(tensor, wanted)
 
 
+def test_layers_that_were_scripted_before_are_read(tmp_path: Path) -> None:
+    network = model_files.network()
+    model_files.quietly(torch.jit.script, network)  # leaves an empty __overloads__ in every layer
+    torch.save(network, tmp_path / "m.pt")
+    rows = model_files.rows()
+    assert torch.equal(load_model(tmp_path / "m.pt").module(rows), network.eval()(rows))
+
+
 def test_states_of_old_versions_of_torch_are_completed() -> None:
     """Attributes that layers once did without."""
     old = {nn.LSTM(2, 2): ("proj_size", 0), nn.Conv1d(1, 1, 1): ("padding_mode", "zeros"), nn.Softmax(): ("dim", None)}

@@ -65,6 +65,7 @@ class Layers:
         _check_sharing(layers)
         for layer, state in layers:
             fold(state)
+            _drop_what_scripting_leaves(state)
             _check_state(layer, state)
             if isinstance(layer, nn.RNNBase):
                 state.update(weight_lists({"proj_size": 0, **state}))
@@ -132,6 +133,13 @@ class _Walk:
         if isinstance(value, np.ndarray) and value.dtype.hasobject:
             return list(value.ravel())
         return None
+
+
+def _drop_what_scripting_leaves(state: Fields) -> None:
+    """Take out the empty table of overloaded methods that torch.jit.script puts into every layer it reads."""
+    overloads = state.get("__overloads__")
+    if type(overloads) is dict and not overloads:
+        del state["__overloads__"]
 
 
 def _check_state(layer: nn.Module, state: Fields) -> None:
