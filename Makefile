@@ -54,6 +54,10 @@ bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implemen
 fuzz: $(VENV)/installed-for-tests  ## read damaged files for ten minutes (FUZZ_SECONDS)
 	$(BIN)/python tests/fuzzing.py $(or $(FUZZ_SECONDS),600)
 
+.PHONY: fuzz-operators
+fuzz-operators: $(VENV)/installed-for-tests  ## call what TorchScript files may use with odd arguments (FUZZ_CALLS of each)
+	$(BIN)/python tests/operator_fuzzing.py $(or $(FUZZ_CALLS),12)
+
 .PHONY: bench-texts
 bench-texts: $(VENV)/installed-for-bench  ## the same for a checkpoint: CHECKPOINT=directory TEXTS=table COLUMN=name
 	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run texts
