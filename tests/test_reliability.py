@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import test_cli_errors
+import test_cli_process
 import test_data_edges
 import test_fuzzing
 import test_hostile_directories
@@ -47,6 +48,11 @@ FIGURES = {
             *(test_models_restoring.MISFITS, test_hostile_directories.CORPUS),
         )
     ),
+    "processes that do not react to a signal": cases(
+        test_cli_process.test_a_process_that_is_stuck_is_killed_and_says_so,
+        test_cli_process.test_a_run_whose_model_loops_ends_and_keeps_its_parts,
+    )
+    + 1,  # of many signals
     "kills at an operation on files": len(test_resume.KINDS) * test_resume.KILLS_OF_A_KIND + FIRST_STEPS,
     "kills at a random moment": test_resume.RANDOM_KILLS,
     "kills at a write to an object store": cases(test_object_stores.test_a_killed_run_goes_on_when_its_lease_has_ended),
