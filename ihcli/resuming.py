@@ -17,13 +17,12 @@ from ihcli.tables import open_table
 # The first three are compared by content, the device as it is chosen; the last three do not change what is explained.
 NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes", "trust")
 VERSIONS = ("ihcli", "torch")
-# What the same options can come to mean otherwise: another device, or a file of groups or baselines that changed.
+# What the same options can come to mean otherwise: another device, or a file of baselines that changed.
 MEANINGS = {
     ("device",): "--device {}",
     ("dtype",): "--dtype {}",
     ("engine", "name"): "--engine-derivatives {}",
     ("baseline", "sha256"): "baselines of SHA-256 {:.12}",
-    ("groups_sha256",): "groups of SHA-256 {:.12}",
 }
 
 

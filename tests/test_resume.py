@@ -308,7 +308,10 @@ OTHER_CONTENT = {
     "model": (change_model, "Expected the model {folder}/net.pt as it was, got other content in {folder}/net.pt."),
     "data": (change_data, "Expected the data {folder}/table.parquet as they were, got other content in {folder}/table"),
     "baseline": (change_baseline, "Expected baselines of SHA-256 "),
-    "groups": (change_groups, "Expected groups of SHA-256 "),
+    "groups": (
+        change_groups,
+        "Expected the groups of {folder}/groups.toml as they were, got other content in ",
+    ),
 }
 
 
