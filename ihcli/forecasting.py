@@ -15,7 +15,7 @@ import torch
 from ihcli.encoding import encode
 from ihcli.executors.choosing import plan_devices
 from ihcli.explanation import OK, AnyExplanation
-from ihcli.memory import peak_bytes, watched_memory
+from ihcli.memory import peak_bytes
 from ihcli.parts import InteractionStorage, attributions_table, interactions_table
 from ihcli.preparation import PreparedRun, prepare_run
 from ihcli.progress import Progress
@@ -51,7 +51,6 @@ class Pilot:
     sizes              bytes of a part of one row, and of each row more
     progress           theirs; of a table of two rows at least where there are
     peak_bytes         most memory that the process had so far
-    work_bytes         of it, what explaining these rows took while it went
     """
 
     rows: int
@@ -61,7 +60,6 @@ class Pilot:
     sizes: tuple[float, float]
     progress: Progress
     peak_bytes: int
-    work_bytes: int
 
 
 def estimate(
@@ -142,8 +140,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     n = 1
     while True:
         started = time.monotonic()
-        with watched_memory() as memory:
-            explanation = explained(slice(0, n))
+        explanation = explained(slice(0, n))
         explain_s = time.monotonic() - started
         if n == len(inputs) or 2 * explain_s > PILOT_S:
             break
@@ -154,7 +151,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     keep_s = time.monotonic() - started
     if n == 1 < len(inputs) and isinstance(explainer, TableExplainer):  # one row alone has no deviation
         progress.merge(Progress.of_part(1, 1, first))
-    return Pilot(n, explanation, explain_s, keep_s, sizes, progress, peak_bytes(), memory.taken_bytes)
+    return Pilot(n, explanation, explain_s, keep_s, sizes, progress, peak_bytes())
 
 
 def rows_to_try(prepared: PreparedRun, n: int) -> tuple[np.ndarray, np.ndarray | None, pa.Table]:
@@ -250,16 +247,11 @@ def _distinct(texts: Iterable[tuple[str, ...]]) -> tuple[int, int]:
 
 
 def _peak_bytes(prepared: PreparedRun, pilot: Pilot, rows: int, lines: tuple[float, float]) -> int:
-    """Return the most memory that this process, or each worker, will have: what it had, and what the run has more.
-
-    What explaining takes while it goes grows with the rows that are explained at once, but for the engine's batches.
-    """
+    """Return the most memory that this process, or each worker, will have: what it had, and what the run has more."""
     explainer, chunk_rows = prepared.explainer, min(rows, prepared.chunk_rows)
     results = explainer.row_bytes * (RESULTS_ALIVE * chunk_rows - pilot.rows)
-    at_once, tried = explainer.working_bytes(chunk_rows), explainer.working_bytes(pilot.rows)
-    growing = max(tried, pilot.work_bytes - explainer.engine_bytes)
-    work = growing * (at_once / tried - 1)
-    return int(pilot.peak_bytes + max(0, results) + max(0.0, work) + LINE_BYTES * sum(lines))
+    work = explainer.working_bytes(chunk_rows) - explainer.working_bytes(pilot.rows)
+    return int(pilot.peak_bytes + max(0, results) + max(0, work) + LINE_BYTES * sum(lines))
 
 
 def _info_bytes(prepared: PreparedRun) -> int:

@@ -3,10 +3,7 @@
 import os
 import resource
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +11,6 @@ import torch
 MOST_ON_CPU, LEAST_ON_CPU = 2 << 30, 64 << 20
 ROOT = Path("/")
 """Where /proc and /sys are."""
-WATCHED_S = 0.01
 MOUNTED = ("sys/fs/cgroup", "sys/fs/cgroup/memory", "sys/fs/cgroup/unified")
 LIMITS = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
 """Of control groups of version 2 and 1: the file of a limit, and that of what is used of it."""
@@ -40,35 +36,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def peak_bytes() -> int:
     """Return the most memory that this process had so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-@dataclass
-class Taken:
-    """Memory that was taken at most, beyond what there was before; 0 where the system does not tell."""
-
-    taken_bytes: int = 0
-
-
-@contextmanager
-def watched_memory() -> Iterator[Taken]:
-    """Watch what the process takes meanwhile, from a thread that looks every WATCHED_S."""
-    taken, before, ended = Taken(), _resident_bytes(), threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(WATCHED_S):
-            taken.taken_bytes = max(taken.taken_bytes, _resident_bytes() - before)
-
-    thread = threading.Thread(target=watch, name="memory", daemon=True)
-    thread.start()
-    try:
-        yield taken
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _resident_bytes() -> int:
-    return 1024 * _figures(ROOT / "proc/self/status").get("VmRSS", 0)
 
 
 def available_ram_bytes(root: Path = ROOT) -> int:

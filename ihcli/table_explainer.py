@@ -21,8 +21,9 @@ SAMPLE_ROWS = 256
 PROBE_BASELINES = 4
 CPU_BATCH_BYTES = 64 << 20
 """Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
-KINKS = 32
-"""Kinks of a path that are followed: gradients are kept at each until its row is done."""
+REFINED_BYTES, SMOOTH_BYTES = 1024, 32
+"""For a path and group: what panels or kinks hold while they are refined, of hard networks, and where that is seldom.
+Measured of networks with ReLUs: 800 bytes under eh at 79 evaluations a path, 850 to 1,600 under eg and ig."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class TableExplainer(Explainer):
     @property
     def _held_bytes(self) -> int:
         g, b = len(self.groups.names), len(self.baselines.values)
-        kept = 8 * KINKS if self.piecewise_linear else 128 if self.method.second_order else 32
+        kept = REFINED_BYTES if self.piecewise_linear or self.method.second_order else SMOOTH_BYTES
         return b * g * kept + self._entry_bytes
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> Explanation:

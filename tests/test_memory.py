@@ -1,7 +1,6 @@
 """The default of --memory: what this process can still have, told by files like those of Linux."""
 
 import resource
-import threading
 from pathlib import Path
 
 import pytest
@@ -162,18 +161,5 @@ def test_this_machine_has_some() -> None:
     assert 0 < available_ram_bytes() <= (1 << 50)
 
 
-def test_memory_that_is_taken_for_a_moment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = iter([100, 400, 900, 300])
-    seen = threading.Event()
-
-    def resident() -> int:
-        figure = next(figures, None)
-        if figure is None:
-            seen.set()
-        return figure or 300
-
-    monkeypatch.setattr(memory, "_resident_bytes", resident)
-    with memory.watched_memory() as taken:
-        assert seen.wait(60)
-    assert taken.taken_bytes == 800
-    assert memory.peak_bytes() > 10 * MIB
+def test_the_peak_of_this_process_is_known() -> None:
+    assert 10 * MIB < memory.peak_bytes() < (1 << 50)
