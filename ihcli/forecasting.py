@@ -34,6 +34,7 @@ MOST_TRIED = 1 << 21
 """Lines of a summary that is ranked for a forecast: fewer would stay in the caches, which those of wide runs do not."""
 FULL_DIGITS = math.pi
 """Means over a few rows of float32 end in zeros, which take no bytes; over many rows they do not, nor times this."""
+DISK_BYTES_PER_S = 300e6  # written and on disk: nothing is written for a forecast, so it is not measured
 INFO_BYTES = 2600  # of run.json beside the names of features
 SEAL_BYTES = 2 * 180  # of a part: its SHA-256 in run.json, and twice that of what was asked in its metadata
 LINE_BYTES = 100
@@ -47,7 +48,7 @@ ALONE = Workforce()
 class Pilot:
     """Rows explained for a forecast, as a chunk of the run would be, and what that took.
 
-    explain_s, keep_s  seconds of explaining them, and of summing them up and encoding their part
+    explain_s, keep_s  seconds of explaining them, and of summing them up and writing their part
     sizes              bytes of a part of one row, and of each row more
     progress           theirs; of a table of two rows at least where there are
     peak_bytes         most memory that the process had so far
@@ -148,7 +149,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     started = time.monotonic()
     progress = Progress.of_part(0, n, explanation)
     sizes = _part_sizes(prepared, explanation, keys.slice(0, n), min(most, prepared.chunk_rows))
-    keep_s = time.monotonic() - started
+    keep_s = time.monotonic() - started + (sizes[0] + (n - 1) * sizes[1]) / DISK_BYTES_PER_S
     if n == 1 < len(inputs) and isinstance(explainer, TableExplainer):  # one row alone has no deviation
         progress.merge(Progress.of_part(1, 1, first))
     return Pilot(n, explanation, explain_s, keep_s, sizes, progress, peak_bytes())
@@ -207,7 +208,8 @@ def _summary_cost(pilot: Pilot, lines: tuple[float, float], is_whole: bool) -> t
     tables = [table for table in (summary.attributions(), summary.interactions()) if table is not None]
     sizes = [_scaled_bytes(table, len(table), whole) for table, whole in zip(tables, lines, strict=False)]
     seconds = time.monotonic() - started
-    return seconds * lines[len(tables) - 1] / max(1, len(tables[-1])), int(sum(sizes))
+    seconds = seconds * lines[len(tables) - 1] / max(1, len(tables[-1])) + sum(sizes) / DISK_BYTES_PER_S
+    return seconds, int(sum(sizes))
 
 
 def _scaled_bytes(table: pa.Table, n: int, whole: float) -> float:
