@@ -125,11 +125,11 @@ class Explainer:
             culprit = _first_failing(work, entries)
             if culprit is None:
                 raise
+            reason = f"fails on row {rows[culprit]} of the data: {error.reason}"
             raise ModelCallError(
-                f"{self.original.subject}: fails on row {rows[culprit]} of the data: {error.reason}. Expected outputs "
-                "for every row, and for points on the way to it from baselines. Try looking at that row, or leaving it "
-                "out.",
-                error.reason,
+                f"{self.original.subject}: {reason}. Expected outputs for every row, and for points on the way to it "
+                "from baselines. Try looking at that row, or leaving it out.",
+                reason,
             ) from error
 
 

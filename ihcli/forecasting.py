@@ -228,7 +228,8 @@ def _summary_lines(prepared: PreparedRun, pilot: Pilot, rows: int) -> tuple[floa
     if isinstance(summary, Summary) or not isinstance(explainer, TextExplainer):
         return summary.lines
     drawn = [text.units for text in encode_texts(explainer.reader, prepared.pilot, explainer.units) if text is not None]
-    explained = _distinct(getattr(pilot.explanation, "units", ()))
+    # Texts without words, and those whose label is no output, have none.
+    explained = _distinct(units for units in getattr(pilot.explanation, "units", ()) if units is not None)
     lines = []
     for here, half, among, told in zip(
         _distinct(drawn), _distinct(drawn[: len(drawn) // 2]), explained, summary.lines, strict=True

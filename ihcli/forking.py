@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
+
+from ihcli.errors import OptionError
 
 WORKER = "ihcli.executors.processes"
 
@@ -21,8 +24,16 @@ def begin() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([WORKER])
     resource_tracker.ensure_running()  # which lets signals pass again when it starts
-    with _signals_held(), _one_thread():
-        forkserver.ensure_running()
+    try:
+        with _signals_held(), _one_thread():
+            forkserver.ensure_running()
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        raise OptionError(
+            f"--workers: processes meet at a socket in {tempfile.gettempdir()}, a path too long for one. "
+            "Try a short directory in the environment variable TMPDIR, such as TMPDIR=/tmp."
+        ) from error
     return context
 
 

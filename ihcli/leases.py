@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from ihcli.durable import disk_errors, put
 from ihcli.errors import RunError
@@ -105,7 +106,10 @@ def _sign(path: StorePath) -> None:
 
 def _read(path: Location) -> str | None:
     """Return what the lock says, None where there is none."""
+    lock = path / LOCK
+    if isinstance(lock, Path) and not lock.is_file():  # a pipe would be waited for; a store has none
+        return None
     try:
-        return (path / LOCK).read_text(encoding="utf-8") if (path / LOCK).is_file() else None
+        return lock.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None

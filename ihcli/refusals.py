@@ -33,7 +33,7 @@ def refuse_missing(request: RunRequest) -> None:
 
 def require_model(path: str) -> None:
     """Raise ModelError where nothing is at the path; a URL is not asked for."""
-    if _is_here(path) and not Path(path).exists():
+    if _is_here(path) and not locate(path).exists():
         raise ModelError(absence(locate(path), "file", MODELS_IN_WORDS))
 
 

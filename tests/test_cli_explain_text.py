@@ -375,7 +375,8 @@ MISTAKES = {
         "--text a: holds int64 values in numbers.csv. Expected text, and no column holds any."
     ),
     ("bert", "nothing.parquet", *SENTENCE): (
-        "nothing.parquet: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob."
+        "nothing.parquet: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob. "
+        "Did you mean 'd.parquet'?"
     ),
 }
 

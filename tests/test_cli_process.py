@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -208,17 +209,33 @@ worker.Worker.__init__ = makes_and_writes
 def test_workers_are_confined_too(tmp_path: Path) -> None:
     torch.save(nn.Sequential(nn.Linear(2, 1)), tmp_path / "m.pkl")
     pd.DataFrame({"a": np.arange(4.0), "b": 2.0}).to_csv(tmp_path / "d.csv", index=False)
-    for name in ("temporary", "first"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "first").mkdir()
     (tmp_path / "first" / "sitecustomize.py").write_text(WORKER_WRITES)
     path = os.pathsep.join([str(tmp_path / "first"), *sys.path[1:]])
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    arguments = "explain m.pkl d.csv -o run --workers 2 --chunk-rows 2"
-    command = [sys.executable, "-m", "ihcli", *arguments.split()]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:  # a socket's path is short
+        environment = {**os.environ, "TMPDIR": temporary, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        done = with_workers(tmp_path, environment)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "inside").exists()
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_directory_for_temporary_files_that_no_socket_fits_into_is_one_message(tmp_path: Path) -> None:
+    torch.save(nn.Sequential(nn.Linear(2, 1)), tmp_path / "m.pkl")
+    pd.DataFrame({"a": np.arange(4.0), "b": 2.0}).to_csv(tmp_path / "d.csv", index=False)
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir(parents=True)
+    done = with_workers(tmp_path, {**os.environ, "TMPDIR": str(deep)})
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "a path too long for one. Try a short directory in the environment variable TMPDIR" in done.stderr
+    done = with_workers(tmp_path, {**os.environ, "TMPDIR": "/tmp"})
+    assert done.returncode == 0, done.stderr
+
+
+def with_workers(directory: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    arguments = "explain m.pkl d.csv -o run --workers 2 --chunk-rows 2"
+    command = [sys.executable, "-m", "ihcli", *arguments.split()]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_command_as_a_module_and_as_a_script_are_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

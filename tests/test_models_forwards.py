@@ -115,10 +115,17 @@ def test_a_row_that_a_model_fails_on_is_named(workers: int, tmp_path: Path) -> N
     # Of so few rows those that the model is tried on are drawn, and the odd one may be among them.
     arguments = ("explain", tmp_path / "model.pt", data(tmp_path, values), "-o", tmp_path / "run", "-m", "ig")
     done = command(*arguments, "--chunk-rows", 100, "--workers", workers, "--seed", 3, code=1)
-    assert done.stderr.splitlines()[-1] == (
-        f"Error: {tmp_path}/model.pt: fails on row 613 of the data: values of the training data only. Expected outputs "
+    reason = "fails on row 613 of the data: values of the training data only"
+    alone = (
+        f"Error: {tmp_path}/model.pt: {reason}. Expected outputs "
         "for every row, and for points on the way to it from baselines. Try looking at that row, or leaving it out."
     )
+    # Workers do all others first.
+    with_others = (
+        f"Error: {tmp_path}/run: 100 rows could not be explained, each chunk tried 3 times: rows 600 to 699 "
+        f"({reason}). All others are done. Try the same command with --resume, which tries these again."
+    )
+    assert done.stderr.splitlines()[-1] == (alone if workers == 1 else with_others)
     data(tmp_path, np.delete(values, 613, axis=0))
     command(*arguments, "--overwrite")
 

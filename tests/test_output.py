@@ -362,7 +362,8 @@ def test_paths_that_are_no_runs_are_refused(tmp_path):
     with pytest.raises(RunError) as caught:
         open_run(tmp_path / "none")
     assert str(caught.value) == (
-        f"{tmp_path / 'none'}: no such run. Expected the directory that ihcli explain wrote with -o."
+        f"{tmp_path / 'none'}: no such run. Expected the directory that ihcli explain wrote with -o. "
+        "Try checking the path."
     )
     with pytest.raises(
         RunError, match=r"is not a run\. Expected a directory with run\.json, as ihcli explain writes it"

@@ -3,7 +3,6 @@
 import click
 
 from ihcli.cli.failures import reading_run
-from ihcli.cli.lines import Lines
 from ihcli.cli.options import debug_option
 from ihcli.cli.sections import SETTINGS, SectionedCommand
 from ihcli.cli.terminal import say
@@ -22,6 +21,7 @@ def merge(run: str) -> None:
     ihcli explain model.pt data.parquet -o run --shard $((JOB_COMPLETION_INDEX + 1))/4     Kubernetes, from 0
     ihcli merge run
     """
+    from ihcli.cli.lines import Lines
     from ihcli.locations import locate
     from ihcli.merging import merge as merge_shards
     from ihcli.sharding import shards_of

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ihcli.cli import watcher
-from ihcli.confinement import confine
 from ihcli.wording import printable
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def give_up_writing(trust: bool, *, but: "Sequence[Location]" = (), emptied: "Se
     A model that is trusted may write where its author likes.
     """
     if _Process.is_own and not trust:
+        from ihcli.confinement import confine
+
         confine(_on_disk(but), _on_disk(emptied))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ihcli.advance import Tell, unheard
-from ihcli.errors import IhcliError
+from ihcli.errors import IhcliError, ModelCallError
 from ihcli.executors.tasks import Moved, Refused, Stumbled, Task, Written
 from ihcli.explanation import AnyExplanation
 from ihcli.output import RunWriter
@@ -71,6 +71,8 @@ class Worker:
         tell = unheard if moved is None else self._telling(task, moved)
         try:
             return Explained(task, self._explainer.explain(chunk.inputs, chunk.labels, chunk.first_row, tell))
+        except ModelCallError as error:  # other rows may do
+            return Explained(task, Stumbled(self._number, task.part, error.reason))
         except IhcliError as error:
             return Explained(task, Refused(self._number, error))
         except Exception as error:
