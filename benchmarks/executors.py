@@ -19,11 +19,11 @@ import torch
 
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net
 from benchmarks.tables import Cell, Result
-from ihcli.dataset import Chunk
-from ihcli.executors.dealing import Crew, Dealer
-from ihcli.executors.tasks import News, Ready, Task, Written
+from ihcli.data.rows import Chunk
+from ihcli.execution.dealing import Crew, Dealer
+from ihcli.execution.tasks import News, Ready, Task, Written
 from ihcli.explanation import Explanation
-from ihcli.progress import Progress
+from ihcli.runs.progress import Progress
 
 FEATURES, ROWS, CHUNK_ROWS = 50, 24_000, 100
 ROUNDS = 1

@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks.lines import chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
-from ihcli.assembly import explain_rows
-from ihcli.certify import Effort
+from ihcli.integration.assembly import explain_rows
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 
 TOLERANCE = 1e-3

@@ -11,7 +11,7 @@ from benchmarks.setup import as_tensor
 from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
 from ihcli.memory import default_memory_bytes
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ihcli.quadrature import panel_rule
+from ihcli.integration.quadrature import panel_rule
 
 GRID = (20, 10)
 

@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.lines import chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
-from ihcli import assembly
-from ihcli.certify import Effort, certify
+from ihcli.integration import assembly
+from ihcli.integration.certify import Effort, certify
 
 ROWS, FEATURES, WIDTH, HIDDEN = 1_000, 500, 128, 5
 TOLERANCE = 1e-3
@@ -157,7 +157,7 @@ def _command(setup: Setup) -> Result:
         command += ["--tolerance", str(TOLERANCE), "--overwrite", "--quiet", "--device", "cpu"]
         runs = [_timed_command(command, Path(folder, "run")) for _ in range(setup.rows(COMMAND_RUNS, 1))]
         whole_s, run_s = (statistics.median(values) for values in zip(*runs, strict=True))
-        imports_s = _wall_s([sys.executable, "-c", "import ihcli.pipeline, ihcli.cli"])
+        imports_s = _wall_s([sys.executable, "-c", "import ihcli.execution.pipeline, ihcli.cli"])
         assembly_s, explain_s = alone(_assembly_in_blocks, model, data)
     lines: list[list[Cell]] = [
         ["assembly alone", assembly_s, 1.0],
@@ -185,8 +185,8 @@ def _wall_s(command: list[str]) -> float:
 
 def _assembly_in_blocks(model: Path, data: Path) -> tuple[float, float]:
     """Return the seconds of assembly and of all explaining, in the chunks of the command; nothing is kept."""
-    from ihcli.preparation import prepare_run
-    from ihcli.request import RunRequest
+    from ihcli.execution.preparation import prepare_run
+    from ihcli.runs.request import RunRequest
 
     prepared = prepare_run(RunRequest(str(model), str(data), tolerance=TOLERANCE, device="cpu"))
     chunks = list(prepared.chunks())

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from benchmarks.lines import Counted, chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, relu_net, watch
 from benchmarks.tables import Cell, Result
-from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives import Engine
-from ihcli.gates import Paths
-from ihcli.piecewise import certify_piecewise
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.kinks import certify_piecewise
 
 TOLERANCE = 1e-2
 FEATURES = 30

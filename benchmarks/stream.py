@@ -20,7 +20,7 @@ ROW_COUNTS = (100_000, 300_000, 1_000_000)
 WIDE_ROWS = 300
 WIDTHS = (1_000, 10_000, 40_000)
 COLUMNS = ("rows", "features", "wall s", "rows/s", "peak MiB", "peak over imports MiB")
-_IMPORTS = "import ihcli.pipeline, ihcli.cli"
+_IMPORTS = "import ihcli.execution.pipeline, ihcli.cli"
 
 
 def measure(setup: Setup) -> list[Result]:

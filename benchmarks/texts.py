@@ -20,12 +20,12 @@ from torch import Tensor
 from benchmarks.setup import Setup, alone, watch
 from benchmarks.tables import Cell, Result
 from ihcli import load_model
-from ihcli.certify import Effort
-from ihcli.explainer import Settings
+from ihcli.data.texts import open_texts
+from ihcli.explainers.explainer import Settings
+from ihcli.explainers.texts import TextExplainer, encode, prepare_text_explainer
+from ihcli.integration.certify import Effort
 from ihcli.models import Model
 from ihcli.models.texts import EncodedText
-from ihcli.text import open_texts
-from ihcli.text_explainer import TextExplainer, encode, prepare_text_explainer
 
 SOURCE = ("CHECKPOINT", "TEXTS", "COLUMN")
 FIRST, SENTENCES, STEP = 200, 8, 2

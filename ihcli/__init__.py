@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from ihcli.explanation import Explanation, TextExplanation
     from ihcli.library import IhcliWarning, explain, explain_texts
     from ihcli.models import Model, load_model
-    from ihcli.reading import Result, read
-    from ihcli.records import Record
+    from ihcli.results.records import Record
+    from ihcli.results.result import Result, read
 
 __all__ = [
     "Explanation",
@@ -27,13 +27,13 @@ _HOMES = {
     "Explanation": "ihcli.explanation",
     "IhcliWarning": "ihcli.library",
     "Model": "ihcli.models",
-    "Record": "ihcli.records",
-    "Result": "ihcli.reading",
+    "Record": "ihcli.results.records",
+    "Result": "ihcli.results.result",
     "TextExplanation": "ihcli.explanation",
     "explain": "ihcli.library",
     "explain_texts": "ihcli.library",
     "load_model": "ihcli.models",
-    "read": "ihcli.reading",
+    "read": "ihcli.results.result",
 }
 
 

@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from ihcli.baselines import resolve_baselines
-from ihcli.certify import Effort
-from ihcli.columns import Columns
-from ihcli.dataset import ArrayDataset
+from ihcli.data.baselines import resolve_baselines
+from ihcli.data.columns import Columns
+from ihcli.data.groups import check_groups
+from ihcli.data.rows import ArrayDataset
+from ihcli.data.texts import have_words
+from ihcli.derivatives.paths import Groups
 from ihcli.errors import DataError, ModelError
-from ihcli.explainer import MEMORY_RAN_OUT, Settings
+from ihcli.explainers.explainer import MEMORY_RAN_OUT, Settings
+from ihcli.explainers.tables import SAMPLE_ROWS, prepare_table_explainer
+from ihcli.explainers.texts import prepare_text_explainer
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.gates import Groups
-from ihcli.groups import check_groups
+from ihcli.integration.certify import Effort
 from ihcli.methods import method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS
-from ihcli.table_explainer import SAMPLE_ROWS, prepare_table_explainer
-from ihcli.text import have_words
-from ihcli.text_explainer import prepare_text_explainer
 
 E = TypeVar("E", covariant=True)
 
@@ -64,8 +64,8 @@ def explain(
         tolerance: relative error at which a row is done.
         groups: name of each group of features that is explained as one.
         smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
-        max_evaluations, steps: see `ihcli.certify.Effort`.
-        baseline_rows, seed: see `ihcli.baselines.resolve_baselines`.
+        max_evaluations, steps: see `ihcli.integration.certify.Effort`.
+        baseline_rows, seed: see `ihcli.data.baselines.resolve_baselines`.
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`.
         engine: "auto", "autograd" or "mlp", see `ihcli.derivatives.choosing.choose_engine`.
 

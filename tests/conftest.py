@@ -7,7 +7,7 @@ import pytest
 import torch
 from stores import GCS, NAMES, S3, bucket_of, in_gcs, in_memory, serving
 
-from ihcli.stores import StorePath
+from ihcli.files.stores import StorePath
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it

@@ -12,8 +12,8 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow.parquet as pq
 
-from ihcli.pipeline import run
-from ihcli.request import Observer, RunRequest
+from ihcli.execution.pipeline import run
+from ihcli.runs.request import Observer, RunRequest
 
 ON_NAMES = ("mkdir", "replace", "unlink", "rmdir", "open")  # of os: what makes, moves and removes names
 ON_CONTENT = ("fsync", "write")

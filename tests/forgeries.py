@@ -16,9 +16,9 @@ import torch
 from model_files import quietly
 from torch import nn
 
-from ihcli.pipeline import run
-from ihcli.request import Observer, RunRequest
-from ihcli.seals import sealed
+from ihcli.execution.pipeline import run
+from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.seals import sealed
 
 ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
 TABLES: dict[str, dict[str, Any]] = {

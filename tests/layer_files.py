@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules import conv, rnn
 
-from ihcli.models.allow_list import module_classes
+from ihcli.models.pickles.allow_list import module_classes
 
 SIZES: tuple[tuple[Any, ...], ...] = (
     *((), (3,), (4, 2), (4, 2, 3), (1, (3, 1)), ((4, 4), (2, 2)), (4, 8, [2, 3])),

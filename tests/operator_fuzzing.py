@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ihcli.models.operators import is_allowed
+from ihcli.models.scripts.operators import is_allowed
 
 DTYPES = (
     *(torch.float32,) * 4,

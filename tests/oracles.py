@@ -6,11 +6,11 @@ from problems import MEMORY_BYTES, Function
 from torch import Tensor
 from torch.autograd.functional import hessian, jacobian
 
-from ihcli.certify import Certificate
 from ihcli.derivatives.autograd import AutogradEngine
-from ihcli.gates import Paths
-from ihcli.panels import Panels
-from ihcli.quadrature import panel_rule
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.certify import Certificate
+from ihcli.integration.panels import Panels
+from ihcli.integration.quadrature import panel_rule
 
 FINER = 10
 """Into how many panels truth cuts each accepted one: with 8 nodes each, a smooth error falls by about 10^16."""

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
-from ihcli.fingerprints import files_fingerprint
-from ihcli.output import create_run
-from ihcli.reading import Result, read
-from ihcli.summary import Summary
+from ihcli.files.fingerprints import files_fingerprint
+from ihcli.results.result import Result, read
+from ihcli.runs.directory import create_run
+from ihcli.summaries.tables import Summary
 
 IMAGE = "<img src=x onerror=alert(1)>"
 ENDING = "</script><script>alert(1)</script>"

@@ -16,10 +16,10 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ihcli.assembly import ExplainedRows, explain_rows
-from ihcli.certify import Effort
 from ihcli.derivatives.autograd import AutogradEngine
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.assembly import ExplainedRows, explain_rows
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 
 MEMORY_BYTES = 1 << 28

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.explanation import OK, Explanation
-from ihcli.output import create_run
-from ihcli.summary import Summary
+from ihcli.runs.directory import create_run
+from ihcli.summaries.tables import Summary
 
 FEATURES = ("age", "[bmi]", "pressure")
 SEED = 7

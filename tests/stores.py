@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.fs as fs
 import pytest
 
-from ihcli.locations import Location, locate
-from ihcli.stores import StorePath
+from ihcli.files.locations import Location, locate
+from ihcli.files.stores import StorePath
 
 NAMES = (
     "a/.h/x-5.csv",

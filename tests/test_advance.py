@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from ihcli.advance import parts_told, unheard, within
-from ihcli.baselines import Baselines
-from ihcli.certify import Effort
-from ihcli.explainer import Settings
-from ihcli.gates import Groups
+from ihcli.data.baselines import Baselines
+from ihcli.derivatives.paths import Groups
+from ihcli.explainers.explainer import Settings
+from ihcli.explainers.tables import TableExplainer, prepare_table_explainer
+from ihcli.integration.certify import Effort
 from ihcli.models import wrap_module
-from ihcli.table_explainer import TableExplainer, prepare_table_explainer
 
 
 def test_a_part_is_heard_as_a_part_of_the_whole() -> None:

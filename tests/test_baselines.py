@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli import baselines
-from ihcli.baselines import resolve_baselines
-from ihcli.dataset import ArrayDataset, open_dataset
+from ihcli.data import baselines
+from ihcli.data.baselines import resolve_baselines
+from ihcli.data.rows import ArrayDataset, open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
 
 NAMES = ("a", "b", "c")
@@ -95,7 +95,7 @@ def test_the_seed_decides_the_sample_and_the_file_layout_does_not(tmp_path, monk
     path = write(tmp_path / "t.parquet", X)
     one, two = (resolve_baselines("data", many=True, dataset=DATA, seed=seed).values for seed in (0, 1))
     assert not np.array_equal(one, two)
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 60)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 60)
     np.testing.assert_array_equal(one, resolve_baselines("data", many=True, dataset=open_dataset(path)).values)
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
 
-from ihcli.assembly import explain_rows
-from ihcli.batching import in_batches
-from ihcli.certify import Effort
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.assembly import explain_rows
+from ihcli.integration.batching import in_batches
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 
 ROUNDING = 1e-12  # float64 sums in batches of other sizes

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ihcli.calling import calling, gradient, guarded, own_sentence
+from ihcli.derivatives.calling import calling, gradient, guarded, own_sentence
 from ihcli.errors import ModelCallError
 from ihcli.memory import is_out_of_memory
 

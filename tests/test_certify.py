@@ -18,11 +18,11 @@ from problems import (
 )
 from torch import Tensor, nn
 
-from ihcli.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
-from ihcli.gates import Paths
-from ihcli.panels import Panels
+from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify
+from ihcli.integration.panels import Panels
 
 ROUNDED = 1e-9
 """Relative to the largest answer: float64 sums in another order, through a sharp network."""

@@ -5,10 +5,10 @@ import pytest
 from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
 from torch import nn
 
-from ihcli.certify import NODES, Effort, certify
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import OK
-from ihcli.gates import Paths
+from ihcli.integration.certify import NODES, Effort, certify
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 

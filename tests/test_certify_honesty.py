@@ -23,10 +23,10 @@ from problems import (
 )
 from torch import Tensor, nn
 
-from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import OK
-from ihcli.gates import Paths
+from ihcli.integration.certify import Certificate, Effort, certify
 from ihcli.methods import METHODS, Method
 
 TOLERANCES = (0.001, 0.01, 0.1)

@@ -6,10 +6,10 @@ import torch
 from problems import MEMORY_BYTES, Function, network, normal, random_polynomial, softplus, straight_paths
 from torch import nn
 
-from ihcli.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify, find_kinks
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import NOT_CONVERGED, OK
-from ihcli.gates import Paths
+from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify, find_kinks
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 

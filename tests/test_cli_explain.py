@@ -19,12 +19,12 @@ from rich.progress import TextColumn
 from runs import begun, made_up_explanation, on_terminal
 
 from ihcli.cli import main
-from ihcli.cli.progress import BarNarrator, _interruption
-from ihcli.cli.words import duration_in_words, number_in_words, share_in_words, size_in_words
-from ihcli.output import create_run
-from ihcli.progress import Progress
-from ihcli.request import Estimate, Observer, RunRequest, RunTotals
-from ihcli.sharding import Place
+from ihcli.cli.showing.progress import BarNarrator, _interruption
+from ihcli.cli.showing.words import duration_in_words, number_in_words, share_in_words, size_in_words
+from ihcli.runs.directory import create_run
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.runs.shards import Place
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs
@@ -62,8 +62,8 @@ class FakeRun:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     fake = FakeRun()
-    monkeypatch.setattr("ihcli.cli.progress.run", fake)
-    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", fake)
+    monkeypatch.setattr("ihcli.execution.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
     return fake
 
 
@@ -238,7 +238,7 @@ def test_more_signals_do_not_disturb_what_stops(fake: FakeRun) -> None:
 
 
 def test_a_signal_counts_again_when_stopping_takes_long(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.cli.stopping.GRACE_S", 0.0)
+    monkeypatch.setattr("ihcli.cli.showing.stopping.GRACE_S", 0.0)
 
     def meanwhile() -> None:
         with suppress(KeyboardInterrupt):  # as Python does where an exception has nowhere to go
@@ -321,7 +321,7 @@ def test_a_forecast_is_printed_and_nothing_computed(
         *(569, 32, 30, 1, 21.25, 0.96875, 1.2, 7.72, 70.0, 2_200_000, 3_000_000, 900_000_000),
         notes=("SoftPlus with beta 50",),
     )
-    monkeypatch.setattr("ihcli.cli.progress.estimate", lambda *asked: foreseen)
+    monkeypatch.setattr("ihcli.cli.showing.progress.estimate", lambda *asked: foreseen)
     done = ask("--dry-run", *out)
     assert done.exit_code == 0
     assert done.stdout == (

@@ -15,9 +15,11 @@ import torch
 from click.testing import CliRunner, Result
 from runs import write_run
 
-from ihcli import parts, pipeline, read
+from ihcli import read
 from ihcli.cli import main, ranking
-from ihcli.request import Observer, RunRequest
+from ihcli.execution import pipeline
+from ihcli.runs import parts
+from ihcli.runs.request import Observer, RunRequest
 
 TEXTS = (
     "this movie was not bad",

@@ -35,8 +35,8 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def run(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("ihcli.cli.progress.run", run)
-    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", run)
+    monkeypatch.setattr("ihcli.execution.refusals.refuse_early", lambda *_, **__: None)  # nothing here is a file
 
 
 def explain(*arguments: str) -> Result:

@@ -19,11 +19,11 @@ from rich.cells import cell_len
 from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
 from ihcli.cli import main
-from ihcli.cli.words import number_in_words
+from ihcli.cli.showing.words import number_in_words
 from ihcli.errors import OptionError
-from ihcli.output import create_run, open_run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, RunTotals
+from ihcli.runs.directory import create_run, open_run
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, RunTotals
 
 BOTH = ("benign", "malignant")
 
@@ -357,7 +357,7 @@ def test_options_of_a_computation_are_refused_for_a_run(run: Path) -> None:
 
 
 def test_first_order_methods_are_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.cli.progress.run", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", lambda *_: pytest.fail("computed"))
     done = ask("m.pt", "d.csv", "-m", "eg")
     assert done.exit_code == 1
     assert done.stderr == "Error: --method eg: gives no interactions. Expected ih or eh. Try --method eh.\n"
@@ -374,8 +374,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunRequest, Path]]:
         observer.chunk_done(Progress.of_part(0, 6, made_up_explanation()))
         return RunTotals(out, 6, 6, {"ok": 4, "not_converged": 2}, 48, 0.25)
 
-    monkeypatch.setattr("ihcli.cli.progress.run", compute)
-    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_: None)  # nothing here is a file
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", compute)
+    monkeypatch.setattr("ihcli.execution.refusals.refuse_early", lambda *_: None)  # nothing here is a file
     return asked
 
 
@@ -421,8 +421,8 @@ def test_a_value_of_a_key_is_for_runs_only(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object) -> None:
         raise OptionError("--key id=P1: d.csv has no such column. Expected one of 'id', 'x'.")
 
-    monkeypatch.setattr("ihcli.cli.progress.run", refuse)
-    monkeypatch.setattr("ihcli.refusals.refuse_early", lambda *_: None)
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", refuse)
+    monkeypatch.setattr("ihcli.execution.refusals.refuse_early", lambda *_: None)
     done = ask("m.pt", "d.csv", "--key", "id=P1")
     assert done.exit_code == 1
     assert done.stderr == (

@@ -8,10 +8,10 @@ from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 from runs import made_up_explanation
 
-from ihcli.cli.lines import EVERY_S, Lines
-from ihcli.cli.progress import BarNarrator, LineNarrator, Narrator
-from ihcli.cli.words import progress_in_words
-from ihcli.progress import Progress
+from ihcli.cli.showing.lines import EVERY_S, Lines
+from ihcli.cli.showing.progress import BarNarrator, LineNarrator, Narrator
+from ihcli.cli.showing.words import progress_in_words
+from ihcli.runs.progress import Progress
 
 
 class Clock:

@@ -31,7 +31,7 @@ PROLOGUE = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from ihcli.cli import process
-from ihcli.cli.stopping import stopping_once
+from ihcli.cli.showing.stopping import stopping_once
 process.own()
 process.ENDED_AFTER_S = 1.0
 with process.ended_when_stuck("Parts are kept."), stopping_once():
@@ -192,7 +192,7 @@ def test_a_model_can_write_into_its_run_only(tmp_path: Path, arguments: str, out
 
 WORKER_WRITES = """
 from pathlib import Path
-from ihcli.executors import worker
+from ihcli.execution import worker
 made = worker.Worker.__init__
 def makes_and_writes(self, number, commission):
     made(self, number, commission)

@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 from nasty import FEATURES, KEY, WORD, shown_on_terminal, unsafe_in, write_model, write_table
 
-from ihcli.cli import failures, main, terminal
-from ihcli.cli.terminal import MOST_LINE, escaped, line, lines, printable_streams
+from ihcli.cli import main
+from ihcli.cli.showing import failures, terminal
+from ihcli.cli.showing.terminal import MOST_LINE, escaped, line, lines, printable_streams
 from ihcli.errors import RunError
 
 ARGUMENT = WORD.replace("\0", "")  # which no argument can hold

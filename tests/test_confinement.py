@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ihcli import confinement
+from ihcli.files import confinement
 
 PROLOGUE = """
 import os, sys
 from pathlib import Path
-from ihcli.confinement import confine
+from ihcli.files.confinement import confine
 here = Path.cwd()
 run, other = here / "run", here / "other"
 confined = confine([run], [here])

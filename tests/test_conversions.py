@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from test_names import NAMES
 
-from ihcli.cli.values import ColumnList
-from ihcli.conversions import argument, by_recoding, column_list
+from ihcli.cli.asking.values import ColumnList
+from ihcli.data.formats.conversions import argument, by_recoding, column_list
 
 PRINTABLE = [name for name in NAMES if name.isprintable() and len(name) < 200]
 

@@ -381,7 +381,7 @@ def test_names_of_every_kind_are_kept(names: list[str], suffix: str, tmp_path: P
 
 
 def test_numbers_that_turn_into_text_far_below_are_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 64)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 100 + "1,n.d.\n")
     refuse(explain(tmp_path, tmp_path / "t.csv"), "column 'b', row 100", "'n.d.'", "Expected a number")
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli.dataset import ArrayDataset, open_dataset
+from ihcli.data.formats.table import matrix_of
+from ihcli.data.rows import ArrayDataset, open_dataset
+from ihcli.data.scan import Missing
 from ihcli.errors import DataError, IhcliError, OptionError
-from ihcli.scan import Missing
-from ihcli.table_files import matrix_of
 
 MIB = 1 << 20
 
@@ -60,8 +60,8 @@ def test_csv_and_parquet_hold_the_same_rows(both):
 
 @pytest.mark.parametrize("chunk_rows", [1, 7, 16, 50, 1000])
 def test_chunks_do_not_depend_on_row_groups_and_blocks(both, chunk_rows, monkeypatch):
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 20)
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 300)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 20)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 300)
     for path in both:
         chunks = list(open_dataset(path, keys=["id"]).chunks(chunk_rows))
         assert [chunk.first_row for chunk in chunks] == list(range(0, 50, chunk_rows))
@@ -76,14 +76,14 @@ def test_chunks_stop_at_the_limit(both):
 
 
 def test_nothing_is_read_beyond_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 64)
     dataset = open_dataset(write_csv(tmp_path / "t.csv", "a\n" + "1\n" * 200 + "x\n"))
     assert sum(len(chunk) for chunk in dataset.chunks(8, limit=20)) == 20
     assert dataset.scan(limit=20).n_rows == 20
 
 
 def test_chunks_without_keys_know_their_rows(both, monkeypatch):
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 20)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 20)
     chunks = list(open_dataset(both[1], exclude=["id"]).chunks(16))
     assert [chunk.keys.num_rows for chunk in chunks] == [16, 16, 16, 2]
 
@@ -130,7 +130,7 @@ def test_csv_booleans_missing_values_and_byte_order_mark(tmp_path):
 
 
 def test_csv_integers_that_turn_into_fractions_after_the_first_block_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 64)
     path = write_csv(tmp_path / "t.csv", "a\n" + "1\n" * 200 + "1.5\n")
     assert all_inputs(path)[-1, 0] == 1.5
 
@@ -193,7 +193,7 @@ def test_csv_keys_are_integers_only_where_they_print_as_written(tmp_path, values
 
 
 def test_a_leading_zero_far_below_keeps_the_csv_key_as_text(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 64)
     path = write_csv(tmp_path / "t.csv", "key,a\n" + "12,1\n" * 200 + "007,1\n")
     keys = [value for chunk in open_dataset(path, keys=["key"]).chunks(50) for value in chunk.keys["key"].to_pylist()]
     assert keys == ["12"] * 200 + ["007"]
@@ -216,7 +216,7 @@ def test_one_column_may_be_key_and_label(tmp_path):
 
 
 def test_scan_counts_means_and_missing_values(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 4)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 4)
     nan, inf = np.nan, np.inf
     path = write_parquet(
         tmp_path / "t.parquet", a=[1.0, 2.0, None, nan, 6.0], b=[1.0, inf, 3.0, -inf, 5.0], c=[1, 2, 3, 4, 5]
@@ -374,7 +374,7 @@ def test_long_column_lists_are_shortened(tmp_path):
 
 
 def test_a_csv_value_that_is_no_number_is_named_with_its_row(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.csv_files.CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr("ihcli.data.formats.csv.CSV_BLOCK_BYTES", 64)
     path = write_csv(tmp_path / "t.csv", "a,b\n" + "1,2\n" * 200 + "3,x\n")
     with pytest.raises(DataError) as caught:
         open_dataset(path).scan()
@@ -492,7 +492,7 @@ def test_unfit_arrays_are_refused_in_words(x, names, message):
 
 
 def test_a_survey_scans_and_samples_in_one_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 12)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 12)
     x = np.random.default_rng(0).standard_normal((200, 3))
     x[::5, 1] = np.nan
     dataset = open_dataset(write_parquet(tmp_path / "t.parquet", **dict(zip("abc", x.T, strict=True))))

@@ -10,7 +10,7 @@ from problems import MEMORY_BYTES, Function, Polynomial, network, normal, softpl
 from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import DIRECTIONS, AutogradEngine
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
 from ihcli.models import wrap_module
 
 EXACT = {"rtol": 1e-11, "atol": 1e-13}

@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from problems import MEMORY_BYTES, NormedNetwork, baselines_for, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
-from ihcli.baselines import Baselines
-from ihcli.certify import Effort
+from ihcli.data.baselines import Baselines
 from ihcli.derivatives import jets
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.jets import aten
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.paths import Groups, Paths
 from ihcli.errors import OptionError
-from ihcli.explainer import Settings
+from ihcli.explainers.explainer import Settings
+from ihcli.explainers.tables import prepare_table_explainer
 from ihcli.explanation import Explanation
-from ihcli.gates import Groups, Paths
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
-from ihcli.table_explainer import prepare_table_explainer
 
 EXACT = 1e-9
 """Float64, relative to the largest entry of an explanation."""

@@ -19,13 +19,13 @@ from problems import (
 )
 from torch import Tensor, nn
 
-from ihcli.assembly import explain_rows
-from ihcli.certify import Effort
 from ihcli.derivatives import mlp
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.assembly import explain_rows
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
 from ihcli.smoothing import smooth_model

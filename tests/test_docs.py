@@ -20,8 +20,8 @@ from runs import write_text_run
 from ihcli import read
 from ihcli.cli import main
 from ihcli.explanation import STATUSES
-from ihcli.parts import DEFINITIONS
-from ihcli.summary import STATISTICS
+from ihcli.runs.parts import DEFINITIONS
+from ihcli.summaries.tables import STATISTICS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

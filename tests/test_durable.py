@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from stores import content, in_memory
 
-from ihcli.durable import PATIENCE_S, is_temporary, make_directory, remove_temporaries, replacing
 from ihcli.errors import RunError
-from ihcli.locations import Location
-from ihcli.stores import StoreError, StorePath
+from ihcli.files.durable import PATIENCE_S, is_temporary, make_directory, remove_temporaries, replacing
+from ihcli.files.locations import Location
+from ihcli.files.stores import StoreError, StorePath
 
 
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:

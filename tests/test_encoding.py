@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli.encoding import LEAST_COMPRESSED_BYTES, write_table
+from ihcli.files.parquet import LEAST_COMPRESSED_BYTES, write_table
 
 
 def codecs(path: Path) -> dict[str, str]:

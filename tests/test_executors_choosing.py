@@ -5,11 +5,10 @@ import sys
 import pytest
 
 from ihcli.errors import OptionError, PackageError
-from ihcli.executors import choose_executor
-from ihcli.executors.choosing import plan_devices
-from ihcli.executors.crews import CrewExecutor
-from ihcli.executors.local import LocalExecutor
-from ihcli.request import Workforce
+from ihcli.execution.choosing import choose_executor, plan_devices
+from ihcli.execution.crews import CrewExecutor
+from ihcli.execution.local import LocalExecutor
+from ihcli.runs.request import Workforce
 
 
 @pytest.mark.parametrize(

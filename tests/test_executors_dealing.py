@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from runs import made_up_explanation
 
-from ihcli.dataset import Chunk, _no_keys
+from ihcli.data.rows import Chunk, _no_keys
 from ihcli.errors import RunError
-from ihcli.executors.crews import CrewExecutor
-from ihcli.executors.dealing import HELD, MOST_ATTEMPTS, MOST_FAILED, WAITING, Crew, Dealer
-from ihcli.executors.tasks import (
+from ihcli.execution.crews import CrewExecutor
+from ihcli.execution.dealing import HELD, MOST_ATTEMPTS, MOST_FAILED, WAITING, Crew, Dealer
+from ihcli.execution.tasks import (
     FailedChunk,
     FailedChunksError,
     Lost,
@@ -25,10 +25,10 @@ from ihcli.executors.tasks import (
     Task,
     Written,
 )
-from ihcli.keeping import Keeper
-from ihcli.output import create_run
-from ihcli.progress import Progress
-from ihcli.request import Observer
+from ihcli.runs.directory import create_run
+from ihcli.runs.keeping import Keeper
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer
 
 MANY = 20_000
 GROWTH_MIB = 4.0

@@ -20,12 +20,12 @@ from stumbling import Stumbling, Waiting
 from torch import nn
 
 from ihcli.errors import DataError, RunError
-from ihcli.executors import FailedChunksError
-from ihcli.executors.dealing import WAITING
-from ihcli.executors.processes import ProcessCrew
-from ihcli.pipeline import run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, Workforce
+from ihcli.execution.dealing import WAITING
+from ihcli.execution.pipeline import run
+from ihcli.execution.processes import ProcessCrew
+from ihcli.execution.tasks import FailedChunksError
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, Workforce
 
 TWO = Workforce(workers=2)
 MEMORY_BYTES = 1 << 26

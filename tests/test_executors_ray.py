@@ -12,15 +12,15 @@ from stores import content as stored
 from torch import nn
 
 from ihcli.errors import OptionError
-from ihcli.pipeline import run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, Workforce
-from ihcli.stores import StorePath
+from ihcli.execution.pipeline import run
+from ihcli.files.stores import StorePath
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, Workforce
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from ihcli.executors.ray import RayCrew  # noqa: E402
+from ihcli.execution.ray import RayCrew  # noqa: E402
 
 MEMORY_BYTES = 1 << 26
 TWO = Workforce("ray", 2)

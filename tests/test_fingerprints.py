@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ihcli.fingerprints import Snapshot, files_fingerprint, path_fingerprint, values_fingerprint
-from ihcli.stores import StorePath
+from ihcli.files.fingerprints import Snapshot, files_fingerprint, path_fingerprint, values_fingerprint
+from ihcli.files.stores import StorePath
 
 
 def test_copies_have_one_fingerprint_and_changes_another(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import torch
 from checkpoints import CORPUS, save
 from torch import nn
 
-from ihcli import forecasting
-from ihcli.forecasting import estimate
-from ihcli.pipeline import run
-from ihcli.request import Observer, RunRequest, Workforce
-from ihcli.sharding import Shard
+from ihcli.execution import forecasting
+from ihcli.execution.forecasting import estimate
+from ihcli.execution.pipeline import run
+from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.shards import Shard
 
 NEAR = 0.2
 """Relative; figures of a few rows stand for those of all."""

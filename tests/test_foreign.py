@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ihcli.errors import IhcliError, ModelError, RunError
-from ihcli.foreign import MOST_NESTING, foreign_json, one_message, parsed_json
+from ihcli.files.foreign import MOST_NESTING, foreign_json, one_message, parsed_json
 
 VALUES = [{}, [], None, 5, "a", {"a": [1, {"b": None}], "c": -0.5, "d": 10**300, "e": "\U0001f642"}, [[1.0]] * 1000]
 BAD = {

@@ -7,7 +7,7 @@ import threading
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 
-from ihcli import forking
+from ihcli.execution import forking
 
 
 def tell(pipe: Connection) -> None:

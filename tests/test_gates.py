@@ -5,7 +5,7 @@ import pytest
 import torch
 from problems import normal, straight_paths
 
-from ihcli.gates import Groups, Paths
+from ihcli.derivatives.paths import Groups, Paths
 
 FEATURES = ["age", "color=red", "size", "color=blue", "weight"]
 

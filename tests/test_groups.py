@@ -2,9 +2,9 @@
 
 import pytest
 
-from ihcli.columns import Columns
+from ihcli.data.columns import Columns
+from ihcli.data.groups import groups_by_prefix, read_groups
 from ihcli.errors import OptionError
-from ihcli.groups import groups_by_prefix, read_groups
 
 COLUMNS = Columns(("red", "blue", "age", "size"), keys=("id",))
 

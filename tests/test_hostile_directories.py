@@ -17,7 +17,7 @@ import pytest
 from fuzzing import outcome
 
 from ihcli.models import load_model
-from ihcli.models.tokenization import check_pipeline
+from ihcli.models.checkpoints.tokenization import check_pipeline
 
 MOST_GROWTH_MIB, MOST_SECONDS = 300, 20
 """What refusing may add to a process that has loaded a good checkpoint before, and how long it may take."""

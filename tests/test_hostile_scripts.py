@@ -16,7 +16,9 @@ from test_hostile_models import MEASURED, MOST_GROWTH_MIB, MOST_SECONDS, Build, 
 
 from ihcli.cli import main
 from ihcli.errors import ModelError, UnsafeModelError
-from ihcli.models import load_model, operators, torchscript
+from ihcli.models import load_model
+from ihcli.models.formats import torchscript
+from ihcli.models.scripts import operators
 
 FUNCTION = "def made(d: int) -> Tensor:\n  return torch.zeros([3], dtype=d)\n"
 CODE = """class Model(Module):

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from runs import FEATURES, write_run, write_text_run
 
+from ihcli.data.formats.parquet import ParquetFiles
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.fingerprints import files_fingerprint
-from ihcli.inputs import NONE, FeatureValues, feature_values
-from ihcli.parquet_files import ParquetFiles
-from ihcli.reading import Result, read
+from ihcli.files.fingerprints import files_fingerprint
+from ihcli.results.explained_data import NONE, FeatureValues, feature_values
+from ihcli.results.result import Result, read
 
 N_ROWS = 6
 VALUES = np.arange(N_ROWS * len(FEATURES), dtype=np.float64).reshape(N_ROWS, len(FEATURES))
@@ -48,7 +48,7 @@ def test_values_come_in_the_order_asked_for(result: Result) -> None:
 
 
 def test_batches_of_any_size_give_the_same(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 6)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 6)
     found = feature_values(result, FEATURES, range(N_ROWS)[::-1]).numbers
     np.testing.assert_array_equal(found, VALUES[::-1])
 
@@ -56,7 +56,7 @@ def test_batches_of_any_size_give_the_same(result: Result, monkeypatch: pytest.M
 def test_only_wanted_columns_are_read_and_no_further_than_the_last_row(
     result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ihcli.parquet_files.BATCH_VALUES", 1)
+    monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 1)
     read_batches = []
     batches = ParquetFiles.batches
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ihcli import keeping
 from ihcli.errors import RunError
-from ihcli.keeping import STATE_S, STATE_TIMES, Keeper
-from ihcli.output import RunWriter, create_run
-from ihcli.progress import Progress
-from ihcli.request import Observer
+from ihcli.runs import keeping
+from ihcli.runs.directory import RunWriter, create_run
+from ihcli.runs.keeping import STATE_S, STATE_TIMES, Keeper
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer
 
 PARTS = 100
 

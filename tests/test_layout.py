@@ -1,8 +1,13 @@
-"""Imports go down only: a room may use the rooms above it in this table, never those below."""
+"""The layout of the package: folders with one purpose, and imports that go down only.
+
+A room is a module or a folder directly in `ihcli/`. ORDER lists the rooms so that each uses only those above it.
+"""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,182 +17,134 @@ ORDER = (
     "errors",
     "wording",
     "advance",
-    "forking",
-    "stores",
-    "locations",
-    "foreign",
-    "durable",
-    "fingerprints",
-    "runinfo",
-    "seals",
-    "origins",
-    "leases",
-    "lock",
-    "confinement",
+    "memory",
     "explanation",
     "methods",
-    "quadrature",
-    "gates",
-    "memory",
-    "calling",
+    "files",
+    "data",
     "derivatives",
-    "batching",
-    "panels",
-    "lines",
-    "certify",
-    "piecewise",
-    "assembly",
+    "integration",
     "models",
     "smoothing",
-    "leaves",
-    "separators",
-    "conversions",
-    "formats",
-    "numerals",
-    "table_files",
-    "csv_files",
-    "parquet_files",
-    "tables",
-    "columns",
-    "groups",
-    "scan",
-    "sampling",
-    "dataset",
-    "text",
-    "baselines",
-    "explainer",
-    "table_explainer",
-    "text_explainer",
+    "explainers",
+    "summaries",
+    "runs",
+    "results",
+    "execution",
     "library",
-    "parts",
-    "states",
-    "runfiles",
-    "rowgroups",
-    "encoding",
-    "output",
-    "records",
-    "bridges",
-    "reading",
-    "rankings",
-    "inputs",
-    "report",
-    "summary",
-    "text_summary",
-    "progress",
-    "request",
-    "sharding",
-    "refusals",
-    "resuming",
-    "verification",
-    "overlap",
-    "keeping",
-    "preparation",
-    "recomputation",
-    "executors",
-    "forecasting",
-    "outlook",
-    "pipeline",
-    "merging",
     "plots",
+    "report",
+    "verification",
     "cli",
 )
-TORCH_FREE = (
-    "errors",
-    "wording",
-    "advance",
-    "forking",
-    "stores",
-    "locations",
-    "foreign",
-    "durable",
-    "fingerprints",
-    "runinfo",
-    "seals",
-    "origins",
-    "leases",
-    "lock",
-    "confinement",
-    "explanation",
-    "methods",
-    "quadrature",
-    "leaves",
-    "separators",
-    "conversions",
-    "formats",
-    "numerals",
-    "table_files",
-    "csv_files",
-    "parquet_files",
-    "tables",
-    "columns",
-    "groups",
-    "scan",
-    "sampling",
-    "dataset",
-    "text",
-    "baselines",
-    "parts",
-    "states",
-    "runfiles",
-    "rowgroups",
-    "encoding",
-    "output",
-    "records",
-    "bridges",
-    "reading",
-    "rankings",
-    "inputs",
-    "report",
-    "summary",
-    "text_summary",
-    "progress",
-    "request",
-    "sharding",
-    "refusals",
-    "resuming",
-    "verification",
-    "overlap",
-    "keeping",
-    "merging",
-    "plots",
-    "cli",
-)
+MOST_ROOMS = 30
+MOST_FLOORS = 10
+NEED_TORCH = {"memory", "derivatives", "integration", "models", "smoothing", "explainers", "execution", "library"}
+TORCH_COMES_LATER = ("ihcli.execution.forking", "ihcli.execution.overlap", "ihcli.execution.refusals")
+COMPUTES = ("ihcli.verification.recomputation", "ihcli.cli.showing.progress")
+
+Graph = Mapping[str, set[str]]
 
 
-def rooms() -> set[str]:
-    found = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if not path.name.startswith("_")}
-    return {name for name in found if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()}
+def modules() -> dict[str, Path]:
+    """Return every module's file by the module's name; a folder's is its `__init__`."""
+    names = {file: ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in PACKAGE.rglob("*.py")}
+    return {name.removesuffix(".__init__"): file for file, name in sorted(names.items()) if "__main__" not in name}
 
 
-def files_of(room: str) -> list[Path]:
-    directory = PACKAGE / room
-    return sorted(directory.rglob("*.py")) if directory.is_dir() else [PACKAGE / f"{room}.py"]
+MODULES = modules()
 
 
-def imported_rooms(file: Path) -> set[str]:
-    """Return the rooms that a file imports at any depth, also inside functions."""
+def imported_modules(file: Path) -> set[str]:
+    """Return the modules of the package that a file imports, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "ihcli")
-    return {name.split(".")[1] for name in names if name.startswith("ihcli.")}
+            both = ((f"{node.module}.{alias.name}", node.module) for alias in node.names)
+            names.update(inner if inner in MODULES else outer for inner, outer in both)
+    return names & MODULES.keys()
+
+
+IMPORTS = {name: imported_modules(file) for name, file in MODULES.items()}
+
+
+def room_of(module: str) -> str:
+    """Return the room that a module lies in; the package's own face is none."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def folder_of(module: str) -> str:
+    """Return the innermost folder that a module lies in, as a dotted name."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
+def between(places: Mapping[str, str], imports: Graph = IMPORTS) -> dict[str, set[str]]:
+    """Return which places import which others, from what their modules import."""
+    found: dict[str, set[str]] = {place: set() for place in places.values() if place}
+    for module, place in places.items():
+        if place:
+            found[place] |= {places[name] for name in imports[module] if places[name] not in ("", place)}
+    return found
+
+
+ROOMS = between({module: room_of(module) for module in MODULES})
+
+
+def floors(graph: Graph) -> dict[str, int]:
+    """Return the floor of every room: one above the highest of those that it imports."""
+    found: dict[str, int] = {}
+    for room in TopologicalSorter(graph).static_order():
+        found[room] = 1 + max((found[below] for below in graph[room]), default=0)
+    return found
+
+
+def siblings(modules: Iterable[str]) -> dict[str, str]:
+    """Return, for modules in folders inside a room, that folder; for all others nothing."""
+    return {module: folder_of(module) if folder_of(module).count(".") >= 2 else "" for module in modules}
 
 
 def test_the_table_names_every_room() -> None:
-    assert rooms() == set(ORDER)
+    assert set(ROOMS) == set(ORDER)
+
+
+def test_there_are_few_rooms_on_few_floors() -> None:
+    assert len(ROOMS) <= MOST_ROOMS
+    assert max(floors(ROOMS).values()) <= MOST_FLOORS
 
 
 @pytest.mark.parametrize("room", ORDER)
 def test_imports_go_down_only(room: str) -> None:
-    allowed = set(ORDER[: ORDER.index(room) + 1])
-    for file in files_of(room):
-        assert imported_rooms(file) <= allowed, f"{file.name} imports a room below its own"
+    below = set(ORDER[ORDER.index(room) + 1 :])
+    for module in (name for name in MODULES if room_of(name) == room):
+        assert not {name for name in IMPORTS[module] if room_of(name) in below}, module
 
 
-@pytest.mark.parametrize("room", TORCH_FREE)
-def test_rooms_without_derivatives_do_not_import_torch(room: str) -> None:
-    code = f"import sys, ihcli.{room}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert list(TopologicalSorter(IMPORTS).static_order())
+
+
+def test_no_folders_inside_a_room_import_each_other_in_a_circle() -> None:
+    assert list(TopologicalSorter(between(siblings(MODULES))).static_order())
+
+
+def test_a_circle_is_noticed() -> None:
+    with pytest.raises(CycleError):
+        floors({"files": {"data"}, "data": {"files"}})
+
+
+def without_torch() -> list[str]:
+    free = [name for name in MODULES if room_of(name) not in NEED_TORCH and not name.startswith(COMPUTES)]
+    return [*free, *TORCH_COMES_LATER]
+
+
+def test_modules_without_derivatives_do_not_import_torch() -> None:
+    code = (
+        "import sys, importlib\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, *without_torch()], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

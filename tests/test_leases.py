@@ -7,11 +7,11 @@ import time
 import pytest
 from stores import content
 
-from ihcli import leases
 from ihcli.errors import RunError
-from ihcli.leases import LOCK, is_leased, leased, signature
-from ihcli.lock import is_locked, locked
-from ihcli.stores import StoreError, StorePath
+from ihcli.files import leases
+from ihcli.files.leases import LOCK, is_leased, leased, signature
+from ihcli.files.lock import is_locked, locked
+from ihcli.files.stores import StoreError, StorePath
 
 RENEWED_S, ENDS_AFTER_S = 0.05, 1.5  # thirty renewals: a busy machine comes to one of them
 

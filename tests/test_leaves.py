@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ihcli.leaves import leaves_of
+from ihcli.files.leaves import leaves_of
 
 TABLE = pa.table(
     {

@@ -11,8 +11,8 @@ import pytest
 from stores import NAMES
 
 from ihcli.errors import OptionError, PackageError
-from ihcli.locations import is_glob, is_reachable, is_url, locate, matching, parquet_file
-from ihcli.stores import StorePath
+from ihcli.files.locations import is_glob, is_reachable, is_url, locate, matching, parquet_file
+from ihcli.files.stores import StorePath
 
 
 @pytest.mark.parametrize(

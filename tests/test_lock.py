@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ihcli import lock
 from ihcli.errors import RunError
-from ihcli.lock import LOCK, is_locked, locked
+from ihcli.files import lock
+from ihcli.files.lock import LOCK, is_locked, locked
 
 
 def never(text: str) -> None:

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from ihcli import merging
 from ihcli.errors import RunError
-from ihcli.merging import merge
-from ihcli.output import open_run
-from ihcli.pipeline import run
-from ihcli.request import Observer, RunRequest
-from ihcli.sharding import Shard
+from ihcli.execution.pipeline import run
+from ihcli.runs import merging
+from ihcli.runs.directory import open_run
+from ihcli.runs.merging import merge
+from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.shards import Shard
 
 ROUNDING = 1e-12
 """Of sums in float64 that are taken in another order."""

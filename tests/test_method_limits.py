@@ -7,12 +7,12 @@ from oracles import relative_error
 from problems import explain, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
-from ihcli.assembly import ExplainedRows
-from ihcli.certify import NODES, Effort
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import OK
-from ihcli.gates import Paths
+from ihcli.integration.assembly import ExplainedRows
+from ihcli.integration.certify import NODES, Effort
+from ihcli.integration.quadrature import panel_rule
 from ihcli.methods import METHODS
-from ihcli.quadrature import panel_rule
 
 UNSEEN = 1e-9
 WIDEST_GAP = 0.18

@@ -18,12 +18,12 @@ from problems import (
 )
 from torch import Tensor, nn
 
-from ihcli.assembly import explain_rows, sampling_error
-from ihcli.certify import Effort
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import NON_FINITE, OK
-from ihcli.gates import Paths
+from ihcli.integration.assembly import explain_rows, sampling_error
+from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 
 EXACT = 1e-10

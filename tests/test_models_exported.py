@@ -17,7 +17,7 @@ from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.explanation import OK
 from ihcli.library import explain
 from ihcli.models import load_model
-from ihcli.models.preflight import preflight
+from ihcli.models.checking.preflight import preflight
 from ihcli.smoothing import smooth_model
 
 EXACT = 1e-10

@@ -12,10 +12,10 @@ from stores import content, upload
 from torch import nn
 
 from ihcli.errors import IhcliError, ModelError, UnsafeModelError
-from ihcli.fingerprints import path_fingerprint
+from ihcli.files.fingerprints import path_fingerprint
+from ihcli.files.stores import StorePath
 from ihcli.models import fetching, load_model
-from ihcli.models.directories import is_read
-from ihcli.stores import StorePath
+from ihcli.models.formats.directories import is_read
 
 SAMPLE = Path(__file__).parents[1] / "sample_data"
 FILES = ["breast_cancer_relu.pt", "breast_cancer_sklearn.joblib", "diabetes_softplus.pkl"]

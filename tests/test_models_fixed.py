@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.errors import ModelError
 from ihcli.models import load_model
+from ihcli.models.checking.preflight import preflight
 from ihcli.models.fixed import fixed_devices, fixed_dtypes
-from ihcli.models.preflight import preflight
 
 D = 3
 Layer = Callable[[Tensor], Tensor]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.errors import ModelError
 from ihcli.models import load_model, wrap_module
-from ihcli.models.probing import accepted_width
+from ihcli.models.checking.probing import accepted_width
 
 HERE = "from ihcli.cli import main; import sys; sys.path.insert(0, '.'); main()"
 COLUMNS = [f"x{i}" for i in range(D)]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.models import Model, load_model
-from ihcli.models.preflight import preflight
+from ihcli.models.checking.preflight import preflight
 from ihcli.models.texts import EncodedText
 from ihcli.smoothing import find_operations, smooth_model
 

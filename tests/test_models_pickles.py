@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from ihcli.errors import ModelError, UnsafeModelError
-from ihcli.models import load_model, streams
+from ihcli.models import load_model
+from ihcli.models.pickles import streams
 
 Attack = Callable[[Path], bytes]
 

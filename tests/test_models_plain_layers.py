@@ -14,8 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ihcli.errors import ModelError
 from ihcli.models import load_model
-from ihcli.models.allow_list import Record
-from ihcli.models.plain_layers import unwrapped
+from ihcli.models.pickles.allow_list import Record
+from ihcli.models.pickles.plain_layers import unwrapped
 
 SAVINGS = [model_files.save_zip, model_files.save_legacy, model_files.save_pickle]
 ROUNDING = 1e-6  # a weight is computed once by us and once by torch

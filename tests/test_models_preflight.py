@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ihcli.errors import ModelError
 from ihcli.models import Model, load_model, wrap_module
-from ihcli.models.preflight import Preflight, preflight
+from ihcli.models.checking.preflight import Preflight, preflight
 
 DTYPES = (torch.float32, torch.float64)
 

@@ -19,9 +19,9 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.models import load_model
-from ihcli.models.allow_list import ForbiddenError
-from ihcli.models.restoring import MOST_LAYERS
-from ihcli.models.unpickling import StrictUnpickler
+from ihcli.models.pickles.allow_list import ForbiddenError
+from ihcli.models.pickles.restoring import MOST_LAYERS
+from ihcli.models.pickles.unpickling import StrictUnpickler
 
 MOST_GROWTH_MIB, MOST_SECONDS = 300, 20
 ABSURD = 10**9

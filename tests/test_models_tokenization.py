@@ -2,8 +2,8 @@ import pytest
 from tokenizers import normalizers, pre_tokenizers, processors
 
 from ihcli.errors import ModelError
-from ihcli.models import tokenization
-from ihcli.models.tokenization import check_pipeline
+from ihcli.models.checkpoints import tokenization
+from ihcli.models.checkpoints.tokenization import check_pipeline
 
 ENDLESS = ["(a+)+$", "((?:a*)b?)*c", "(?:a|b+c)*", "(a{2,})+", "(x(y*))+", r"([\]]+)*", "(\\)+)*"]
 QUICK = [

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from torch import nn
 
 from ihcli.cli import main
-from ihcli.inputs import feature_values
-from ihcli.reading import read
+from ihcli.results.explained_data import feature_values
+from ihcli.results.result import read
 
 N_ROWS = 5
 AMONG = [f"a{sign}b" for sign in string.punctuation]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ihcli.numerals import Numerals, numerals_of, options_of
+from ihcli.data.formats.numerals import Numerals, numerals_of, options_of
 
 MEANT = [
     (["1,5", "2,25"], ";", {"decimal": ","}),

@@ -20,21 +20,22 @@ from test_executors_processes import Killing
 from torch import nn
 
 import ihcli
-from ihcli import forking, leases
 from ihcli.cli import main
 from ihcli.errors import RunError
-from ihcli.executors.processes import ProcessCrew
-from ihcli.executors.tasks import Stumbled, Task, Written
-from ihcli.executors.worker import Commission, Worker
-from ihcli.leases import LOCK
-from ihcli.merging import merge
-from ihcli.output import RunWriter
-from ihcli.pipeline import run
-from ihcli.preparation import prepare_run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, Workforce
-from ihcli.sharding import Shard
-from ihcli.stores import StoreError, StorePath
+from ihcli.execution import forking
+from ihcli.execution.pipeline import run
+from ihcli.execution.preparation import prepare_run
+from ihcli.execution.processes import ProcessCrew
+from ihcli.execution.tasks import Stumbled, Task, Written
+from ihcli.execution.worker import Commission, Worker
+from ihcli.files import leases
+from ihcli.files.leases import LOCK
+from ihcli.files.stores import StoreError, StorePath
+from ihcli.runs.directory import RunWriter
+from ihcli.runs.merging import merge
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.shards import Shard
 
 ROWS = 41
 KILLS = 12  # writes of a run of three parts
@@ -134,7 +135,7 @@ def test_a_large_row_group_is_fetched_buffer_by_buffer(
     folder: Path, alone: dict[str, bytes], bucket: StorePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = upload(folder / "table.parquet", bucket / "table.parquet")
-    monkeypatch.setattr("ihcli.parquet_files.FETCHED_BYTES", 100)
+    monkeypatch.setattr("ihcli.data.formats.parquet.FETCHED_BYTES", 100)
     run(request_of(folder, data), tmp_path / "run", Observer())
     assert tables(content(tmp_path / "run")) == alone
 
@@ -230,7 +231,7 @@ def test_a_store_that_refuses_a_worker_is_left_to_others(
     worker = Worker(7, Commission.of(prepared, RunWriter(bucket / "run"), MEMORY_BYTES, threads=1))
     explained = worker.explain(task)
     with monkeypatch.context() as patched:
-        patched.setattr("ihcli.durable.PATIENCE_S", ())
+        patched.setattr("ihcli.files.durable.PATIENCE_S", ())
         patched.setattr(StorePath, "write_bytes", refuse)
         told = worker.write(explained)
     assert isinstance(told, Stumbled)

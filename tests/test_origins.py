@@ -14,9 +14,9 @@ from model_files import quietly
 from torch import nn
 
 from ihcli.cli import main
-from ihcli.inputs import feature_values
-from ihcli.origins import origins_of, places_of, there
-from ihcli.reading import read
+from ihcli.results.explained_data import feature_values
+from ihcli.results.result import read
+from ihcli.runs.origins import origins_of, places_of, there
 from ihcli.verification import FAILED, PASSED, verify_run
 
 ORIGINS = ("model file", "data files", "groups file")

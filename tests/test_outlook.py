@@ -10,12 +10,12 @@ import torch
 from click.testing import CliRunner
 from test_forecasting import make
 
-from ihcli import outlook
 from ihcli.cli import main
-from ihcli.cli.words import outlook_in_words
-from ihcli.outlook import FEW_ROWS, LEAST_ROWS, MOST_SHARE, look_ahead
-from ihcli.preparation import PreparedRun, prepare_run
-from ihcli.request import Outlook, Remedy
+from ihcli.cli.showing.words import outlook_in_words
+from ihcli.execution import outlook
+from ihcli.execution.outlook import FEW_ROWS, LEAST_ROWS, MOST_SHARE, look_ahead
+from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.runs.request import Outlook, Remedy
 
 Cost = Callable[[Any, int], float]
 

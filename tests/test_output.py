@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli import encoding
-from ihcli.columns import RESERVED
+from ihcli.data.columns import RESERVED
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
-from ihcli.output import create_run, open_run
-from ihcli.parts import DEFINITIONS
-from ihcli.summary import Summary
+from ihcli.files import parquet as encoding
+from ihcli.runs.directory import create_run, open_run
+from ihcli.runs.parts import DEFINITIONS
+from ihcli.summaries.tables import Summary
 
 KEYS = pa.table({"id": ["007", "8", "9", "10"], "day": pa.array([1, 2, 3, 4], pa.date32())})
 NO_KEYS = KEYS.select([])

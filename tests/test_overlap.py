@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from ihcli.overlap import ahead, behind
+from ihcli.execution.overlap import ahead, behind
 
 LONG_S = 10.0  # a wait that only a defect takes
 

@@ -8,9 +8,9 @@ from problems import MEMORY_BYTES, Polynomial, SpyEngine, network, normal, softp
 from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
-from ihcli.gates import Paths
-from ihcli.panels import Measure, Panels, end_values, whole_paths
-from ihcli.quadrature import panel_rule
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.panels import Measure, Panels, end_values, whole_paths
+from ihcli.integration.quadrature import panel_rule
 
 EXACT = 1e-12
 """Sums of a few float64 products of size about 1."""

@@ -26,11 +26,11 @@ from problems import (
 )
 from torch import Tensor, nn
 
-from ihcli.certify import Certificate, Effort, certify
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
-from ihcli.gates import Paths
-from ihcli.piecewise import certify_piecewise, is_piecewise_linear
+from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.kinks import certify_piecewise, is_piecewise_linear
 
 N_INPUTS = 20
 N_ROWS = 200

@@ -14,17 +14,17 @@ import pytest
 import torch
 from torch import nn
 
-from ihcli.dataset import Chunk
+from ihcli.data.rows import Chunk
 from ihcli.errors import DataError, OptionError, RunError
+from ihcli.execution.forecasting import estimate
+from ihcli.execution.pipeline import run
+from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.explainers.tables import TableExplainer
 from ihcli.explanation import Explanation
-from ihcli.forecasting import estimate
-from ihcli.output import RunWriter, create_run, open_run
-from ihcli.pipeline import run
-from ihcli.preparation import PreparedRun, prepare_run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, Workforce
-from ihcli.summary import Summary
-from ihcli.table_explainer import TableExplainer
+from ihcli.runs.directory import RunWriter, create_run, open_run
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12  # float64 sums in another order
 

@@ -17,8 +17,7 @@ from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import DataError, OptionError, PackageError, RunError
 from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
-from ihcli.fingerprints import files_fingerprint
-from ihcli.output import create_run
+from ihcli.files.fingerprints import files_fingerprint
 from ihcli.plots import KINDS, PlotRequest, draw, write_plot
 from ihcli.plots.canvas import SUFFIXES, short
 from ihcli.plots.colours import MISSING
@@ -26,8 +25,9 @@ from ihcli.plots.dependence import spread
 from ihcli.plots.heatmap import chosen, seriated
 from ihcli.plots.sample import sample_rows
 from ihcli.plots.swarm import HALF_HEIGHT, stacked
-from ihcli.reading import Result, read
-from ihcli.summary import Summary
+from ihcli.results.result import Result, read
+from ihcli.runs.directory import create_run
+from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from runs import made_up_explanation
 
-from ihcli.progress import Progress
+from ihcli.runs.progress import Progress
 
 
 def progress_of(*parts: int, second_order: bool = True) -> Progress:

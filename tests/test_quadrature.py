@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import legendre
 
-from ihcli.quadrature import panel_rule
+from ihcli.integration.quadrature import panel_rule
 
 EXACT = 1e-13
 """A few units of rounding of sums of n terms that are at most about 1."""

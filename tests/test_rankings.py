@@ -12,10 +12,17 @@ from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.output import Run, create_run, open_run
-from ihcli.rankings import Choice, by_target, features_of_records, pairs_of_records, ranked_features, ranked_pairs
-from ihcli.reading import read
-from ihcli.text_summary import TextSummary
+from ihcli.results.rankings import (
+    Choice,
+    by_target,
+    features_of_records,
+    pairs_of_records,
+    ranked_features,
+    ranked_pairs,
+)
+from ihcli.results.result import read
+from ihcli.runs.directory import Run, create_run, open_run
+from ihcli.summaries.texts import TextSummary
 
 BOTH = ("benign", "malignant")
 ALL = 1000

@@ -14,17 +14,17 @@ from model_files import quietly
 from problems import Polynomial, network, normal, random_polynomial, softplus
 from torch import Tensor
 
+from ihcli.execution.pipeline import run
 from ihcli.methods import METHODS
-from ihcli.output import open_run
-from ihcli.pipeline import run
-from ihcli.reading import Result
-from ihcli.recomputation import Question, recompute
-from ihcli.recomputation.drawing import draw, prepare
-from ihcli.recomputation.independent import PlainPaths
-from ihcli.recomputation.judging import GROSS, Judge, Truth
-from ihcli.request import Observer
+from ihcli.results.result import Result
+from ihcli.runs.directory import open_run
+from ihcli.runs.request import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, verify_run
 from ihcli.verification.described import Described
+from ihcli.verification.recomputation import Question, recompute
+from ihcli.verification.recomputation.drawing import draw, prepare
+from ihcli.verification.recomputation.independent import PlainPaths
+from ihcli.verification.recomputation.judging import GROSS, Judge, Truth
 
 SAMPLE = 4
 EXACT = 1e-10  # of differences with steps of 2e-5 in float64, and polynomials of degree 5

@@ -13,15 +13,15 @@ import pytest
 from forgeries import Folder, change, part
 from model_files import quietly
 
-from ihcli import parquet_files
-from ihcli.output import open_run
-from ihcli.pipeline import run
-from ihcli.recomputation import Question, recompute
-from ihcli.recomputation.keys import compare_keys
-from ihcli.request import Observer
-from ihcli.tables import open_table
+from ihcli.data.formats import parquet as parquet_files
+from ihcli.data.formats.opening import open_table
+from ihcli.execution.pipeline import run
+from ihcli.runs.directory import open_run
+from ihcli.runs.request import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, verify_run
 from ihcli.verification.described import Described
+from ihcli.verification.recomputation import Question, recompute
+from ihcli.verification.recomputation.keys import compare_keys
 
 ROWS = 14
 DAY = datetime.date(2024, 2, 29)

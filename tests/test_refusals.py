@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ihcli.locations import absence
+from ihcli.files.locations import absence
 
 PROBE = (
     "import sys; from ihcli.cli import main\n"

@@ -20,9 +20,9 @@ from runs import write_run, write_text_run
 from ihcli.cli import main
 from ihcli.errors import DataError, PackageError, RunError
 from ihcli.explanation import Explanation
-from ihcli.reading import Result, read
 from ihcli.report import contents_of, page_of, write_report
 from ihcli.report.page import as_script_data
+from ihcli.results.result import Result, read
 
 MOST_BYTES = 15_000_000
 DIGITS = 5e-4  # numbers stand on the page with four significant digits

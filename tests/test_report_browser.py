@@ -16,9 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from ihcli.fingerprints import files_fingerprint
-from ihcli.reading import read
+from ihcli.files.fingerprints import files_fingerprint
 from ihcli.report import write_report
+from ihcli.results.result import read
 from ihcli.wording import shortened
 
 N_ROWS = 30

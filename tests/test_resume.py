@@ -17,16 +17,18 @@ import torch
 from crashes import ON_CONTENT, FullDisk, count_operations, forked, killed_at, struck
 from torch import nn
 
-from ihcli import explainer, keeping, preparation
 from ihcli.errors import RunError
+from ihcli.execution import preparation
+from ihcli.execution.pipeline import run
+from ihcli.explainers import explainer
+from ihcli.explainers.tables import TableExplainer
 from ihcli.explanation import Explanation
-from ihcli.lock import LOCK
-from ihcli.output import open_run
-from ihcli.pipeline import run
-from ihcli.progress import Progress
-from ihcli.request import Observer, RunRequest, RunTotals
-from ihcli.states import STATES
-from ihcli.table_explainer import TableExplainer
+from ihcli.files.lock import LOCK
+from ihcli.runs import keeping
+from ihcli.runs.directory import open_run
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, RunTotals
+from ihcli.runs.states import STATES
 
 N_PARTS = 20
 KINDS = {

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli import rowgroups
 from ihcli.errors import OptionError, RunError
-from ihcli.rowgroups import PartFiles
+from ihcli.runs import rowgroups
+from ihcli.runs.rowgroups import PartFiles
 
 ROWS, PARTS, GROUP_ROWS = 1000, 10, 20
 NOISE_BYTES = 16 << 10  # of every row

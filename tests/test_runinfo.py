@@ -19,8 +19,8 @@ from forgeries import Folder, change, part
 import ihcli
 from ihcli.cli import main
 from ihcli.errors import IhcliError, RunError
-from ihcli.request import RunRequest
-from ihcli.runinfo import ARGUMENTS, RUN, Told, faults_of, read_info
+from ihcli.runs.info import ARGUMENTS, RUN, Told, faults_of, read_info
+from ihcli.runs.request import RunRequest
 
 KINDS = ("ih", "largest pairs", "texts")
 DEEP: list[Any] = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ihcli.sampling import Sampler, collect, draw
+from ihcli.data.sampling import Sampler, collect, draw
 
 
 def test_few_rows_are_all_drawn() -> None:

@@ -13,22 +13,14 @@ from forgeries import Folder
 from model_files import quietly
 from stores import in_memory
 
-from ihcli.locations import Location
-from ihcli.merging import merge
-from ihcli.output import open_run
-from ihcli.pipeline import run
-from ihcli.progress import Progress
-from ihcli.request import Observer, Workforce
-from ihcli.seals import (
-    is_sealed,
-    question,
-    question_sha256,
-    read_digests,
-    sealed,
-    seals_of_parts,
-    stored_digests,
-)
-from ihcli.sharding import Shard
+from ihcli.execution.pipeline import run
+from ihcli.files.locations import Location
+from ihcli.runs.directory import open_run
+from ihcli.runs.merging import merge
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, Workforce
+from ihcli.runs.seals import is_sealed, question, question_sha256, read_digests, sealed, seals_of_parts, stored_digests
+from ihcli.runs.shards import Shard
 from ihcli.verification import PASSED, verify_run
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError, OptionError
-from ihcli.models.exported import Batch, read_program
+from ihcli.models.formats.exported import Batch, read_program
 from ihcli.models.model import Model
 from ihcli.smoothing import BETA_LADDER, choose_beta, find_operations, resolve_smoothing, smooth_model
 

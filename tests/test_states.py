@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ihcli.states import StateFiles
+from ihcli.runs.states import StateFiles
 
 
 def state_of(*parts: tuple[int, int]) -> dict[str, np.ndarray]:

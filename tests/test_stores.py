@@ -6,8 +6,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from stores import content, in_memory
 
-from ihcli.locations import locate
-from ihcli.stores import StoreError, StorePath, _Fetching
+from ihcli.files.locations import locate
+from ihcli.files.stores import StoreError, StorePath, _Fetching
 
 
 def test_what_is_written_is_read(store: StorePath) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from ihcli.explanation import Explanation
-from ihcli.summary import Summary, largest_first, members
+from ihcli.summaries.tables import Summary, largest_first, members
 
 NAMES = ("a", "b", "c", "d")
 ROUNDING = 1e-12  # sums of at most a few thousand float64 values, merged in different orders
@@ -80,7 +80,7 @@ def test_attributions_equal_numpy_on_all_rows():
 
 
 def test_interactions_equal_numpy_on_all_rows(monkeypatch):
-    monkeypatch.setattr("ihcli.summary.BLOCK_VALUES", 1)
+    monkeypatch.setattr("ihcli.summaries.tables.BLOCK_VALUES", 1)
     explanation = explained(1001, offset=100.0)
     table = summed(*(rows_of(explanation, slice(start, start + 64)) for start in range(0, 1001, 64))).interactions()
     effects = explanation.interactions[:, FIRST, SECOND] + explanation.interactions[:, SECOND, FIRST]
@@ -97,7 +97,7 @@ def test_interactions_equal_numpy_on_all_rows(monkeypatch):
 
 @pytest.mark.parametrize("block_values", [1, 40, 100, 1 << 16])
 def test_blocks_of_pairs_join_in_order(monkeypatch, block_values):
-    monkeypatch.setattr("ihcli.summary.BLOCK_VALUES", block_values)  # of 190 pairs
+    monkeypatch.setattr("ihcli.summaries.tables.BLOCK_VALUES", block_values)  # of 190 pairs
     n_features = 20
     gamma = np.arange(n_features**2, dtype=np.float64).reshape(1, n_features, n_features)
     gamma += gamma.transpose(0, 2, 1)

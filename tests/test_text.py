@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ihcli.data.scan import Missing
+from ihcli.data.texts import TextDataset, have_words, open_texts
 from ihcli.errors import DataError, OptionError
-from ihcli.scan import Missing
-from ihcli.text import TextDataset, have_words, open_texts
 
 TEXTS = ["not bad", None, "", "a good\nfilm", " \t\u00a0", "na\u00efve \N{GRINNING FACE}", "NA", '"quoted", with comma']
 ROWS = 1000

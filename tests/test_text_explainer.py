@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from ihcli import text_explainer
-from ihcli.certify import Effort
 from ihcli.errors import DataError, ModelError, OptionError
-from ihcli.explainer import Settings
+from ihcli.explainers import texts as text_explainer
+from ihcli.explainers.explainer import Settings
+from ihcli.explainers.texts import TextExplainer, encode, prepare_text_explainer
 from ihcli.explanation import MISSING_INPUT, OK, TextExplanation
+from ihcli.integration.certify import Effort
 from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.texts import EncodedText
-from ihcli.text_explainer import TextExplainer, encode, prepare_text_explainer
 
 EVERY = pytest.mark.parametrize("name", checkpoints.ARCHITECTURES)
 TEXT = "an unbelievably bad movie, not good!"

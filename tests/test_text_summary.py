@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ihcli import text_summary
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, TextExplanation
-from ihcli.text_summary import PAIR_KEYS, Occurrences, TextSummary
+from ihcli.summaries import texts as text_summary
+from ihcli.summaries.texts import PAIR_KEYS, Occurrences, TextSummary
 
 WORDS = ("not", "bad", "good", "Good", "é", "a\0b", "a\0c", "nan", "", "[CLS]", "\N{GRINNING FACE}", "None", "the")
 FREQUENCIES = 0.6 ** np.arange(len(WORDS)) / (0.6 ** np.arange(len(WORDS))).sum()

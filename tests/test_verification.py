@@ -15,9 +15,9 @@ from forgeries import CHUNK_ROWS, TABLES, TEXTS, Folder, change, edit, part, tel
 from model_files import quietly
 
 from ihcli.errors import RunError
-from ihcli.pipeline import run
-from ihcli.request import Observer
-from ihcli.seals import question_sha256
+from ihcli.execution.pipeline import run
+from ihcli.runs.request import Observer
+from ihcli.runs.seals import question_sha256
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
 from ihcli.verification.findings import Bounded
 

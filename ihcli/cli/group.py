@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from ihcli.cli.attributions import attributions
-from ihcli.cli.explain import explain
-from ihcli.cli.failures import closed_pipes_end_quietly, failures_are_messages, failures_are_printable
-from ihcli.cli.inspect import inspect
-from ihcli.cli.interactions import interactions
-from ihcli.cli.merge import merge
-from ihcli.cli.options import debug_option
-from ihcli.cli.plot import plot
-from ihcli.cli.report import report
-from ihcli.cli.sections import SETTINGS
-from ihcli.cli.terminal import printable_streams
-from ihcli.cli.verify import verify
+from ihcli.cli.asking.options import debug_option
+from ihcli.cli.asking.sections import SETTINGS
+from ihcli.cli.commands.attributions import attributions
+from ihcli.cli.commands.explain import explain
+from ihcli.cli.commands.inspect import inspect
+from ihcli.cli.commands.interactions import interactions
+from ihcli.cli.commands.merge import merge
+from ihcli.cli.commands.plot import plot
+from ihcli.cli.commands.report import report
+from ihcli.cli.commands.verify import verify
+from ihcli.cli.showing.failures import closed_pipes_end_quietly, failures_are_messages, failures_are_printable
+from ihcli.cli.showing.terminal import printable_streams
 from ihcli.errors import IhcliError
 
 

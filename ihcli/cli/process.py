@@ -13,7 +13,7 @@ from ihcli.cli import watcher
 from ihcli.wording import printable
 
 if TYPE_CHECKING:
-    from ihcli.locations import Location
+    from ihcli.files.locations import Location
 
 
 ENDED_AFTER_S = 8.0
@@ -71,12 +71,12 @@ def saving() -> None:
 
 
 def give_up_writing(trust: bool, *, but: "Sequence[Location]" = (), emptied: "Sequence[Location]" = ()) -> None:
-    """Write nowhere else from here on, before the model of a stranger is read; see `ihcli.confinement.confine`.
+    """Write nowhere else from here on, before the model of a stranger is read; see `ihcli.files.confinement.confine`.
 
     A model that is trusted may write where its author likes.
     """
     if _Process.is_own and not trust:
-        from ihcli.confinement import confine
+        from ihcli.files.confinement import confine
 
         confine(_on_disk(but), _on_disk(emptied))
 

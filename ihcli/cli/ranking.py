@@ -10,22 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.failures import MISSED_TOLERANCE, reading_run
-from ihcli.cli.options import DAILY, RARE, TARGET, Computation, computing_options, debug_option, reporting_options
-from ihcli.cli.sections import Command, Declaration, SectionedOption
-from ihcli.cli.tables import FORMATS, Destination, Shown
-from ihcli.cli.terminal import say
-from ihcli.cli.values import WholeNumber
+from ihcli.cli.asking.options import (
+    DAILY,
+    RARE,
+    TARGET,
+    Computation,
+    computing_options,
+    debug_option,
+    reporting_options,
+)
+from ihcli.cli.asking.sections import Command, Declaration, SectionedOption
+from ihcli.cli.asking.values import WholeNumber
+from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
+from ihcli.cli.showing.tables import FORMATS, Destination, Shown
+from ihcli.cli.showing.terminal import say
 from ihcli.errors import IhcliError, OptionError, RunError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ihcli.locations import Location
-    from ihcli.output import Run
-    from ihcli.rankings import Choice
-    from ihcli.reading import Result
-    from ihcli.records import Record
+    from ihcli.files.locations import Location
+    from ihcli.results.rankings import Choice
+    from ihcli.results.records import Record
+    from ihcli.results.result import Result
+    from ihcli.runs.directory import Run
 
 WITH_DATA = "With MODEL and DATA"
 STATISTICS = ("mean_abs", "mean", "std", "share")
@@ -95,7 +103,7 @@ class Ranking:
         self._check(context)
         self.destination.check()
         if self.data is None:
-            from ihcli.output import open_run
+            from ihcli.runs.directory import open_run
 
             with reading_run(self.path):
                 self.destination.write(self._shown(open_run(self.path), kind, self.target))
@@ -124,7 +132,7 @@ class Ranking:
             if self.min_count is not None and self.computation.values["text"] is None:
                 raise click.UsageError(NO_COUNTS)
             return
-        from ihcli.locations import locate
+        from ihcli.files.locations import locate
 
         if locate(self.path).is_file():
             raise click.UsageError(
@@ -140,7 +148,7 @@ class Ranking:
             raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")
 
     def _shown(self, run: "Run", kind: Kind, target: str | None) -> Shown:
-        from ihcli.rankings import Choice
+        from ihcli.results.rankings import Choice
 
         choice = Choice(self.top_k, self.by, self.feature, self.main_effects)
         if self.is_of_one_row:
@@ -160,7 +168,7 @@ class Ranking:
         return MIN_COUNT if run.info["totals"]["rows"] >= MANY_TEXTS else 1
 
     def _shown_row(self, run: "Run", kind: Kind, choice: "Choice", target: str | None) -> Shown:
-        from ihcli.reading import Result
+        from ihcli.results.result import Result
 
         result = Result(run)
         key = values_of_keys(result, self.keys) if self.data is None else None
@@ -173,16 +181,16 @@ class Ranking:
 
     @contextmanager
     def _computed_run(self, data: str, lacking: Sequence[str]) -> Iterator[tuple["Run", int]]:
-        from ihcli.refusals import refuse_early
+        from ihcli.execution.refusals import refuse_early
 
         kept = self.keep is not None
         stored = "full" if kept or self.is_of_one_row else "none"
         request = self.computation.request(self.path, data, target=self.target, interactions=stored)
         refuse_early(request, None)
         kept_path = None if self.keep is None else self._kept_path(self.keep)
-        from ihcli.cli.progress import compute
-        from ihcli.cli.words import summary_in_words
-        from ihcli.output import open_run
+        from ihcli.cli.showing.progress import compute
+        from ihcli.cli.showing.words import summary_in_words
+        from ihcli.runs.directory import open_run
 
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
             out = Path(directory) / "run" if kept_path is None else kept_path
@@ -203,8 +211,8 @@ class Ranking:
             yield open_run(totals.path), totals.missed
 
     def _kept_path(self, path: str) -> "Location":
-        from ihcli.locations import locate
-        from ihcli.output import refuse_existing
+        from ihcli.files.locations import locate
+        from ihcli.runs.directory import refuse_existing
 
         try:
             refuse_existing(path, self.overwrite)
@@ -303,7 +311,7 @@ def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
 
 
 def _title(record: "Record") -> str:
-    from ihcli.cli.words import number_in_words
+    from ihcli.cli.showing.words import number_in_words
 
     who = ", ".join([f"row {record.row}", *(f"{name} {value}" for name, value in record.keys.items())])
     figures = ", ".join(
@@ -318,7 +326,7 @@ def _title(record: "Record") -> str:
 
 
 def _of_target(table: "pa.Table", path: str, target: str | None) -> "pa.Table":
-    from ihcli.rankings import by_target
+    from ihcli.results.rankings import by_target
 
     if target in (None, "all"):
         return table

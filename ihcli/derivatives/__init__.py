@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
 
 
 class Engine(Protocol):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ihcli.calling import gradient
+from ihcli.derivatives.calling import gradient
+from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelCallError
-from ihcli.gates import Paths
 
 DIRECTIONS = 32
 """Most second-order directions taken in one backward pass: larger slices gain no speed on CPU and cost memory."""

@@ -10,8 +10,8 @@ from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import NotAChainError, find_chain
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
-from ihcli.gates import Paths
 
 AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest difference between the engines on the probe, relative to the largest entry: rounding, not a formula."""

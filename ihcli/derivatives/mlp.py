@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ihcli.derivatives.chain import Chain
 from ihcli.derivatives.jets import Jet
-from ihcli.gates import Paths
+from ihcli.derivatives.paths import Paths
 
 CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""

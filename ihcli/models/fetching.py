@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import IO, BinaryIO
 
 from ihcli.errors import IhcliError, ModelError
-from ihcli.locations import Location
-from ihcli.models.directories import is_read
+from ihcli.files.locations import Location
+from ihcli.files.stores import READ_BYTES, StorePath
+from ihcli.models.formats.directories import is_read
 from ihcli.models.sniffing import Kind, recognise
-from ihcli.stores import READ_BYTES, StorePath
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import torch
 
-from ihcli.calling import SILENCE
-from ihcli.locations import Location, locate
-from ihcli.models import exported, huggingface, pickled, torchscript
+from ihcli.derivatives.calling import SILENCE
+from ihcli.files.locations import Location, locate
 from ihcli.models.fetching import on_this_machine
+from ihcli.models.formats import exported, huggingface, pickled, torchscript
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind, recognise
 from ihcli.models.wrapping import Source, checked_device, checked_dtype

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ihcli.locations import Location
+from ihcli.files.locations import Location
 from ihcli.models.steps import python_line, quoted
 from ihcli.wording import listed, printable
 

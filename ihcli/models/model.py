@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ihcli.calling import calling
+from ihcli.derivatives.calling import calling
 from ihcli.errors import ModelCallError
-from ihcli.locations import Location
+from ihcli.files.locations import Location
 from ihcli.models.fixed import has_fast_path, has_recurrence
 from ihcli.models.texts import TextReader
 

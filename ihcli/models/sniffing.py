@@ -6,7 +6,7 @@ import zipfile
 from enum import Enum
 
 from ihcli.errors import ModelError
-from ihcli.locations import Location, absence
+from ihcli.files.locations import Location, absence
 from ihcli.models.mistaken import Mistaken, mistaken_archive, mistaken_directory, mistaken_file
 from ihcli.wording import MODELS_IN_WORDS
 

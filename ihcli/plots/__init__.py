@@ -6,7 +6,7 @@ matplotlib is imported inside functions, so that this can be imported without it
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ihcli.locations import Location, locate
+from ihcli.files.locations import Location, locate
 from ihcli.plots.bars import draw_bars
 from ihcli.plots.canvas import default_style, save
 from ihcli.plots.convergence import draw_convergence
@@ -16,7 +16,7 @@ from ihcli.plots.request import PlotRequest
 from ihcli.plots.swarm import draw_swarm
 from ihcli.plots.texts import draw_text
 from ihcli.plots.waterfall import draw_waterfall
-from ihcli.reading import Result
+from ihcli.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

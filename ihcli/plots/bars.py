@@ -8,8 +8,8 @@ import pyarrow as pa
 from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, one_target
-from ihcli.rankings import Choice, by_target, ranked_features, ranked_pairs
-from ihcli.reading import Result
+from ihcli.results.rankings import Choice, by_target, ranked_features, ranked_pairs
+from ihcli.results.result import Result
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from ihcli.durable import replacing
 from ihcli.errors import OptionError, PackageError
-from ihcli.locations import Location
-from ihcli.reading import Result
+from ihcli.files.durable import replacing
+from ihcli.files.locations import Location
+from ihcli.results.result import Result
 from ihcli.wording import did_you_mean, shortened, told_apart
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.colours import STATUS_COLOURS, STATUS_MARKS
 from ihcli.plots.request import PlotRequest, one_target
 from ihcli.plots.sample import WITHOUT_VALUES
-from ihcli.reading import Result
-from ihcli.records import ROW, STATUS, TARGET
+from ihcli.results.records import ROW, STATUS, TARGET
+from ihcli.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

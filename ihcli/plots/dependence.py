@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ihcli.errors import DataError, OptionError
-from ihcli.inputs import FeatureValues, feature_values
 from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
 from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_feature, require_table
 from ihcli.plots.sample import Sample, attributions, gammas, matrix_rows, sample_rows, stores_matrices
-from ihcli.rankings import Choice, by_target, ranked_pairs
-from ihcli.reading import Result
+from ihcli.results.explained_data import FeatureValues, feature_values
+from ihcli.results.rankings import Choice, by_target, ranked_pairs
+from ihcli.results.result import Result
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from ihcli.errors import OptionError, RunError
 from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source
 from ihcli.plots.colours import colour_bar, sign_map, size_map
 from ihcli.plots.request import PlotRequest, one_target
-from ihcli.rankings import MAIN, by_target
-from ihcli.reading import Result
+from ihcli.results.rankings import MAIN, by_target
+from ihcli.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

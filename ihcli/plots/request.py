@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ihcli.errors import OptionError, RunError
-from ihcli.rankings import by_target
-from ihcli.reading import Result
+from ihcli.results.rankings import by_target
+from ihcli.results.result import Result
 from ihcli.wording import did_you_mean, listed
 
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from ihcli.errors import RunError
 from ihcli.explanation import MISSING_INPUT, NON_FINITE
-from ihcli.reading import Result
-from ihcli.records import INTERACTIONS, ROW, STATUS, TARGET, holds_top_pairs, matrices
+from ihcli.results.records import INTERACTIONS, ROW, STATUS, TARGET, holds_top_pairs, matrices
+from ihcli.results.result import Result
 
 WITHOUT_VALUES = (MISSING_INPUT, NON_FINITE)
 MATRIX_BYTES = 512 << 20  # of all matrices read for one picture

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ihcli.inputs import FeatureValues, feature_values
 from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, legend_height, levels
 from ihcli.plots.colours import LOW, MISSING, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_table, strongest
 from ihcli.plots.sample import attributions, sample_rows
-from ihcli.reading import Result
+from ihcli.results.explained_data import FeatureValues, feature_values
+from ihcli.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from ihcli.plots.colours import LOWERS, RAISES, colour_bar, sign_map
 from ihcli.plots.heatmap import chosen
 from ihcli.plots.request import PlotRequest
 from ihcli.plots.waterfall import quality_note, record_of_request
-from ihcli.reading import Result
-from ihcli.records import Effects, Record, pair_effects
+from ihcli.results.records import Effects, Record, pair_effects
+from ihcli.results.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

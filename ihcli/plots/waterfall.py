@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.inputs import feature_values
 from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest
-from ihcli.reading import Result
-from ihcli.records import Record, attribution_effects
+from ihcli.results.explained_data import feature_values
+from ihcli.results.records import Record, attribution_effects
+from ihcli.results.result import Result
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:

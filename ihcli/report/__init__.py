@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ihcli.durable import replacing
-from ihcli.locations import Location, locate
-from ihcli.reading import Result
+from ihcli.files.durable import replacing
+from ihcli.files.locations import Location, locate
 from ihcli.report.contents import Contents, contents_of
 from ihcli.report.page import page_of
+from ihcli.results.result import Result
 
 __all__ = ["Contents", "contents_of", "page_of", "write_report"]
 

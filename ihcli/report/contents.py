@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import DataError, RunError
-from ihcli.inputs import FeatureValues, feature_values
-from ihcli.locations import name_of
-from ihcli.output import plain
-from ihcli.rankings import by_target
-from ihcli.reading import Result
+from ihcli.files.locations import name_of
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.sample import Layout, Sample, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
+from ihcli.results.explained_data import FeatureValues, feature_values
+from ihcli.results.rankings import by_target
+from ihcli.results.result import Result
+from ihcli.runs.directory import plain
 
 MOST_TARGETS = 8
 MOST_FEATURES = 2_000  # of a target

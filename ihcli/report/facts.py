@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ihcli.reading import Result
 from ihcli.report.numbers import clipped
+from ihcli.results.result import Result
 
 MOST_WARNINGS = 50
 

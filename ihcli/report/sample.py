@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import RunError
-from ihcli.reading import Result
-from ihcli.records import ROW, TARGET, Record, pair_effects, record_of, stored_interactions
 from ihcli.report.numbers import clipped, rounded
+from ihcli.results.records import ROW, TARGET, Record, pair_effects, record_of, stored_interactions
+from ihcli.results.result import Result
 
 MOST_ROWS = 1_000
 MOST_NUMBERS = 500_000  # of all records, at most about 10 bytes each

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.explanation import OK
-from ihcli.reading import Result
-from ihcli.records import ROW, STATUS, TARGET
 from ihcli.report.numbers import clipped, rounded
+from ihcli.results.records import ROW, STATUS, TARGET
+from ihcli.results.result import Result
 
 BINS = 40
 LEAST_ERROR = 1e-9  # smaller ones are drawn as this

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import OptionError
-from ihcli.models.exported import ExportedModule
+from ihcli.models.formats.exported import ExportedModule
 from ihcli.models.model import Model
 from ihcli.smoothing.eager import SoftPlusModule, scripts_within, smooth_eager, tally_calls, tally_modules
 from ihcli.smoothing.exported import smooth_exported, tally_exported

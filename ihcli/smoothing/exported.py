@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ihcli.models.exported import ExportedModule
+from ihcli.models.formats.exported import ExportedModule
 from ihcli.smoothing.forms import FORMS, Form, Hinges
 from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from ihcli.errors import RunError
-from ihcli.foreign import one_message
-from ihcli.locations import Location
-from ihcli.output import open_run
+from ihcli.files.foreign import one_message
+from ihcli.files.locations import Location
+from ihcli.runs.directory import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.figures import Gaps, Matrices, Pairs
 from ihcli.verification.files import Parts, origins

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from ihcli.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS
+from ihcli.results.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS
 from ihcli.verification.described import Described
 
 FLOAT_LISTS = (pa.list_(pa.float32()), pa.list_(pa.float64()))

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
-from ihcli.output import DONE
-from ihcli.parts import InteractionStorage
+from ihcli.runs.directory import DONE
+from ihcli.runs.parts import InteractionStorage
 
 SECOND_ORDER = {"ig": False, "eg": False, "ih": True, "eh": True}
 FLOATS = {"float32": pa.float32(), "float64": pa.float64()}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ihcli.records import INTERACTIONS
+from ihcli.results.records import INTERACTIONS
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Bounded, Faults, Finding, not_checked
 from ihcli.verification.stored import Block, Sized

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ihcli.durable import is_temporary
+from ihcli.data.formats.opening import open_table
 from ihcli.errors import IhcliError, OptionError, PackageError, RunError
-from ihcli.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.locations import Location, is_reachable, locate
-from ihcli.origins import places_of, there
-from ihcli.output import ATTRIBUTIONS, INTERACTIONS, part_name
-from ihcli.stores import StoreError
-from ihcli.tables import open_table
+from ihcli.files.durable import is_temporary
+from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
+from ihcli.files.locations import Location, is_reachable, locate
+from ihcli.files.stores import StoreError
+from ihcli.runs.directory import ATTRIBUTIONS, INTERACTIONS, part_name
+from ihcli.runs.origins import places_of, there
 from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Faults, Finding, not_checked

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.explanation import OK, STATUSES
-from ihcli.records import ROW, TARGET, UNITS
+from ihcli.results.records import ROW, TARGET, UNITS
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding
 from ihcli.verification.stored import Block

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.explanation import MISSING_INPUT, NON_FINITE
-from ihcli.locations import Location
-from ihcli.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
-from ihcli.runfiles import opened_part
+from ihcli.files.locations import Location
+from ihcli.results.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
+from ihcli.runs.files import opened_part
 from ihcli.verification.described import Described
 
 BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.output import Run
-from ihcli.records import UNITS
-from ihcli.summary import Summary
-from ihcli.text_summary import TextSummary
+from ihcli.results.records import UNITS
+from ihcli.runs.directory import Run
+from ihcli.summaries.tables import Summary
+from ihcli.summaries.texts import TextSummary
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
 from ihcli.verification.stored import Block, Sized

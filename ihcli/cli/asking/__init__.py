@@ -1,0 +1,1 @@
+"""What commands ask: options, their values, sections of help."""

@@ -1,0 +1,331 @@
+"""Options that several commands share, declared once, and the request that their values make."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ihcli.cli.asking.sections import ADVANCED, OPTIONS, Command, Declaration, SectionedOption
+from ihcli.cli.asking.values import (
+    ColumnList,
+    InteractionsSetting,
+    MemorySize,
+    PositiveNumber,
+    ShardOfRun,
+    SmoothSetting,
+    WholeNumber,
+)
+from ihcli.cli.showing.failures import DEBUG
+
+if TYPE_CHECKING:
+    from ihcli.runs.request import RunRequest
+
+
+def _option(*names: str, **settings: Any) -> Declaration:
+    return Declaration(names, settings)
+
+
+TARGET = _option(
+    "--target",
+    metavar="[predicted|all|label|NAME|INDEX]",
+    help="Which model output is explained: the predicted class, all of them, the one named in the --label column, "
+    "or one by name or index.  [default: predicted when there are several]",
+)
+TRUST = _option(
+    "--trust",
+    is_flag=True,
+    help="Load a model file that can run code of its own; only for files whose author you trust.",
+)
+DAILY = (
+    _option(
+        "-m",
+        "--method",
+        type=click.Choice(["ig", "eg", "ih", "eh"]),
+        default="ih",
+        show_default=True,
+        help="ig, ih: one baseline; eg, eh: the mean over many. ih and eh also give interactions.",
+    ),
+    _option(
+        "--baseline",
+        metavar="[zeros|mean|median|data|FILE]",
+        help="Where paths start; a FILE has one row (ig, ih) or many (eg, eh) with the feature columns. Of texts: "
+        "zeros, pad or mask.  [default: zeros for ig and ih, data for eg and eh]",
+    ),
+    TARGET,
+    _option(
+        "--tolerance",
+        type=PositiveNumber(),
+        metavar="NUMBER",
+        default=0.01,
+        show_default=True,
+        help="Relative error that every row should stay within.",
+    ),
+    _option(
+        "--smooth",
+        type=SmoothSetting(),
+        metavar="[auto|none|BETA]",
+        default="auto",
+        show_default=True,
+        help="Replace ReLU and its kin by SoftPlus with this beta; auto: under ih and eh, with the smallest beta "
+        "that keeps to --smooth-tolerance.",
+    ),
+    _option(
+        "--device",
+        metavar="DEVICE",
+        default="auto",
+        show_default=True,
+        help="Where the model computes: auto, cpu, cuda, cuda:1, ...",
+    ),
+    _option(
+        "--memory",
+        "memory_bytes",
+        type=MemorySize(),
+        metavar="SIZE",
+        help="Memory that batches may take, such as 512MiB or 1e9.  [default: a quarter of what is available, also "
+        "to a container, at most 2GiB; half of a GPU's]",
+    ),
+    _option(
+        "--key",
+        multiple=True,
+        metavar="COL",
+        help="Column that identifies rows: carried into every output, not a feature. Repeatable.",
+    ),
+)
+RARE = (
+    _option(
+        "--text",
+        metavar="COL",
+        help="Column of texts, for a model that reads them: words and their interactions are explained.",
+    ),
+    _option("--text-pair", metavar="COL", help="Column of the second text, for a model that reads pairs."),
+    _option(
+        "--units",
+        type=click.Choice(["word", "token"]),
+        default="word",
+        show_default=True,
+        help="What is explained of a text: words, each the sum of its pieces, or the tokenizer's tokens.",
+    ),
+    _option(
+        "--features",
+        type=ColumnList(),
+        multiple=True,
+        metavar="LIST",
+        help="Feature columns in the order of the model's inputs: a,b,c or @FILE with one a line.  [default: the "
+        "model's own names, else all columns but --key, --label and --exclude]",
+    ),
+    _option(
+        "--exclude",
+        type=ColumnList(),
+        multiple=True,
+        metavar="LIST",
+        help='Columns that are not features: a,b,c or @FILE; "a, b" is one name. Repeatable.',
+    ),
+    _option("--label", metavar="COL", help="Column with the true class: not a feature, and what --target label means."),
+    _option(
+        "--groups",
+        metavar="FILE.toml",
+        help='Features explained as one: [groups] with lines such as color = ["color_red", "color_blue"].',
+    ),
+    _option(
+        "--groups-by",
+        metavar="SEP",
+        help="Group features that share the text before SEP, such as _, the longest they share: a_b_x and a_b_y as "
+        "a_b. With = it is the text before the first.",
+    ),
+    _option(
+        "--missing",
+        type=click.Choice(["error", "flag"]),
+        default="error",
+        show_default=True,
+        help="Missing or infinite inputs: stop before any work, or write the row with nulls and its status.",
+    ),
+    _option("--limit", type=WholeNumber(1), metavar="N", help="Explain the first N rows only.  [default: all]"),
+    _option(
+        "--baseline-rows",
+        type=WholeNumber(1),
+        metavar="N",
+        default=200,
+        show_default=True,
+        help="Baselines drawn from a larger table of them (eg, eh).",
+    ),
+    _option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help="Seed of that random draw."),
+    _option(
+        "--max-evaluations",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Most evaluations spent on a row before it is flagged not_converged.  [default: chosen by the method]",
+    ),
+    _option(
+        "--steps",
+        type=WholeNumber(3),
+        metavar="N",
+        help="One rule of N points for every row instead of refining until --tolerance.  [default: refine]",
+    ),
+    _option(
+        "--smooth-tolerance",
+        type=PositiveNumber(),
+        metavar="NUMBER",
+        default=0.01,
+        show_default=True,
+        help="What --smooth auto may change: drift in standard deviations of the output, and share of predictions.",
+    ),
+    _option(
+        "--dtype",
+        type=click.Choice(["float32", "float64"]),
+        help="Precision of the model's computations.  [default: that of the model file]",
+    ),
+    _option(
+        "--chunk-rows",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Rows read and written together.  [default: chosen by size]",
+    ),
+    _option(
+        "--engine-derivatives",
+        type=click.Choice(["auto", "autograd", "mlp"]),
+        default="auto",
+        show_default=True,
+        help="Who takes derivatives: mlp is the closed form for chains of layers, autograd serves any model; auto: the "
+        "closed form where it agrees with autograd on a probe.",
+    ),
+    TRUST,
+)
+INTERACTIONS = _option(
+    "--interactions",
+    type=InteractionsSetting(),
+    metavar="[full|top:K|none]",
+    default="full",
+    show_default=True,
+    help="What is stored of every row's interactions: the whole matrix, its K largest pairs, or summaries only.",
+)
+SHARD = _option(
+    "--shard",
+    type=ShardOfRun(),
+    metavar="I/N",
+    help="Explain only every N-th chunk, beginning with the I-th, beside the shards of other jobs in the same RUN; "
+    "ihcli merge RUN makes a run of them.",
+)
+PLACES = (
+    SHARD,
+    _option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where chunks run: on this machine, or on a Ray cluster (ihcli[ray]).",
+    ),
+    _option(
+        "--workers",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Processes that explain at once; on a CPU they share its threads and --memory.  [default: one for each "
+        "GPU with --device auto or cuda, else one; with Ray one for each GPU or core of the cluster]",
+    ),
+    _option("--ray-address", metavar="[auto|HOST:PORT]", help="Running Ray cluster.  [default: Ray is started here]"),
+    _option(
+        "--gpus-per-worker",
+        type=PositiveNumber(),
+        metavar="X",
+        help="Share of a GPU that each Ray worker has.  [default: 1 where the cluster has any]",
+    ),
+)
+REPORTING = (
+    _option("--strict", is_flag=True, help="Exit with code 3 when some rows missed the tolerance."),
+    _option("--quiet", is_flag=True, help="Print no progress and no summary; warnings and errors remain."),
+)
+
+
+def debug_option(command: Command) -> Command:
+    """Give a command --debug: failures come with their traceback."""
+
+    def remember(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            context.meta[DEBUG] = True
+
+    return click.option(
+        "--debug",
+        cls=SectionedOption,
+        section=ADVANCED,
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help="Show the traceback of a failure.",
+    )(command)
+
+
+def place_options(command: Command) -> Command:
+    """Give a command the options that say where chunks run; it receives `shard` and `workforce`."""
+
+    @functools.wraps(command)
+    def with_place(
+        executor: str, workers: int | None, ray_address: str | None, gpus_per_worker: float | None, **values: Any
+    ) -> None:
+        from ihcli.runs.request import Workforce
+
+        command(workforce=Workforce(executor, workers, ray_address, gpus_per_worker), **values)
+
+    decorated: Command = with_place
+    for declaration in reversed(PLACES):
+        decorated = declaration.declare(ADVANCED)(decorated)
+    return decorated
+
+
+def reporting_options(command: Command) -> Command:
+    """Give a command --strict and --quiet."""
+    for declaration in reversed(REPORTING):
+        command = declaration.declare(ADVANCED)(command)
+    return command
+
+
+def computing_options(
+    daily: tuple[Declaration, ...], rare: tuple[Declaration, ...], title: str = OPTIONS
+) -> Callable[[Command], Command]:
+    """Give a command the options of a computation; it receives them as one argument, `computation`.
+
+    daily  options that stand under `title`
+    rare   options that stand under "Advanced"
+    """
+    names = [declaration.parameter for declaration in (*daily, *rare)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_computation(**values: Any) -> None:
+            command(computation=Computation({name: values.pop(name) for name in names}), **values)
+
+        decorated: Command = with_computation
+        for section, declarations in ((ADVANCED, rare), (title, daily)):
+            for declaration in reversed(declarations):
+                decorated = declaration.declare(section)(decorated)
+        return decorated
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Computation:
+    """What the options of a computation were given, by the names of RunRequest's fields."""
+
+    values: Mapping[str, Any]
+
+    def request(self, model: str, data: str, **decided: Any) -> "RunRequest":
+        """Return what the library is asked for; `decided` are fields that no option here sets."""
+        from ihcli.runs.request import RunRequest
+
+        values = {**self.values, **decided}
+        values["exclude"] = tuple(chain.from_iterable(values["exclude"]))
+        values["features"] = tuple(chain.from_iterable(values["features"])) or None
+        return RunRequest(model=model, data=data, **values)
+
+    def given(self, context: click.Context) -> list[str]:
+        """Return the options that stand on the command line."""
+        return [
+            parameter.opts[-1]
+            for parameter in context.command.params
+            if parameter.name in self.values
+            and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+        ]

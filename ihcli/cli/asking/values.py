@@ -1,0 +1,142 @@
+"""Values that options take, read from text: sizes, lists of columns, numbers above 0, and words with numbers."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+UNITS = {"": 1, "B": 1}
+UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
+UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
+
+
+class PositiveNumber(click.ParamType):
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = _number(value)
+        if number is None or not (math.isfinite(number) and number > 0):
+            self.fail(f"Expected a finite number above 0, got {value!r}. Try 0.01.", param, ctx)
+        return number
+
+
+class WholeNumber(click.ParamType):
+    """A whole number that is not below a minimum."""
+
+    name = "integer"
+
+    def __init__(self, minimum: int) -> None:
+        self.minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        number = int(value) if re.fullmatch(r"[+-]?[0-9]+", str(value)) else None
+        if number is None or number < self.minimum:
+            self.fail(f"Expected a whole number of at least {self.minimum}, got {value!r}.", param, ctx)
+        return number
+
+
+class MemorySize(click.ParamType):
+    """An amount of memory in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        if isinstance(value, int):
+            return value
+        parts = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", value)
+        number = _number(parts[1]) if parts else None
+        unit = UNITS.get(parts[2].upper()) if parts else None
+        if number is None or unit is None or not 1 <= number * unit < math.inf:
+            self.fail(f"Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got {value!r}.", param, ctx)
+        return int(number * unit)
+
+
+class SmoothSetting(click.ParamType):
+    """auto, none, or the beta of SoftPlus."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the setting as text."""
+        number = _number(value)
+        if value not in ("auto", "none") and (number is None or not (math.isfinite(number) and number > 0)):
+            self.fail(f"Expected auto, none or a number above 0 (beta), got {value!r}. Try auto.", param, ctx)
+        return value
+
+
+class InteractionsSetting(click.ParamType):
+    """full, top:K, or none."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the setting as text."""
+        if not re.fullmatch(r"full|none|top:0*[1-9][0-9]*", value):
+            self.fail(f"Expected full, none or top:K with K at least 1, got {value!r}. Try top:20.", param, ctx)
+        return value
+
+
+class ShardOfRun(click.ParamType):
+    """A share of a run, I/N."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the shard."""
+        from ihcli.errors import OptionError
+        from ihcli.runs.shards import Shard
+
+        try:
+            return value if isinstance(value, Shard) else Shard.parse(value)
+        except OptionError as error:
+            self.fail(str(error).removeprefix("--shard: "), param, ctx)
+
+
+class ColumnList(click.ParamType):
+    """Column names separated by commas, or @FILE with one a line; "in quotes" where they hold commas or blanks."""
+
+    name = "columns"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names."""
+        if isinstance(value, tuple):
+            return value
+        entries = self._lines(value[1:], param, ctx) if value.startswith("@") else _entries(value)
+        names = [_unquoted(entry) for entry in entries if entry.strip()]
+        if not names:
+            self.fail(f"Expected a,b,c or @FILE with one column name a line, got no name in {value!r}.", param, ctx)
+        return tuple(names)
+
+    def _lines(self, path: str, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        try:
+            if Path(path).exists() and not Path(path).is_file():
+                self.fail(f"{path} is no file. Expected one with a column name a line.", param, ctx)
+            return re.split(r"\r?\n", Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            self.fail(f"{path} cannot be read: {reason}. Expected a file with one column name a line.", param, ctx)
+
+
+def _entries(text: str) -> list[str]:
+    """Cut at the commas that are not in quotes."""
+    return [entry[0] for entry in re.finditer(r'\s*"(?:[^"]|"")*"\s*(?=,|$)|[^,]+', text)]
+
+
+def _unquoted(entry: str) -> str:
+    name = entry.strip()
+    is_quoted = re.fullmatch(r'"(?:[^"]|"")*"', name) is not None
+    return name[1:-1].replace('""', '"') if is_quoted else name
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,28 @@
+"""`ihcli attributions`: features, the strongest first."""
+
+import click
+
+from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
+from ihcli.cli.ranking import Kind, Ranking, ranking_options
+
+COLUMNS = ("rank", "feature", "mean_abs", "mean", "std", "share", "main_mean_abs")
+RECORD_COLUMNS = ("rank", "position", "feature", "attribution", "share")
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Rank features.")
+@ranking_options()
+@click.pass_context
+def attributions(context: click.Context, ranking: Ranking) -> None:
+    """Rank features by mean_abs of their attribution over rows, or by their attributions in one row.
+
+    Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
+    of the table).
+
+    \b
+    ihcli attributions run --top-k 20
+    ihcli attributions run --row 42
+    ihcli attributions model.pt data.csv --key id -m ig --format jsonl
+    """
+    from ihcli.results.rankings import features_of_records, ranked_features
+
+    ranking.show(context, Kind(ranked_features, features_of_records, COLUMNS, RECORD_COLUMNS))

@@ -1,0 +1,126 @@
+"""`ihcli inspect`: what the loader sees in a model file."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ihcli.cli import process
+from ihcli.cli.asking.options import TRUST, debug_option
+from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand
+from ihcli.cli.showing.terminal import tell
+from ihcli.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ihcli.models import Model
+
+PROBE_ROWS, SEED = 8, 0
+PROBE_BYTES = 64 << 20
+PROBE_TEXT = "A film that was not bad at all."
+MOST_NAMES = 6
+UNTRIED = "The file does not say how many inputs the network takes, so it was not tried."
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Show what a model file holds.")
+@click.argument("model")
+@TRUST.declare(OPTIONS)
+@debug_option
+def inspect(model: str, trust: bool) -> None:
+    """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
+
+    No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
+    classifier is tried on a short text, which shows how its tokenizer cuts words.
+    """
+    from ihcli.execution.refusals import require_model
+
+    require_model(model)  # before torch is imported, which takes seconds
+    with process.ended_when_stuck():
+        process.give_up_writing(trust)
+        from ihcli.models import load_model
+
+        for name, finding in _findings(load_model(model, trust=trust)):
+            tell(f"{name:22}{finding}")
+
+
+def _findings(model: "Model") -> list[tuple[str, str]]:
+    from ihcli.smoothing import find_operations
+
+    probe = _probe(model)
+    n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(model, probe)
+    engine = "autograd" if probe is None or n_outputs is None else _engine(model, probe)
+    # Without a count of outputs the model failed on the rows, and would fail again.
+    operations = find_operations(model, None if n_outputs is None else probe)
+    return [
+        ("Format", model.format),
+        *_inputs(model),
+        ("Outputs", _counted(n_outputs, model.output_names)),
+        ("Precision", str(model.dtype).removeprefix("torch.")),
+        ("Activations", _listed(operations.activations)),
+        ("Replaced by SoftPlus", _listed(operations.replaceable)),
+        ("Kinks that remain", _listed(operations.kinks)),
+        ("Derivative engine", engine),
+        *(("Warning", warning) for warning in warnings),
+    ]
+
+
+def _inputs(model: "Model") -> list[tuple[str, str]]:
+    """Return what the network takes: numbers, or texts and how they are cut."""
+    if model.text is None:
+        return [("Inputs", _counted(model.n_inputs, model.feature_names))]
+    from ihcli.models.texts import UNITS
+
+    reader = model.text
+    most = "any length" if reader.max_tokens is None else f"at most {reader.max_tokens} tokens"
+    pairs = ", or pairs of them" if reader.has_segments else ""
+    tokenizer = f"{type(reader.tokenizer).__name__}, {len(reader.tokenizer)} tokens"
+    cut = [(f"Units: {units}", " ".join(reader.encode([PROBE_TEXT], units=units)[0].units)) for units in UNITS]
+    return [("Inputs", f"texts of {most}{pairs}"), ("Tokenizer", tokenizer), *cut]
+
+
+def _probe(model: "Model") -> "Tensor | None":
+    """Return a text, or random rows around the network's zero, or None where the number of inputs is unknown."""
+    import torch
+
+    if model.text is not None:
+        return model.text.inputs(model.text.encode([PROBE_TEXT]))
+    if model.n_inputs is None:
+        return None
+    rows = torch.randn(PROBE_ROWS, model.n_inputs, generator=torch.Generator().manual_seed(SEED), dtype=model.dtype)
+    return rows + torch.tensor(model.zero or (0.0,), dtype=model.dtype)
+
+
+def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:
+    """Return how many outputs there are, and what the checks before a run have to say."""
+    from ihcli.models.checking.preflight import preflight
+
+    try:
+        checks = preflight(model, probe, second_order=True)
+    except ModelError as error:
+        return None, (str(error),)
+    return checks.n_outputs, checks.warnings
+
+
+def _engine(model: "Model", probe: "Tensor") -> str:
+    """Return who would take derivatives, and why."""
+    import torch
+
+    from ihcli.derivatives.choosing import choose_engine
+    from ihcli.derivatives.paths import Paths
+
+    outputs = torch.zeros(len(probe), dtype=torch.int64, device=probe.device)
+    paths = Paths(probe, probe[:1] * 0, outputs, probe.shape[1], None)
+    choice = choose_engine(model.outputs, paths, memory_bytes=PROBE_BYTES, may_be_chain=model.text is None)
+    return f"{choice.engine.name}: {choice.reason}"
+
+
+def _counted(count: int | None, names: tuple[str, ...] | None) -> str:
+    known = "unknown" if count is None else str(count)
+    if not names:
+        return known
+    more = f", ... {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{known}: {', '.join(names[:MOST_NAMES])}{more}"
+
+
+def _listed(entries: tuple[str, ...]) -> str:
+    return ", ".join(entries) or "none"

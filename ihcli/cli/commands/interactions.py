@@ -1,0 +1,44 @@
+"""`ihcli interactions`: pairs of features, the strongest first."""
+
+import click
+
+from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
+from ihcli.cli.ranking import Kind, Ranking, option, ranking_options
+from ihcli.cli.showing.heat import Heat
+from ihcli.errors import OptionError
+
+COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
+RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
+LACKING = ("--workers", "-m ig", "-m eg")
+MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Rank pairs of features.")
+@ranking_options(option("--main-effects", is_flag=True, help=MAIN_HELP))
+@click.pass_context
+def interactions(context: click.Context, ranking: Ranking) -> None:
+    """Rank pairs of features by mean_abs of their interaction over rows, or by the effects in one row.
+
+    Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
+    of the table). A pair's effect is Gamma_ij + Gamma_ji, in units of the explained output.
+
+    \b
+    ihcli interactions run --top-k 20
+    ihcli interactions run --feature age --by std
+    ihcli interactions run --key id=P42
+    ihcli interactions model.pt data.csv --key id -o pairs.csv
+    """
+    if ranking.data is not None:
+        _require_second_order(ranking.computation.values["method"])
+    from ihcli.results.rankings import pairs_of_records, ranked_pairs
+
+    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
+
+
+def _require_second_order(name: str) -> None:
+    from ihcli.methods import method_named, method_of
+
+    method = method_named(name)
+    if not method.second_order:
+        partner = method_of(True, method.many_baselines).name
+        raise OptionError(f"--method {name}: gives no interactions. Expected ih or eh. Try --method {partner}.")

@@ -1,0 +1,108 @@
+"""`ihcli plot`: a picture of a run."""
+
+from typing import Any
+
+import click
+
+from ihcli.cli.asking.options import debug_option
+from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand
+from ihcli.cli.asking.values import WholeNumber
+from ihcli.cli.ranking import option, values_of_keys
+from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.tables import require_writable
+from ihcli.cli.showing.terminal import say
+
+# Which options each kind of picture understands, beside those that all do.
+OF_KIND: dict[str, tuple[str, ...]] = {
+    "summary": ("top_k", "data", "points", "seed"),
+    "bar": ("top_k", "pairs", "main_effects"),
+    "heatmap": ("top_k", "by", "main_effects"),
+    "dependence": ("feature", "color_by", "data", "points", "seed"),
+    "waterfall": ("row", "key", "top_k", "data"),
+    "text": ("row", "key", "top_k"),
+    "convergence": ("points", "seed"),
+}
+OUT_HELP = "File to write, a name that ends in .png, .svg or .pdf."
+TARGET_HELP = "Which target to draw; needed where the run has several."
+TOP_K_HELP = "How many features, pairs or words to draw, the strongest.  [default: as many as read well]"
+ROW_HELP = "Of waterfall and text: the row of the data (from 0)."
+KEY_HELP = "Of waterfall and text: the row with this key. Repeatable."
+FEATURE_HELP = "Of dependence: the feature whose values are the horizontal axis."
+COLOR_HELP = (
+    "Of dependence: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
+)
+PAIRS_HELP = "Of bar: pairs instead of features."
+BY_HELP = "Of heatmap: mean_abs, or mean with its sign, of the effects.  [default: mean_abs]"
+MAIN_HELP = "Of heatmap: main effects Gamma_ii on the diagonal. Of bar with --pairs: among the pairs."
+DATA_HELP = "Table to read values of features from.  [default: the one that was explained, as run.json records it]"
+POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as read well]"
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Draw a picture of a run.")
+@click.argument("path", metavar="RUN")
+@click.argument("kind", type=click.Choice(list(OF_KIND)), metavar="KIND")
+@option("-o", "--out", required=True, metavar="FILE", help=OUT_HELP)
+@option("--target", metavar="NAME", help=TARGET_HELP)
+@option("--top-k", type=WholeNumber(1), metavar="N", help=TOP_K_HELP)
+@option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP)
+@option("--key", multiple=True, metavar="COL=VALUE", help=KEY_HELP)
+@option("--feature", metavar="NAME", help=FEATURE_HELP)
+@option("--color-by", metavar="NAME", help=COLOR_HELP)
+@option("--pairs", is_flag=True, help=PAIRS_HELP)
+@option("--by", type=click.Choice(["mean_abs", "mean"]), help=BY_HELP)
+@option("--main-effects", is_flag=True, help=MAIN_HELP)
+@option("--data", metavar="FILE", help=DATA_HELP)
+@option("--overwrite", is_flag=True, help="Replace the file that is there.")
+@option("--points", section=ADVANCED, type=WholeNumber(1), metavar="N", help=POINTS_HELP)
+@option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", help="Of the choice of rows.  [default: 0]")
+@debug_option
+@click.pass_context
+def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool, **values: Any) -> None:
+    """Draw a picture of the run RUN into a file.
+
+    \b
+    KIND is one of
+    summary      attribution against feature, every row a point, coloured by the feature's value or category
+    bar          the strongest features, or with --pairs pairs
+    heatmap      pair effects as a matrix, strong pairs near the diagonal
+    dependence   attribution, main effect and interaction against the values of --feature
+    waterfall    from the baseline's prediction to that of --row
+    text         the words of --row, shaded by attribution, and its strongest pairs
+    convergence  certified relative error and evaluations over rows
+
+    \b
+    ihcli plot run summary -o summary.png
+    ihcli plot run heatmap --top-k 40 --main-effects -o pairs.svg
+    ihcli plot run dependence --feature age --color-by sex -o age.pdf
+    ihcli plot run waterfall --key id=P42 -o row.png
+
+    Needs matplotlib: pip install 'ihcli[plot]'.
+    """
+    given = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
+    _refuse_others(context, kind, given)
+    from ihcli.files.locations import locate
+    from ihcli.plots import PlotRequest, write_plot
+    from ihcli.plots.canvas import require_suffix
+    from ihcli.results.result import read
+
+    file = locate(out)
+    require_suffix(file)
+    require_writable(file, overwrite)
+    with reading_run(path):
+        result = read(path)
+        keys = given.pop("key", ())
+        key = values_of_keys(result, keys) if keys else {}
+        write_plot(result, PlotRequest(kind, key=key, **given), file)
+    say(f"Picture written to {out}.")
+
+
+def _refuse_others(context: click.Context, kind: str, given: dict[str, Any]) -> None:
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in given and name != "target" and name not in OF_KIND[kind]:
+            kinds = ", ".join(other for other, names in OF_KIND.items() if name in names)
+            raise click.UsageError(f"{parameter.opts[-1]}: is not for {kind}. Expected with {kinds}. Try without it.")
+    if given.get("main_effects") and kind == "bar" and not given.get("pairs"):
+        raise click.UsageError("--main-effects: is for pairs. Try --pairs too.")
+    if "row" in given and "key" in given:
+        raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")

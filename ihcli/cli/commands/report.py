@@ -1,0 +1,47 @@
+"""`ihcli report`: a run as one page for a browser."""
+
+import click
+
+from ihcli.cli.asking.options import debug_option
+from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
+from ihcli.cli.asking.values import WholeNumber
+from ihcli.cli.ranking import option
+from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.tables import Destination
+from ihcli.cli.showing.terminal import say
+from ihcli.errors import OptionError
+
+DATA_HELP = "Table to take the values of features from; it has the rows of the one that was explained.  [default: that]"
+SEED_HELP = "Which rows are drawn where the page cannot hold all."
+
+
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Write a page about a run.")
+@click.argument("run")
+@option("-o", "--out", metavar="FILE", required=True, help="The HTML file to write.")
+@option("--data", metavar="FILE", help=DATA_HELP)
+@option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
+@option("--overwrite", is_flag=True, help="Replace the file that is there.")
+@option("--quiet", is_flag=True, help="Say nothing when it is done.")
+@debug_option
+def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, quiet: bool) -> None:
+    """Write one HTML page about the finished run RUN, which opens in any browser without a network.
+
+    What was run and how far it can be trusted, ranked features and pairs, a heatmap, dependence views of the strongest
+    pairs, and single records. Of a large run the page holds a part, and says which. Needs plotly: pip install
+    'ihcli[report]'.
+
+    \b
+    ihcli report run -o report.html
+    ihcli report run -o report.html --data moved/data.parquet
+    """
+    if out == "-":
+        raise OptionError("-o -: a page is a file. Expected its name. Try -o report.html.")
+    Destination(out, overwrite=overwrite).check()
+    from ihcli.report import write_report
+    from ihcli.results.result import read
+
+    with reading_run(run):
+        written = write_report(read(run), out, data=data, seed=seed)
+    if not quiet:
+        reason = written.why_no_values
+        say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))

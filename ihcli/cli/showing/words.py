@@ -1,0 +1,131 @@
+"""Figures of a computation in words: durations, sizes, shares, the closing summary and the forecast of --dry-run."""
+
+import math
+from typing import TYPE_CHECKING
+
+from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, ROUNDING
+
+if TYPE_CHECKING:
+    from ihcli.runs.request import Estimate, Outlook, RunRequest, RunTotals
+
+BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def number_in_words(value: float, digits: int = 4) -> str:
+    """Return a number with so many significant digits, in plain notation unless it is very large or very small."""
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.{digits - 1}e}"
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 10**digits else f"{rounded:#.{digits}g}".rstrip(".")
+
+
+def share_in_words(part: int, whole: int) -> str:
+    """Return a percentage with one decimal that says 100.0 only for all, and 0.0 only for none."""
+    per_mille = round(1000 * part / max(1, whole))
+    if 0 < part < whole:
+        per_mille = min(max(per_mille, 1), 999)
+    return f"{per_mille / 10:.1f} %"
+
+
+def duration_in_words(seconds: float) -> str:
+    """Return "3.2 s", "4 min 10 s" or "2 h 5 min"."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_in_words(size_bytes: float) -> str:
+    """Return "512 B", "1.5 KiB", "3.2 GiB"."""
+    power = min(int(math.log(max(size_bytes, 1), 1024)), len(BINARY_UNITS) - 1)
+    return f"{size_bytes / 1024**power:.{min(power, 1)}f} {BINARY_UNITS[power]}"
+
+
+def outlook_in_words(outlook: "Outlook", lacking: tuple[str, ...] = ()) -> str:
+    """Return what stands before a long run: how long, and which options would make it shorter, but those lacking."""
+    remedies = [f"{found.option} ({found.gain})" for found in outlook.remedies if not found.option.startswith(lacking)]
+    least = "at least " if outlook.is_least else "about "
+    return (
+        f"{outlook.rows:,} rows are expected to take {least}{duration_in_words(outlook.wall_s)}. "
+        f"Shorter: {', or '.join(remedies)}."
+    )
+
+
+def progress_in_words(done: float, total: int, things: str, left_s: float | None) -> str:
+    """Return "312 of 1,500 rows (20.8 %), 3 min 10 s left"."""
+    left = "" if left_s is None else f", {duration_in_words(left_s)} left"
+    return f"{int(done):,} of {total:,} {things} ({share_in_words(int(done), total)}){left}"
+
+
+def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool = True) -> list[str]:
+    """Return the sentences that end a computation: what was done, which rows missed, which have no values.
+
+    kept  whether a run with `_status` remains
+    """
+    pairs = "" if totals.entries == totals.rows else f" ({totals.entries} row-target pairs)"
+    of_all = f"of {totals.entries} {'row-target pairs' if pairs else 'rows'}"
+    flagged = "; they are flagged in _status" if kept else ""
+    sentences = [
+        f"Explained {totals.rows} rows{pairs} in {duration_in_words(totals.wall_s)}: "
+        f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
+        f"{share_in_words(totals.statuses.get(OK, 0), totals.entries)} within tolerance {request.tolerance:g}."
+    ]
+    if totals.truncated:
+        sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
+    if missed := _counts(totals, (NOT_CONVERGED, ROUNDING)):
+        remedies = _remedies(missed, request)
+        sentences.append(
+            f"{sum(missed.values())} {of_all} missed the tolerance ({_listed(missed)}){flagged}. Try {remedies}."
+        )
+    if empty := _counts(totals, (MISSING_INPUT, NON_FINITE)):
+        sentences.append(f"{sum(empty.values())} {of_all} have no values ({_listed(empty)}){flagged}.")
+    return sentences
+
+
+def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
+    """Return one line per figure of an estimate, then its notes."""
+    figures = {
+        "Rows": str(estimate.rows),
+        **({} if estimate.features is None else {"Features": str(estimate.features)}),
+        "Targets per row": str(estimate.targets),
+        "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
+        f"Within tolerance {tolerance:g}": f"{100 * estimate.share_converged:.1f} %",
+        "Rows per second": number_in_words(estimate.rows_per_s, 3),
+        "Expected time": f"{duration_in_words(estimate.wall_s)} ({_seconds_in_words(estimate)})",
+        "Expected size on disk": f"{size_in_words(estimate.disk_bytes)} ({_sizes_in_words(estimate)})",
+        f"Expected memory{' of each' if estimate.workers > 1 else ''}": f"{size_in_words(estimate.peak_bytes)} at most",
+    }
+    lines = [f"{name:24}{figure}" for name, figure in figures.items()]
+    return [f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes]
+
+
+def _seconds_in_words(estimate: "Estimate") -> str:
+    by_whom = f" by {estimate.workers} workers" if estimate.workers > 1 else ""
+    summary = f", summary {duration_in_words(estimate.summary_s)}" if estimate.summary_bytes else ""
+    return f"checks {duration_in_words(estimate.checks_s)}, rows {duration_in_words(estimate.rows_s)}{by_whom}{summary}"
+
+
+def _sizes_in_words(estimate: "Estimate") -> str:
+    summary = f", summary {size_in_words(estimate.summary_bytes)}" if estimate.summary_bytes else ""
+    return f"rows {size_in_words(estimate.parts_bytes)}{summary}"
+
+
+def _remedies(missed: dict[str, int], request: "RunRequest") -> str:
+    remedies = []
+    if NOT_CONVERGED in missed:
+        effort = "--max-evaluations" if request.steps is None else "--steps"
+        remedies.append(f"a larger {effort} or --tolerance")
+        remedies += ["--smooth auto"] if request.smooth == "none" else []
+    if ROUNDING in missed:
+        remedies.append("--dtype float64 where rounding is in the way")
+    return ", or ".join(remedies)
+
+
+def _counts(totals: "RunTotals", statuses: tuple[str, ...]) -> dict[str, int]:
+    return {status: totals.statuses[status] for status in statuses if totals.statuses.get(status)}
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{status} {count}" for status, count in counts.items())

@@ -1,0 +1,1 @@
+"""The rows to explain: tables read, columns chosen, baselines drawn."""

@@ -1,0 +1,181 @@
+"""Where paths start: one baseline for ig and ih, a distribution of them for eg and eh."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ihcli.data.formats.opening import find_files, open_table
+from ihcli.data.rows import ArrayDataset, Rows, open_dataset
+from ihcli.data.sampling import collect, draw
+from ihcli.data.scan import Scan
+from ihcli.errors import DataError, OptionError
+from ihcli.files.locations import locate
+from ihcli.wording import did_you_mean, listed
+
+ONE_ROW = ("zeros", "mean", "median")
+KEYWORDS = (*ONE_ROW, "data")
+OF_TEXTS = ("zeros", "pad", "mask")
+MEDIAN_ROWS = 100_000
+MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
+TRY_MANY = "Try --method eg or eh, which average over many"
+TRY_ONE = "Try --method ig or ih, which start from one"
+
+
+def is_file(spec: str | None) -> bool:
+    """Return whether --baseline names a file, of tables or of texts."""
+    return spec is not None and spec not in (*KEYWORDS, *OF_TEXTS)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The B baselines that attributions are averaged over.
+
+    values      (B, D) float64, in raw units
+    population  rows of the table they stand for: B when it was used whole, more when it was subsampled
+    source      where they come from, in words
+    """
+
+    values: np.ndarray
+    population: int
+    source: str
+
+
+def resolve_baselines(
+    spec: str | np.ndarray | None,
+    *,
+    many: bool,
+    dataset: Rows,
+    zero: Sequence[float] | None = None,
+    limit_rows: int = 200,
+    seed: int = 0,
+) -> Baselines:
+    """Turn "zeros", "mean", "median", "data", a file or an array into baselines.
+
+    Parameters:
+        spec: None: "data" when `many`, else "zeros". A file needs the feature columns; an array is (D,) or (B, D).
+        many: whether the method averages over baselines (eg, eh) or starts from one (ig, ih).
+        dataset: the rows to explain: "mean" and "median" are taken over them, "data" is drawn from them.
+        zero: the D raw inputs that the network itself sees as 0; None: zeros.
+        limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
+        seed: of the subsample.
+
+    Rows with missing or infinite values are left out of a distribution and of its population.
+
+    Raises:
+        OptionError: a wrong keyword, or one row where many are expected and the reverse; it names the other method.
+        DataError: a table that cannot be read, lacks a feature, or has no usable row.
+    """
+    if spec is None:
+        spec = "data" if many else "zeros"
+    if isinstance(spec, str) and spec in KEYWORDS:
+        require_count(spec, many)
+        if spec == "data":
+            return _sample(dataset, f"the data {dataset.path}", limit_rows, seed)
+        return _one_row(spec, dataset, zero, seed)
+    table, source = _baseline_rows(spec, dataset)
+    return _from_rows(table, source, many, limit_rows, seed)
+
+
+def require_count(spec: str, many: bool) -> None:
+    """Raise OptionError for a keyword that means one row where many are averaged over, and the reverse."""
+    if spec == "data" and not many:
+        raise OptionError(f"--baseline data: is many rows, ig and ih take one. {TRY_MANY}, or --baseline mean.")
+    if spec in ONE_ROW and many:
+        raise OptionError(f"--baseline {spec}: is one row, eg and eh average over many. {TRY_ONE}, or --baseline data.")
+
+
+def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, seed: int) -> Baselines:
+    if spec == "zeros" and zero is not None:
+        values, source = np.asarray(zero, np.float64), "zeros of the network's own input, in raw units"
+    elif spec == "zeros":
+        values, source = np.zeros(len(dataset.columns.features)), "zeros"
+    elif spec == "mean":
+        values, source = dataset.scan().mean, f"mean of the data {dataset.path}"
+    else:
+        values, source = _median(dataset, seed)
+    if len(values) != len(dataset.columns.features):
+        raise OptionError(
+            f"--baseline {spec}: has {len(values)} values. Expected one for each of the "
+            f"{len(dataset.columns.features)} features. Try a file with the feature columns."
+        )
+    without = [name for name, value in zip(dataset.columns.features, values, strict=True) if not np.isfinite(value)]
+    if without:
+        raise DataError(
+            f"--baseline {spec}: {dataset.path} has no finite value in column {listed(without)}. "
+            f"Try --exclude {without[0]}, or --baseline zeros."
+        )
+    return Baselines(values[np.newaxis], 1, source)
+
+
+def _median(dataset: Rows, seed: int) -> tuple[np.ndarray, str]:
+    limit = min(MEDIAN_ROWS, max(1_000, MEDIAN_VALUES // len(dataset.columns.features)))
+    n_rows = dataset.scan().n_rows
+    rows = collect(dataset.inputs(), draw(n_rows, limit, seed))
+    rows[np.isinf(rows)] = np.nan
+    values = np.full(rows.shape[1], np.nan)
+    has_values = ~np.isnan(rows).all(axis=0)
+    values[has_values] = np.nanmedian(rows[:, has_values], axis=0)
+    source = f"median of the data {dataset.path}"
+    return values, source if n_rows <= limit else f"{source}, estimated on {limit} of its {n_rows} rows (seed {seed})"
+
+
+def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
+    features = dataset.columns.features
+    if not isinstance(spec, str):
+        values = np.atleast_2d(np.asarray(spec))
+        if values.ndim != 2 or values.shape[1] != len(features):
+            raise OptionError(
+                f"baseline: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
+            )
+        return ArrayDataset(values, features), "baseline"
+    require_baselines(spec)
+    missing = [name for name in features if name not in open_table(spec).schema.names]
+    if missing:
+        raise DataError(
+            f"--baseline {spec}: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
+            "Expected the feature columns of the data."
+        )
+    return open_dataset(spec, features=features), f"--baseline {spec}"
+
+
+def require_baselines(spec: str) -> None:
+    """Raise OptionError or DataError where baselines are neither a keyword nor files that are there."""
+    if spec in KEYWORDS:
+        return
+    if not locate(spec).exists() and not any(character in spec for character in "*?[./\\"):
+        raise OptionError(
+            f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
+            f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"
+        )
+    find_files(spec)
+
+
+def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:
+    if many:
+        table.survey(limit_rows, seed)
+    scan = table.scan()
+    if many and scan.n_rows == 1:
+        raise OptionError(f"{source}: has 1 row, eg and eh average over many. {TRY_ONE}.")
+    if not many and scan.n_rows > 1:
+        raise OptionError(f"{source}: has {scan.n_rows} rows, ig and ih take one. {TRY_MANY}.")
+    if many:
+        return _sample(table, source, limit_rows, seed)
+    _require_complete(scan, source)
+    return Baselines(next(table.inputs()), 1, source)
+
+
+def _require_complete(scan: Scan, source: str) -> None:
+    for missing in scan.missing:
+        raise DataError(
+            f"{source}: column {missing.column!r} is {missing.kind}. Expected a finite value in every feature."
+        )
+
+
+def _sample(table: Rows, source: str, limit_rows: int, seed: int) -> Baselines:
+    values, population = table.sample(limit_rows, seed), table.scan().n_complete
+    if population == 0:
+        raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
+    if len(values) < population:
+        source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
+    return Baselines(values, population, source)

@@ -1,0 +1,1 @@
+"""Files of a table, one module a format."""

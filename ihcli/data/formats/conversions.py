@@ -1,0 +1,98 @@
+"""What makes a table out of a file that is none: lines for a shell, and arguments of ours, that work as they stand."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ihcli.files.locations import Location
+from ihcli.wording import printable
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A line for a shell, and the file that it writes."""
+
+    line: str
+    made: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.line} and {shlex.quote(self.made)}", None)
+
+    @classmethod
+    def by_python(cls, code: str, made: str) -> "Conversion":
+        """Return the line that runs code."""
+        return cls(f"python -c {shlex.quote(code)}", made)
+
+
+def argument(text: str) -> str:
+    """Return text as one argument on a command line."""
+    return printable(shlex.quote(text))
+
+
+def column_list(names: Sequence[str]) -> str:
+    """Return names as the argument of --features and --exclude, in quotes where they hold commas or blanks."""
+    return argument(",".join(map(_listed, names)))
+
+
+def converted(file: Location, suffix: str) -> str:
+    """Return a name beside the file's own, for what is made of it."""
+    stem = re.sub(r"(\.[A-Za-z0-9]{1,8}){1,2}$", "", file.name) or file.name
+    return str(file.parent / f"{stem}-converted{suffix}")
+
+
+def by_pandas(file: Location, read: str, suffix: str = ".parquet", change: str = "") -> Conversion:
+    """Read a file with an expression of pandas, change the table `t`, and write it beside.
+
+    Parameters:
+        read: holds FILE where the name of the file goes.
+    """
+    made = converted(file, suffix)
+    write = "to_csv" if suffix == ".csv" else "to_parquet"
+    others = "".join(f"{name}, " for name in ("numpy", "sqlite3") if f"{name}." in read)
+    table = read.replace("FILE", literal(str(file)))
+    return Conversion.by_python(
+        f"import {others}pandas; t = {table}; {change}t.{write}({literal(made)}, index=False)", made
+    )
+
+
+def by_reading_csv(
+    file: Location, options: Mapping[str, Any], suffix: str = ".parquet", change: str = ""
+) -> Conversion:
+    """Read a CSV with options of pandas; see `by_pandas`."""
+    given = "".join(f", {name}={literal(value)}" for name, value in options.items())
+    return by_pandas(file, f"pandas.read_csv(FILE{given})", suffix, change)
+
+
+def by_recoding(file: Location, encoding: str, is_gzip: bool = False) -> Conversion:
+    """Write a file of text anew in UTF-8."""
+    name, made = shlex.quote(str(file)), converted(file, ".csv")
+    recode, write = f"iconv -f {encoding} -t UTF-8", f"> {shlex.quote(made)}"
+    return Conversion(f"gzip -dc {name} | {recode} {write}" if is_gzip else f"{recode} {name} {write}", made)
+
+
+def by_unpacking(file: Location, module: str, suffix: str = ".csv") -> Conversion:
+    """Unpack a file with a module of Python."""
+    made = converted(file, suffix)
+    copy = f'shutil.copyfileobj({module}.open({literal(str(file))}), open({literal(made)}, "wb"))'
+    return Conversion.by_python(f"import {module}, shutil; {copy}", made)
+
+
+def by_unzipping(file: Location) -> Conversion:
+    """Unpack an archive of zip into a directory."""
+    made = converted(file, "")
+    return Conversion.by_python(
+        f'import shutil; shutil.unpack_archive({literal(str(file))}, {literal(made)}, "zip")', made
+    )
+
+
+def literal(value: Any) -> str:
+    """Return a value as Python reads it, without the quotes that a shell would need escaped."""
+    return "None" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _listed(name: str) -> str:
+    is_plain = name == name.strip() and name and "," not in name and not name.startswith(('"', "@"))
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

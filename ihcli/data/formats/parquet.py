@@ -1,0 +1,122 @@
+"""Parquet files of one table."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ihcli.data.formats.table import BATCH_VALUES, MOST_COLUMNS, TableFiles, is_number
+from ihcli.errors import DataError
+from ihcli.files.leaves import leaves_of
+from ihcli.files.locations import Location, parquet_file
+from ihcli.wording import first_line
+
+BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
+FETCHED_BYTES = 256 << 20  # of a row group on a store that are fetched at once; more is fetched buffer by buffer
+
+
+class ParquetFiles(TableFiles):
+    """Parquet files, a batch of rows in memory at a time however large the row groups are."""
+
+    format = "Parquet"
+
+    def __init__(self, path: str, files: Sequence[Location]) -> None:
+        super().__init__(path, files)
+        with self._opened(self.files[0]) as first:
+            self.schema = first.schema_arrow
+        self.index_columns = _index_columns(self.schema)
+        for file in self.files[1:]:
+            with self._opened(file) as other:
+                self._require_same_columns(file, other.schema_arrow.names)
+
+    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Stream the wanted columns, cast where a file stores them as another type and they are no numbers."""
+        batch_rows = max(1, min(1 << 16, BATCH_VALUES // min(max(1, len(wanted)), MOST_COLUMNS)))
+        for file in self.files:
+            try:
+                for batch in self._read(file, batch_rows, wanted.names):
+                    if batch.num_rows:
+                        yield _cast_batch(file, batch, wanted, numbers)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{file}: cannot be read as Parquet: {first_line(error)}.") from error
+
+    def feature_type(self, name: str) -> pa.DataType:
+        """Return float64: booleans are cast too, since another file may store the column as integers."""
+        return pa.float64()
+
+    def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types as stored in the first file."""
+        return {name: self.schema.field(name).type for name in names}
+
+    def text_example(self, name: str) -> str | None:
+        """Return None: the stored type says enough."""
+        return None
+
+    def _read(self, file: Location, batch_rows: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        if isinstance(file, Path):
+            with self._opened(file) as opened:
+                yield from opened.iter_batches(batch_rows, columns=names)
+            return
+        with parquet_file(file) as fetched:
+            for group in range(fetched.num_row_groups):  # all at once would keep what was fetched until the end
+                if _compressed_bytes(fetched, group, names) <= FETCHED_BYTES:
+                    yield from fetched.iter_batches(batch_rows, row_groups=[group], columns=names)
+                    continue
+                with self._opened(file) as opened:
+                    yield from opened.iter_batches(batch_rows, row_groups=[group], columns=names)
+
+    @staticmethod
+    def _opened(file: Location) -> pq.ParquetFile:
+        try:
+            return parquet_file(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{file}: cannot be read as Parquet: {first_line(error)}. "
+                "Expected a whole Parquet file. Try to write or copy it again."
+            ) from error
+
+
+def _compressed_bytes(file: pq.ParquetFile, group: int, names: Sequence[str]) -> int:
+    stored, wanted = file.metadata.row_group(group), frozenset(names)
+    leaves = enumerate(leaves_of(file.schema_arrow))
+    return sum(stored.column(index).total_compressed_size for index, leaf in leaves if leaf.column in wanted)
+
+
+def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema, numbers: Sequence[str]) -> pa.RecordBatch:
+    stored = batch.select(numbers)
+    if not all(is_number(type_) for type_ in set(stored.schema.types)):
+        for field in stored.schema:
+            _require_number(file, field.name, field.type)
+    others = [wanted.field(position) for position in range(len(numbers), len(wanted))]
+    columns = [_cast_column(file, batch.column(field.name), field) for field in others]
+    return pa.RecordBatch.from_arrays([*stored.columns, *columns], wanted.names)
+
+
+def _require_number(file: Location, name: str, type_: pa.DataType) -> None:
+    if not is_number(type_):
+        raise DataError(f"{file}: column {name!r} is {type_} here. Expected numbers, as in the first file.")
+
+
+def _cast_column(file: Location, column: pa.Array, field: pa.Field) -> pa.Array:
+    if column.type == field.type:
+        return column
+    if pa.types.is_float64(field.type):
+        _require_number(file, field.name, column.type)
+    try:
+        return column.cast(field.type, safe=not pa.types.is_float64(field.type))
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{file}: column {field.name!r} is {column.type} here. Expected {field.type}, as in the first file."
+        ) from error
+
+
+def _index_columns(schema: pa.Schema) -> frozenset[str]:
+    """Return the columns that pandas wrote of its index; what its note says is anybody's, and only names count."""
+    try:
+        note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        found = note.get("index_columns") or [] if isinstance(note, dict) else []
+        return frozenset(name for name in found if isinstance(name, str) and name in schema.names)
+    except (ValueError, RecursionError, TypeError):
+        return frozenset()

@@ -1,0 +1,205 @@
+"""A run: chunks of a table to explanations to part files, with what was run written beside them."""
+
+import platform
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from ihcli.data.baselines import is_file
+from ihcli.errors import RunError
+from ihcli.execution.choosing import choose_executor
+from ihcli.execution.forecasting import announce
+from ihcli.execution.outlook import look_ahead
+from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.tasks import Executor, FailedChunksError, Task
+from ihcli.explainers.tables import TableExplainer
+from ihcli.files.fingerprints import path_fingerprint
+from ihcli.files.locations import Location, locate
+from ihcli.files.lock import locked
+from ihcli.runs.directory import DONE, RunWriter, plain
+from ihcli.runs.keeping import Keeper
+from ihcli.runs.origins import origins_of
+from ihcli.runs.progress import Progress
+from ihcli.runs.request import Observer, RunRequest, RunTotals, Workforce
+from ihcli.runs.resuming import BegunRun, find_begun
+from ihcli.runs.seals import QUESTION, SEALS, question_sha256
+from ihcli.runs.shards import Place, Shard
+
+ALONE = Workforce()
+
+
+def run(
+    request: RunRequest,
+    out: str | Location,
+    observer: Observer,
+    overwrite: bool = False,
+    resume: bool = False,
+    shard: Shard | None = None,
+    workforce: Workforce = ALONE,
+) -> RunTotals:
+    """Explain every row and write the run directory; reading and writing go on while rows are explained.
+
+    The observer hears of finished chunks from the thread that writes.
+
+    Parameters:
+        overwrite: replace the run that is there.
+        resume: go on with the run that is there and keep its finished parts: the result is, byte for byte, that of a
+            run that nothing stopped, on the same machine. Without a run there it begins one; a finished one is left
+            as it is.
+        shard: explain only this share of the chunks, beside those of other shards; `ihcli.runs.merging.merge` makes a
+            run of them.
+        workforce: who explains: this process, others, or a cluster.
+
+    Raises RunError when the directory cannot be written, another process writes it, or a run that shall go on was begun
+    with something else; and what `prepare_run` raises. After a failure the finished parts stay and run.json says so;
+    without any, no run is left behind. Raises
+    FailedChunksError where chunks failed again and again, once all others are done; resuming tries them again.
+    """
+    with closing(choose_executor(workforce, request.device)) as executor:
+        return _run(request, Place(locate(out), shard), executor, observer, overwrite, resume)
+
+
+def _run(
+    request: RunRequest, place: Place, executor: Executor, observer: Observer, overwrite: bool, resume: bool
+) -> RunTotals:
+    shard = place.shard
+    merged = find_begun(place.path) if resume and shard is not None else None
+    if merged is not None and merged.is_done:
+        merged.require_same_question(request)
+        return merged.totals()
+    place.refuse_existing(overwrite or resume)  # before the minutes that checking a large table can take
+    with locked(place.home, observer.warned):
+        place.refuse_existing(overwrite or resume)  # what another process did meanwhile
+        observer.locked(place.path)
+        begun = find_begun(place.home) if resume else None
+        if begun is not None:
+            begun.require_same_question(request)
+            if begun.is_done:
+                if shard is None:
+                    place.reopen().states.forget()  # a kill can come between the last word and this
+                return begun.totals()
+            request = begun.settle(request)
+        return _explain_into(place, prepare_run(request), executor, observer, begun, overwrite or resume)
+
+
+def _explain_into(
+    place: Place,
+    prepared: PreparedRun,
+    executor: Executor,
+    observer: Observer,
+    begun: BegunRun | None,
+    replaces: bool,
+) -> RunTotals:
+    info = _describe(prepared, place.path) | ({} if place.shard is None else {"shard": str(place.shard)})
+    if begun is not None:
+        begun.require_same_meaning(info)
+        info = begun.continued(info, _now())
+    rows = announce(prepared, observer, place.shard)
+    interactions = prepared.request.interactions
+    writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
+    asked = question_sha256(plain(info))
+    writer = replace(writer, question=asked)
+    with _kept_honest(writer, info):
+        writer.write_info(info)
+        done = _done_before(writer, begun, observer)
+        keeper = Keeper(writer, observer, done)
+        outlook = look_ahead(prepared, rows - done.rows, executor.workers) if observer.asks_outlook else None
+        if outlook is not None:
+            observer.foreseen(outlook)
+        with prepared.unchanged():
+            executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
+        seals = {QUESTION: asked, **(keeper.summarise() if place.shard is None else {})}
+        totals = keeper.totals()
+        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": totals.stored(), SEALS: seals})
+        if place.shard is None:
+            writer.states.forget()
+    return totals
+
+
+def _done_before(writer: RunWriter, begun: BegunRun | None, observer: Observer) -> Progress:
+    """Return the progress of the parts that are on disk."""
+    state = writer.read_state()
+    progress = Progress() if state is None else Progress.of_state(state)
+    if begun is not None:
+        observer.resumed(progress.rows)
+    return progress
+
+
+def _tasks(prepared: PreparedRun, done: Progress, shard: Shard | None) -> Iterator[Task]:
+    """Yield the chunks whose parts are not done."""
+    for part, chunk in enumerate(prepared.chunks()):
+        if part not in done and (shard is None or shard.owns(part)):
+            yield Task(part, chunk)
+
+
+@contextmanager
+def _kept_honest(writer: RunWriter, info: dict[str, Any]) -> Iterator[None]:
+    """Say in run.json that a run failed or was interrupted, or remove it when it has no finished part."""
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        failed = [asdict(chunk) for chunk in error.chunks] if isinstance(error, FailedChunksError) else []
+        with suppress(RunError):  # a full disk would hide what happened first
+            told = {"failed_chunks": failed} if failed else {}
+            writer.write_info({**info, "status": status, "finished": _now(), "error": str(error), **told})
+            writer.abandon()
+        raise
+
+
+def _describe(prepared: PreparedRun, path: Location) -> dict[str, Any]:
+    request, explainer = prepared.request, prepared.explainer
+    baseline = request.baseline if is_file(request.baseline) else None
+    named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
+    smoothing = explainer.smoothing
+    return {
+        "status": "running",
+        "started": _now(),
+        "arguments": asdict(request),
+        "model": {
+            "path": str(request.model),
+            "sha256": path_fingerprint(locate(request.model)),
+            "format": explainer.original.format,
+            "outputs": list(explainer.target.names),
+        },
+        "data": {
+            "path": str(request.data),
+            "sha256": prepared.dataset.fingerprint(),
+            "format": prepared.dataset.format,
+            "files": [str(file) for file in prepared.dataset.files],
+            "rows": prepared.scan.n_rows,
+        },
+        "origins": origins_of(named, path),
+        **explainer.description(),
+        "keys": list(prepared.dataset.columns.keys),
+        "method": {"name": explainer.method.name, "title": explainer.method.title},
+        "target": explainer.target.spec,
+        "groups": _groups(prepared),
+        "groups_sha256": None if request.groups is None else path_fingerprint(locate(request.groups)),
+        "smoothing": None if smoothing is None else asdict(smoothing),
+        "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
+        "device": str(explainer.model.device),
+        "dtype": str(explainer.model.dtype).removeprefix("torch."),
+        "memory_bytes": explainer.memory_bytes,
+        "chunk_rows": prepared.chunk_rows,
+        "warnings": list(prepared.warnings),
+        "versions": {
+            "ihcli": version("ihcli"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
+        },
+    }
+
+
+def _groups(prepared: PreparedRun) -> dict[str, list[str]] | None:
+    explainer = prepared.explainer
+    if not isinstance(explainer, TableExplainer):
+        return None
+    return explainer.groups.members(prepared.dataset.columns.features) or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

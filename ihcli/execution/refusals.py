@@ -1,0 +1,84 @@
+"""What can be refused before torch is imported: files that are not there, and options that do not go together."""
+
+from pathlib import Path
+
+from ihcli.data.baselines import require_baselines, require_count
+from ihcli.data.formats.opening import find_files
+from ihcli.data.groups import read_groups
+from ihcli.errors import ModelError, OptionError
+from ihcli.files.locations import absence, is_url, locate
+from ihcli.methods import method_named, require_one_baseline
+from ihcli.runs.parts import InteractionStorage
+from ihcli.runs.request import RunRequest
+from ihcli.runs.shards import Place
+from ihcli.wording import MODELS_IN_WORDS
+
+
+def refuse_early(request: RunRequest, place: Place | None, replaces: bool = False) -> None:
+    """Raise what is wrong with a request and the place of its run, as far as that shows at once."""
+    refuse_contradictions(request)
+    if place is not None and isinstance(place.path, Path):
+        place.refuse_existing(replaces)
+    refuse_missing(request)
+
+
+def refuse_missing(request: RunRequest) -> None:
+    """Raise the error of the first file that is not there; stores are not asked, which can take seconds."""
+    require_files(request.model, request.data)
+    if request.text is None and request.baseline is not None and _is_here(request.baseline):
+        require_baselines(request.baseline)
+    if request.groups is not None and _is_here(request.groups):
+        read_groups(request.groups)
+
+
+def require_model(path: str) -> None:
+    """Raise ModelError where nothing is at the path; a URL is not asked for."""
+    if _is_here(path) and not locate(path).exists():
+        raise ModelError(absence(locate(path), "file", MODELS_IN_WORDS))
+
+
+def require_files(model: str, data: str) -> None:
+    """Raise ModelError or DataError where model or data are not there; URLs are not asked for."""
+    require_model(model)
+    if _is_here(data):
+        find_files(data)
+
+
+def refuse_contradictions(request: RunRequest) -> None:
+    """Raise OptionError for an option that is none, or that does not go with another one."""
+    method = method_named(request.method)
+    InteractionStorage.parse(request.interactions)
+    if request.text is None:
+        _refuse_text_options(request)
+    else:
+        _refuse_table_options(request)
+    if request.groups is not None and request.groups_by is not None:
+        raise OptionError("--groups: cannot be used together with --groups-by. Try one of them.")
+    if request.text is not None:
+        require_one_baseline(method)
+    elif request.baseline is not None:
+        require_count(request.baseline, method.many_baselines)
+
+
+def _is_here(path: str) -> bool:
+    """Return whether the path is one of this machine; what is wrong with a URL is told by whoever opens it."""
+    return not is_url(path)
+
+
+def _refuse_table_options(request: RunRequest) -> None:
+    given = {
+        "--features": request.features,
+        "--exclude": request.exclude,
+        "--groups": request.groups,
+        "--groups-by": request.groups_by,
+    }
+    for option, value in given.items():
+        if value:
+            raise OptionError(f"{option}: is for tables of numbers, and --text explains texts. Try without {option}.")
+
+
+def _refuse_text_options(request: RunRequest) -> None:
+    if request.text_pair is not None:
+        raise OptionError("--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.")
+    if request.units != RunRequest.units:
+        raise OptionError(f"--units {request.units}: is for texts, and --text is not given. Try --text COLUMN.")

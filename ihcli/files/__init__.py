@@ -1,0 +1,1 @@
+"""Where bytes lie, on disks and stores alike, and how they get there whole."""

@@ -1,0 +1,1 @@
+"""The mathematics: quadrature, certificates, kinks, assembly."""

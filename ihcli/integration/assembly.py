@@ -1,0 +1,110 @@
+"""Rows explained: a mesh certified for each, and second derivatives assembled on it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.advance import Tell, unheard, within
+from ihcli.derivatives import Engine
+from ihcli.derivatives.paths import Paths
+from ihcli.explanation import NON_FINITE
+from ihcli.integration.batching import in_batches, points
+from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.kinks import certify_piecewise
+from ihcli.methods import Method
+
+AUTOGRAD_GROUPS, CLOSED_FORM_GROUPS = 10, 120
+"""Groups for which assembling takes as long as certifying; for fewer it takes about as long too. Measured on networks
+of 30 to 500 inputs; only what is heard of progress depends on it."""
+
+
+@dataclass(frozen=True)
+class ExplainedRows:
+    """The certificate, and what was assembled on its mesh.
+
+    attributions  (N, G) float64
+    interactions  (N, G, G) in the model's dtype, symmetric; None under first order
+    """
+
+    certificate: Certificate
+    attributions: np.ndarray
+    interactions: np.ndarray | None
+
+
+def explain_rows(
+    engine: Engine,
+    paths: Paths,
+    method: Method,
+    effort: Effort,
+    piecewise_linear: bool = False,
+    tell: Tell = unheard,
+) -> ExplainedRows:
+    """Certify a mesh for every row, then assemble second derivatives on it, once.
+
+    Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
+    """
+    certifying = _share_of_certifying(engine, paths) if method.second_order else 1.0
+    if piecewise_linear and not method.second_order and effort.steps is None:
+        certificate = certify_piecewise(engine, paths, effort, tell)
+    else:
+        certificate = certify(engine, paths, method.second_order, effort, within(tell, 0, certifying))
+    attributions, assembled = certificate.attributions.mean(1), None
+    if method.second_order:
+        assembled = _assemble(engine, paths, certificate, within(tell, certifying, 1))
+    for figures in (attributions, assembled):
+        if figures is not None:
+            figures[certificate.status == NON_FINITE] = np.nan
+    return ExplainedRows(certificate, attributions, assembled)
+
+
+def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
+    """Return the relative L1 standard error of phi over B baselines drawn from `population` without replacement, (N,).
+
+    sum_g s_g / sqrt(B) * sqrt(1 - B / population) / ||phi||_1, with s_g the sample standard deviation of phi_g over
+    baselines (Cochran 1977, 2.6). `attributions` is (N, B, G). NaN for B = 1, which says nothing about its spread.
+    """
+    b = attributions.shape[1]
+    if b == 1:
+        return np.full(len(attributions), np.nan)
+    spread = attributions.std(1, ddof=1) * np.sqrt((1 - b / population) / b)
+    scale = np.abs(attributions.mean(1)).sum(1)
+    return np.divide(spread.sum(1), scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+def _share_of_certifying(engine: Engine, paths: Paths) -> float:
+    alike = AUTOGRAD_GROUPS if engine.name == "autograd" else CLOSED_FORM_GROUPS
+    return 1 / (1 + max(1.0, paths.n_groups / alike))
+
+
+def _assemble(engine: Engine, paths: Paths, certificate: Certificate, tell: Tell = unheard) -> np.ndarray:
+    """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines.
+
+    Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
+    """
+    n, b, g = paths.n_rows, paths.n_baselines, paths.n_groups
+    mesh = certificate.panels.take(np.argsort(certificate.panels.path, kind="stable"))
+    nodes = certificate.rule.on(mesh.a, mesh.b)
+    weights = nodes.log_weights * nodes.t / (2 * b)
+    n_nodes = nodes.t.shape[1]
+    total = paths.inputs.new_empty(n, g, g)
+    done = 0  # rows begun; every row has panels and they come in order, so a batch's rows have no gap
+
+    def assembled(some: slice) -> tuple[Tensor, Tensor]:
+        path, t = points(paths, np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel())
+        node_weights = torch.as_tensor(weights[some].ravel(), dtype=total.dtype, device=total.device)
+        return engine.assemble(paths, path, t, node_weights)
+
+    for rows, sums in in_batches(engine, paths, len(mesh), n_nodes, g, assembled):
+        first, last = int(rows[0]), int(rows[-1])
+        known = done - first
+        for row in range(first, done):
+            total[row] += sums[row - first] + sums[row - first].T
+        torch.add(sums[known:], sums[known:].transpose(1, 2), out=total[done : last + 1])
+        done = last + 1
+        tell(done / n)
+    diagonal = np.zeros((n, g))
+    np.add.at(diagonal, mesh.path // b, mesh.log_integral / b)
+    total.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=total.device))
+    return total.cpu().numpy()

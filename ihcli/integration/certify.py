@@ -1,0 +1,225 @@
+"""Certification: a work list of (row, baseline, panel), refined until each row's error estimate is within tolerance."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ihcli.advance import Tell, unheard, within
+from ihcli.derivatives import Engine
+from ihcli.derivatives.paths import Paths
+from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
+from ihcli.integration.panels import Measure, Panels, end_values, whole_paths
+from ihcli.integration.quadrature import PanelRule, panel_rule
+
+NODES = 8
+EVALUATIONS_PER_BASELINE = 1000
+SPARE = 0.97
+"""Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
+MAX_LEVEL = 40
+STEPS = range(3, 513)
+"""Sizes that a single rule may have: below there is no error estimate, above its table is not exact."""
+FIRST_SHARE = 0.25
+"""Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: nobody knows how
+many will come. Networks whose ReLUs were smoothed take two, of 17 evaluations after 8."""
+KINK_LEVELS = 16
+KINK_SIZE = 1e-4
+"""Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    tolerance        relative error at which a row is done
+    max_evaluations  most evaluations a row may take over all its baselines; None: EVALUATIONS_PER_BASELINE for each
+    steps            use this many nodes on [0, 1] instead, and only report the error
+    """
+
+    tolerance: float = 0.01
+    max_evaluations: int | None = None
+    steps: int | None = None
+
+    def budget(self, n_baselines: int) -> int:
+        """Return the most evaluations that a row may take."""
+        return EVALUATIONS_PER_BASELINE * n_baselines if self.max_evaluations is None else self.max_evaluations
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The accepted mesh and what it proves, for N rows and B baselines.
+
+    panels          the mesh, each path's panels tiling [0, 1]; without integrals where kinks were followed
+    rule            nodes and weights to use on it under second order
+    attributions    (N, B, G): phi of each path
+    relative_error  (N,)
+    evaluations     (N,) int32
+    status          (N,) one of ok, not_converged, rounding, non_finite
+    prediction      (N,) f(x);  baseline_prediction (N, B) f(x')
+    """
+
+    panels: Panels
+    rule: PanelRule
+    attributions: np.ndarray
+    relative_error: np.ndarray
+    evaluations: np.ndarray
+    status: np.ndarray
+    prediction: np.ndarray
+    baseline_prediction: np.ndarray
+
+
+def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, tell: Tell = unheard) -> Certificate:
+    """Bisect the panels of unconverged rows, all rows in the same batches, until each row is settled.
+
+    A row is settled when its relative error
+
+        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, noise, 64 eps max(|f(x)|, |f(x')|))
+
+    is within the tolerance, when another bisection would pass its budget, or where rounding stops progress. Noise is
+    the rounding of phi: where attributions cancel to nothing, the error is relative to that.
+    Cost in evaluations: n a panel, and one more at each interior panel end under second order.
+    """
+    rule = panel_rule(effort.steps or NODES)
+    measure = Measure(engine, paths, rule, second_order)
+    prediction, baseline_prediction = end_values(engine, paths)
+    done = FIRST_SHARE
+    mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order), within(tell, 0, done))
+    evaluations = np.full(paths.n_rows, paths.n_baselines * len(rule.nodes))
+    eps = torch.finfo(paths.inputs.dtype).eps
+    floor = 64 * eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
+    while True:
+        ledger = Ledger.of(_attributions(mesh, paths), mesh, floor)
+        chosen, cost = worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)
+        if effort.steps is not None or not chosen.any():
+            break
+        evaluations = evaluations + cost
+        halves = measure(measure.bisect(mesh.take(chosen)), within(tell, done, (1 + done) / 2))
+        mesh, done = Panels.join([mesh.take(~chosen), halves]), (1 + done) / 2
+    return Certificate(
+        panels=mesh,
+        rule=rule,
+        attributions=ledger.attributions,
+        relative_error=ledger.relative_error,
+        evaluations=evaluations.astype(np.int32),
+        status=settled_status(ledger, effort),
+        prediction=prediction,
+        baseline_prediction=baseline_prediction,
+    )
+
+
+def find_kinks(engine: Engine, paths: Paths) -> np.ndarray:
+    """Return which paths cross a kink: a jump of F that F' does not account for, (N, B) bool.
+
+    Zooms into the half with the larger vector residual, KINK_LEVELS times. A bend loses its residual once the panel is
+    narrower than the bend; a kink keeps it at every width, so no refinement will ever certify second derivatives there.
+    Cost in evaluations a path: those of KINK_LEVELS bisections.
+    """
+    measure = Measure(engine, paths, panel_rule(NODES), second_order=True)
+    prediction, baseline = end_values(engine, paths)
+    worst = measure(whole_paths(paths, prediction, baseline, second_order=True))
+    size = np.abs(worst.integral).sum(1)
+    left = np.arange(len(worst))
+    right = left + len(worst)
+    for _ in range(KINK_LEVELS):
+        halves = measure(measure.bisect(worst))
+        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
+    jumps = (worst.error > 4 * worst.noise) & (worst.error > KINK_SIZE * size)
+    return jumps.reshape(paths.n_rows, paths.n_baselines)
+
+
+class Mesh(Protocol):
+    """M intervals [a, b] of paths, with the L1 error of phi or Gamma on each, and its rounding part."""
+
+    @property
+    def path(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def a(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def b(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def error(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the mesh amounts to, row by row: phi of each path, relative error and its rounding part, and their scale."""
+
+    attributions: np.ndarray
+    relative_error: np.ndarray
+    relative_noise: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, attributions: np.ndarray, mesh: Mesh, floor: np.ndarray) -> "Ledger":
+        """Sum up a mesh whose attributions are (N, B, G); `floor` (N,) bounds the scale of the errors from below."""
+        n, b, _ = attributions.shape
+        row = mesh.path // b
+        error = np.bincount(row, mesh.error, n) / b
+        noise = np.bincount(row, mesh.noise, n) / b
+        scale = np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise))
+        with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where the model is 0 on the whole path: exact
+            relative = np.where((error == 0) & (scale == 0), 0.0, error / scale)
+            relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)
+        return cls(attributions, relative, relative_noise, scale)
+
+
+def _attributions(mesh: Panels, paths: Paths) -> np.ndarray:
+    per_path = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
+    np.add.at(per_path, mesh.path, mesh.integral)
+    return per_path.reshape(paths.n_rows, paths.n_baselines, -1)
+
+
+def worst_panels(
+    mesh: Mesh, ledger: Ledger, paths: Paths, effort: Effort, evaluations: np.ndarray, cost: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask of the panels to split, at `cost` evaluations each, and what that costs each row.
+
+    Of an unconverged row, the largest estimates are taken until the rest fits into SPARE of the tolerance, as far as
+    the budget goes; panels whose estimate is only rounding are left alone.
+    """
+    row = mesh.path // paths.n_baselines
+    open_rows = np.isfinite(ledger.relative_error) & (ledger.relative_error > effort.tolerance)
+    improvable = open_rows[row] & (mesh.error > 2 * mesh.noise) & (mesh.b - mesh.a > 2.0**-MAX_LEVEL)
+    order = np.lexsort((-mesh.error, row))
+    order = order[improvable[order]]
+    chosen = np.zeros(len(mesh.path), dtype=bool)
+    if not len(order):
+        return chosen, np.zeros(paths.n_rows, dtype=np.int64)
+    owner = row[order]
+    start = np.searchsorted(owner, owner)  # position at which a panel's row begins
+    running = np.concatenate([[0.0], np.cumsum(mesh.error[order])])
+    before = running[:-1] - running[start]  # estimates of the row's worse panels
+    total = np.bincount(row, mesh.error, paths.n_rows)[owner]
+    allowed = SPARE * effort.tolerance * ledger.scale[owner] * paths.n_baselines
+    rank = np.arange(len(order)) - start
+    affordable = evaluations[owner] + (rank + 1) * cost <= effort.budget(paths.n_baselines)
+    keep = (total - before > allowed) & affordable
+    chosen[order[keep]] = True
+    return chosen, np.bincount(owner[keep], minlength=paths.n_rows) * cost
+
+
+def settled_status(ledger: Ledger, effort: Effort) -> np.ndarray:
+    """Return the status of rows that are refined no further, (N,)."""
+    status = np.full(len(ledger.relative_error), OK, dtype=object)
+    missed = ~(ledger.relative_error <= effort.tolerance)
+    status[missed] = NOT_CONVERGED
+    status[missed & (2 * ledger.relative_noise > ledger.relative_error)] = ROUNDING
+    status[~np.isfinite(ledger.relative_error)] = NON_FINITE
+    return status

@@ -1,0 +1,1 @@
+"""Whether a model computes what it is asked, rows apart, and why it does not."""

@@ -1,0 +1,266 @@
+"""Checks of a model on a few real rows, before a run: what every later number takes for granted."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ihcli.derivatives.calling import gradient
+from ihcli.errors import ModelCallError, ModelError
+from ihcli.models.checking.failing import (
+    count_message,
+    failure_message,
+    gradient_message,
+    outputs_message,
+    sequence_message,
+    training_message,
+)
+from ihcli.models.fixed import fixed_dtypes, fixed_in_training, has_recurrence
+from ihcli.models.layers import layer_name
+from ihcli.models.model import Model
+from ihcli.models.wrapping import FULL_DTYPES, named
+
+# Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
+_AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
+# A finite difference counts where two step sizes agree to this; it convicts where it is off by more than this.
+_TRUSTED, _CONVICTING = 0.1, 0.3
+_CALLS_OF_SUSPECTS = 8
+"""Of a model with dropout fixed in training mode, which may drop seldom."""
+_BATCH_NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the checks found out: K outputs, and sentences about what may be wrong without being fatal."""
+
+    n_outputs: int
+    warnings: tuple[str, ...]
+
+
+def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
+    """Check that a model in eval mode can be explained, on a few real rows.
+
+    probe         (P, D) rows, P at most about 8, in the model's dtype and on its device
+    second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
+                  passes against a central difference of the gradient, along the row itself
+
+    Cost: P + 3 forwards, and with second_order 6 gradients more.
+
+    Raises ModelError where the model is in training mode, fails on the rows, gives outputs of another shape than
+    (N,), (N, 1) or (N, K), non-finite outputs, other outputs on a second call or for a row alone, no gradient, or
+    second derivatives that are missing or wrong.
+    """
+    _check_mode(model)
+    rows = probe if len(probe) > 1 else torch.cat([probe, probe / 2])
+    outputs = check_repeatable(model, rows)
+    n_outputs = 1 if outputs.dim() == 1 else outputs.shape[1]
+    weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
+    gradients = _gradients(model, rows, weights)
+    warnings = []
+    if not gradients.any():
+        warnings.append("The gradient is zero on every row looked at: the output may be saturated, or rounded.")
+    halves = [named(dtype) for dtype in fixed_dtypes(model.module) if dtype not in FULL_DTYPES]
+    if halves:
+        warnings.append(f"The model computes in {', '.join(halves)} inside: its derivatives are rounded by percents.")
+    if second_order:
+        _check_second_derivatives(model, rows, weights)
+    return Preflight(n_outputs, tuple(warnings))
+
+
+def check_repeatable(model: Model, rows: Tensor) -> Tensor:
+    """Check that rows (P, D) give outputs of a known shape, the same again and alone, and return them.
+
+    Raises ModelError where they do not.
+    """
+    with torch.no_grad():
+        outputs = _forward(model, rows)
+        _check_outputs(model, outputs, rows)
+        _check_deterministic(model, outputs, rows)
+        _check_independent(model, outputs, rows)
+    return outputs
+
+
+def _check_mode(model: Model) -> None:
+    training = [name or "the model" for name, part in model.module.named_modules() if getattr(part, "training", False)]
+    if training:
+        raise ModelError(
+            f"{model.subject}: in training mode ({', '.join(training[:3])}), where dropout is random and batch "
+            "normalisation mixes rows. Expected eval mode. Try module.eval()."
+        )
+
+
+def _forward(model: Model, rows: Tensor) -> Any:
+    if model.n_inputs is not None and model.n_inputs != rows.shape[1]:
+        raise ModelError(count_message(model, model.n_inputs, rows.shape[1]))
+    try:
+        return model.call(rows)
+    except ModelCallError as error:
+        raise ModelError(failure_message(model, rows, error.reason)) from error
+
+
+def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> None:
+    subject = model.subject
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"{subject}: returns a {type(outputs).__name__}. Expected one tensor of shape (N,), (N, 1) or (N, K). "
+            "Try wrapping it in a module that picks the output."
+        )
+    if outputs.dim() not in (1, 2) or len(outputs) != len(rows) or outputs.numel() == 0:
+        raise ModelError(
+            f"{subject}: returns shape {tuple(outputs.shape)} for {len(rows)} rows. Expected (N,), (N, 1) or (N, K). "
+            "Try wrapping it in a module that flattens or picks the output."
+        )
+    if outputs.dtype != model.dtype:
+        raise ModelError(outputs_message(model, outputs.dtype))
+    finite = outputs.isfinite().reshape(len(rows), -1).all(dim=1)
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise ModelError(
+            f"{subject}: the output of probe row {row} is not finite. Expected numbers. Try checking that the data "
+            "is scaled as in training, or --dtype float64."
+        )
+
+
+def _differs(outputs: Tensor, others: Tensor) -> bool:
+    scale = float(outputs.abs().max())
+    return not bool((outputs - others).abs().max() <= _AGREEMENT[outputs.dtype] * max(scale, 1e-30))
+
+
+def _check_deterministic(model: Model, outputs: Tensor, rows: Tensor) -> None:
+    suspect = fixed_in_training(model.module)
+    for _ in range(1 if suspect is None else _CALLS_OF_SUSPECTS):
+        if _differs(outputs, _forward(model, rows)):
+            if suspect is not None:
+                raise ModelError(training_message(model, suspect))
+            raise ModelError(
+                f"{model.subject}: two calls on the same rows give different outputs. Expected a deterministic model. "
+                "Try passing training=self.training to functional dropout, and taking random numbers out."
+            )
+
+
+def _check_independent(model: Model, outputs: Tensor, rows: Tensor) -> None:
+    suspect = fixed_in_training(model.module)
+    try:
+        alone = [_forward(model, row.unsqueeze(0)) for row in rows]
+    except ModelError as error:
+        raise error if suspect is None else ModelError(training_message(model, suspect)) from error
+    for single in alone:
+        if single.dim() != outputs.dim() or len(single) != 1:
+            raise ModelError(
+                f"{model.subject}: returns shape {tuple(single.shape)} for one row and {tuple(outputs.shape)} for "
+                f"{len(rows)}. Expected the rows first in both. Try squeeze(-1) instead of squeeze()."
+            )
+    if _differs(outputs, torch.cat(alone)):
+        raise ModelError(training_message(model, suspect) if suspect is not None else _mixing_message(model, rows))
+
+
+def _mixing_message(model: Model, rows: Tensor) -> str:
+    # A recurrent layer takes a matrix for one sequence, and rows for its steps.
+    sequences = sequence_message(model, rows.shape[1]) if has_recurrence(model.module) else None
+    if sequences is not None:
+        return sequences
+    mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
+    suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
+    return (
+        f"{model.subject}: a row alone and the same row in a batch give different outputs, so that rows "
+        f"influence each other. Expected independent rows. Try looking for operations over the batch ({suspect})."
+    )
+
+
+def refuse_training(model: Model, rows: Tensor) -> None:
+    """Refuse a model that a graph fixed in training mode, where that shows on rows (P, D): random, or mixed.
+
+    Dropout with p = 0, or in a branch that is never taken, is neither. Outputs that are refused for another reason are
+    left to the checks before a run, which know the data.
+    """
+    suspect = fixed_in_training(model.module)
+    if suspect is None:
+        return
+    try:
+        check_repeatable(model, rows)
+    except ModelError as error:
+        if str(error) == training_message(model, suspect):
+            raise
+
+
+def _mixes_rows(part: nn.Module) -> bool:
+    return layer_name(part) in _BATCH_NORMS and getattr(part, "running_mean", None) is None
+
+
+def _weighted(model: Model, inputs: Tensor, weights: Tensor) -> Tensor:
+    """Return one number that no softmax makes constant: the outputs of all rows under different weights."""
+    return (model.outputs(inputs) * weights).sum()
+
+
+def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool = False) -> Tensor:
+    """Return the gradient of every row, (P, D); with create_graph it can be differentiated again."""
+    inputs = rows if create_graph else rows.detach().requires_grad_()
+    try:
+        with torch.enable_grad():
+            value = _weighted(model, inputs, weights)
+            found = gradient(value, inputs, create_graph=create_graph) if value.requires_grad else None
+    except ModelCallError as error:
+        raise ModelError(gradient_message(model, "the gradient", error.reason, is_second=False)) from error
+    if found is None:
+        raise ModelError(
+            f"{model.subject}: its output does not depend differentiably on its inputs. Expected a gradient. "
+            "Try taking detach(), .data, no_grad, argmax or numpy out of the forward pass."
+        )
+    return found
+
+
+def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> None:
+    """Compare Hessian-vector products with central differences of the gradient, row by row.
+
+    A difference is believed where a step of half its size gives the same: across a kink the two differ by a factor
+    of 2. Believed differences must convict half of the rows, so that a kink or two in the way does not.
+    """
+    norms = rows.norm(dim=1, keepdim=True)
+    directions = torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), rows.shape[1] ** -0.5)
+    products = _hessian_products(model, rows, weights, directions)
+    if not products.isfinite().all():
+        raise ModelError(
+            f"{model.subject}: a second derivative is not finite on the rows looked at. Expected numbers. "
+            "Try methods ig or eg, or an operation without a singularity there (sqrt and norm have one at 0)."
+        )
+    steps = torch.finfo(rows.dtype).eps ** 0.5 * torch.where(norms > 0, norms, 1.0)
+    coarse = _difference(model, rows, weights, directions, steps)
+    fine = _difference(model, rows, weights, directions, steps / 2)
+    noise = 100 * torch.finfo(rows.dtype).eps * _gradients(model, rows, weights).norm(dim=1) / steps.squeeze(1)
+    size = fine.norm(dim=1)
+    believed = (coarse - fine).norm(dim=1) <= _TRUSTED * size
+    convicted = believed & ((products - fine).norm(dim=1) > _CONVICTING * size + noise)
+    if 2 * int(convicted.sum()) >= len(rows):
+        raise ModelError(
+            f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
+            f"the gradient on {int(convicted.sum())} of {len(rows)} rows. Expected them to agree. Try methods ig or "
+            "eg, or looking for detach() or custom autograd functions in the model."
+        )
+
+
+def _hessian_products(model: Model, rows: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
+    """Return H v of every row, (P, D), by reverse over reverse; zeros where the gradient is constant.
+
+    One row at a time: of a large model, the graph of a gradient's gradient is what memory must be kept for.
+    """
+    pairs = zip(rows.split(1), directions.split(1), strict=True)
+    return torch.cat([_hessian_product(model, row, weights, direction) for row, direction in pairs])
+
+
+def _hessian_product(model: Model, rows: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
+    inputs = rows.detach().requires_grad_()
+    gradients = _gradients(model, inputs, weights, create_graph=True)
+    if not gradients.requires_grad:
+        return torch.zeros_like(rows)
+    try:
+        products = gradient((gradients * directions).sum(), inputs)
+    except ModelCallError as error:
+        raise ModelError(gradient_message(model, "the second derivative", error.reason, is_second=True)) from error
+    return torch.zeros_like(rows) if products is None else products
+
+
+def _difference(model: Model, rows: Tensor, weights: Tensor, directions: Tensor, steps: Tensor) -> Tensor:
+    ahead = _gradients(model, rows + steps * directions, weights)
+    behind = _gradients(model, rows - steps * directions, weights)
+    return (ahead - behind) / (2 * steps)

@@ -1,0 +1,167 @@
+"""Pickled models: torch.save files, plain pickles and joblib files of torch modules or scikit-learn networks."""
+
+import io
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ihcli.errors import ModelError, UnsafeModelError
+from ihcli.files.foreign import AGAIN, one_message
+from ihcli.models.advice.outlines import Outline, outlined
+from ihcli.models.advice.pickled import refusal, sole_model
+from ihcli.models.model import Model
+from ihcli.models.pickles import scikit_learn
+from ihcli.models.pickles.allow_list import ForbiddenError, Record
+from ihcli.models.pickles.archives import read_archive
+from ihcli.models.pickles.plain_layers import make_plain, unwrapped
+from ihcli.models.pickles.restoring import ReplacedError
+from ihcli.models.pickles.streams import NoPickleError, read_stream
+from ihcli.models.pickles.unpickling import StrictUnpickler, TruncatedError, read_legacy
+from ihcli.models.sniffing import Kind, compression
+from ihcli.models.steps import Loader
+from ihcli.models.wrapping import Source, place_module
+from ihcli.wording import first_line, printable
+
+_SAFE_WAY = "torch.jit.script(model).save(path)"
+
+
+def read_zip(source: Source) -> Model:
+    """Read a module that torch.save wrote in its zip format."""
+    return _read(source, Kind.TORCH_ZIP, read_archive, _free_torch)
+
+
+def read_legacy_file(source: Source) -> Model:
+    """Read a module from the stream of pickles that torch.save wrote before its zip format."""
+    return _read(source, Kind.TORCH_LEGACY, lambda path: read_legacy(io.BytesIO(path.read_bytes())), _free_torch)
+
+
+def read_pickle(source: Source) -> Model:
+    """Read a torch module or a scikit-learn network that pickle or joblib wrote."""
+    return _read(source, Kind.PICKLE, lambda path: StrictUnpickler(read_stream(path)).load(), _free_pickle)
+
+
+def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Callable[[Path], Any]) -> Model:
+    """Read strictly, and only where that fails, the source is trusted and the outline promises a model, freely.
+
+    What needs no trust then needs no scikit-learn or joblib either.
+    """
+    try:
+        with _reading(source.path):
+            content = strict(source.path)
+    except NoPickleError:
+        raise
+    except ModelError as error:
+        with _reading(source.path):
+            outline = outlined(source.path, kind)
+            told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
+        if told is not None:
+            raise UnsafeModelError(f"{source.path}: {told}") from None
+        if not source.trust:
+            raise error from None
+        content = _trusted(source.path, free)
+    with _reading(source.path):
+        return _model(content, source, kind)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever hostile or damaged bytes raise into one ModelError that names the file."""
+    with one_message(path, ModelError, "read as a pickled model"):
+        try:
+            yield
+        except ReplacedError as error:
+            raise _replaced(path, printable(str(error))) from None
+        except ForbiddenError as error:
+            raise _unsafe(path, printable(str(error))) from None
+        except (TruncatedError, EOFError):
+            raise ModelError(f"{path}: breaks off before its end. {AGAIN}") from None
+
+
+def _replaced(path: Path, culprit: str) -> UnsafeModelError:
+    return UnsafeModelError(
+        f"{path}: holds {culprit}, which torch.nn does not put there and which calls of the model could run. Expected "
+        "layers as torch.nn makes them. Nothing of the file was run. Try taking it off the model before it is saved, "
+        f"saving the model as TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust."
+    )
+
+
+def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
+    package, dot, _ = culprit.partition(".")
+    is_away = bool(dot) and package.isidentifier() and not _is_here(package)
+    away = f", with the directory of {package} on PYTHONPATH" if is_away else ""
+    return UnsafeModelError(
+        f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
+        f"layers of torch.nn or {scikit_learn.EXPECTED}. Nothing of the file was run. Try saving the model as "
+        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust{away}."
+    )
+
+
+def _is_here(package: str) -> bool:
+    """Return whether a package could be imported, which it is not."""
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _trusted(path: Path, free: Callable[[Path], Any]) -> Any:
+    """Return what the file holds, running whatever it asks for."""
+    try:
+        return free(path)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: needs a class or package that cannot be imported here ({first_line(error)}). Try installing the "
+            "package, PYTHONPATH=DIRECTORY before the command, with the directory in which the package or file of the "
+            f"class is, or {_SAFE_WAY} where it exists."
+        ) from None
+    except Exception as error:
+        # A pickle may raise anything; the user is told what, and --debug shows the rest.
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ModelError(f"{path}: cannot be loaded ({reason}). Try saving or copying it again.") from error
+
+
+def _free_torch(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def _free_pickle(path: Path) -> Any:
+    content = path.read_bytes()
+    if _is_of_joblib(path):
+        import joblib  # only files that joblib wrote and that are off the allow-list need it
+
+        return joblib.load(path)
+    return pickle.loads(content)
+
+
+def _is_of_joblib(path: Path) -> bool:
+    content = path.read_bytes()
+    return compression(content[:8]) is not None or b"joblib.numpy_pickle" in content or b"sklearn." in content
+
+
+def _model(content: Any, source: Source, kind: Kind) -> Model:
+    """Return the Model in what a file held, or raise ModelError with what it held instead."""
+    key = sole_model(content)
+    held = unwrapped(content if key is None else content[key])
+    if isinstance(held, nn.Module):
+        make_plain(held)
+        where = "" if key is None else f" (of a dictionary, key {printable(repr(key))})"
+        return place_module(held, source, f"{Kind.TORCH_ZIP.value}{where}")
+    record = held if isinstance(held, Record) else scikit_learn.as_record(held)
+    if record is not None:
+        return scikit_learn.convert(record, source)
+    raise ModelError(f"{source.path}: {refusal(Outline(held), _loader(source, kind))}")
+
+
+def _loader(source: Source, kind: Kind) -> Loader:
+    if kind is not Kind.PICKLE:
+        return Loader(source.path, "torch")
+    return Loader(source.path, "joblib" if _is_of_joblib(source.path) else "pickle")

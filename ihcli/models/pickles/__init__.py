@@ -1,0 +1,1 @@
+"""Pickles read against an allow-list; nothing that a file brings along is called."""

@@ -1,0 +1,1 @@
+"""TorchScript archives of strangers, read and checked before anything in them runs."""

@@ -1,6 +1,0 @@
-"""Recomputation of a sample of a run's rows, from the model and the data: truth to hold reported errors against."""
-
-from ihcli.recomputation.drawing import Question
-from ihcli.recomputation.recomputing import recompute
-
-__all__ = ["Question", "recompute"]

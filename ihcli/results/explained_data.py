@@ -1,0 +1,256 @@
+"""Values of features in the data that a run explained: a run does not hold them, and its data may have changed."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.data.formats.opening import open_table
+from ihcli.data.formats.table import TableFiles, is_number, matrix_of
+from ihcli.data.groups import read_groups
+from ihcli.errors import DataError, OptionError, RunError
+from ihcli.files.fingerprints import files_fingerprint
+from ihcli.files.locations import Location, is_reachable
+from ihcli.results.result import Result
+from ihcli.runs.directory import INFO
+from ihcli.runs.origins import places_of, there
+from ihcli.wording import did_you_mean, listed
+
+NONE = "(none)"
+"""The category of a one-hot group none of whose columns is 1: a level that the encoder left out, or an unknown one."""
+
+
+@dataclass(frozen=True)
+class FeatureValues:
+    """What features are in rows of the explained data.
+
+    numbers     (n, F) float64: numbers of columns; of a one-hot group the place of its category among `categories`;
+                NaN where there is no value
+    categories  by feature, of the one-hot groups among them
+    """
+
+    numbers: np.ndarray
+    categories: Mapping[str, tuple[str, ...]]
+
+    def told(self, row: int, place: int, feature: str) -> str | None:
+        """Return a value in words; None where there is none."""
+        value = self.numbers[row, place]
+        if np.isnan(value):
+            return None
+        return self.categories[feature][int(value)] if feature in self.categories else f"{value:.4g}"
+
+
+def feature_values(
+    result: Result, features: Sequence[str], rows: Sequence[int] | np.ndarray, data: str | Location | None = None
+) -> FeatureValues:
+    """Return the values of features in rows of the explained data.
+
+    A group is one-hot where the data hold nothing but 0 and 1 in its columns. Its value is the category of the column
+    that is 1, NONE where all are 0, and missing where several are. Other groups of several columns have no values.
+
+    The data is streamed, the wanted columns only: up to the last wanted row, and to its end where groups are wanted.
+
+    Parameters:
+        features: names of the run's features or groups.
+        rows: indices of rows of the data, in any order; may repeat.
+        data: a table to read instead of the recorded one, with the same rows; its content is not compared.
+
+    Raises:
+        RunError: the run explains texts.
+        OptionError: a feature that the run does not have.
+        DataError: the data is gone, has changed since it was explained, or is not of the same rows.
+    """
+    if result.is_text:
+        raise RunError(f"{result.path}: explains texts, which have no features. Try record(row).")
+    _refuse_unknown(result, features)
+    table = _recorded_table(result) if data is None else _other_table(result, str(data))
+    columns_of = _columns_of(result, table, features)
+    columns = list(dict.fromkeys(column for members in columns_of.values() for column in members))
+    rows = np.asarray(rows, dtype=np.int64)
+    numbers = np.full((len(rows), len(features)), np.nan)
+    categories: dict[str, tuple[str, ...]] = {}
+    if not columns or not len(rows):
+        return FeatureValues(numbers, categories)
+    place_of = {column: place for place, column in enumerate(columns)}
+    found, is_binary = _read(table, columns, rows, to_the_end=any(len(members) > 1 for members in columns_of.values()))
+    for place, name in enumerate(features):
+        places = [place_of[column] for column in columns_of.get(name, ())]
+        if len(places) == 1:
+            numbers[:, place] = found[:, places[0]]
+        elif places and is_binary[places].all():
+            numbers[:, place] = _active(found[:, places])
+            categories[name] = (*_categories(result, name, columns_of[name]), NONE)
+    return FeatureValues(numbers, categories)
+
+
+def _active(columns: np.ndarray) -> np.ndarray:
+    """Return which of the columns (n, K) of 0 and 1 is 1, K where none is, NaN where several are or one is missing."""
+    counts = columns.sum(axis=1)
+    places = np.where(counts == 0, columns.shape[1], columns.argmax(axis=1)).astype(np.float64)
+    places[np.isnan(counts) | (counts > 1)] = np.nan
+    return places
+
+
+def _categories(result: Result, group: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return what a group's columns stand for: their names without the group's and the separator behind it."""
+    separator = (result.info.get("arguments") or {}).get("groups_by") or _sign_behind(group, columns)
+    start = f"{group}{separator}"
+    return tuple((column.removeprefix(start) or column) if separator else column for column in columns)
+
+
+def _sign_behind(group: str, columns: Sequence[str]) -> str:
+    """Return the sign, once or several times, that stands behind the group's name in all of the columns, or nothing."""
+    if not all(column.startswith(group) for column in columns):
+        return ""
+    behind = [column[len(group) :] for column in columns]
+    sign = behind[0][:1]
+    if sign.isalnum():
+        return ""
+    return sign * min(len(rest) - len(rest.lstrip(sign)) for rest in behind) if sign else ""
+
+
+def _read(
+    table: TableFiles, columns: list[str], rows: np.ndarray, *, to_the_end: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n, columns) values of rows, and which columns hold nothing but 0, 1 and gaps in all that was read."""
+    order = np.argsort(rows, kind="stable")
+    wanted = rows[order]
+    values, is_binary = np.empty((len(rows), len(columns))), np.ones(len(columns), dtype=bool)
+    first = stop = 0
+    for batch in table.batches(pa.schema([(name, table.feature_type(name)) for name in columns])):
+        found = matrix_of(batch, columns)
+        start, stop = np.searchsorted(wanted, (first, first + batch.num_rows))
+        values[order[start:stop]] = found[wanted[start:stop] - first]
+        is_binary &= ((found == 0) | (found == 1) | np.isnan(found)).all(axis=0)
+        first += batch.num_rows
+        if stop == len(rows) and not to_the_end:
+            break
+    if stop < len(rows):
+        raise DataError(
+            f"{table.path}: has {first} rows. Expected row {wanted[-1]} too. Try the data that was explained."
+        )
+    return values, is_binary
+
+
+def _recorded_table(result: Result) -> TableFiles:
+    recorded = _recorded(result)
+    places = places_of(result.info, "data", result.path)
+    if not any(is_reachable(place, result.path) for place in places):
+        raise DataError(
+            f"{recorded['path']}: is where {result.path} says its data are, on another store than the run. Expected "
+            "data that were named to this command. Try --data FILE or URL."
+        )
+    looked_for = f"no such file or directory{''.join(f', and no {place}' for place in places[1:])}"
+    told = DataError(f"{places[0]}: {looked_for}. {_explained(result)}")
+    for place in there(places, result.path):
+        try:
+            table = open_table(place)
+        except DataError as error:
+            told = DataError(f"{error} {_explained(result)}")
+            continue
+        if files_fingerprint(table.files) == recorded["sha256"]:
+            return table
+        told = DataError(
+            f"{table.path}: has changed since {result.path} explained it. Expected the same content. "
+            "Try --data FILE with the table as it was, or ihcli explain again."
+        )
+    raise told
+
+
+def _explained(result: Result) -> str:
+    return f"{result.path} explained it, and holds no values of features. Try --data FILE with a copy of it."
+
+
+def _other_table(result: Result, path: str) -> TableFiles:
+    """Open a table named by the user; it must have as many rows as were explained, or more where --limit cut them."""
+    table = open_table(path)
+    name = next((name for name in result.feature_names if name in table.schema.names), None)
+    if name is None:
+        raise DataError(
+            f"--data {path}: has none of the features of {result.path}. Expected {listed(result.feature_names)}, got "
+            f"{listed(table.schema.names)}."
+        )
+    rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.feature_type(name))])))
+    expected = int(_recorded(result)["rows"])
+    is_cut = (result.info.get("arguments") or {}).get("limit") is not None
+    if rows < expected or (rows > expected and not is_cut):
+        raise DataError(f"--data {path}: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
+    return table
+
+
+def _recorded(result: Result) -> dict[str, Any]:
+    recorded = result.info.get("data")
+    if not isinstance(recorded, dict) or not {"path", "sha256", "rows"} <= recorded.keys():
+        raise RunError(f"{result.path / INFO}: does not tell 'data'. Expected what ihcli explain writes.")
+    return recorded
+
+
+def _columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each feature; features of which that cannot be told are left out."""
+    groups, are_known = _groups(result, table)
+    columns = {}
+    for name in features:
+        members = groups.get(name, (name,))
+        unfit = [column for column in members if not _is_number(table, column)]
+        if not unfit:
+            columns[name] = members
+        elif are_known:
+            raise _unfit(table, unfit[0], result)
+    return columns
+
+
+def _is_number(table: TableFiles, column: str) -> bool:
+    return column in table.schema.names and is_number(table.schema.field(column).type)
+
+
+def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, ...]], bool]:
+    """Return the columns of each group, and whether all are known; run.json of older runs tells the options alone."""
+    if (recorded := result.info.get("groups")) is not None:
+        if not isinstance(recorded, dict) or not all(_is_list_of_names(members) for members in recorded.values()):
+            raise RunError(f"{result.path / INFO}: does not tell 'groups'. Expected what ihcli explain writes.")
+        return {name: tuple(members) for name, members in recorded.items()}, True
+    arguments = result.info.get("arguments") or {}
+    if separator := arguments.get("groups_by"):
+        return _groups_by_prefix(result, table, separator), True
+    if not arguments.get("groups"):
+        return {}, True
+    for place in there(places_of(result.info, "groups", result.path), result.path, table.path):
+        with suppress(OptionError):
+            return read_groups(place), True
+    return {}, False
+
+
+def _groups_by_prefix(result: Result, table: TableFiles, separator: str) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each group of an older run: two or more with that text before the first separator."""
+    members: dict[str, list[str]] = {}
+    features = set(result.feature_names)
+    for column in table.schema.names:
+        prefix, found, _ = column.partition(separator)
+        if found and prefix and column not in features:
+            members.setdefault(prefix, []).append(column)
+    return {name: tuple(members[name]) for name in features if len(members.get(name, ())) > 1}
+
+
+def _is_list_of_names(members: Any) -> bool:
+    return isinstance(members, list) and bool(members) and all(isinstance(member, str) for member in members)
+
+
+def _unfit(table: TableFiles, name: str, result: Result) -> DataError:
+    if name in table.schema.names:
+        return DataError(f"{table.path}: column {name!r} holds no numbers. Expected the data that was explained.")
+    return DataError(
+        f"{table.path}: has no column {name!r}. Expected the features of {result.path}."
+        f"{did_you_mean(name, table.schema.names)}"
+    )
+
+
+def _refuse_unknown(result: Result, features: Sequence[str]) -> None:
+    for name in features:
+        if name not in result.feature_names:
+            raise OptionError(
+                f"--feature: there is no {name!r}. Expected one of {len(result.feature_names)} features: "
+                f"{listed(result.feature_names)}.{did_you_mean(name, result.feature_names)}"
+            )

@@ -1,0 +1,285 @@
+"""Results of a run, read back: tables of everything, single records, and arrays of interactions on demand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ihcli.errors import OptionError, RunError
+from ihcli.files.locations import Location
+from ihcli.results.bridges import shap_explanation, shapiq_values
+from ihcli.results.records import (
+    ATTRIBUTIONS,
+    INTERACTIONS,
+    ROW,
+    TARGET,
+    UNITS,
+    Record,
+    holds_top_pairs,
+    matrices,
+    record_of,
+    stored_interactions,
+)
+from ihcli.runs.directory import INFO, Run, open_run
+from ihcli.runs.files import PART, require_types
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = (ROW, TARGET)
+NAMED_ROWS = 5  # in a message
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run to look at; everything is read when it is asked for, and nothing but what is asked for.
+
+    run  the files
+    """
+
+    run: Run
+
+    def __repr__(self) -> str:
+        return f"Result({str(self.path)!r})"
+
+    @property
+    def path(self) -> Location:
+        """The directory."""
+        return self.run.path
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of run.json."""
+        return self.run.info
+
+    @property
+    def method(self) -> str:
+        """Name of the method: ig, eg, ih or eh."""
+        return str(self._told("method")["name"])
+
+    @property
+    def is_text(self) -> bool:
+        """Whether texts were explained: every row has units of its own instead of the run's features."""
+        return self.info.get("units") is not None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The G features or groups; empty for texts."""
+        return () if self.is_text else tuple(self._told("features"))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns."""
+        return tuple(self._told("keys"))
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """The explained outputs of which there are values, in the order in which they appear."""
+        if self.info.get("status") == "done":
+            return tuple(self.run.summary_attributions()["target"].unique().to_pylist())
+        entries = self.run.attributions([TARGET, "_prediction"])
+        return tuple(entries.filter(entries["_prediction"].is_valid())[TARGET].unique().to_pylist())
+
+    @cached_property
+    def n_rows(self) -> int:
+        """How many rows of the data are explained; of a run that did not finish, those of its finished parts."""
+        totals = self.info.get("totals")
+        return int(totals["rows"]) if totals else self.run.attribution_parts.n_rows
+
+    @property
+    def attributions(self) -> "pd.DataFrame":
+        """All entries: identity, quality and one column per feature; of texts the lists `units` and `attributions`.
+
+        Read anew at every access. Memory: all of it.
+        """
+        table = self.run.attributions()
+        frame = table.to_pandas()
+        if self.is_text:
+            for name in (UNITS, ATTRIBUTIONS):
+                frame[name] = table[name].to_pylist()
+        return frame
+
+    @property
+    def attribution_summary(self) -> "pd.DataFrame":
+        """Ranked features of every target; raises RunError where the run did not finish."""
+        return self.run.summary_attributions().to_pandas()
+
+    @property
+    def interaction_summary(self) -> "pd.DataFrame":
+        """Ranked pairs of every target; raises RunError where the run has none or did not finish."""
+        return self.run.summary_interactions().to_pandas()
+
+    def record(
+        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
+    ) -> Record:
+        """Return one entry, by the index of its row or by its keys; reads the row groups that hold it.
+
+        Parameters:
+            key: value of each key column that tells the row.
+            target: may be left out where the row has one.
+
+        Raises OptionError where no entry, or more than one, is meant.
+        """
+        found = self.records(row, key=key, target=target)
+        if len(found) > 1:
+            names = ", ".join(record.target for record in found)
+            raise OptionError(f"target: row {found[0].row} has {len(found)} targets. Expected one of {names}.")
+        return found[0]
+
+    def records(
+        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
+    ) -> tuple[Record, ...]:
+        """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
+        row = self._row(row, key or {})
+        table = self.run.attributions(rows=[row])
+        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self._columns])
+        entries = table.to_pylist()
+        if not entries:
+            raise OptionError(f"--row {row}: there is no such row. Expected 0 to {self.n_rows - 1}.")
+        if target is not None:
+            names = [entry[TARGET] for entry in entries]
+            entries = [entry for entry in entries if entry[TARGET] == target]
+            if not entries:
+                raise OptionError(f"--target: row {row} has no target {target!r}. Expected {', '.join(names)}.")
+        features = None if self.is_text else self.feature_names
+        stored = {}
+        if self.run.has_interactions:
+            stored = stored_interactions(self.run.interactions(rows=[row]), None if features is None else len(features))
+        return tuple(
+            record_of(entry, keys=self.keys, features=features, **stored.get((row, entry[TARGET]), {}))
+            for entry in entries
+        )
+
+    def interactions(self, row: int, target: str | None = None) -> np.ndarray:
+        """Return the (G, G) interactions of one row; raises RunError where the run stores no matrices."""
+        return self._matrix(self.record(row, target=target))
+
+    def interaction_array(self, rows: Sequence[int] | None = None, target: str | None = None) -> np.ndarray:
+        """Return (N, G, G) interactions of a table in the dtype of the run, NaN for rows without values.
+
+        Memory: N G^2 numbers, and one row group. Raises RunError for texts, whose rows differ in size, and where the
+        run stores no matrices; OptionError for rows that are not there, and for several targets of a row.
+
+        Parameters:
+            rows: which rows of the data, in this order and each once; None: all that have the target, in file order.
+            target: may be left out where every row has one.
+        """
+        self._require_matrices()
+        if self.is_text:
+            raise RunError(f"{self.path}: explains texts, which differ in size. Try interactions(row).")
+        position = self._positions(rows, target)
+        n_features, array = len(self.feature_names), None
+        for table in self.run.interaction_parts.stream([*IDENTITY, INTERACTIONS], rows):
+            places = np.array([position.get(row, -1) for row in table[ROW].to_pylist()])
+            mask = (places >= 0) & _has_target(table, target)
+            values = matrices(table[INTERACTIONS], n_features)
+            if array is None:
+                array = np.full((len(position), n_features, n_features), np.nan, values.dtype)
+            array[places[mask]] = values[mask]
+        return np.empty((0, n_features, n_features)) if array is None else array
+
+    def to_shap(self, *, interactions: bool = False, target: str | None = None, data: np.ndarray | None = None) -> Any:
+        """Return a `shap.Explanation` of all rows of a table: (N, G) attributions, or (N, G, G) interactions.
+
+        Its `values` with `interactions=True` are what shap calls interaction values: main effects on the diagonal,
+        half of a pair's effect on either side of it, and all of them add up to prediction - base value.
+
+        Parameters:
+            target: may be left out where every row has one.
+            data: (N, D) values of the explained data, which a run does not hold; some plots colour by them.
+
+        Raises PackageError without shap; RunError for texts and where the run stores no matrices.
+        """
+        if self.is_text:
+            raise RunError(f"{self.path}: explains texts, whose units differ from row to row. Try record(row).")
+        self._positions(None, target)
+        entries = self.run.attributions([*IDENTITY, "_baseline_prediction", *self.feature_names])
+        entries = entries.filter(pa.array(_has_target(entries, target)))
+        base = entries["_baseline_prediction"].to_numpy()
+        values = (
+            self.interaction_array(target=target)
+            if interactions
+            else np.stack([entries[name].to_numpy() for name in self.feature_names], axis=1)
+        )
+        return shap_explanation(values, base, self.feature_names, data)
+
+    def to_shapiq(self, row: int, target: str | None = None) -> Any:
+        """Return `shapiq.InteractionValues` of order 2 of one row; see `ihcli.results.bridges.shapiq_values`.
+
+        Raises PackageError without shapiq; RunError where the run stores no matrices.
+        """
+        record = self.record(row, target=target)
+        return shapiq_values(self._matrix(record), record.quality["baseline_prediction"])
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """Columns of an attributions part that hold units and values."""
+        return (UNITS, ATTRIBUTIONS) if self.is_text else self.feature_names
+
+    def _told(self, name: str) -> Any:
+        if self.info.get(name) is None:
+            raise RunError(f"{self.path / INFO}: does not tell {name!r}. Expected what ihcli explain writes.")
+        return self.info[name]
+
+    def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
+        if (row is None) == (not key):
+            raise OptionError("row, key: exactly one of both tells which row is meant. Try row=0.")
+        if row is not None:
+            return int(row)
+        for name in key:
+            if name not in self.keys:
+                known = ", ".join(self.keys) or "none: the run was made without --key"
+                raise OptionError(f"--key {name}: {self.path} has no such key column. Expected one of {known}.")
+        rows = self.run.attribution_parts.rows_where(key)
+        if len(rows) == 1:
+            return rows[0]
+        shown = ", ".join(f"{name}={value}" for name, value in key.items())
+        if not rows:
+            raise OptionError(f"--key {shown}: no row of {self.path} has it.")
+        listed = ", ".join(map(str, rows[:NAMED_ROWS])) + (", ..." if len(rows) > NAMED_ROWS else "")
+        raise OptionError(
+            f"--key {shown}: {len(rows)} rows of {self.path} have it: {listed}. Expected one. Try --row {rows[0]}."
+        )
+
+    def _matrix(self, record: Record) -> np.ndarray:
+        self._require_matrices()
+        if record.interactions is None:
+            raise RunError(f"{self.path}: row {record.row} has no values, its status is {record.quality['status']}.")
+        return record.interactions
+
+    def _require_matrices(self) -> None:
+        field = self.run.interaction_parts.schema.field(INTERACTIONS)
+        if holds_top_pairs(field.type):
+            raise RunError(
+                f"{self.path}: stores the largest pairs of every row only. Expected whole matrices. "
+                "Try ihcli explain with --interactions full."
+            )
+
+    def _positions(self, rows: Sequence[int] | None, target: str | None) -> dict[int, int]:
+        """Return where each row goes; raises OptionError for rows not there or with several targets."""
+        if target is not None and target not in self.targets:
+            raise OptionError(
+                f"target: {self.path} has no target {target!r}. Expected one of {', '.join(self.targets)}."
+            )
+        entries = self.run.attributions(list(IDENTITY), rows)
+        found = entries.filter(pa.array(_has_target(entries, target)))[ROW].to_pylist()
+        if len(set(found)) < len(found):
+            raise OptionError(f"target: rows have several targets. Expected one of {', '.join(self.targets)}.")
+        if missing := set(rows or ()) - set(found):
+            raise OptionError(f"rows: {self.path} has no row {min(missing)}. Expected 0 to {self.n_rows - 1}.")
+        return {int(row): place for place, row in enumerate(found if rows is None else dict.fromkeys(rows))}
+
+
+def read(path: str | Location) -> Result:
+    """Open a run directory to look at its results; raises RunError where the path is not one."""
+    return Result(open_run(path))
+
+
+def _has_target(table: pa.Table, target: str | None) -> np.ndarray:
+    if target is None:
+        return np.ones(table.num_rows, dtype=bool)
+    return pc.fill_null(pc.equal(table[TARGET], target), False).to_numpy()

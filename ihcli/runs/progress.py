@@ -1,0 +1,133 @@
+"""What is known of the parts of a run that are done: which, their counts and their summary; mergeable and storable."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from ihcli.errors import RunError
+from ihcli.explanation import OK, AnyExplanation, TextExplanation
+from ihcli.files.foreign import one_message
+from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
+from ihcli.summaries.tables import Summary
+from ihcli.summaries.texts import TextSummary
+
+
+class Progress:
+    """Parts of a run, the rows, statuses, evaluations and cut texts in them, the seconds they took, and their summary.
+
+    Records of different parts merge; the counts of a merged progress are exact, its summary is up to rounding.
+
+    parts    ranges of part numbers that do not touch, in order
+    digests  SHA-256 of the files of each part, by its number; of those that an older ihcli wrote, none
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[range] = []
+        self.digests: dict[int, Digests] = {}
+        self.rows = self.evaluations = self.truncated = 0
+        self.wall_s = 0.0
+        self._summary: Summary | TextSummary | None = None
+        self._statuses = Counter[str]()
+
+    @classmethod
+    def of_part(cls, part: int, rows: int, explanation: AnyExplanation, digests: Digests = ()) -> "Progress":
+        """Return the progress of one part: the explanation of so many rows of the data, in files of these digests.
+
+        Without digests, the files are read once more in the end.
+        """
+        progress = cls()
+        progress.digests = {part: digests} if digests else {}
+        progress.parts, progress.rows = [range(part, part + 1)], rows
+        progress.evaluations = int(explanation.evaluations.sum())
+        progress._statuses.update(explanation.status.tolist())
+        if isinstance(explanation, TextExplanation):
+            progress.truncated = int(explanation.truncated.sum())
+            progress._summary = TextSummary()
+            progress._summary.update(explanation)
+        else:
+            progress._summary = Summary()
+            progress._summary.update(explanation)
+        return progress
+
+    @property
+    def summary(self) -> Summary | TextSummary:
+        """The summary of all parts, an empty one where there are none."""
+        return self._summary or Summary()
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Count of entries by status, "ok" first, only those that occur."""
+        return dict(sorted(self._statuses.items(), key=lambda item: (item[0] != OK, item[0])))
+
+    @property
+    def entries(self) -> int:
+        """Explained entries: rows times targets."""
+        return self._statuses.total()
+
+    def __contains__(self, part: int) -> bool:
+        return any(part in some for some in self.parts)
+
+    def merge(self, other: "Progress") -> None:
+        """Add what is known of other parts; raises ValueError where a part is in both."""
+        self.parts = _joined([*self.parts, *other.parts])
+        self.digests |= other.digests
+        self.rows += other.rows
+        self.evaluations += other.evaluations
+        self.wall_s += other.wall_s
+        self.truncated += other.truncated
+        self._statuses.update(other._statuses)
+        if self._summary is None:
+            self._summary = other._summary
+        elif other._summary is not None:
+            self._summary.merge(other._summary)  # type: ignore[arg-type]
+
+    def seals(self, digests_of: Callable[[int], Digests]) -> dict[str, list[str]]:
+        """Return what run.json says of the parts; `digests_of` gives what is not known of one."""
+        parts = [part for some in self.parts for part in some]
+        return seals_of_parts([self.digests.get(part) or digests_of(part) for part in parts])
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays by name, from which `of_state` makes an equal progress."""
+        counts = {
+            "rows": self.rows,
+            "evaluations": self.evaluations,
+            "truncated": self.truncated,
+            "wall_s": self.wall_s,
+            "statuses": dict(self._statuses),
+        }
+        text = np.frombuffer(json.dumps(counts).encode(), np.uint8)
+        parts = np.array([(some.start, some.stop) for some in self.parts], np.int64)
+        known = sorted(self.digests)
+        digests = stored_digests([self.digests[part] for part in known])
+        sealed = {"sealed": np.array(known, np.int64), "digests": digests}
+        return {"parts": parts, "counts": text, **sealed, **self.summary.state()}
+
+    @classmethod
+    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
+        """Return the progress of which these arrays are the state."""
+        progress = cls()
+        with one_message("the state of a run", RunError, "read", "Try --overwrite to begin anew."):
+            counts = json.loads(arrays["counts"].tobytes())
+            progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
+            if "sealed" in arrays:
+                digests = read_digests(arrays["digests"])
+                progress.digests = dict(zip(arrays["sealed"].tolist(), digests, strict=True))
+            for name in ("rows", "evaluations", "truncated", "wall_s"):
+                setattr(progress, name, counts[name])
+            progress._statuses.update(counts["statuses"])
+            kind = TextSummary if "units.count" in arrays else Summary
+            progress._summary = kind.of_state(arrays)
+        return progress
+
+
+def _joined(parts: Iterable[range]) -> list[range]:
+    joined: list[range] = []
+    for some in sorted(parts, key=lambda some: some.start):
+        if joined and some.start < joined[-1].stop:
+            raise ValueError(f"part {some.start} would count twice")
+        if joined and some.start == joined[-1].stop:
+            some = range(joined.pop().start, some.stop)
+        joined.append(some)
+    return joined

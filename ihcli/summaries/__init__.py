@@ -1,0 +1,1 @@
+"""Statistics of attributions and interactions, gathered while rows stream by."""

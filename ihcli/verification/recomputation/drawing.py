@@ -1,0 +1,174 @@
+"""The sampled rows: what the run says of them, and the paths to them as model and data give them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ihcli.data.baselines import is_file
+from ihcli.data.formats.opening import open_table
+from ihcli.data.rows import Chunk
+from ihcli.derivatives.paths import Paths
+from ihcli.errors import ModelError, RunError
+from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.tables import TableExplainer
+from ihcli.explainers.texts import encode, text_paths
+from ihcli.files.locations import Location, is_reachable, locate
+from ihcli.results.records import Record
+from ihcli.results.result import Result
+from ihcli.runs.origins import places_of, there
+from ihcli.runs.request import RunRequest
+from ihcli.verification.described import Described
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run is held against, and how many of its rows, drawn with which seed."""
+
+    model: str
+    data: str
+    sample: int = 20
+    seed: int = 0
+    trust: bool = False
+
+    def require_files(self) -> None:
+        """Raise ModelError or DataError where there is no model or no table."""
+        if not locate(self.model).exists():
+            raise ModelError(f"{self.model}: no such file. Expected the model that the run was made from.")
+        open_table(self.data)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One entry of the run, and what model and data say of its row.
+
+    keys      of the data's row
+    paths     to the row, in the precision of the recomputation; None where the row has missing inputs
+    expected  index of the output that the question asks for, by the outputs (K,) of the model as it came
+    units     of a text, None for a table
+    """
+
+    record: Record
+    keys: dict[str, Any]
+    paths: Paths | None
+    outputs: np.ndarray
+    expected: int
+    units: tuple[str, ...] | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"row {self.record.row}, target {self.record.target}"
+
+
+def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
+    """Open model and data as the run did, in float64 where the model can be computed in it.
+
+    Raises what `prepare_run` raises.
+    """
+    try:
+        return prepare_run(_request(run, question, path, "float64"))
+    except ModelError:
+        if run.dtype == "float64":
+            raise
+        # weights that are constants of a graph keep their dtype
+        return prepare_run(_request(run, question, path, run.dtype))
+
+
+def _place_of(run: Described, name: str, path: Location, question: Question) -> str:
+    """Return where a file that the run was asked with is now; where it was, if it is nowhere."""
+    places = places_of(run.info, name, path)
+    return next(there(places, question.data), places[-1])
+
+
+def _request(run: Described, question: Question, path: Location, dtype: str) -> RunRequest:
+    """Return what the run was asked, but for what shall be independent of it."""
+    told: dict[str, Any] = run.info["arguments"]
+    stated: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    try:
+        request = RunRequest(**stated)
+    except TypeError as error:
+        raise RunError(f"run.json: holds arguments of another version of ihcli: {error}.") from error
+    for what, place in (("baselines", request.baseline), ("groups", request.groups)):
+        if place is not None and not is_reachable(place, question.data):
+            raise RunError(f"run.json: tells of {what} on another store than DATA, {place}. Expected a path.")
+    if is_file(request.baseline):
+        request = replace(request, baseline=_place_of(run, "baseline", path, question))
+    if request.groups is not None:
+        request = replace(request, groups=_place_of(run, "groups", path, question))
+    smoothing = run.info["smoothing"]
+    return replace(
+        request,
+        model=question.model,
+        data=question.data,
+        dtype=dtype,
+        device="auto",
+        smooth="none" if smoothing is None else repr(float(smoothing["beta"])),
+        engine_derivatives="autograd",
+        memory_bytes=None,
+        steps=None,
+        max_evaluations=None,
+        trust=question.trust,
+    )
+
+
+def draw(result: Result, run: Described, prepared: PreparedRun, question: Question) -> list[Drawn]:
+    """Draw rows uniformly, and one target of each; raises what reading the run, the data or the texts raises."""
+    rng = np.random.default_rng(question.seed)
+    rows = np.sort(rng.choice(run.rows, min(question.sample, run.rows), replace=False))
+    drawn = []
+    for chunk, place in _chosen(prepared, rows):
+        records = result.records(chunk.first_row + place)
+        drawn.append(_drawn(records[rng.integers(len(records))], run, prepared.explainer, chunk.rows(place, place + 1)))
+    return drawn
+
+
+def _chosen(prepared: PreparedRun, rows: np.ndarray) -> Iterator[tuple[Chunk, int]]:
+    """Give the chunk of every row, and its place in it; reads no further than the last row."""
+    for chunk in prepared.chunks():
+        for row in rows[(rows >= chunk.first_row) & (rows < chunk.first_row + len(chunk))]:
+            yield chunk, int(row) - chunk.first_row
+        if chunk.first_row + len(chunk) > rows[-1]:
+            return
+
+
+def _drawn(record: Record, run: Described, explainer: Explainer, chunk: Chunk) -> Drawn:
+    names = explainer.target.names
+    output = names.index(record.target) if record.target in names else 0
+    paths, units = _paths(explainer, chunk.inputs, output, run)
+    outputs = np.full((1, len(names)), np.nan)
+    if paths is not None:
+        outputs = explainer.outputs(paths.inputs)
+    _, expected = explainer.target.select(outputs, chunk.labels, chunk.first_row)
+    place = output if run.target == "all" else int(expected[0])
+    keys = {name: chunk.keys[name][0].as_py() for name in chunk.keys.column_names}
+    return Drawn(record, keys, paths, outputs[0], place, units)
+
+
+def _paths(
+    explainer: Explainer, inputs: np.ndarray, output: int, run: Described
+) -> tuple[Paths | None, tuple[str, ...] | None]:
+    if not isinstance(explainer, TableExplainer):
+        (text,) = encode(explainer.reader, inputs, explainer.units)  # type: ignore[attr-defined]
+        if text is None:
+            return None, None
+        return text_paths(explainer.reader, [text], explainer.baseline, np.array([output])), text.units  # type: ignore[attr-defined]
+    if not np.isfinite(inputs).all():
+        return None, None
+    index, device, dtype = explainer.groups.index, explainer.model.device, explainer.model.dtype
+
+    def as_explained(values: np.ndarray) -> torch.Tensor:
+        """Return the numbers that the run saw: those of the data rounded to its dtype."""
+        return torch.as_tensor(values.astype(run.dtype), dtype=dtype, device=device)
+
+    paths = Paths(
+        inputs=as_explained(inputs),
+        baselines=as_explained(explainer.baselines.values),
+        outputs=torch.tensor([output], device=device),
+        n_groups=len(explainer.groups.names),
+        group_of=None if index is None else torch.as_tensor(index, device=device),
+    )
+    return paths, None

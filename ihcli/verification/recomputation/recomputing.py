@@ -1,0 +1,248 @@
+"""What comes of a sample of rows computed once more, beside what the run reports of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.data.formats.opening import open_table
+from ihcli.errors import IhcliError, RunError
+from ihcli.execution.preparation import PreparedRun
+from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
+from ihcli.files.locations import Location, locate
+from ihcli.integration.assembly import explain_rows, sampling_error
+from ihcli.integration.certify import Effort
+from ihcli.results.result import Result
+from ihcli.runs.directory import open_run
+from ihcli.verification.described import Described
+from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
+from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prepare
+from ihcli.verification.recomputation.independent import Integral, PlainPaths
+from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
+from ihcli.verification.recomputation.keys import compare_keys
+
+FINER = 100
+"""How much more accurate than the reported error truth is asked to be, of the run's own method."""
+CLOSER = 10
+"""The same of the independent rule, which converges more slowly."""
+MOST_COLUMNS = 8
+AGREEMENT = {"float32": 1e-4, "float64": 1e-9}
+"""Rounding of a deep network's outputs, relative to the largest of them."""
+SPREAD = 0.05
+"""Standard errors agree to this: those of the run are of attributions within its tolerance."""
+ROUNDING = 64.0
+
+
+def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
+    """Compute a random sample of a run's rows once more and compare; model and data must be those of the run.
+
+    In float64 where the model allows it, of the same smoothed function, at the inputs as the run rounded them. Truth is
+    found twice: by the run's own method with a tolerance FINER times smaller than the error that each row reports, and
+    by `PlainPaths`. A row counts where truth is known better than it must be. By the contract of the reported error it
+    may be too small in 1 % of rows, so one row of a sample of up to 100 may miss, though not by far.
+
+    Cost: some hundred evaluations a baseline and row, and 2 of each for MOST_COLUMNS columns of the interactions.
+    Raises RunError where the path is not a run, ModelError or DataError where there is no model or no table.
+    """
+    question.require_files()
+    run = open_run(path)
+    try:
+        described = Described.of(run.info)
+    except RunError as error:
+        yield not_checked("recomputation", f"run.json: {error}")
+        return
+    same = list(_origins(described, question))
+    yield from same
+    if any(finding.outcome == FAILED for finding in same):
+        yield not_checked("recomputation", "rows of another model or other data would be compared")
+        return
+    try:
+        yield compare_keys(run, described, open_table(question.data))
+    except IhcliError as error:
+        yield Finding("keys", FAILED, f"could not be compared: {error}")
+    try:
+        prepared = prepare(described, question, run.path)
+        yield from _setting(described, prepared)
+        drawn = draw(Result(run), described, prepared, question)
+    except IhcliError as error:
+        yield Finding("recomputation", FAILED, f"could not be made: {error}")
+        return
+    yield from Recomputation(described, prepared, drawn, question).findings()
+
+
+def _origins(run: Described, question: Question) -> Iterator[Finding]:
+    for check, path, found, told in (
+        ("MODEL", question.model, path_fingerprint(locate(question.model)), run.info["model"]),
+        ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info["data"]),
+    ):
+        if found == told["sha256"]:
+            yield Finding(check, PASSED, f"{path} is what the run was made from", 1)
+        else:
+            detail = f"{path} is not what the run was made from ({told['path']}): SHA-256 {found:.12} instead of "
+            yield Finding(check, FAILED, f"{detail}{told['sha256']:.12}", 1)
+
+
+def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
+    """Compare what the rows are explained with: features, baselines and outputs."""
+    told, now = run.info, prepared.explainer.description()
+    faults = Faults("setting", "features, baselines and outputs are those of the run")
+    faults.checked = 3
+    faults.add("other features", int(now["features"] != told["features"]))
+    faults.add("other baselines", int(now["baseline"].get("sha256") != told["baseline"].get("sha256")))
+    faults.add("other outputs", int(prepared.explainer.target.names != run.outputs))
+    yield faults.finding()
+
+
+class Recomputation:
+    """Holds the drawn rows against what is computed of them."""
+
+    def __init__(self, run: Described, prepared: PreparedRun, drawn: list[Drawn], question: Question) -> None:
+        self._run = run
+        self._explainer = prepared.explainer
+        self._population = int(run.info["baseline"]["population"])
+        self._drawn = drawn
+        self._wanted = min(question.sample, run.rows)
+        self._rng = np.random.default_rng(question.seed)
+        precision = str(prepared.explainer.model.dtype).removeprefix("torch.")
+        finer, plain = f"in {precision}, tolerance / {FINER}", f"in {precision}, plain gradients on ever finer rules"
+        self._sample = Faults("sample", "keys, targets, units and missing inputs are those of the data")
+        self._predictions = Bounded("predictions", "f(x), f(x') and drift, against the rounding of the run's dtype")
+        self._spread = Bounded("sampling error", "relative standard error over baselines, computed once more")
+        self._phi = Judge("attributions, finer", f"true error of phi beside the reported one, {finer}")
+        self._sums = Judge("row sums, finer", f"true error of the row sums of Gamma, {finer}")
+        self._gamma = Judge("interactions, finer", f"true error of Gamma, {finer}", is_certified=False)
+        self._plain_phi = Judge("attributions, independent", f"true error of phi, {plain}")
+        self._plain_gamma = Judge(
+            "interactions, independent",
+            f"true error of up to {MOST_COLUMNS} columns of Gamma a row, {plain}, central differences",
+            is_certified=False,
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        """Return what came of it."""
+        self._sample.add("rows that the data does not have", self._wanted - len(self._drawn))
+        for drawn in self._drawn:
+            self._compare(drawn)
+        yield self._sample.finding()
+        yield self._predictions.finding()
+        if "_sampling_error" in self._run.measures:
+            yield self._spread.finding()
+        yield self._phi.finding()
+        yield self._plain_phi.finding()
+        if not self._run.second_order:
+            return
+        if self._run.stores_matrices:
+            yield self._sums.finding()
+        if not (self._run.stores_matrices or self._run.stores_pairs):
+            yield not_checked("interactions", "the run stores no interactions of single rows")
+            return
+        yield self._gamma.finding()
+        yield self._plain_gamma.finding()
+
+    def _compare(self, drawn: Drawn) -> None:
+        self._compare_identity(drawn)
+        if drawn.paths is None or not drawn.record.has_values:
+            return
+        if len(drawn.record.attributions) != drawn.paths.n_groups or drawn.record.target not in self._run.outputs:
+            return  # said by the check of the sample
+        self._compare_with_finer(drawn)
+
+    def _compare_identity(self, drawn: Drawn) -> None:
+        record = drawn.record
+        self._sample.checked += 1
+        self._sample.add("rows with other keys than the data", int(record.keys != drawn.keys), drawn.name)
+        is_missing = record.quality["status"] == "missing_input"
+        wrong = is_missing != (drawn.paths is None)
+        self._sample.add("rows whose missing inputs are not those of the data", int(wrong), drawn.name)
+        if drawn.paths is None or is_missing:
+            return
+        if drawn.units is not None:
+            self._sample.add("texts of other units", int(record.has_values and record.names != drawn.units), drawn.name)
+        self._sample.add("rows of another target", int(not self._is_target(drawn)), drawn.name)
+
+    def _is_target(self, drawn: Drawn) -> bool:
+        """Tell whether the target is the one asked for; of predictions that rounding cannot tell apart, either is."""
+        if drawn.record.target not in self._run.outputs:
+            return False
+        found = drawn.outputs[self._run.outputs.index(drawn.record.target)]
+        if self._run.target != "predicted":
+            return drawn.record.target == self._run.outputs[drawn.expected]
+        return bool(drawn.outputs.max() - found <= AGREEMENT[self._run.dtype] * np.abs(drawn.outputs).max())
+
+    def _compare_with_finer(self, drawn: Drawn) -> None:
+        record, paths = drawn.record, drawn.paths
+        if paths is None:
+            raise ValueError("a row without inputs")
+        explainer, reported = self._explainer, float(record.quality["relative_error"])
+        effort = Effort(tolerance=max(min(reported, self._run.tolerance), 1e-12) / FINER)
+        found = explain_rows(explainer.engine, paths, explainer.method, effort, explainer.piecewise_linear)
+        certificate = found.certificate
+        prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
+        self._compare_predictions(drawn, prediction, start)
+        if "_sampling_error" in self._run.measures and self._run.n_baselines > 1:
+            spread = sampling_error(certificate.attributions, self._population)
+            told = np.array([record.quality["sampling_error"]], float)
+            self._spread.see(np.abs(told - spread), SPREAD * spread + 2 * reported, [drawn.name])
+        floor = ROUNDING * self._run.eps * (abs(prediction) + abs(start))
+        truth = Truth(reported, floor, ROUNDING * self._run.eps, self._run.tolerance, drawn.name)
+        unsure = float(certificate.relative_error[0])
+        phi = found.attributions[0]
+        self._phi.see(truth, np.abs(record.attributions - phi).sum(), np.abs(phi).sum(), unsure)
+        if record.interactions is not None:
+            sums = record.interactions.sum(axis=1, dtype=np.float64)
+            self._sums.see(truth, np.abs(sums - phi).sum(), np.abs(phi).sum(), unsure)
+        gamma = None if found.interactions is None else found.interactions[0].astype(np.float64)
+        size = 0.0 if gamma is None else float(np.abs(gamma).sum())
+        if gamma is not None and (record.interactions is not None or record.top_pairs is not None):
+            self._gamma.see(truth, gamma_error(record, gamma), size, unsure)
+        self._compare_with_plain(drawn, truth, size)
+
+    def _compare_predictions(self, drawn: Drawn, prediction: float, start: float) -> None:
+        quality = drawn.record.quality
+        original = float(drawn.outputs[self._run.outputs.index(drawn.record.target)])
+        figures = {"prediction": prediction, "baseline_prediction": start}
+        if "_drift" in self._run.measures:
+            figures["drift"] = prediction - original
+        scale = max(np.abs(drawn.outputs).max(), abs(prediction), abs(start))
+        off = np.array([abs(quality[name] - value) for name, value in figures.items()], float)
+        bound = np.full(len(off), AGREEMENT[self._run.dtype] * scale)
+        self._predictions.see(off, bound, [f"{name} of {drawn.name}" for name in figures])
+
+    def _compare_with_plain(self, drawn: Drawn, truth: Truth, size: float) -> None:
+        paths = self._plain(drawn)
+        accuracy = max(truth.reported, truth.rounding) / CLOSER
+        phi = paths.attributions(accuracy)
+        total = float(np.abs(phi.value).sum())
+        off = np.abs(drawn.record.attributions - phi.value).sum()
+        self._plain_phi.see(truth, off, total, _relative(phi, total, truth.floor))
+        record = drawn.record
+        if record.interactions is None and record.top_pairs is None:
+            return
+        columns = np.sort(self._rng.permutation(paths.n_groups)[:MOST_COLUMNS])
+        gamma = paths.interactions(columns, accuracy, phi.panels // 2)
+        known = np.full((paths.n_groups, paths.n_groups), np.nan)
+        known[:, columns] = gamma.value
+        known[columns] = gamma.value.T
+        known[np.ix_(columns, columns)] = (gamma.value[columns] + gamma.value[columns].T) / 2
+        rounding = 2 * torch.finfo(paths.row.dtype).eps / paths.step * total * len(columns)
+        unsure = _relative(gamma, size, truth.floor) + rounding / max(size, truth.floor, 1e-300)
+        self._plain_gamma.see(truth, gamma_error(record, known), size, unsure)
+
+    def _plain(self, drawn: Drawn) -> PlainPaths:
+        paths, model = drawn.paths, self._explainer.model
+        if paths is None:
+            raise ValueError("a row without inputs")
+        group_of = torch.arange(paths.n_groups, device=model.device) if paths.group_of is None else paths.group_of
+        output = int(paths.outputs[0])
+
+        def explained(z: Tensor) -> Tensor:
+            return model.outputs(z)[:, output]
+
+        baselines = paths.baselines[0] if paths.have_own_baselines else paths.baselines
+        own_groups = group_of[0] if group_of.dim() == 2 else group_of
+        return PlainPaths(explained, paths.inputs[0], baselines, own_groups, paths.n_groups)
+
+
+def _relative(integral: Integral, size: float, floor: float) -> float:
+    return integral.uncertainty / max(size, floor, 1e-300)
