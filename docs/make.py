@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from ihcli.cli import main
 from ihcli.explanation import OK, Explanation, TextExplanation
-from ihcli.runs.parts import InteractionStorage, attributions_table, interactions_table
+from ihcli.runs.parts import attributions_table, interactions_table
+from ihcli.runs.storage import InteractionStorage
 from ihcli.summaries.tables import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
 
 DOCS = Path(__file__).parent

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ihcli.execution.pipeline import run
-from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.request import RunRequest
+from ihcli.runs.totals import Observer
 
 ON_NAMES = ("mkdir", "replace", "unlink", "rmdir", "open")  # of os: what makes, moves and removes names
 ON_CONTENT = ("fsync", "write")

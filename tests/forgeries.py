@@ -17,8 +17,9 @@ from model_files import quietly
 from torch import nn
 
 from ihcli.execution.pipeline import run
-from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.request import RunRequest
 from ihcli.runs.seals import sealed
+from ihcli.runs.totals import Observer
 
 ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
 TABLES: dict[str, dict[str, Any]] = {

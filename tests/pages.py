@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.results.result import Result, read
-from ihcli.runs.directory import create_run
+from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
 IMAGE = "<img src=x onerror=alert(1)>"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ihcli.explanation import OK, Explanation
-from ihcli.runs.directory import create_run
+from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
 FEATURES = ("age", "[bmi]", "pressure")

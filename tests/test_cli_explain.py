@@ -21,10 +21,11 @@ from runs import begun, made_up_explanation, on_terminal
 from ihcli.cli import main
 from ihcli.cli.showing.progress import BarNarrator, _interruption
 from ihcli.cli.showing.words import duration_in_words, number_in_words, share_in_words, size_in_words
-from ihcli.runs.directory import create_run
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Estimate, Observer, RunRequest, RunTotals
+from ihcli.runs.request import RunRequest
 from ihcli.runs.shards import Place
+from ihcli.runs.totals import Estimate, Observer, RunTotals
+from ihcli.runs.writer import create_run
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs

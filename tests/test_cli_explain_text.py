@@ -19,7 +19,8 @@ from ihcli import read
 from ihcli.cli import main, ranking
 from ihcli.execution import pipeline
 from ihcli.runs import parts
-from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.request import RunRequest
+from ihcli.runs.totals import Observer
 
 TEXTS = (
     "this movie was not bad",

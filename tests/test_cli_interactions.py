@@ -21,9 +21,11 @@ from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_te
 from ihcli.cli import main
 from ihcli.cli.showing.words import number_in_words
 from ihcli.errors import OptionError
-from ihcli.runs.directory import create_run, open_run
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, RunTotals
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
+from ihcli.runs.totals import Observer, RunTotals
+from ihcli.runs.writer import create_run
 
 BOTH = ("benign", "malignant")
 

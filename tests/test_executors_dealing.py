@@ -25,10 +25,10 @@ from ihcli.execution.tasks import (
     Task,
     Written,
 )
-from ihcli.runs.directory import create_run
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer
+from ihcli.runs.totals import Observer
+from ihcli.runs.writer import create_run
 
 MANY = 20_000
 GROWTH_MIB = 4.0

@@ -25,7 +25,8 @@ from ihcli.execution.pipeline import run
 from ihcli.execution.processes import ProcessCrew
 from ihcli.execution.tasks import FailedChunksError
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
+from ihcli.runs.totals import Observer
 
 TWO = Workforce(workers=2)
 MEMORY_BYTES = 1 << 26

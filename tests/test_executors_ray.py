@@ -15,7 +15,8 @@ from ihcli.errors import OptionError
 from ihcli.execution.pipeline import run
 from ihcli.files.stores import StorePath
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
+from ihcli.runs.totals import Observer
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402

@@ -13,8 +13,9 @@ from torch import nn
 from ihcli.execution import forecasting
 from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
-from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.shards import Shard
+from ihcli.runs.totals import Observer
 
 NEAR = 0.2
 """Relative; figures of a few rows stand for those of all."""

@@ -8,10 +8,10 @@ import pytest
 
 from ihcli.errors import RunError
 from ihcli.runs import keeping
-from ihcli.runs.directory import RunWriter, create_run
 from ihcli.runs.keeping import STATE_S, STATE_TIMES, Keeper
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer
+from ihcli.runs.totals import Observer
+from ihcli.runs.writer import RunWriter, create_run
 
 PARTS = 100
 

@@ -16,10 +16,11 @@ from torch import nn
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import run
 from ihcli.runs import merging
-from ihcli.runs.directory import open_run
 from ihcli.runs.merging import merge
-from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
 from ihcli.runs.shards import Shard
+from ihcli.runs.totals import Observer
 
 ROUNDING = 1e-12
 """Of sums in float64 that are taken in another order."""

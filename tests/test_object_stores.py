@@ -31,11 +31,12 @@ from ihcli.execution.worker import Commission, Worker
 from ihcli.files import leases
 from ihcli.files.leases import LOCK
 from ihcli.files.stores import StoreError, StorePath
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.merging import merge
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.shards import Shard
+from ihcli.runs.totals import Observer
+from ihcli.runs.writer import RunWriter
 
 ROWS = 41
 KILLS = 12  # writes of a run of three parts

@@ -15,7 +15,7 @@ from ihcli.cli.showing.words import outlook_in_words
 from ihcli.execution import outlook
 from ihcli.execution.outlook import FEW_ROWS, LEAST_ROWS, MOST_SHARE, look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
-from ihcli.runs.request import Outlook, Remedy
+from ihcli.runs.totals import Outlook, Remedy
 
 Cost = Callable[[Any, int], float]
 

@@ -17,8 +17,9 @@ from ihcli.data.columns import RESERVED
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
 from ihcli.files import parquet as encoding
-from ihcli.runs.directory import create_run, open_run
 from ihcli.runs.parts import DEFINITIONS
+from ihcli.runs.run import open_run
+from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
 KEYS = pa.table({"id": ["007", "8", "9", "10"], "day": pa.array([1, 2, 3, 4], pa.date32())})

@@ -21,9 +21,11 @@ from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.explainers.tables import TableExplainer
 from ihcli.explanation import Explanation
-from ihcli.runs.directory import RunWriter, create_run, open_run
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
+from ihcli.runs.run import open_run
+from ihcli.runs.totals import Observer
+from ihcli.runs.writer import RunWriter, create_run
 from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12  # float64 sums in another order

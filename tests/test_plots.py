@@ -26,7 +26,7 @@ from ihcli.plots.heatmap import chosen, seriated
 from ihcli.plots.sample import sample_rows
 from ihcli.plots.swarm import HALF_HEIGHT, stacked
 from ihcli.results.result import Result, read
-from ihcli.runs.directory import create_run
+from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12

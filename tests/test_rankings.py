@@ -21,7 +21,8 @@ from ihcli.results.rankings import (
     ranked_pairs,
 )
 from ihcli.results.result import read
-from ihcli.runs.directory import Run, create_run, open_run
+from ihcli.runs.run import Run, open_run
+from ihcli.runs.writer import create_run
 from ihcli.summaries.texts import TextSummary
 
 BOTH = ("benign", "malignant")

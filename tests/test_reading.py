@@ -16,7 +16,7 @@ from runs import FEATURES, TEXTS, made_up_explanation, write_run, write_text_run
 import ihcli
 from ihcli.errors import OptionError, RunError
 from ihcli.results.result import Result
-from ihcli.runs.directory import create_run
+from ihcli.runs.writer import create_run
 
 BOTH = ("benign", "malignant")
 KEYS = pa.table({"patient": [f"P{row}" for row in range(6)]})

@@ -17,8 +17,8 @@ from torch import Tensor
 from ihcli.execution.pipeline import run
 from ihcli.methods import METHODS
 from ihcli.results.result import Result
-from ihcli.runs.directory import open_run
-from ihcli.runs.request import Observer
+from ihcli.runs.run import open_run
+from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, verify_run
 from ihcli.verification.described import Described
 from ihcli.verification.recomputation import Question, recompute

@@ -16,8 +16,8 @@ from model_files import quietly
 from ihcli.data.formats import parquet as parquet_files
 from ihcli.data.formats.opening import open_table
 from ihcli.execution.pipeline import run
-from ihcli.runs.directory import open_run
-from ihcli.runs.request import Observer
+from ihcli.runs.run import open_run
+from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, verify_run
 from ihcli.verification.described import Described
 from ihcli.verification.recomputation import Question, recompute

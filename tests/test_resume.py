@@ -25,10 +25,11 @@ from ihcli.explainers.tables import TableExplainer
 from ihcli.explanation import Explanation
 from ihcli.files.lock import LOCK
 from ihcli.runs import keeping
-from ihcli.runs.directory import open_run
+from ihcli.runs.names import STATES
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, RunTotals
-from ihcli.runs.states import STATES
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
+from ihcli.runs.totals import Observer, RunTotals
 
 N_PARTS = 20
 KINDS = {

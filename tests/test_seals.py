@@ -15,12 +15,13 @@ from stores import in_memory
 
 from ihcli.execution.pipeline import run
 from ihcli.files.locations import Location
-from ihcli.runs.directory import open_run
 from ihcli.runs.merging import merge
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, Workforce
+from ihcli.runs.request import Workforce
+from ihcli.runs.run import open_run
 from ihcli.runs.seals import is_sealed, question, question_sha256, read_digests, sealed, seals_of_parts, stored_digests
 from ihcli.runs.shards import Shard
+from ihcli.runs.totals import Observer
 from ihcli.verification import PASSED, verify_run
 
 

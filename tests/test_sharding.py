@@ -12,10 +12,11 @@ from torch import nn
 
 from ihcli.errors import OptionError, RunError
 from ihcli.execution.pipeline import run
-from ihcli.runs.directory import open_run
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
 from ihcli.runs.shards import Place, Shard
+from ihcli.runs.totals import Observer
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_shard_that_fails_before_its_first_part_leaves_nothing(
     def refuse(*_: object) -> None:
         raise RunError("no space left")
 
-    monkeypatch.setattr("ihcli.runs.directory.RunWriter.write_part", refuse)
+    monkeypatch.setattr("ihcli.runs.writer.RunWriter.write_part", refuse)
     with pytest.raises(RunError, match="no space left"):
         run(asked, tmp_path / "run", Observer(), shard=Shard(1, 2))
     assert not (tmp_path / "run").exists()

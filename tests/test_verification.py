@@ -16,8 +16,8 @@ from model_files import quietly
 
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import run
-from ihcli.runs.request import Observer
 from ihcli.runs.seals import question_sha256
+from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
 from ihcli.verification.findings import Bounded
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ihcli.results.rankings import Choice
     from ihcli.results.records import Record
     from ihcli.results.result import Result
-    from ihcli.runs.directory import Run
+    from ihcli.runs.run import Run
 
 WITH_DATA = "With MODEL and DATA"
 STATISTICS = ("mean_abs", "mean", "std", "share")
@@ -103,7 +103,7 @@ class Ranking:
         self._check(context)
         self.destination.check()
         if self.data is None:
-            from ihcli.runs.directory import open_run
+            from ihcli.runs.run import open_run
 
             with reading_run(self.path):
                 self.destination.write(self._shown(open_run(self.path), kind, self.target))
@@ -190,7 +190,7 @@ class Ranking:
         kept_path = None if self.keep is None else self._kept_path(self.keep)
         from ihcli.cli.showing.progress import compute
         from ihcli.cli.showing.words import summary_in_words
-        from ihcli.runs.directory import open_run
+        from ihcli.runs.run import open_run
 
         with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(self.keys):
             out = Path(directory) / "run" if kept_path is None else kept_path

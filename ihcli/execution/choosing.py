@@ -11,8 +11,8 @@ from ihcli.execution.preparation import PreparedRun
 from ihcli.execution.processes import ProcessCrew
 from ihcli.execution.tasks import Executor
 from ihcli.execution.worker import Commission
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.request import Workforce
+from ihcli.runs.writer import RunWriter
 
 
 def choose_executor(workforce: Workforce, device: str) -> Executor:

@@ -8,9 +8,9 @@ from ihcli.execution.overlap import ahead
 from ihcli.execution.preparation import PreparedRun
 from ihcli.execution.tasks import FailedChunk, FailedChunksError, Moved, Task
 from ihcli.explainers.explainer import MEMORY_RAN_OUT
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.progress import Progress
+from ihcli.runs.writer import RunWriter
 
 SHOWN = 3
 

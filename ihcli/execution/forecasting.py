@@ -20,10 +20,12 @@ from ihcli.explainers.texts import encode as encode_texts
 from ihcli.explanation import OK, AnyExplanation
 from ihcli.files.parquet import encode
 from ihcli.memory import peak_bytes
-from ihcli.runs.parts import InteractionStorage, attributions_table, interactions_table
+from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Estimate, Observer, RunRequest, Workforce
+from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.shards import Shard
+from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.totals import Estimate, Observer
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import MOST_KEPT
 

@@ -17,7 +17,7 @@ from ihcli.explainers.tables import TableExplainer
 from ihcli.explainers.texts import TextExplainer
 from ihcli.integration.certify import NODES, STEPS
 from ihcli.methods import method_of
-from ihcli.runs.request import Outlook, Remedy
+from ihcli.runs.totals import Outlook, Remedy
 
 LONG_S = 60.0
 TRIED_S, COLD_S = 0.1, 1.0

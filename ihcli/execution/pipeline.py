@@ -19,14 +19,16 @@ from ihcli.explainers.tables import TableExplainer
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
-from ihcli.runs.directory import DONE, RunWriter, plain
+from ihcli.runs.info import DONE, plain
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.origins import origins_of
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunRequest, RunTotals, Workforce
+from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun
 from ihcli.runs.seals import QUESTION, SEALS, question_sha256
 from ihcli.runs.shards import Place, Shard
+from ihcli.runs.totals import Observer, RunTotals
+from ihcli.runs.writer import RunWriter
 
 ALONE = Workforce()
 

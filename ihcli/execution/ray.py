@@ -16,8 +16,8 @@ from ihcli.execution.dealing import Crew
 from ihcli.execution.preparation import PreparedRun
 from ihcli.execution.tasks import Lost, News, Ready, Refused, Stumbled, Task, Written
 from ihcli.execution.worker import Commission, Worker
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.request import Workforce
+from ihcli.runs.writer import RunWriter
 from ihcli.wording import in_words
 
 ADDRESS = re.compile(r"(?:ray://)?\[?([^/]+?)\]?:([0-9]+)")

@@ -8,9 +8,9 @@ from ihcli.data.groups import read_groups
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.locations import absence, is_url, locate
 from ihcli.methods import method_named, require_one_baseline
-from ihcli.runs.parts import InteractionStorage
 from ihcli.runs.request import RunRequest
 from ihcli.runs.shards import Place
+from ihcli.runs.storage import InteractionStorage
 from ihcli.wording import MODELS_IN_WORDS
 
 

@@ -13,8 +13,8 @@ from ihcli.execution.preparation import PreparedRun, Recipe
 from ihcli.execution.tasks import Moved, Refused, Stumbled, Task, Written
 from ihcli.explanation import AnyExplanation
 from ihcli.files.stores import StorePath
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.progress import Progress
+from ihcli.runs.writer import RunWriter
 from ihcli.wording import in_words
 
 MOVED_S = 0.5  # between two messages on how far a task has come

@@ -17,7 +17,7 @@ from ihcli.report.trust import Trust, trust_of
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
-from ihcli.runs.directory import plain
+from ihcli.runs.info import plain
 
 MOST_TARGETS = 8
 MOST_FEATURES = 2_000  # of a target

@@ -15,7 +15,7 @@ from ihcli.errors import DataError, OptionError, RunError
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.files.locations import Location, is_reachable
 from ihcli.results.result import Result
-from ihcli.runs.directory import INFO
+from ihcli.runs.names import INFO
 from ihcli.runs.origins import places_of, there
 from ihcli.wording import did_you_mean, listed
 

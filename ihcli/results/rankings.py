@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.results.records import ROW, Effects, Record, attribution_effects, pair_effects
-from ihcli.runs.directory import Run
+from ihcli.runs.run import Run
 
 FEATURE, PAIR = ("feature",), ("feature_i", "feature_j")
 MAIN = {"main_mean_abs": "mean_abs", "main_mean": "mean", "main_std": "std"}

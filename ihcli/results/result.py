@@ -24,8 +24,9 @@ from ihcli.results.records import (
     record_of,
     stored_interactions,
 )
-from ihcli.runs.directory import INFO, Run, open_run
 from ihcli.runs.files import PART, require_types
+from ihcli.runs.names import INFO
+from ihcli.runs.run import Run, open_run
 
 if TYPE_CHECKING:
     import pandas as pd

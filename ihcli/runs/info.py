@@ -1,17 +1,24 @@
 """run.json as anybody may have written it: read within bounds, every value of its type, and what is missing said so."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ihcli.errors import RunError
 from ihcli.files.foreign import foreign_json
 from ihcli.files.locations import Location
+from ihcli.files.stores import StorePath
 from ihcli.wording import printable
 
 MOST_BYTES = 256 << 20
 """Of a run.json: one of 1,000,000 parts, which it tells the SHA-256 of, takes about that."""
 MOST_COUNT = 1 << 53
+DONE = "done"
+NEW = {"status": "running"}  # run.json of a run that is just being made
 ADVICE = "Try run.json as ihcli explain wrote it, or ihcli explain again with --overwrite."
 
 
@@ -178,4 +185,19 @@ def _told(value: Any, file: Location, place: str) -> Any:
     if isinstance(value, dict):
         told = {name: _told(entry, file, f"{place}{name}.") for name, entry in value.items()}
         return Told(told, file=file, place=place)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON can hold: numpy values and tuples as Python's, paths as text, NaN and infinity as None."""
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | Path | StorePath):  # names of files need not be UTF-8, and then hold what JSON cannot
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
     return value

@@ -9,9 +9,9 @@ from typing import Any
 from ihcli.data.rows import Chunk
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
-from ihcli.runs.directory import RunWriter
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import Observer, RunTotals
+from ihcli.runs.totals import Observer, RunTotals
+from ihcli.runs.writer import RunWriter
 from ihcli.summaries.texts import TextSummary
 
 STATE_S = 1.0

@@ -10,12 +10,16 @@ from ihcli.errors import RunError
 from ihcli.files.durable import remove_tree
 from ihcli.files.locations import Location
 from ihcli.files.lock import is_locked, locked
-from ihcli.runs.directory import ATTRIBUTIONS, DONE, INFO, INTERACTIONS, SHARDS, RunWriter, open_run, part_name
+from ihcli.runs.info import DONE
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_name
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import RunRequest, RunTotals
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
 from ihcli.runs.seals import QUESTION, SEALS, question, question_sha256
 from ihcli.runs.shards import PART, Shard, home_of, shards_of
 from ihcli.runs.states import StateFiles
+from ihcli.runs.totals import RunTotals
+from ihcli.runs.writer import RunWriter
 
 VERSIONS = ("ihcli", "torch")
 OPTIONS = {"memory_bytes": "--memory"}

@@ -3,15 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
-from ihcli.errors import OptionError, RunError
+from ihcli.errors import RunError
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, AnyExplanation, Explanation, TextExplanation
 from ihcli.runs.seals import QUESTION
+from ihcli.runs.storage import InteractionStorage
 
 OUTPUT_UNIT = "units of the explained output"
 NO_UNIT = "1"
@@ -39,28 +38,6 @@ TEXT_DEFINITION = "Gamma (n x n over the units, symmetric, row-major): rows sum 
 TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
 MOST_LISTED = (1 << 31) - 1  # values in the lists of one column: Arrow's offsets have 32 bits
 SPARSE = 16  # one of so many pair effects tells how large the largest are at least
-
-
-@dataclass(frozen=True)
-class InteractionStorage:
-    """What a run stores of the interactions of a row: the whole matrix, its `top` largest pairs, or nothing."""
-
-    kind: Literal["full", "top", "none"] = "full"
-    top: int = 0
-
-    @classmethod
-    def parse(cls, option: str) -> "InteractionStorage":
-        """Read "full", "top:K" or "none"; raises OptionError."""
-        if option == "full":
-            return cls("full")
-        if option == "none":
-            return cls("none")
-        kind, _, count = option.partition(":")
-        if kind == "top" and count.isdecimal() and int(count) > 0:
-            return cls("top", int(count))
-        raise OptionError(
-            f"--interactions {option}: is not understood. Expected full, top:K with K at least 1, or none."
-        )
 
 
 def attributions_table(explanation: AnyExplanation, keys: pa.Table, question: str | None = None) -> pa.Table:

@@ -10,9 +10,12 @@ from ihcli.data.formats.opening import open_table
 from ihcli.errors import RunError
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.runs.directory import DONE, INFO, NEW, open_run, plain
-from ihcli.runs.request import RunRequest, RunTotals
+from ihcli.runs.info import DONE, NEW, plain
+from ihcli.runs.names import INFO
+from ihcli.runs.request import RunRequest
+from ihcli.runs.run import open_run
 from ihcli.runs.seals import within
+from ihcli.runs.totals import RunTotals
 
 # The first three are compared by content, the device as it is chosen; the last three do not change what is explained.
 NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes", "trust")

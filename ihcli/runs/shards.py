@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from ihcli.errors import OptionError, RunError
 from ihcli.files.durable import disk_errors, make_directory, remove_temporaries, remove_tree, sync_directory
 from ihcli.files.locations import Location
-from ihcli.runs.directory import (
-    ATTRIBUTIONS,
-    INFO,
-    INTERACTIONS,
-    NEW,
-    SHARDS,
-    RunWriter,
-    create_run,
-    refuse_existing,
-    reopen_run,
-)
-from ihcli.runs.parts import InteractionStorage
+from ihcli.runs.directory import refuse_existing
+from ihcli.runs.info import NEW
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS
+from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.writer import RunWriter, create_run, reopen_run
 
 SHARD = re.compile(r"([0-9]+)/([0-9]+)")
 NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
@@ -118,7 +111,7 @@ class Place:
         refuse_existing(self.home, replaces)
 
     def create(self, interactions: str, overwrite: bool) -> RunWriter:
-        """Create the directory; see `ihcli.runs.directory.create_run`. Of other shards nothing is touched."""
+        """Create the directory; see `ihcli.runs.writer.create_run`. Of other shards nothing is touched."""
         if self.shard is None:
             return create_run(self.path, interactions=interactions, overwrite=overwrite)
         writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)

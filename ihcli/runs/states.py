@@ -8,8 +8,7 @@ import numpy as np
 
 from ihcli.files.durable import disk_errors, make_directory, remove_tree, replacing
 from ihcli.files.locations import Location
-
-STATES = ".states"  # readers of a run skip names that start with a dot
+from ihcli.runs.names import STATES
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ihcli.errors import RunError
 from ihcli.files.foreign import one_message
 from ihcli.files.locations import Location
-from ihcli.runs.directory import open_run
+from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.figures import Gaps, Matrices, Pairs
 from ihcli.verification.files import Parts, origins

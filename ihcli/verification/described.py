@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
-from ihcli.runs.directory import DONE
-from ihcli.runs.parts import InteractionStorage
+from ihcli.runs.info import DONE
+from ihcli.runs.storage import InteractionStorage
 
 SECOND_ORDER = {"ig": False, "eg": False, "ih": True, "eh": True}
 FLOATS = {"float32": pa.float32(), "float64": pa.float64()}

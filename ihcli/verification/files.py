@@ -11,7 +11,7 @@ from ihcli.files.durable import is_temporary
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, is_reachable, locate
 from ihcli.files.stores import StoreError
-from ihcli.runs.directory import ATTRIBUTIONS, INTERACTIONS, part_name
+from ihcli.runs.names import ATTRIBUTIONS, INTERACTIONS, part_name
 from ihcli.runs.origins import places_of, there
 from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
 from ihcli.verification.described import Described

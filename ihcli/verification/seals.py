@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from ihcli.errors import RunError
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location
-from ihcli.runs.directory import SUMMARY, part_name
 from ihcli.runs.files import require_own
+from ihcli.runs.names import SUMMARY, part_name
 from ihcli.runs.seals import PARTS, QUESTION, SEALS, is_sealed, question_sha256
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Faults, Finding, not_checked

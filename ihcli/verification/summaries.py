@@ -10,7 +10,7 @@ import pyarrow as pa
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation, TextExplanation
 from ihcli.results.records import UNITS
-from ihcli.runs.directory import Run
+from ihcli.runs.run import Run
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import TextSummary
 from ihcli.verification.described import Described

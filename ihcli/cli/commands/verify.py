@@ -92,7 +92,7 @@ def _findings(
         yield from verify_run(run)
         return
     from ihcli.execution.refusals import require_files
-    from ihcli.runs.directory import open_run
+    from ihcli.runs.run import open_run
 
     open_run(run)
     require_files(model, data)  # before torch is imported, which takes seconds

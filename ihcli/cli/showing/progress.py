@@ -31,9 +31,10 @@ from ihcli.execution.pipeline import run
 from ihcli.explanation import OK
 from ihcli.files.locations import Location
 from ihcli.runs.progress import Progress as Done
-from ihcli.runs.request import Estimate, Observer, Outlook, RunRequest, RunTotals, Workforce
+from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.resuming import find_begun
 from ihcli.runs.shards import Place, Shard
+from ihcli.runs.totals import Estimate, Observer, Outlook, RunTotals
 
 Confine = Callable[[Location], None]
 

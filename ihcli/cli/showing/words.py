@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 
 if TYPE_CHECKING:
-    from ihcli.runs.request import Estimate, Outlook, RunRequest, RunTotals
+    from ihcli.runs.request import RunRequest
+    from ihcli.runs.totals import Estimate, Outlook, RunTotals
 
 BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 

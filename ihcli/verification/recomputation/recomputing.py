@@ -14,7 +14,7 @@ from ihcli.files.locations import Location, locate
 from ihcli.integration.assembly import explain_rows, sampling_error
 from ihcli.integration.certify import Effort
 from ihcli.results.result import Result
-from ihcli.runs.directory import open_run
+from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prepare

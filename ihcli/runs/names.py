@@ -1,0 +1,19 @@
+"""Names of the files and directories that a run consists of."""
+
+from ihcli.files.locations import Location
+
+INFO = "run.json"
+ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
+SHARDS = "shards"
+STATES = ".states"  # readers of a run skip names that start with a dot
+DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
+
+
+def part_name(index: int) -> str:
+    """Return the file name of a part."""
+    return f"part-{index:06d}.parquet"
+
+
+def part_files(directory: Location) -> list[Location]:
+    """Return the parts in a directory, in order."""
+    return sorted(directory.glob("part-*.parquet"))

@@ -1,0 +1,105 @@
+"""A run that was opened: its tables, read when asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from ihcli.errors import RunError
+from ihcli.files.locations import Location, absence, locate
+from ihcli.files.lock import is_locked
+from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
+from ihcli.runs.files import opened_part, require_own, require_types
+from ihcli.runs.info import read_info
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY
+from ihcli.runs.rowgroups import PartFiles
+
+UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
+RANKED = {ATTRIBUTIONS: ("feature",), INTERACTIONS: ("feature_i", "feature_j")}
+STATISTICS = ("mean_abs", "mean", "std", "share", "rows")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was opened; tables are read when asked for.
+
+    info  the content of run.json
+    """
+
+    path: Location
+    info: dict[str, Any]
+
+    @cached_property
+    def attribution_parts(self) -> PartFiles:
+        """The attributions parts that were finished when this was first asked."""
+        return PartFiles(self.path / ATTRIBUTIONS)
+
+    @cached_property
+    def interaction_parts(self) -> PartFiles:
+        """The interactions parts that were finished when this was first asked."""
+        return PartFiles(self.path / INTERACTIONS)
+
+    @property
+    def status(self) -> str:
+        """One of running, interrupted, failed and done; a killed run stays running."""
+        return str(self.info.get("status", "unknown"))
+
+    @property
+    def has_interactions(self) -> bool:
+        """Whether interactions of every row were stored."""
+        return bool(self.interaction_parts.files)
+
+    def attributions(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> pa.Table:
+        """Return the attributions parts as one table, or only some columns and rows of the data; raises RunError."""
+        return self.attribution_parts.read(columns, rows)
+
+    def interactions(self, rows: Sequence[int] | None = None) -> pa.Table:
+        """Return the interactions parts as one table; raises RunError where none were stored."""
+        return self.interaction_parts.read(None, rows)
+
+    def summary_attributions(self) -> pa.Table:
+        """Return the ranked features of every target; raises RunError where the run did not finish."""
+        return self._summary_table(ATTRIBUTIONS)
+
+    def summary_interactions(self) -> pa.Table:
+        """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
+        self._summary_file(ATTRIBUTIONS)
+        if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
+            raise RunError(
+                f"{self.path}: has no interactions, only attributions. Expected a run of ih or eh. "
+                "Try ihcli explain with --method ih."
+            )
+        return self._summary_table(INTERACTIONS)
+
+    def _summary_file(self, kind: str) -> Location:
+        file = self.path / SUMMARY / f"{kind}.parquet"
+        if not file.exists():
+            if is_locked(self.path):
+                raise RunError(f"{self.path}: the run is still going on, so it has no summary yet. Try again later.")
+            raise RunError(
+                f"{self.path}: the run did not finish (status {self.status}), so it has no summary. "
+                "Try the same ihcli explain with --resume, which keeps the finished parts."
+            )
+        return file
+
+    def _summary_table(self, kind: str) -> pa.Table:
+        file = self._summary_file(kind)
+        with opened_part(file) as opened:
+            table = opened.read()
+        require_types(file, table, SUMMARY_COLUMNS, ["target", "rank", *STATISTICS, *RANKED[kind]])
+        return table
+
+
+def open_run(path: str | Location) -> Run:
+    """Open a run directory; raises RunError where the path is not one."""
+    path = locate(path)
+    if not path.exists():
+        raise RunError(absence(path, "run", "the directory that ihcli explain wrote with -o"))
+    if not (path / INFO).is_file():
+        if (path / SHARDS).is_dir():
+            raise RunError(f"{path}: {UNMERGED}.")
+        raise RunError(f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with -o.")
+    require_own(path / INFO)
+    return Run(path, read_info(path / INFO))

@@ -1,0 +1,162 @@
+"""The files of a run, written whole or not at all."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.explanation import AnyExplanation
+from ihcli.files.durable import (
+    disk_errors,
+    make_directory,
+    remove_temporaries,
+    remove_tree,
+    replacing,
+    sync_directory,
+)
+from ihcli.files.fingerprints import path_fingerprint
+from ihcli.files.locations import Location, locate
+from ihcli.files.parquet import write_table
+from ihcli.runs.directory import refuse_existing
+from ihcli.runs.info import DONE, NEW, plain
+from ihcli.runs.names import ATTRIBUTIONS, DIRECTORIES, INFO, INTERACTIONS, SUMMARY, part_files, part_name
+from ihcli.runs.parts import attributions_table, interactions_table
+from ihcli.runs.seals import Digests, sealed
+from ihcli.runs.states import StateFiles
+from ihcli.runs.storage import InteractionStorage
+
+
+@dataclass(frozen=True)
+class RunWriter:
+    """Writes the files of one run; every file appears under its final name only when it is whole and on disk.
+
+    question  SHA-256 of what was asked, which every part keeps
+    """
+
+    path: Location
+    storage: InteractionStorage = field(default_factory=InteractionStorage)
+    question: str | None = None
+
+    @property
+    def home(self) -> Location:
+        """Where run.json and the states are."""
+        return self.path
+
+    @property
+    def states(self) -> StateFiles:
+        """What resuming needs; for a run under way."""
+        return StateFiles(self.home)
+
+    def write_part(self, index: int, explanation: AnyExplanation, keys: pa.Table) -> Digests:
+        """Write the explanation of one chunk, and return the SHA-256 of its files.
+
+        The attributions part is written last: where it exists, that of interactions does.
+
+        Parameters:
+            index: position of the chunk in the run, from 0.
+            keys: the chunk's keys, one row for every data row (several targets of a row share it).
+
+        Raises:
+            RunError: the disk is full or refuses.
+        """
+        interactions, written = interactions_table(explanation, keys, self.storage, self.question), []
+        if interactions is not None:
+            written = [write_table(self.path / INTERACTIONS / part_name(index), interactions)]
+        attributions = attributions_table(explanation, keys, self.question)
+        return (write_table(self.path / ATTRIBUTIONS / part_name(index), attributions), *written)
+
+    def digests_of(self, index: int) -> Digests:
+        """Return the SHA-256 of the files of a part that was written before, by reading them."""
+        files = [self.path / kind / part_name(index) for kind in (ATTRIBUTIONS, INTERACTIONS)]
+        return tuple(bytes.fromhex(path_fingerprint(file)) for file in files if file.is_file())
+
+    def write_state(self, index: int, state: Mapping[str, np.ndarray]) -> None:
+        """Write the state of parts that are all on disk, the last of them `index`: what resuming starts from.
+
+        It takes the place of the one before, which stays until then: whatever happens, one fits the parts on disk.
+        """
+        self.states.write(index, state)
+        self.states.keep_only(index)
+
+    def read_state(self) -> dict[str, np.ndarray] | None:
+        """Return the state of the most parts that are all on disk; None where there is none."""
+        return self.states.newest(
+            {int(path.stem.removeprefix("part-")) for path in part_files(self.path / ATTRIBUTIONS)}
+        )
+
+    def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> dict[str, str]:
+        """Write the tables of a Summary, and return the SHA-256 of each."""
+        tables = {INTERACTIONS: interactions, ATTRIBUTIONS: attributions}
+        return {
+            kind: write_table(self.path / SUMMARY / f"{kind}.parquet", table).hex()
+            for kind, table in tables.items()
+            if table is not None
+        }
+
+    def write_info(self, info: Mapping[str, Any]) -> None:
+        """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null.
+
+        That of a finished run is sealed.
+        """
+        told = plain(info)
+        told = sealed(told) if told.get("status") == DONE else told
+        text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with replacing(self.home / INFO) as stream:
+            stream.write(text.encode())
+
+    def remove_temporaries(self) -> None:
+        """Remove what a killed process left half written; raises RunError."""
+        with disk_errors(self.path):
+            for directory in ("", *DIRECTORIES):
+                remove_temporaries(self.path / directory)
+
+    def abandon(self) -> None:
+        """Remove the run again when it holds no finished part; for a failure before the first of them."""
+        if not part_files(self.path / ATTRIBUTIONS):
+            _remove_parts(self.path)
+            (self.path / INFO).unlink(missing_ok=True)
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
+
+def create_run(path: str | Location, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
+    """Create the directory of a run, recognisable as one from the start.
+
+    Parameters:
+        interactions: "full", "top:K" or "none", what is stored of every row's interactions.
+        overwrite: replace the run that is there; files that are not part of it stay.
+
+    Raises:
+        RunError: something is there that may not be replaced, or the disk refuses.
+        OptionError: `interactions` is not understood.
+    """
+    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
+    refuse_existing(writer.path, overwrite)
+    with disk_errors(writer.path):
+        make_directory(writer.path)
+        writer.write_info(NEW)  # before the parts go: what is torn from here on has no arguments
+        _remove_parts(writer.path)
+        make_directory(writer.path / ATTRIBUTIONS)
+    return writer
+
+
+def reopen_run(path: str | Location, *, interactions: str = "full") -> RunWriter:
+    """Return the writer of a run that was begun, freed of what a killed process left half written.
+
+    Raises RunError where the disk refuses.
+    """
+    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
+    writer.remove_temporaries()
+    return writer
+
+
+def _remove_parts(path: Location) -> None:
+    """Remove what a run consists of beside run.json, and nothing else."""
+    for name in DIRECTORIES:
+        if (path / name).is_dir():
+            remove_tree(path / name)
+    remove_temporaries(path)
+    sync_directory(path)
