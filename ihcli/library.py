@@ -20,7 +20,7 @@ from ihcli.explainers.tables import SAMPLE_ROWS, prepare_table_explainer
 from ihcli.explainers.texts import prepare_text_explainer
 from ihcli.explanation import Explanation, TextExplanation
 from ihcli.integration.certify import Effort
-from ihcli.methods import method_named
+from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS
 
@@ -35,7 +35,7 @@ def explain(
     model: Model | nn.Module,
     x: Any,
     *,
-    method: str = "ih",
+    method: str = DEFAULT,
     baseline: str | np.ndarray | None = None,
     target: str | int | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
@@ -56,7 +56,7 @@ def explain(
         model: a loaded model, or a torch module from (P, D) to (P,), (P, 1) or (P, K); a module is put into eval mode
             for the while and given back as it came.
         x: (N, D) array, or a DataFrame whose columns are the features (picked by name where the model has names).
-        method: "ig", "eg" (attributions), "ih" or "eh" (interactions as well); see `ihcli.methods`.
+        method: name of a row of `ihcli.methods.METHODS`: ig, eg (attributions), ih or eh (interactions as well).
         baseline: "zeros", "mean", "median" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg and eh.
             None: "zeros" or "data".
         target: "predicted", "all", "label", an output name or index. None: the predicted or the only output.
@@ -109,7 +109,7 @@ def explain_texts(
     pairs: Sequence[str | None] | None = None,
     *,
     units: str = WORD,
-    method: str = "ih",
+    method: str = DEFAULT,
     baseline: str = ZEROS,
     target: str | int | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
@@ -126,7 +126,7 @@ def explain_texts(
         model: a loaded Hugging Face checkpoint.
         texts, pairs: N strings each; None, and nothing but space, is flagged missing_input.
         units: "word", each the sum of its pieces, or "token".
-        method: "ig" or "ih".
+        method: one over one baseline, ig or ih.
         baseline: "zeros", "pad" or "mask", see `ihcli.models.texts.TextReader.baseline`.
         target and all others: as for `explain`.
 

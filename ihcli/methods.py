@@ -1,4 +1,4 @@
-"""Four methods: the order of derivative they integrate, and whether over one baseline or the mean over many.
+"""The table of methods; adding one is a row here and the function that the row names.
 
     phi_g    = mean_x' int_0^1 F_g dt                                                            ig, eg
     Gamma_gh = mean_x' [ int_0^1 -t ln t H_gh dt + [g = h] int_0^1 -ln t F_g dt ]                ih, eh
@@ -11,26 +11,45 @@ from dataclasses import dataclass
 
 from ihcli.errors import OptionError
 
+CERTIFIED = "ihcli.integration.assembly:explain_rows"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
-    """What tells one method from another."""
+    """A row of the table.
+
+    order           of the derivatives that it integrates; those of order 2 give interactions as well
+    many_baselines  whether values are means over many baselines, or belong to one
+    adds_up         whether the attributions of a row sum to f(x) - f(x'), up to their error (completeness)
+    computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
+    error_of        what the reported error is the certified relative L1 error of; None: no error is known
+    """
 
     name: str
     title: str
-    second_order: bool
+    order: int
     many_baselines: bool
+    adds_up: bool = True
+    computed_by: str = CERTIFIED
+    error_of: str | None
+
+    @property
+    def second_order(self) -> bool:
+        """Whether it gives interactions."""
+        return self.order == 2
 
 
+PHI, SUMS = "the attributions", "the row sums of the interactions"
 METHODS = {
     method.name: method
     for method in (
-        Method("ig", "Integrated Gradients", second_order=False, many_baselines=False),
-        Method("eg", "Expected Gradients", second_order=False, many_baselines=True),
-        Method("ih", "Integrated Hessians", second_order=True, many_baselines=False),
-        Method("eh", "Expected Hessians", second_order=True, many_baselines=True),
+        Method(name="ig", title="Integrated Gradients", order=1, many_baselines=False, error_of=PHI),
+        Method(name="eg", title="Expected Gradients", order=1, many_baselines=True, error_of=PHI),
+        Method(name="ih", title="Integrated Hessians", order=2, many_baselines=False, error_of=SUMS),
+        Method(name="eh", title="Expected Hessians", order=2, many_baselines=True, error_of=SUMS),
     )
 }
+DEFAULT = "ih"
 
 
 def method_named(name: str) -> Method:
@@ -40,10 +59,30 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-def method_of(second_order: bool, many_baselines: bool) -> Method:
-    """Return the method of that order, over one baseline or many."""
-    wanted = second_order, many_baselines
-    return next(method for method in METHODS.values() if (method.second_order, method.many_baselines) == wanted)
+def partner(method: Method, *, order: int | None = None, many_baselines: bool | None = None) -> Method:
+    """Return the first method that is like this one but for its order, or for its number of baselines."""
+    wanted = order or method.order, method.many_baselines if many_baselines is None else many_baselines
+    return next(other for other in METHODS.values() if (other.order, other.many_baselines) == wanted)
+
+
+def names_of(*, order: int | None = None, many_baselines: bool | None = None) -> list[str]:
+    """Return the names of all methods of an order, or over one or many baselines."""
+    return [
+        method.name
+        for method in METHODS.values()
+        if order in (None, method.order) and many_baselines in (None, method.many_baselines)
+    ]
+
+
+def error_in_words() -> str:
+    """Return what the reported error is, of each method."""
+    meanings: dict[str | None, list[str]] = {}
+    for method in METHODS.values():
+        meanings.setdefault(method.error_of, []).append(method.name)
+    unknown = meanings.pop(None, [])
+    known = " or ".join(f"of {meaning} ({', '.join(names)})" for meaning, names in meanings.items())
+    without = f"; null where none is known ({', '.join(unknown)})" if unknown else ""
+    return f"certified relative L1 error {known}{without}"
 
 
 def require_one_baseline(method: Method) -> None:
@@ -51,5 +90,5 @@ def require_one_baseline(method: Method) -> None:
     if method.many_baselines:
         raise OptionError(
             f"--method {method.name}: averages over many baselines, and a text has one. "
-            f"Try --method {'ih' if method.second_order else 'ig'}."
+            f"Try --method {partner(method, many_baselines=False).name}."
         )

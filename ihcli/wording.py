@@ -47,6 +47,17 @@ def listed(names: Sequence[str], at_most: int = 12) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
+def either(names: Sequence[str], conjunction: str = "or") -> str:
+    """Return names with commas, and the conjunction before the last: "a, b or c"."""
+    *some, last = names
+    return f"{', '.join(some)} {conjunction} {last}" if some else last
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Return names as `either` does: "a, b and c"."""
+    return either(names, "and")
+
+
 def did_you_mean(name: str, valid: Sequence[str]) -> str:
     """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
     lowered = {other.lower(): other for other in valid if len(other) <= MOST_LETTERS}

@@ -11,15 +11,17 @@ from ihcli.data.sampling import collect, draw
 from ihcli.data.scan import Scan
 from ihcli.errors import DataError, OptionError
 from ihcli.files.locations import locate
-from ihcli.wording import did_you_mean, listed
+from ihcli.methods import names_of
+from ihcli.wording import all_of, did_you_mean, either, listed
 
 ONE_ROW = ("zeros", "mean", "median")
 KEYWORDS = (*ONE_ROW, "data")
 OF_TEXTS = ("zeros", "pad", "mask")
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
-TRY_MANY = "Try --method eg or eh, which average over many"
-TRY_ONE = "Try --method ig or ih, which start from one"
+ONE, MANY = names_of(many_baselines=False), names_of(many_baselines=True)
+TRY_MANY = f"Try --method {either(MANY)}, which average over many"
+TRY_ONE = f"Try --method {either(ONE)}, which start from one"
 
 
 def is_file(spec: str | None) -> bool:
@@ -80,9 +82,11 @@ def resolve_baselines(
 def require_count(spec: str, many: bool) -> None:
     """Raise OptionError for a keyword that means one row where many are averaged over, and the reverse."""
     if spec == "data" and not many:
-        raise OptionError(f"--baseline data: is many rows, ig and ih take one. {TRY_MANY}, or --baseline mean.")
+        raise OptionError(f"--baseline data: is many rows, {all_of(ONE)} take one. {TRY_MANY}, or --baseline mean.")
     if spec in ONE_ROW and many:
-        raise OptionError(f"--baseline {spec}: is one row, eg and eh average over many. {TRY_ONE}, or --baseline data.")
+        raise OptionError(
+            f"--baseline {spec}: is one row, {all_of(MANY)} average over many. {TRY_ONE}, or --baseline data."
+        )
 
 
 def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, seed: int) -> Baselines:
@@ -156,9 +160,9 @@ def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int)
         table.survey(limit_rows, seed)
     scan = table.scan()
     if many and scan.n_rows == 1:
-        raise OptionError(f"{source}: has 1 row, eg and eh average over many. {TRY_ONE}.")
+        raise OptionError(f"{source}: has 1 row, {all_of(MANY)} average over many. {TRY_ONE}.")
     if not many and scan.n_rows > 1:
-        raise OptionError(f"{source}: has {scan.n_rows} rows, ig and ih take one. {TRY_MANY}.")
+        raise OptionError(f"{source}: has {scan.n_rows} rows, {all_of(ONE)} take one. {TRY_MANY}.")
     if many:
         return _sample(table, source, limit_rows, seed)
     _require_complete(scan, source)

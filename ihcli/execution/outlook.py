@@ -16,7 +16,7 @@ from ihcli.execution.preparation import PreparedRun
 from ihcli.explainers.tables import TableExplainer
 from ihcli.explainers.texts import TextExplainer
 from ihcli.integration.certify import NODES, STEPS
-from ihcli.methods import method_of
+from ihcli.methods import partner
 from ihcli.runs.totals import Outlook, Remedy
 
 LONG_S = 60.0
@@ -116,11 +116,11 @@ def _of_method(explainer: AnyExplainer, trial: _Trial) -> Iterator[tuple[str, st
     method = explainer.method
     if isinstance(explainer, TableExplainer) and method.many_baselines:
         b = len(explainer.baselines.values)
-        yield f"-m {method_of(method.second_order, False).name}", "one baseline: ", b
+        yield f"-m {partner(method, many_baselines=False).name}", "one baseline: ", b
         if b >= 20:
             yield f"--baseline-rows {b // 10}", "", b / (b // 10)
     if method.second_order:
-        first = method_of(False, method.many_baselines)
+        first = partner(method, order=1)
         yield f"-m {first.name}", "no interactions: ", trial.gain(replace(trial.explainer, method=first))
 
 

@@ -16,7 +16,7 @@ from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.certify import NODES, STEPS, Effort, find_kinks
 from ihcli.integration.kinks import is_piecewise_linear
 from ihcli.memory import default_memory_bytes
-from ihcli.methods import Method, method_named
+from ihcli.methods import DEFAULT, Method, method_named, partner
 from ihcli.models import Model
 from ihcli.models.checking.preflight import preflight
 from ihcli.models.targets import Target, resolve_target
@@ -40,7 +40,7 @@ class Settings:
     engine            "auto", "autograd" or "mlp": who takes derivatives
     """
 
-    method: str = "ih"
+    method: str = DEFAULT
     target: str | int | None = None
     effort: Effort = field(default_factory=Effort)
     smooth: str | float = "auto"
@@ -258,7 +258,7 @@ def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> 
     remedy = (
         "Try --smooth auto, which replaces them with SoftPlus"
         if operations.replaceable and not is_smoothed
-        else f"Try --method {'eg' if method.many_baselines else 'ig'}, which needs no second derivatives"
+        else f"Try --method {partner(method, order=1).name}, which needs no second derivatives"
     )
     return (
         f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "

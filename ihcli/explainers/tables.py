@@ -13,7 +13,8 @@ from ihcli.derivatives.paths import Groups, Paths
 from ihcli.explainers.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import Explanation, join_explanations, scatter
 from ihcli.files.fingerprints import values_fingerprint
-from ihcli.integration.assembly import explain_rows, sampling_error
+from ihcli.integration.assembly import sampling_error
+from ihcli.integration.computing import computation_of
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED
 
@@ -112,7 +113,8 @@ class TableExplainer(Explainer):
 
     def _explain_block(self, inputs: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> Explanation:
         paths = _paths(self.model, self._tensor(inputs), self._tensor(self.baselines.values), output, self.groups)
-        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
+        compute = computation_of(self.method)
+        found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
         spread = self._is_subsampled
         return self._explanation(
             Figures.of(found, original, self.smoothing is not None),

@@ -14,7 +14,8 @@ from ihcli.derivatives.paths import Paths
 from ihcli.errors import DataError, ModelError
 from ihcli.explainers.explainer import Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import TextExplanation, in_order, join_explanations, scatter
-from ihcli.integration.assembly import ExplainedRows, explain_rows
+from ihcli.integration.assembly import ExplainedRows
+from ihcli.integration.computing import computation_of
 from ihcli.methods import method_named, require_one_baseline
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED
@@ -121,7 +122,8 @@ class TextExplainer(Explainer):
         self, encoded: list[EncodedText], output: np.ndarray, original: np.ndarray, tell: Tell
     ) -> TextExplanation:
         paths = text_paths(self.reader, encoded, self.baseline, output)
-        found = explain_rows(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
+        compute = computation_of(self.method)
+        found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
         figures = Figures.of(found, original, self.smoothing is not None)
         return self._explanation(figures, encoded, found)
 

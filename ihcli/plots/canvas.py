@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ihcli.errors import OptionError, PackageError
 from ihcli.files.durable import replacing
 from ihcli.files.locations import Location
+from ihcli.methods import METHODS
 from ihcli.results.result import Result
 from ihcli.wording import did_you_mean, shortened, told_apart
 
@@ -34,12 +35,6 @@ STYLE: dict[str, Any] = {
 }
 QUIET = "#707070"
 NAME_WIDTH, CHARACTERS_PER_INCH = 30, 15
-TITLES = {
-    "ig": "Integrated Gradients",
-    "eg": "Expected Gradients",
-    "ih": "Integrated Hessians",
-    "eh": "Expected Hessians",
-}
 # Metadata that would make two files of the same picture differ.
 UNDATED: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -80,7 +75,8 @@ def entitle(figure: "Figure", title: str, footnotes: Sequence[str] = ()) -> None
 def source(result: Result, n_rows: int | None = None) -> str:
     """Return the sentence that says what a picture is of."""
     rows = "" if n_rows is None else f" of {n_rows:,} rows" if n_rows != 1 else " of one row"
-    return f"{TITLES.get(result.method, result.method)}{rows}."
+    title = METHODS[result.method].title if result.method in METHODS else result.method
+    return f"{title}{rows}."
 
 
 def save(figure: "Figure", file: Location) -> None:

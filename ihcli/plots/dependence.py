@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ihcli.errors import DataError, OptionError
+from ihcli.methods import names_of
 from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
 from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
@@ -56,7 +57,7 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
 
 def strongest_partner(result: Result, target: str, feature: str) -> str | None:
     """Return the other feature of the strongest pair; None where the run has no interactions."""
-    if result.method not in ("ih", "eh"):
+    if result.method not in names_of(order=2):
         return None
     ranking = by_target(ranked_pairs(result.run, Choice(1, features=(feature,)))).get(target)
     if ranking is None or not ranking.num_rows:

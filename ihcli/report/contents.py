@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ihcli.errors import DataError, RunError
 from ihcli.files.locations import name_of
+from ihcli.methods import names_of
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.sample import Layout, Sample, choose_rows, read_records
@@ -18,6 +19,7 @@ from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
 from ihcli.runs.info import plain
+from ihcli.wording import either
 
 MOST_TARGETS = 8
 MOST_FEATURES = 2_000  # of a target
@@ -205,7 +207,7 @@ def _why_no_dependence(result: Result, targets: Sequence[Target], reason: str | 
     if result.is_text:
         return "Texts have no features whose values could be drawn against their effects."
     if not any(target.dependence for target in targets):
-        return "The run has no interactions. Dependence views of pairs need a run of ih or eh."
+        return f"The run has no interactions. Dependence views of pairs need a run of {either(names_of(order=2))}."
     if reason is not None:
         return f"Dependence views need the values of the features, which could not be read: {reason}"
     return None

@@ -116,7 +116,7 @@ function drawFeatures(target) {
 
 function drawPairs(target) {
   const { pairs } = target;
-  const none = "The run has no interactions: methods ih and eh compute them.";
+  const none = "The run has no interactions: its method computes none.";
   byId("pairs-note").textContent = pairs ? `${part(pairs.first.length, target.all_pairs, "pairs")}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
   if (!pairs) return void fill(byId("pairs-table"));
   const shown = new Map(target.dependence.map(([first, second], place) => [`${first} ${second}`, place]));

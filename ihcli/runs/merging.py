@@ -10,6 +10,7 @@ from ihcli.errors import RunError
 from ihcli.files.durable import remove_tree
 from ihcli.files.locations import Location
 from ihcli.files.lock import is_locked, locked
+from ihcli.methods import names_of
 from ihcli.runs.info import DONE
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_name
 from ihcli.runs.progress import Progress
@@ -164,7 +165,7 @@ def _settings(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) -> None:
     n_parts = _n_parts(info)
-    matrices = info["method"]["name"] in ("ih", "eh") and info["arguments"]["interactions"] != "none"
+    matrices = info["method"]["name"] in names_of(order=2) and info["arguments"]["interactions"] != "none"
     for directory in (ATTRIBUTIONS, INTERACTIONS) if matrices else (ATTRIBUTIONS,):
         there = {file.name for file in (path / directory).glob("part-*.parquet")}
         first = next((part for part in range(n_parts) if part_name(part) not in there), None)

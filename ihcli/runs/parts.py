@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import MISSING_INPUT, NON_FINITE, AnyExplanation, Explanation, TextExplanation
+from ihcli.methods import error_in_words
 from ihcli.runs.seals import QUESTION
 from ihcli.runs.storage import InteractionStorage
 
@@ -23,10 +24,7 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
     "_prediction": ("f(x): explained output of the row, smoothed where the model was smoothed", OUTPUT_UNIT),
     "_baseline_prediction": ("mean of f(x') over the baselines x'", OUTPUT_UNIT),
     "_completeness_gap": ("sum of the attributions minus (_prediction - _baseline_prediction), signed", OUTPUT_UNIT),
-    "_relative_error": (
-        "certified relative L1 error of the attributions (ig, eg) or of the row sums of the interactions (ih, eh)",
-        NO_UNIT,
-    ),
+    "_relative_error": (error_in_words(), NO_UNIT),
     "_drift": ("f_smooth(x) - f(x): what the SoftPlus replacement changed", OUTPUT_UNIT),
     "_sampling_error": ("relative L1 standard error of the attributions over subsampled baselines", NO_UNIT),
     "_evaluations": ("path points at which a gradient was taken", NO_UNIT),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ihcli.methods import DEFAULT
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -13,7 +15,7 @@ class RunRequest:
 
     model: str
     data: str
-    method: str = "ih"
+    method: str = DEFAULT
     baseline: str | None = None
     target: str | None = None
     tolerance: float = 0.01

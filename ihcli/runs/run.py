@@ -10,11 +10,13 @@ import pyarrow as pa
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, absence, locate
 from ihcli.files.lock import is_locked
+from ihcli.methods import names_of
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
 from ihcli.runs.files import opened_part, require_own, require_types
 from ihcli.runs.info import read_info
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY
 from ihcli.runs.rowgroups import PartFiles
+from ihcli.wording import either
 
 UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
 RANKED = {ATTRIBUTIONS: ("feature",), INTERACTIONS: ("feature_i", "feature_j")}
@@ -68,8 +70,8 @@ class Run:
         self._summary_file(ATTRIBUTIONS)
         if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
             raise RunError(
-                f"{self.path}: has no interactions, only attributions. Expected a run of ih or eh. "
-                "Try ihcli explain with --method ih."
+                f"{self.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}. "
+                f"Try ihcli explain with --method {names_of(order=2)[0]}."
             )
         return self._summary_table(INTERACTIONS)
 

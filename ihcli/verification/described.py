@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
+from ihcli.methods import METHODS
 from ihcli.runs.info import DONE
 from ihcli.runs.storage import InteractionStorage
 
-SECOND_ORDER = {"ig": False, "eg": False, "ih": True, "eh": True}
 FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
 NEEDED = (
     *("arguments", "model", "data", "baseline", "keys", "method", "target", "dtype", "chunk_rows", "totals"),
@@ -68,7 +68,7 @@ class Described:
             rows=int(info["totals"]["rows"]),
             chunk_rows=int(info["chunk_rows"]),
         )
-        if described.method not in SECOND_ORDER or described.dtype not in FLOATS or described.chunk_rows < 1:
+        if described.method not in METHODS or described.dtype not in FLOATS or described.chunk_rows < 1:
             raise ValueError(f"method {described.method}, dtype {described.dtype}, chunk_rows {described.chunk_rows}")
         if (described.features is None) != (info.get("units") is not None):
             raise ValueError("features and units: one of both tells what is explained")
@@ -79,7 +79,7 @@ class Described:
     @property
     def second_order(self) -> bool:
         """Whether there are interactions."""
-        return SECOND_ORDER[self.method]
+        return METHODS[self.method].second_order
 
     @property
     def stores_matrices(self) -> bool:

@@ -20,9 +20,14 @@ from ihcli.cli.asking.values import (
     WholeNumber,
 )
 from ihcli.cli.showing.failures import DEBUG
+from ihcli.methods import DEFAULT, METHODS, names_of
+from ihcli.wording import all_of
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
+
+
+ONE, MANY, SECOND = names_of(many_baselines=False), names_of(many_baselines=True), names_of(order=2)
 
 
 def _option(*names: str, **settings: Any) -> Declaration:
@@ -44,16 +49,17 @@ DAILY = (
     _option(
         "-m",
         "--method",
-        type=click.Choice(["ig", "eg", "ih", "eh"]),
-        default="ih",
+        type=click.Choice(list(METHODS)),
+        default=DEFAULT,
         show_default=True,
-        help="ig, ih: one baseline; eg, eh: the mean over many. ih and eh also give interactions.",
+        help=f"{', '.join(ONE)}: one baseline; {', '.join(MANY)}: the mean over many. {all_of(SECOND)} also give "
+        "interactions.",
     ),
     _option(
         "--baseline",
         metavar="[zeros|mean|median|data|FILE]",
-        help="Where paths start; a FILE has one row (ig, ih) or many (eg, eh) with the feature columns. Of texts: "
-        "zeros, pad or mask.  [default: zeros for ig and ih, data for eg and eh]",
+        help=f"Where paths start; a FILE has one row ({', '.join(ONE)}) or many ({', '.join(MANY)}) with the feature "
+        f"columns. Of texts: zeros, pad or mask.  [default: zeros for {all_of(ONE)}, data for {all_of(MANY)}]",
     ),
     TARGET,
     _option(
@@ -70,8 +76,8 @@ DAILY = (
         metavar="[auto|none|BETA]",
         default="auto",
         show_default=True,
-        help="Replace ReLU and its kin by SoftPlus with this beta; auto: under ih and eh, with the smallest beta "
-        "that keeps to --smooth-tolerance.",
+        help=f"Replace ReLU and its kin by SoftPlus with this beta; auto: under {all_of(SECOND)}, with the smallest "
+        "beta that keeps to --smooth-tolerance.",
     ),
     _option(
         "--device",
@@ -150,7 +156,7 @@ RARE = (
         metavar="N",
         default=200,
         show_default=True,
-        help="Baselines drawn from a larger table of them (eg, eh).",
+        help=f"Baselines drawn from a larger table of them ({', '.join(MANY)}).",
     ),
     _option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help="Seed of that random draw."),
     _option(

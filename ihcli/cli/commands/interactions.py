@@ -6,10 +6,12 @@ from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
 from ihcli.cli.ranking import Kind, Ranking, option, ranking_options
 from ihcli.cli.showing.heat import Heat
 from ihcli.errors import OptionError
+from ihcli.methods import method_named, names_of, partner
+from ihcli.wording import either
 
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
 RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
-LACKING = ("--workers", "-m ig", "-m eg")
+LACKING = ("--workers", *(f"-m {name}" for name in names_of(order=1)))
 MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
 
 
@@ -36,9 +38,9 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
 
 
 def _require_second_order(name: str) -> None:
-    from ihcli.methods import method_named, method_of
-
     method = method_named(name)
     if not method.second_order:
-        partner = method_of(True, method.many_baselines).name
-        raise OptionError(f"--method {name}: gives no interactions. Expected ih or eh. Try --method {partner}.")
+        raise OptionError(
+            f"--method {name}: gives no interactions. Expected {either(names_of(order=2))}. "
+            f"Try --method {partner(method, order=2).name}."
+        )

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ihcli.methods import names_of
 from ihcli.models.checking.probing import accepted_width, step_width, takes_integers, takes_others
 from ihcli.models.fixed import FAST_PATHS, fixed_devices, fixed_dtypes
 from ihcli.models.model import Model
 from ihcli.models.wrapping import FULL_DTYPES, named
-from ihcli.wording import listed
+from ihcli.wording import either, listed
 
+FIRST_ORDER = f"methods {either(names_of(order=1))}"
 _SHAPES = re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)")
 _ARGUMENTS = re.compile(r"missing (?:\d+ required positional arguments?|value for argument)")
 _UNDERIVED = re.compile(r"derivative for aten::(\w+) is not implemented")
@@ -93,9 +95,9 @@ def gradient_message(model: Model, what: str, reason: str, is_second: bool) -> s
         )
     if "attention" in operation:
         remedy = "Try tracing or exporting it again inside of torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"
-        remedy += ", or methods ig or eg" if is_second else ""
+        remedy += f", or {FIRST_ORDER}" if is_second else ""
     elif is_second:
-        remedy = "Try methods ig or eg, which need first derivatives only, or replacing the operation named"
+        remedy = f"Try {FIRST_ORDER}, which need first derivatives only, or replacing the operation named"
     else:
         remedy = "Try replacing the operation named: every method needs its gradient"
     return f"{model.subject}: {what} failed: {reason}. Expected a differentiable model. {remedy}."

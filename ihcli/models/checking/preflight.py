@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ihcli.derivatives.calling import gradient
 from ihcli.errors import ModelCallError, ModelError
 from ihcli.models.checking.failing import (
+    FIRST_ORDER,
     count_message,
     failure_message,
     gradient_message,
@@ -222,7 +223,7 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
     if not products.isfinite().all():
         raise ModelError(
             f"{model.subject}: a second derivative is not finite on the rows looked at. Expected numbers. "
-            "Try methods ig or eg, or an operation without a singularity there (sqrt and norm have one at 0)."
+            f"Try {FIRST_ORDER}, or an operation without a singularity there (sqrt and norm have one at 0)."
         )
     steps = torch.finfo(rows.dtype).eps ** 0.5 * torch.where(norms > 0, norms, 1.0)
     coarse = _difference(model, rows, weights, directions, steps)
@@ -234,8 +235,8 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
     if 2 * int(convicted.sum()) >= len(rows):
         raise ModelError(
             f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
-            f"the gradient on {int(convicted.sum())} of {len(rows)} rows. Expected them to agree. Try methods ig or "
-            "eg, or looking for detach() or custom autograd functions in the model."
+            f"the gradient on {int(convicted.sum())} of {len(rows)} rows. Expected them to agree. Try "
+            f"{FIRST_ORDER}, or looking for detach() or custom autograd functions in the model."
         )
 
 

@@ -11,8 +11,9 @@ from ihcli.errors import IhcliError, RunError
 from ihcli.execution.preparation import PreparedRun
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.integration.assembly import explain_rows, sampling_error
+from ihcli.integration.assembly import sampling_error
 from ihcli.integration.certify import Effort
+from ihcli.integration.computing import computation_of
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
@@ -176,7 +177,8 @@ class Recomputation:
             raise ValueError("a row without inputs")
         explainer, reported = self._explainer, float(record.quality["relative_error"])
         effort = Effort(tolerance=max(min(reported, self._run.tolerance), 1e-12) / FINER)
-        found = explain_rows(explainer.engine, paths, explainer.method, effort, explainer.piecewise_linear)
+        compute = computation_of(explainer.method)
+        found = compute(explainer.engine, paths, explainer.method, effort, explainer.piecewise_linear)
         certificate = found.certificate
         prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
         self._compare_predictions(drawn, prediction, start)

@@ -1,0 +1,109 @@
+"""The table of methods is the only one: whoever asks what a method is, or calls it by name, reads a row."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from ihcli.errors import OptionError
+from ihcli.integration.assembly import explain_rows
+from ihcli.integration.computing import computation_of
+from ihcli.methods import DEFAULT, METHODS, error_in_words, method_named, names_of, partner, require_one_baseline
+from ihcli.plots.canvas import source
+from ihcli.runs.request import RunRequest
+
+PACKAGE = Path(__file__).parents[1] / "ihcli"
+NAMES = re.compile("|".join([rf"\b({'|'.join(METHODS)})\b", *(method.title for method in METHODS.values())]))
+OLD_DEFINITION = (
+    "certified relative L1 error of the attributions (ig, eg) or of the row sums of the interactions (ih, eh)"
+)
+
+
+def words_of(file: Path) -> Iterator[str]:
+    """Yield what a module says: its strings, but those that stand alone and so document; of a page, all of it."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".py":
+        yield text
+        return
+    tree = ast.parse(text)
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.value
+
+
+def test_no_other_module_names_a_method_or_its_title() -> None:
+    files = [file for file in PACKAGE.rglob("*.*") if file.suffix in (".py", ".js", ".html", ".css")]
+    assert len(files) > 100
+    for file in files:
+        if file != PACKAGE / "methods.py":
+            assert not [words for words in words_of(file) if NAMES.search(words)], file
+
+
+def test_a_name_in_a_message_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text('"""Documents ig."""\nraise ValueError(f"try {1} or ih")\n')
+    assert [words for words in words_of(file) if NAMES.search(words)] == [" or ih"]
+
+
+def test_the_table_fits_on_a_screen() -> None:
+    table = (PACKAGE / "methods.py").read_text(encoding="utf-8")
+    assert len(table[: table.index("def method_named")].splitlines()) <= 66
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_row_names_who_computes_it(method: object) -> None:
+    assert computation_of(method) is explain_rows  # type: ignore[arg-type]
+
+
+def test_computing_is_looked_up_where_the_row_says() -> None:
+    module, _, name = METHODS[DEFAULT].computed_by.partition(":")
+    assert getattr(import_module(module), name) is explain_rows
+
+
+def test_a_partner_differs_in_what_was_asked_for_alone() -> None:
+    assert partner(METHODS["eh"], order=1).name == "eg"
+    assert partner(METHODS["ih"], order=1).name == "ig"
+    assert partner(METHODS["ig"], order=2).name == "ih"
+    assert partner(METHODS["eh"], many_baselines=False).name == "ih"
+
+
+def test_names_are_chosen_by_what_the_rows_say() -> None:
+    assert names_of() == list(METHODS)
+    assert names_of(order=2) == ["ih", "eh"]
+    assert names_of(order=1, many_baselines=True) == ["eg"]
+
+
+def test_the_meaning_of_the_error_is_that_of_runs_written_before() -> None:
+    assert error_in_words() == OLD_DEFINITION
+
+
+def test_the_default_is_a_row() -> None:
+    assert RunRequest("model.pt", "data.csv").method == DEFAULT in METHODS
+
+
+def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(OptionError, match=r"'lime' is no method\. Expected one of ig, eg, ih, eh\."):
+        method_named("lime")
+
+
+def test_texts_are_offered_the_same_order_over_one_baseline() -> None:
+    with pytest.raises(OptionError, match=r"Try --method ih\."):
+        require_one_baseline(METHODS["eh"])
+
+
+class _Result:
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_pictures_call_every_method_by_its_title(method: object) -> None:
+    assert source(_Result(method.name)) == f"{method.title}."  # type: ignore[arg-type, attr-defined]
+
+
+def test_pictures_of_a_method_that_is_not_known_give_its_name() -> None:
+    assert source(_Result("lime")) == "lime."  # type: ignore[arg-type]
