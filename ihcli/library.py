@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ihcli.data.baselines import resolve_baselines
 from ihcli.data.columns import Columns
-from ihcli.data.groups import check_groups
-from ihcli.data.rows import ArrayDataset
+from ihcli.data.groups import Groups, check_groups
+from ihcli.data.tables import ArrayDataset
 from ihcli.data.texts import have_words
-from ihcli.derivatives.paths import Groups
 from ihcli.errors import DataError, ModelError
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Settings
-from ihcli.explainers.tables import SAMPLE_ROWS, prepare_table_explainer
+from ihcli.explainers.tables import TableQuestion
 from ihcli.explainers.texts import prepare_text_explainer
 from ihcli.explanation import Explanation, TextExplanation
 from ihcli.integration.certify import Effort
@@ -74,7 +72,6 @@ def explain(
     wrapped = model if isinstance(model, Model) else wrap_module(model)
     if wrapped.text is not None:
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
-    many = method_named(method).many_baselines
     data = _as_dataset(wrapped, x)
     settings = Settings(
         method=method,
@@ -85,21 +82,15 @@ def explain(
         memory_bytes=memory_bytes,
         engine=engine,
     )
-    data.survey(max(SAMPLE_ROWS, baseline_rows if many else 0), seed)
-    baselines = resolve_baselines(
-        baseline,
-        many=many,
-        dataset=data,
-        zero=wrapped.zero,
-        limit_rows=baseline_rows,
-        seed=seed,
-    )
-    sample = resolve_baselines("data", many=True, dataset=data, limit_rows=SAMPLE_ROWS, seed=seed).values
     if groups is not None:
         check_groups(groups, Columns(data.columns.features), "groups")
     named = Groups.of(data.columns.features, groups)
+    asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed)
+    survey = asked.survey(data)
+    if survey.scan.n_complete == 0:
+        raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
     with evaluating(wrapped.module):
-        explainer = prepare_table_explainer(wrapped, named, baselines, sample, settings)
+        explainer = asked.explainer(wrapped, data, survey, settings)
         return _explained(explainer, np.concatenate(list(data.inputs())), labels)
 
 

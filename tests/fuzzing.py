@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ihcli.data.rows import open_dataset
+from ihcli.data.tables import open_dataset
 from ihcli.errors import IhcliError
 from ihcli.models import load_model
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ihcli.advance import parts_told, unheard, within
 from ihcli.data.baselines import Baselines
-from ihcli.derivatives.paths import Groups
+from ihcli.data.groups import Groups
 from ihcli.explainers.explainer import Settings
 from ihcli.explainers.tables import TableExplainer, prepare_table_explainer
 from ihcli.integration.certify import Effort

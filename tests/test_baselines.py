@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ihcli.data import baselines
-from ihcli.data.baselines import resolve_baselines
-from ihcli.data.rows import ArrayDataset, open_dataset
+from ihcli.data.baselines import drawn_rows, resolve_baselines
+from ihcli.data.tables import ArrayDataset, open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
 
 NAMES = ("a", "b", "c")
@@ -197,3 +197,26 @@ def test_a_feature_without_values_has_no_mean():
         )
     with pytest.raises(DataError, match=r"the data x: every row has a missing or infinite value\."):
         resolve_baselines("data", many=True, dataset=ArrayDataset(x))
+
+
+# One pass for all that is needed
+
+
+@pytest.mark.parametrize("spec", ["data", "mean", "median"])
+def test_a_survey_done_before_gives_the_same_baselines(spec):
+    many = spec == "data"
+    survey = DATA.survey(max(70, drawn_rows(spec, many, 60)), seed=4)
+    alone = resolve_baselines(spec, many=many, dataset=DATA, limit_rows=60, seed=4)
+    shared = resolve_baselines(spec, many=many, dataset=DATA, survey=survey, limit_rows=60, seed=4)
+    np.testing.assert_array_equal(alone.values, shared.values)
+    assert (alone.population, alone.source) == (shared.population, shared.source)
+
+
+def test_only_baselines_of_the_data_are_drawn_from_it():
+    assert [drawn_rows(spec, True, 9) for spec in (None, "data", "b.csv", np.zeros((2, 3)))] == [9, 9, 0, 0]
+    assert [drawn_rows(spec, False, 9) for spec in (None, "zeros", "mean", np.zeros(3))] == [0, 0, 0, 0]
+
+
+def test_a_survey_of_too_few_rows_is_no_smaller_distribution():
+    with pytest.raises(ValueError, match="a survey of 5 rows, where baselines take 200"):
+        resolve_baselines("data", many=True, dataset=DATA, survey=DATA.survey(5, seed=0))

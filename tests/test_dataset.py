@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ihcli.data.formats.table import matrix_of
-from ihcli.data.rows import ArrayDataset, open_dataset
-from ihcli.data.scan import Missing
+from ihcli.data.survey import Missing
+from ihcli.data.tables import ArrayDataset, open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
 
 MIB = 1 << 20
@@ -226,7 +226,7 @@ def test_scan_counts_means_and_missing_values(tmp_path, monkeypatch):
     np.testing.assert_allclose(scan.mean, [3, 3, 3], rtol=1e-15)
     assert scan.missing == (Missing("a", 2, 2, "null"), Missing("b", 2, 1, "non-finite"))
     assert open_dataset(path).scan(limit=2).n_rows == 2
-    assert open_dataset(path).n_rows == 5
+    assert open_dataset(path).scan().n_rows == 5
 
 
 def test_scan_of_an_array_equals_that_of_its_file(tmp_path):
@@ -496,19 +496,21 @@ def test_a_survey_scans_and_samples_in_one_pass(tmp_path, monkeypatch):
     x = np.random.default_rng(0).standard_normal((200, 3))
     x[::5, 1] = np.nan
     dataset = open_dataset(write_parquet(tmp_path / "t.parquet", **dict(zip("abc", x.T, strict=True))))
-    dataset.survey(20, seed=1)
-    monkeypatch.setattr(type(dataset), "inputs", None)  # nothing is read from here on
-    sample = dataset.sample(20, seed=1)
-    assert dataset.scan().n_complete == 160
-    assert dataset.sample(5, seed=1).shape == (5, 3)
+    inputs, passes = type(dataset).inputs, []
+    monkeypatch.setattr(type(dataset), "inputs", lambda self: passes.append(1) or inputs(self))
+    survey = dataset.survey(20, seed=1)
+    sample = survey.sample.first(20)
+    assert survey.scan.n_complete == 160
+    assert survey.sample.first(5).shape == (5, 3)
+    assert len(passes) == 1
     monkeypatch.undo()
-    np.testing.assert_array_equal(sample, open_dataset(dataset.path).sample(20, seed=1))
-    np.testing.assert_array_equal(sample, ArrayDataset(x).sample(20, seed=1))
+    np.testing.assert_array_equal(sample, open_dataset(dataset.path).survey(20, seed=1).sample.values)
+    np.testing.assert_array_equal(sample, ArrayDataset(x).survey(40, seed=1).sample.first(20))
     complete = x[np.isfinite(x).all(axis=1)]
     places = [np.flatnonzero((complete == row).all(axis=1)).item() for row in sample]
     assert places == sorted(set(places))
-    assert dataset.sample(30, seed=1).shape == (30, 3)
-    assert max(np.flatnonzero((x == row).all(axis=1)).item() for row in dataset.sample(9, 1, limit=50)) < 50
+    first = dataset.survey(9, 1, limit=50).sample.values
+    assert max(np.flatnonzero((x == row).all(axis=1)).item() for row in first) < 50
 
 
 def test_values_that_overflow_or_cancel_in_their_sum_are_finite_ones_that_count():

@@ -12,12 +12,13 @@ from problems import MEMORY_BYTES, NormedNetwork, baselines_for, network, normal
 from torch import Tensor, nn
 
 from ihcli.data.baselines import Baselines
+from ihcli.data.groups import Groups
 from ihcli.derivatives import jets
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.jets import aten
 from ihcli.derivatives.mlp import MlpEngine
-from ihcli.derivatives.paths import Groups, Paths
+from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
 from ihcli.explainers.explainer import Settings
 from ihcli.explainers.tables import prepare_table_explainer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from runs import made_up_explanation
 
-from ihcli.data.rows import Chunk, _no_keys
+from ihcli.data.rows import Chunk, no_keys
 from ihcli.errors import RunError
 from ihcli.execution.crews import CrewExecutor
 from ihcli.execution.dealing import HELD, MOST_ATTEMPTS, MOST_FAILED, WAITING, Crew, Dealer
@@ -37,7 +37,7 @@ GROWTH_MIB = 4.0
 
 def tasks(n: int) -> Iterator[Task]:
     inputs = np.zeros((3, 2))
-    return (Task(part, Chunk(3 * part, inputs, _no_keys(3))) for part in range(n))
+    return (Task(part, Chunk(3 * part, inputs, no_keys(3))) for part in range(n))
 
 
 def written(worker: int, task: Task) -> News:

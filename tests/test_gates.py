@@ -5,7 +5,8 @@ import pytest
 import torch
 from problems import normal, straight_paths
 
-from ihcli.derivatives.paths import Groups, Paths
+from ihcli.data.groups import Groups
+from ihcli.derivatives.paths import Paths
 
 FEATURES = ["age", "color=red", "size", "color=blue", "weight"]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli.data.scan import Missing
+from ihcli.data.survey import Missing
 from ihcli.data.texts import TextDataset, have_words, open_texts
 from ihcli.errors import DataError, OptionError
 
@@ -106,24 +106,25 @@ def rows_of(sample: np.ndarray) -> list[int]:
 
 
 def test_a_sample_is_seeded_ordered_and_of_texts_with_words(many: TextDataset) -> None:
-    rows = rows_of(many.sample(50, seed=1))
+    rows = rows_of(many.survey(50, seed=1).sample.values)
     assert len(set(rows)) == 50
     assert rows == sorted(rows)
     assert all(row % 3 for row in rows)
-    assert rows == rows_of(many.sample(50, seed=1)) != rows_of(many.sample(50, seed=2))
+    assert rows == rows_of(many.survey(50, seed=1).sample.values) != rows_of(many.survey(50, seed=2).sample.values)
 
 
 def test_a_sample_is_uniform(many: TextDataset) -> None:
-    draws = np.bincount(np.concatenate([rows_of(many.sample(66, seed=seed)) for seed in range(100)]), minlength=ROWS)
+    samples = (many.survey(66, seed=seed).sample.values for seed in range(100))
+    draws = np.bincount(np.concatenate([rows_of(sample) for sample in samples]), minlength=ROWS)
     quarters = draws.reshape(4, -1).sum(axis=1)
     assert draws.max() < 30  # of 100 draws at a rate of 0.1: beyond six standard deviations
     assert (np.abs(quarters - 1650) < 200).all()  # 6600 draws in quarters, four standard deviations of one
 
 
 def test_a_sample_of_more_than_there_are_is_all_of_them(many: TextDataset) -> None:
-    assert rows_of(many.sample(10_000, seed=0)) == [row for row in range(ROWS) if row % 3]
-    assert rows_of(many.sample(10_000, seed=0, limit=5)) == [1, 2, 4]
-    assert many.sample(4, seed=0, limit=1).shape == (0, 1)
+    assert rows_of(many.survey(10_000, seed=0).sample.values) == [row for row in range(ROWS) if row % 3]
+    assert rows_of(many.survey(10_000, seed=0, limit=5).sample.values) == [1, 2, 4]
+    assert many.survey(4, seed=0, limit=1).sample.values.shape == (0, 1)
 
 
 # What is no text

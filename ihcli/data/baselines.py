@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ihcli.data.formats.opening import find_files, open_table
-from ihcli.data.rows import ArrayDataset, Rows, open_dataset
-from ihcli.data.sampling import collect, draw
-from ihcli.data.scan import Scan
+from ihcli.data.rows import Rows
+from ihcli.data.survey import Scan, Survey, collect, draw
+from ihcli.data.tables import ArrayDataset, open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.files.locations import locate
 from ihcli.methods import names_of
@@ -48,6 +48,7 @@ def resolve_baselines(
     *,
     many: bool,
     dataset: Rows,
+    survey: Survey | None = None,
     zero: Sequence[float] | None = None,
     limit_rows: int = 200,
     seed: int = 0,
@@ -58,6 +59,7 @@ def resolve_baselines(
         spec: None: "data" when `many`, else "zeros". A file needs the feature columns; an array is (D,) or (B, D).
         many: whether the method averages over baselines (eg, eh) or starts from one (ig, ih).
         dataset: the rows to explain: "mean" and "median" are taken over them, "data" is drawn from them.
+        survey: of all its rows, with `drawn_rows` drawn from this seed; None: as much of it as is needed is done here.
         zero: the D raw inputs that the network itself sees as 0; None: zeros.
         limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
         seed: of the subsample.
@@ -73,10 +75,17 @@ def resolve_baselines(
     if isinstance(spec, str) and spec in KEYWORDS:
         require_count(spec, many)
         if spec == "data":
-            return _sample(dataset, f"the data {dataset.path}", limit_rows, seed)
-        return _one_row(spec, dataset, zero, seed)
+            survey = survey or dataset.survey(limit_rows, seed)
+            return _drawn(survey, f"the data {dataset.path}", limit_rows, seed)
+        return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed)
     table, source = _baseline_rows(spec, dataset)
     return _from_rows(table, source, many, limit_rows, seed)
+
+
+def drawn_rows(spec: str | np.ndarray | None, many: bool, limit_rows: int) -> int:
+    """Return how many rows of the data `resolve_baselines` takes from their survey."""
+    is_data = spec is None if not isinstance(spec, str) else spec == "data"
+    return limit_rows if many and is_data else 0
 
 
 def require_count(spec: str, many: bool) -> None:
@@ -89,15 +98,15 @@ def require_count(spec: str, many: bool) -> None:
         )
 
 
-def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, seed: int) -> Baselines:
+def _one_row(spec: str, dataset: Rows, scan: Scan | None, zero: Sequence[float] | None, seed: int) -> Baselines:
     if spec == "zeros" and zero is not None:
         values, source = np.asarray(zero, np.float64), "zeros of the network's own input, in raw units"
     elif spec == "zeros":
         values, source = np.zeros(len(dataset.columns.features)), "zeros"
     elif spec == "mean":
-        values, source = dataset.scan().mean, f"mean of the data {dataset.path}"
+        values, source = (scan or dataset.scan()).mean, f"mean of the data {dataset.path}"
     else:
-        values, source = _median(dataset, seed)
+        values, source = _median(dataset, (scan or dataset.scan()).n_rows, seed)
     if len(values) != len(dataset.columns.features):
         raise OptionError(
             f"--baseline {spec}: has {len(values)} values. Expected one for each of the "
@@ -112,9 +121,8 @@ def _one_row(spec: str, dataset: Rows, zero: Sequence[float] | None, seed: int) 
     return Baselines(values[np.newaxis], 1, source)
 
 
-def _median(dataset: Rows, seed: int) -> tuple[np.ndarray, str]:
+def _median(dataset: Rows, n_rows: int, seed: int) -> tuple[np.ndarray, str]:
     limit = min(MEDIAN_ROWS, max(1_000, MEDIAN_VALUES // len(dataset.columns.features)))
-    n_rows = dataset.scan().n_rows
     rows = collect(dataset.inputs(), draw(n_rows, limit, seed))
     rows[np.isinf(rows)] = np.nan
     values = np.full(rows.shape[1], np.nan)
@@ -156,15 +164,14 @@ def require_baselines(spec: str) -> None:
 
 
 def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:
-    if many:
-        table.survey(limit_rows, seed)
-    scan = table.scan()
+    survey = table.survey(limit_rows if many else 1, seed)
+    scan = survey.scan
     if many and scan.n_rows == 1:
         raise OptionError(f"{source}: has 1 row, {all_of(MANY)} average over many. {TRY_ONE}.")
     if not many and scan.n_rows > 1:
         raise OptionError(f"{source}: has {scan.n_rows} rows, {all_of(ONE)} take one. {TRY_MANY}.")
     if many:
-        return _sample(table, source, limit_rows, seed)
+        return _drawn(survey, source, limit_rows, seed)
     _require_complete(scan, source)
     return Baselines(next(table.inputs()), 1, source)
 
@@ -176,10 +183,12 @@ def _require_complete(scan: Scan, source: str) -> None:
         )
 
 
-def _sample(table: Rows, source: str, limit_rows: int, seed: int) -> Baselines:
-    values, population = table.sample(limit_rows, seed), table.scan().n_complete
+def _drawn(survey: Survey, source: str, limit_rows: int, seed: int) -> Baselines:
+    values, population = survey.sample.first(limit_rows), survey.scan.n_complete
     if population == 0:
         raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
+    if len(values) < min(limit_rows, population):
+        raise ValueError(f"a survey of {len(values)} rows, where baselines take {limit_rows}")
     if len(values) < population:
         source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
     return Baselines(values, population, source)

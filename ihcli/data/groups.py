@@ -1,9 +1,12 @@
-"""Feature groups as the user states them: a TOML file, or a separator in the column names."""
+"""Features that are explained as one: named groups, stated in a TOML file or by a separator in the column names."""
 
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ihcli.data.columns import RESERVED, Columns
 from ihcli.errors import OptionError
@@ -11,6 +14,32 @@ from ihcli.files.locations import Location, locate, neighbour_of
 from ihcli.wording import did_you_mean, listed
 
 FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'
+
+
+@dataclass(frozen=True)
+class Groups:
+    """G named groups over D inputs: `index[i]` is the group of input i, or None when every input is its own group."""
+
+    names: tuple[str, ...]
+    index: np.ndarray | None
+
+    @classmethod
+    def of(cls, features: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None) -> "Groups":
+        """Put features into named groups, checked before; the others stay alone. Order: first appearance."""
+        if not groups:
+            return cls(tuple(features), None)
+        group_of = {feature: name for name, members in groups.items() for feature in members}
+        labels = [group_of.get(feature, feature) for feature in features]
+        names = tuple(dict.fromkeys(labels))
+        position = {name: i for i, name in enumerate(names)}
+        return cls(names, np.array([position[label] for label in labels]))
+
+    def members(self, features: Sequence[str]) -> dict[str, list[str]]:
+        """Return the features of each group, without those that are one feature under its own name."""
+        found: dict[str, list[str]] = {}
+        for feature, group in zip(features, [] if self.index is None else self.index.tolist(), strict=False):
+            found.setdefault(self.names[group], []).append(feature)
+        return {name: members for name, members in found.items() if members != [name]}
 
 
 def read_groups(path: str | Location, columns: Columns | None = None) -> dict[str, tuple[str, ...]]:

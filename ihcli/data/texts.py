@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from ihcli.data.columns import choose_text_columns
 from ihcli.data.formats.opening import open_table
-from ihcli.data.rows import Dataset
-from ihcli.data.sampling import Sampler
-from ihcli.data.scan import Missing, Scan
+from ihcli.data.survey import Missing, Scan, Tally
+from ihcli.data.tables import Dataset
 from ihcli.files.locations import Location
 
 
@@ -29,20 +28,33 @@ class TextDataset(Dataset):
             texts[:, i] = batch.column(name).to_pylist()
         return texts
 
-    def _scan(self, limit: int | None, sampler: Sampler | None) -> Scan:
-        n_rows = n_complete = 0
-        first_missing = None
-        for chunk in self.chunks(1 << 12, limit):
-            complete = have_words(chunk.inputs)
-            if first_missing is None and not complete.all():
-                first_missing = n_rows + int(complete.argmin())
-            if sampler is not None:
-                sampler.add(chunk.inputs[complete])
-            n_rows += len(complete)
-            n_complete += int(complete.sum())
-        name, count = self.columns.features[0], n_rows - n_complete
-        missing = () if first_missing is None else (Missing(name, count, first_missing, "empty or null"),)
-        return Scan(n_rows, n_complete, np.zeros(0), missing)
+    def _tally(self) -> Tally:
+        return TextTally(self.columns.features[0])
+
+
+class TextTally:
+    """Counts texts, or pairs of them, and those without words."""
+
+    def __init__(self, column: str) -> None:
+        self.n_rows = self.n_complete = 0
+        self._column = column
+        self._first_missing: int | None = None
+
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """Add (n, 1 or 2) texts that follow those added before, and return those with words."""
+        complete = have_words(block)
+        if self._first_missing is None and not complete.all():
+            self._first_missing = self.n_rows + int(complete.argmin())
+        self.n_rows += len(block)
+        self.n_complete += int(complete.sum())
+        return block[complete]
+
+    def scan(self) -> Scan:
+        """Return what was seen so far; texts have no mean."""
+        missing: tuple[Missing, ...] = ()
+        if self._first_missing is not None:
+            missing = (Missing(self._column, self.n_rows - self.n_complete, self._first_missing, "empty or null"),)
+        return Scan(self.n_rows, self.n_complete, np.zeros(0), missing)
 
 
 def have_words(texts: np.ndarray) -> np.ndarray:

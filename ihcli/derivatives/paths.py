@@ -5,38 +5,10 @@ x' + (S u) * delta. The path is u = t * 1, so z(t) = x' + t * delta, and every d
 group costs what one input costs, and nothing else knows whether a group was a column or a one-hot block.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Groups:
-    """G named groups over D inputs: `index[i]` is the group of input i, or None when every input is its own group."""
-
-    names: tuple[str, ...]
-    index: np.ndarray | None
-
-    @classmethod
-    def of(cls, features: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None) -> "Groups":
-        """Put features into named groups, checked before; the others stay alone. Order: first appearance."""
-        if not groups:
-            return cls(tuple(features), None)
-        group_of = {feature: name for name, members in groups.items() for feature in members}
-        labels = [group_of.get(feature, feature) for feature in features]
-        names = tuple(dict.fromkeys(labels))
-        position = {name: i for i, name in enumerate(names)}
-        return cls(names, np.array([position[label] for label in labels]))
-
-    def members(self, features: Sequence[str]) -> dict[str, list[str]]:
-        """Return the features of each group, without those that are one feature under its own name."""
-        found: dict[str, list[str]] = {}
-        for feature, group in zip(features, [] if self.index is None else self.index.tolist(), strict=False):
-            found.setdefault(self.names[group], []).append(feature)
-        return {name: members for name, members in found.items() if members != [name]}
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ihcli.data.baselines import Baselines, resolve_baselines
-from ihcli.data.groups import check_groups, groups_by_prefix, read_groups
-from ihcli.data.rows import Chunk, Dataset, open_dataset
-from ihcli.data.scan import Scan
+from ihcli.data.baselines import Baselines
+from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
+from ihcli.data.rows import Chunk
+from ihcli.data.survey import Scan
+from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
-from ihcli.derivatives.paths import Groups
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.refusals import refuse_contradictions
 from ihcli.explainers.explainer import Settings
-from ihcli.explainers.tables import SAMPLE_ROWS, TableExplainer, prepare_table_explainer
+from ihcli.explainers.tables import SAMPLE_ROWS, TableExplainer, TableQuestion, prepare_table_explainer
 from ihcli.explainers.texts import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer, reader_of
 from ihcli.explanation import MISSING_INPUT
 from ihcli.files.fingerprints import Snapshot
@@ -166,37 +166,34 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot, pil
     )
     _require_feature_count(model, dataset)
     pilot_rows = _pilot_rows(request, dataset) if pilot else SAMPLE_ROWS
-    dataset.survey(max(_drawn_rows(request), pilot_rows), request.seed, request.limit)
-    scan = dataset.scan(request.limit)
-    _require_complete_inputs(request, scan)
-    baselines = resolve_baselines(
+    asked = TableQuestion(
         request.baseline,
-        many=method_named(request.method).many_baselines,
-        dataset=dataset,
-        zero=_zero(model, dataset),
-        limit_rows=request.baseline_rows,
-        seed=request.seed,
+        method_named(request.method).many_baselines,
+        _groups(request, dataset),
+        request.baseline_rows,
+        request.seed,
+        request.limit,
     )
-    sample = dataset.sample(SAMPLE_ROWS, request.seed, request.limit)
-    explainer = prepare_table_explainer(model, _groups(request, dataset), baselines, sample, _settings(request))
-    drawn = dataset.sample(pilot_rows, request.seed, request.limit)
-    return PreparedRun(request, model_files, dataset, scan, sample, explainer, explainer.warnings, drawn)
+    survey = asked.survey(dataset, max(SAMPLE_ROWS, pilot_rows))
+    _require_complete_inputs(request, survey.scan)
+    explainer = asked.explainer(model, dataset, survey, _settings(request))
+    sample, drawn = survey.sample.first(SAMPLE_ROWS), survey.sample.first(pilot_rows)
+    return PreparedRun(request, model_files, dataset, survey.scan, sample, explainer, explainer.warnings, drawn)
 
 
 def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, column: str, pilot: bool) -> PreparedRun:
     reader_of(model)  # before its data: a table of numbers has no column of texts to name
     dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
-    dataset.survey(PILOT_TEXTS if pilot else SAMPLE_TEXTS, request.seed, request.limit)
-    scan = dataset.scan(request.limit)
+    survey = dataset.survey(PILOT_TEXTS if pilot else SAMPLE_TEXTS, request.seed, request.limit)
+    scan = survey.scan
     if scan.n_complete == 0:
         raise DataError(f"{request.data}: every text in column {column!r} is empty or null. Expected one at least.")
-    sample = dataset.sample(SAMPLE_TEXTS, request.seed, request.limit)
+    sample = survey.sample.first(SAMPLE_TEXTS)
     explainer = prepare_text_explainer(model, sample, _settings(request), request.units, request.baseline or ZEROS)
     empty = scan.n_rows - scan.n_complete
     noted = (f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {MISSING_INPUT}.",) if empty else ()
     warnings = (*explainer.warnings, *noted)
-    drawn = dataset.sample(PILOT_TEXTS if pilot else SAMPLE_TEXTS, request.seed, request.limit)
-    return PreparedRun(request, model_files, dataset, scan, sample, explainer, warnings, drawn)
+    return PreparedRun(request, model_files, dataset, scan, sample, explainer, warnings, survey.sample.values)
 
 
 def _settings(request: RunRequest) -> Settings:
@@ -247,14 +244,6 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
         )
 
 
-def _zero(model: Model, dataset: Dataset) -> tuple[float, ...] | None:
-    """Return the model's zero in the order of the data's features."""
-    if model.zero is None or model.feature_names is None or set(model.feature_names) != set(dataset.columns.features):
-        return model.zero
-    of_name = dict(zip(model.feature_names, model.zero, strict=True))
-    return tuple(of_name[name] for name in dataset.columns.features)
-
-
 def _groups(request: RunRequest, dataset: Dataset) -> Groups:
     features = dataset.columns.features
     if request.groups is not None:
@@ -270,9 +259,3 @@ def _pilot_rows(request: RunRequest, dataset: Dataset) -> int:
     """Return how many rows to draw for a forecast: those of a chunk, as far as they take no more memory than it."""
     wanted = request.chunk_rows or MOST_CHUNK_ROWS
     return int(np.clip(CHUNK_BYTES // (8 * len(dataset.columns.features)), 2, max(2, min(wanted, MOST_CHUNK_ROWS))))
-
-
-def _drawn_rows(request: RunRequest) -> int:
-    """Return how many rows to draw while they are checked: for the sample, and for baselines that are of the data."""
-    many = method_named(request.method).many_baselines and request.baseline in (None, "data")
-    return max(SAMPLE_ROWS, request.baseline_rows) if many else SAMPLE_ROWS

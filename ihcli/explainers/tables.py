@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from ihcli.advance import Tell, parts_told, unheard
-from ihcli.data.baselines import Baselines
-from ihcli.derivatives.paths import Groups, Paths
+from ihcli.data.baselines import Baselines, drawn_rows, resolve_baselines
+from ihcli.data.groups import Groups
+from ihcli.data.rows import Rows
+from ihcli.data.survey import Survey
+from ihcli.derivatives.paths import Paths
 from ihcli.explainers.explainer import PROBE_ROWS, Explainer, Figures, Sample, Settings, numpy_dtype, settle
 from ihcli.explanation import Explanation, join_explanations, scatter
 from ihcli.files.fingerprints import values_fingerprint
@@ -155,6 +158,43 @@ class TableExplainer(Explainer):
         return torch.as_tensor(values, dtype=self.model.dtype, device=self.model.device)
 
 
+@dataclass(frozen=True)
+class TableQuestion:
+    """What is asked of a table beside the model and the method's settings.
+
+    baseline, many, baseline_rows, seed  see `resolve_baselines`
+    groups  of its features
+    limit   only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    """
+
+    baseline: str | np.ndarray | None
+    many: bool
+    groups: Groups
+    baseline_rows: int = 200
+    seed: int = 0
+    limit: int | None = None
+
+    def survey(self, rows: Rows, least: int = SAMPLE_ROWS) -> Survey:
+        """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
+        return rows.survey(max(least, drawn_rows(self.baseline, self.many, self.baseline_rows)), self.seed, self.limit)
+
+    def explainer(self, model: Model, rows: Rows, survey: Survey, settings: Settings) -> TableExplainer:
+        """Resolve the baselines and settle how the model explains the rows that were surveyed.
+
+        Raises what `resolve_baselines` and `settle` raise.
+        """
+        baselines = resolve_baselines(
+            self.baseline,
+            many=self.many,
+            dataset=rows,
+            survey=survey if self.limit is None else None,
+            zero=_zero(model, rows.columns.features),
+            limit_rows=self.baseline_rows,
+            seed=self.seed,
+        )
+        return prepare_table_explainer(model, self.groups, baselines, survey.sample.first(SAMPLE_ROWS), settings)
+
+
 def prepare_table_explainer(
     model: Model, groups: Groups, baselines: Baselines, sample: np.ndarray, settings: Settings
 ) -> TableExplainer:
@@ -174,6 +214,14 @@ def highest_outputs(model: Model, rows: Tensor) -> np.ndarray:
     """Return the index of the largest output of every row, (n,)."""
     with torch.no_grad():
         return model.outputs(rows).argmax(dim=1).cpu().numpy()
+
+
+def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:
+    """Return the model's zero in the order of the features."""
+    if model.zero is None or model.feature_names is None or set(model.feature_names) != set(features):
+        return model.zero
+    of_name = dict(zip(model.feature_names, model.zero, strict=True))
+    return tuple(of_name[name] for name in features)
 
 
 def _paths(model: Model, inputs: Tensor, baselines: Tensor, output: np.ndarray, groups: Groups) -> Paths:

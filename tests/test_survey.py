@@ -1,9 +1,9 @@
-"""Samples are uniform, from their seed, and collected in order however rows come in blocks."""
+"""Samples of a survey are uniform, from their seed, and collected in order however rows come in blocks."""
 
 import numpy as np
 import pytest
 
-from ihcli.data.sampling import Sampler, collect, draw
+from ihcli.data.survey import Sampler, collect, draw
 
 
 def test_few_rows_are_all_drawn() -> None:
@@ -42,7 +42,7 @@ def sampled(rows: np.ndarray, size: int, seed: int, block_rows: int = 7) -> np.n
     sampler = Sampler(size, seed)
     for start in range(0, len(rows), block_rows):
         sampler.add(rows[start : start + block_rows])
-    return sampler.rows(size)
+    return sampler.sample().values
 
 
 @pytest.mark.parametrize("n_rows", [1, 4, 5, 6, 10, 11, 400])
@@ -67,7 +67,7 @@ def test_a_sampler_takes_every_row_as_often_as_any_other() -> None:
 def test_smaller_samples_are_part_of_larger_ones() -> None:
     rows, sampler = np.arange(100)[:, np.newaxis], Sampler(20, 3)
     sampler.add(rows)
-    large, small = sampler.rows(20).ravel(), sampler.rows(6).ravel()
+    large, small = sampler.sample().first(20).ravel(), sampler.sample().first(6).ravel()
     assert set(small) < set(large)
     assert list(small) == sorted(small)
     np.testing.assert_array_equal(small, sampled(rows, 6, seed=3).ravel())
@@ -76,7 +76,7 @@ def test_smaller_samples_are_part_of_larger_ones() -> None:
 def test_blocks_without_rows_are_no_obstacle() -> None:
     sampler = Sampler(4, 0)
     sampler.add(np.empty((0, 3)))
-    assert sampler.rows(4).shape == (0, 3)
+    assert sampler.sample().values.shape == (0, 3)
     sampler.add(np.ones((2, 3)))
     sampler.add(np.empty((0, 3)))
-    np.testing.assert_array_equal(sampler.rows(4), np.ones((2, 3)))
+    np.testing.assert_array_equal(sampler.sample().values, np.ones((2, 3)))
