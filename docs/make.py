@@ -7,15 +7,16 @@ Running it again is all that a new command or column needs; tests/test_docs.py f
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pyarrow as pa
 
 from ihcli.cli import main
-from ihcli.explanation import OK, Explanation, TextExplanation
+from ihcli.explanation import Explanation, TextExplanation
+from ihcli.quality import Present, Status, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
 from ihcli.summaries.tables import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
@@ -25,6 +26,7 @@ COLUMNS_OF_HELP = 100
 KEYS = pa.table({"(your keys)": ["P1"]})
 FEATURE = "(your features)"
 TABLE = re.compile(r"(<!-- columns: ([\w -]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+OPTION = re.compile(r"--[a-z-]+")
 HEAD = """\
 # Commands
 
@@ -61,6 +63,7 @@ def column_tables() -> Iterator[tuple[str, str]]:
     for name, explanation in (("interactions", table), ("interactions of texts", text)):
         yield name, _of_schema(interactions_table(explanation, KEYS, full).schema)
         yield f"{name} top", _of_schema(interactions_table(explanation, KEYS, top).schema)
+    yield "statuses", _of_statuses()
     yield "summary attributions", _of_schema(statistics_table(ATTRIBUTION_COLUMNS + MAIN_COLUMNS, []).schema)
     yield "summary interactions", _of_schema(statistics_table(INTERACTION_COLUMNS, []).schema)
 
@@ -80,6 +83,14 @@ def _of_schema(schema: pa.Schema) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _of_statuses() -> str:
+    lines = ["| status | meaning | values | what may help |", "|---|---|---|---|"]
+    for status in Status:
+        remedies = "; ".join(OPTION.sub(r"`\g<0>`", remedy.words) for remedy in status.remedies)
+        lines.append(f"| `{status}` | {status.meaning} | {status.values} | {remedies} |".replace("|  |", "| |"))
+    return "\n".join(lines) + "\n"
+
+
 def _told(field: pa.Field) -> tuple[str, str]:
     return field.metadata[b"unit"].decode(), field.metadata[b"definition"].decode()
 
@@ -95,29 +106,25 @@ def _type(type_: pa.DataType) -> str:
     return f"{type_}".replace("element", "item")
 
 
-def _entries() -> dict[str, np.ndarray]:
-    """Return what is known of one made-up row, with every optional figure."""
-    figures = ("prediction", "baseline_prediction", "completeness_gap", "relative_error", "sampling_error", "drift")
+def _entries(*present: Present) -> dict[str, Any]:
+    """Return what is known of one made-up row of such a run."""
     return {
-        "row": np.zeros(1, np.int64),
-        "target": np.array(["yes"], object),
-        **{name: np.ones(1) for name in figures},
-        "evaluations": np.ones(1, np.int32),
-        "status": np.array([OK], object),
+        column.attribute: np.full(1, Status.OK if column.type == "string" else 0, column.arrow_type.to_pandas_dtype())
+        for column in columns_of(present)
     }
 
 
 def _explanation() -> Explanation:
     names = (FEATURE,)
     phi, gamma = np.ones((1, 1), np.float32), np.ones((1, 1, 1), np.float32)
-    return Explanation(feature_names=names, attributions=phi, interactions=gamma, **_entries())
+    return Explanation(feature_names=names, attributions=phi, interactions=gamma, **_entries("smoothed", "subsampled"))
 
 
 def _text_explanation() -> TextExplanation:
     units, phi, gamma = (np.empty(1, object) for _ in range(3))
     units[0], phi[0], gamma[0] = ("good",), np.ones(1, np.float32), np.ones((1, 1), np.float32)
-    told = TextExplanation(units=units, attributions=phi, interactions=gamma, truncated=np.zeros(1, bool), **_entries())
-    return replace(told, sampling_error=None)
+    known = {**dict.fromkeys(("sampling_error",)), **_entries("smoothed", "texts")}
+    return TextExplanation(units=units, attributions=phi, interactions=gamma, **known)
 
 
 if __name__ == "__main__":

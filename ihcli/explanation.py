@@ -6,46 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-OK = "ok"
-NOT_CONVERGED = "not_converged"
-ROUNDING = "rounding"
-MISSING_INPUT = "missing_input"
-NON_FINITE = "non_finite"
-STATUSES = (OK, NOT_CONVERGED, ROUNDING, MISSING_INPUT, NON_FINITE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entries:
-    """What is known of N explained rows beside their attributions.
-
-    One entry along N is one (row, target) pair: with `target="all"` a row of the data appears once per output.
-    All figures but the errors are in units of the explained output.
-
-    row                  (N,) int64: index of the row in the data
-    target               (N,) str: name of the explained output, its index where the model has no names
-    prediction           (N,): f(x)
-    baseline_prediction  (N,): mean of f(x') over the baselines
-    completeness_gap     (N,): sum(phi) - (prediction - baseline_prediction), signed
-    relative_error       (N,): certified relative L1 error of phi (ig, eg) or of the row sums of Gamma (ih, eh)
-    sampling_error       (N,) relative L1 standard error of phi over subsampled baselines, else None
-    drift                (N,): f_smooth(x) - f(x) when the model was smoothed, else None
-    evaluations          (N,) int32: path points at which a gradient was taken
-    status               (N,) str: one of STATUSES
-    """
-
-    row: np.ndarray
-    target: np.ndarray
-    prediction: np.ndarray
-    baseline_prediction: np.ndarray
-    completeness_gap: np.ndarray
-    relative_error: np.ndarray
-    sampling_error: np.ndarray | None
-    drift: np.ndarray | None
-    evaluations: np.ndarray
-    status: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
+from ihcli.quality import Entries, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +32,11 @@ class TextExplanation(Entries):
     units         tuples of n words or tokens, in reading order
     attributions  (n,): phi; sums to prediction - baseline_prediction
     interactions  (n, n) symmetric: Gamma; rows sum to phi; None under ig
-
-    truncated     (N,) bool: what lies beyond the model's limit was left out
     """
 
     units: np.ndarray
     attributions: np.ndarray
     interactions: np.ndarray | None
-    truncated: np.ndarray
 
 
 AnyExplanation = Explanation | TextExplanation
@@ -126,7 +84,7 @@ def _taken(values: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
 
 def _nothing(name: str, dtype: np.dtype[Any]) -> Any:
     if name == "status":
-        return MISSING_INPUT
+        return Status.MISSING_INPUT.value
     return {"f": np.nan, "O": None}.get(dtype.kind, 0)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
+from ihcli.explanation import Explanation
 from ihcli.files.fingerprints import files_fingerprint
+from ihcli.quality import Status
 from ihcli.results.result import Result, read
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
@@ -67,9 +68,9 @@ def _made_up(names: tuple[str, ...], targets: tuple[str, ...], n_rows: int) -> t
     n_entries, n_features = n_rows * len(targets), len(names)
     half = rng.normal(size=(n_entries, n_features, n_features)) / np.arange(1, n_features + 1)
     interactions = half + half.transpose(0, 2, 1)
-    status = np.full(n_entries, OK, dtype=object)
-    status[len(targets)] = NOT_CONVERGED
-    status[-len(targets) :] = MISSING_INPUT
+    status = np.full(n_entries, Status.OK, dtype=object)
+    status[len(targets)] = Status.NOT_CONVERGED
+    status[-len(targets) :] = Status.MISSING_INPUT
     relative_error = 10 ** rng.normal(-3, 0.3, n_entries)
     relative_error[len(targets)] = 0.5
     baseline_prediction = np.full(n_entries, 0.5)
@@ -105,7 +106,7 @@ def write_large_run(path: Path, n_rows: int = 10_000, n_features: int = 500) -> 
         **{name: rng.normal(size=n_rows) for name in ("_prediction", "_baseline_prediction", "_completeness_gap")},
         "_relative_error": 10 ** rng.normal(-3, 0.3, n_rows),
         "_evaluations": np.full(n_rows, 8, np.int32),
-        "_status": [OK] * n_rows,
+        "_status": [Status.OK] * n_rows,
     }
     values = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     columns = dict(zip(names, values.T, strict=True))

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ihcli.explanation import OK, Explanation
+from ihcli.explanation import Explanation
+from ihcli.quality import Status
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -26,7 +27,7 @@ BEGINS_WITHIN_S = 120
 
 
 def made_up_explanation(
-    n_rows: int = 6, targets: tuple[str, ...] = ("risk",), second_order: bool = True, status: str = OK
+    n_rows: int = 6, targets: tuple[str, ...] = ("risk",), second_order: bool = True, status: str = Status.OK
 ) -> Explanation:
     """Return consistent figures: symmetric interactions whose rows sum to the attributions."""
     n_entries, n_features = n_rows * len(targets), len(FEATURES)
@@ -82,7 +83,7 @@ def write_text_run(path: Path, texts: tuple[tuple[str, ...] | None, ...] = TEXTS
         "_completeness_gap": [None if units is None else 0.0 for units in texts],
         "_relative_error": [None if units is None else 1e-3 for units in texts],
         "_evaluations": pa.array([8] * n_rows, pa.int32()),
-        "_status": ["missing_input" if units is None else OK for units in texts],
+        "_status": ["missing_input" if units is None else Status.OK for units in texts],
     }
     lists = pa.list_(pa.float32())
     phi = pa.array([None if not len(gamma) else gamma.sum(axis=1).tolist() for gamma in gammas], lists)

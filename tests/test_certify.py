@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify
 from ihcli.integration.panels import Panels
+from ihcli.quality import Status
 
 ROUNDED = 1e-9
 """Relative to the largest answer: float64 sums in another order, through a sharp network."""
@@ -71,7 +71,7 @@ def test_no_row_passes_its_budget(second_order, n_baselines, budget):
     certificate = certified(sharp_network(), steep_paths(n_baselines=n_baselines), second_order, effort)
     assert certificate.evaluations.max() <= budget * n_baselines
     assert certificate.evaluations.min() > (budget - 2 * NODES - 1) * n_baselines
-    assert set(certificate.status) == {NOT_CONVERGED}
+    assert set(certificate.status) == {Status.NOT_CONVERGED}
     assert np.all(certificate.relative_error > 1e-8)
 
 
@@ -89,7 +89,7 @@ def test_steps_take_one_rule_and_no_more(second_order, steps):
     np.testing.assert_array_equal(spy.evaluations(paths), 2 * steps)
     assert len(certificate.panels) == 2 * paths.n_rows
     assert len(certificate.rule.nodes) == steps
-    assert set(certificate.status) == {NOT_CONVERGED}
+    assert set(certificate.status) == {Status.NOT_CONVERGED}
 
 
 @ORDERS
@@ -123,7 +123,7 @@ def test_only_rows_that_need_it_are_refined(second_order):
     certificate = certified(function, straight_paths(x), second_order)
     assert certificate.evaluations[[0, 2]].tolist() == [NODES, NODES]
     assert certificate.evaluations[1] > 3 * NODES
-    assert set(certificate.status) == {OK}
+    assert set(certificate.status) == {Status.OK}
 
 
 @ORDERS
@@ -177,7 +177,7 @@ def test_equal_baselines_count_as_one(second_order):
     one = certified(function, paths, second_order)
     many = certified(function, replace(paths, baselines=paths.baselines.repeat(3, 1)), second_order)
     assert np.all(relative_error(many.attributions.mean(1), one.attributions.mean(1)) <= 0.02)
-    assert np.all(many.status == OK)
+    assert np.all(many.status == Status.OK)
     assert np.all(many.evaluations >= 3 * NODES)
 
 
@@ -186,7 +186,7 @@ def test_a_converged_row_is_within_the_tolerance_and_no_other(second_order):
     certificate = certified(sharp_network(), steep_paths(30), second_order, Effort(0.001, max_evaluations=45))
     within = certificate.relative_error <= 0.001
     assert 0 < within.sum() < 30
-    np.testing.assert_array_equal(certificate.status == OK, within)
+    np.testing.assert_array_equal(certificate.status == Status.OK, within)
 
 
 @ORDERS
@@ -201,7 +201,7 @@ def test_rows_that_are_not_finite_are_flagged_and_the_others_unmoved(second_orde
     spoilt = replace(paths, inputs=paths.inputs.clone())
     spoilt.inputs[[1, 3], 0] = 10.0
     certificate, clean = certified(function, spoilt, second_order), certified(function, paths, second_order)
-    assert certificate.status.tolist() == [OK, NON_FINITE, OK, NON_FINITE, OK]
+    assert certificate.status.tolist() == [Status.OK, Status.NON_FINITE, Status.OK, Status.NON_FINITE, Status.OK]
     kept = [0, 2, 4]
     np.testing.assert_allclose(certificate.attributions[kept], clean.attributions[kept], atol=ROUNDED)
     np.testing.assert_array_equal(certificate.evaluations[kept], clean.evaluations[kept])
@@ -216,7 +216,7 @@ def test_one_baseline_that_is_not_finite_flags_the_row(second_order):
     baselines = torch.tensor([[1.0, 1.0], [-5.0, 1.0]], dtype=torch.float64)
     x = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
     certificate = certified(function, straight_paths(x, baselines), second_order)
-    assert certificate.status.tolist() == [NON_FINITE]
+    assert certificate.status.tolist() == [Status.NON_FINITE]
 
 
 @ORDERS
@@ -227,7 +227,7 @@ def test_rounding_ends_the_work_and_is_said(second_order, beta, offset):
     module = network([10] + [32] * 5, lambda: softplus(beta), seed=5).float()
     paths = straight_paths(normal(20, 10, seed=6, dtype=torch.float32))
     certificate = certified(lambda z: module(z) + offset, paths, second_order, Effort(1e-9))
-    share = np.mean(certificate.status == ROUNDING)
+    share = np.mean(certificate.status == Status.ROUNDING)
     assert share >= 0.8
     assert certificate.evaluations.mean() < EVALUATIONS_PER_BASELINE / 3
 
@@ -241,7 +241,7 @@ def test_an_offset_of_the_output_costs_no_evaluations(second_order, dtype):
     plain = certified(module, paths, second_order, Effort(0.001))
     moved = certified(lambda z: module(z) + 100, paths, second_order, Effort(0.001))
     np.testing.assert_array_equal(moved.evaluations, plain.evaluations)
-    assert np.all(moved.status == OK)
+    assert np.all(moved.status == Status.OK)
 
 
 @ORDERS
@@ -249,7 +249,7 @@ def test_an_offset_of_the_output_costs_no_evaluations(second_order, dtype):
 def test_a_row_at_its_baseline_is_converged_at_once(second_order, dtype):
     x = normal(2, N_INPUTS, seed=9, dtype=dtype)
     certificate = certified(sharp_network().to(dtype), straight_paths(x[:1], x[:1]), second_order, Effort(1e-12))
-    assert certificate.status.tolist() == [OK]
+    assert certificate.status.tolist() == [Status.OK]
     assert certificate.relative_error.tolist() == [0.0]
     assert certificate.evaluations.tolist() == [NODES]
 
@@ -259,7 +259,7 @@ def test_a_path_whose_attributions_cancel_to_zero_is_not_called_non_finite(secon
     """x1 - x1^2 at 1 and 0: f and phi are 0 at both ends, F is not; nothing is wrong but the relative scale."""
     function = Polynomial({(1,): 1.0, (2,): -1.0})
     certificate = certified(function, straight_paths(torch.ones(1, 1, dtype=torch.float64)), second_order)
-    assert certificate.status[0] in (OK, ROUNDING)
+    assert certificate.status[0] in (Status.OK, Status.ROUNDING)
     assert np.isfinite(certificate.relative_error).all()
     assert abs(certificate.attributions).max() < 1e-15
 
@@ -293,7 +293,7 @@ def test_refinement_corrects_what_the_gap_does_not_show(second_order):
 
     certificate = certified(function, straight_paths(torch.ones(1, 2, dtype=torch.float64)), second_order)
     np.testing.assert_allclose(certificate.attributions[0, 0], [1, -1], atol=0.01)
-    assert certificate.status.tolist() == [OK]
+    assert certificate.status.tolist() == [Status.OK]
 
 
 def test_tighter_tolerances_cost_more_and_are_met():

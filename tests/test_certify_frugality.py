@@ -7,15 +7,15 @@ from torch import nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import OK
 from ihcli.integration.certify import NODES, Effort, certify
+from ihcli.quality import Status
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 
 
 def mean_evaluations(module: nn.Module, paths: Paths, second_order: bool) -> float:
     certificate = certify(AutogradEngine(module, MEMORY_BYTES), paths, second_order, Effort(0.01))
-    assert np.all(certificate.status == OK)
+    assert np.all(certificate.status == Status.OK)
     return certificate.evaluations.mean() / paths.n_baselines
 
 

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import OK
 from ihcli.integration.certify import Certificate, Effort, certify
 from ihcli.methods import METHODS, Method
+from ihcli.quality import Status
 
 TOLERANCES = (0.001, 0.01, 0.1)
 FLOAT32_TOLERANCES = (0.001, 0.01, 0.1, 1e-5)
@@ -132,7 +132,7 @@ def _table(module: nn.Module, paths: Paths, method: Method, efforts: list[Effort
 
 
 def _shares(certificate: Certificate, tolerance: float, error: np.ndarray) -> Shares:
-    converged = certificate.status == OK
+    converged = certificate.status == Status.OK
     return Shares(
         tolerance=tolerance,
         honest=np.mean(error <= certificate.relative_error),

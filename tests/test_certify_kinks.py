@@ -8,8 +8,8 @@ from torch import nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NOT_CONVERGED, OK
 from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify, find_kinks
+from ihcli.quality import Status
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 
@@ -70,7 +70,7 @@ def test_second_order_never_converges_across_a_kink():
     x = torch.tensor([[1.0, 0.5], [0.25, 0.5], [0.4, 2.0], [-1.0, 1.0], [3.0, 1.0]], dtype=torch.float64)
     certificate = certified(kinked_functions()["ReLU"], straight_paths(x), True, Effort(0.001))
     crosses = (x[:, 0] > 0.3).numpy()
-    np.testing.assert_array_equal(certificate.status, np.where(crosses, NOT_CONVERGED, OK))
+    np.testing.assert_array_equal(certificate.status, np.where(crosses, Status.NOT_CONVERGED, Status.OK))
     assert np.all(certificate.evaluations[~crosses] == NODES)
     assert certificate.evaluations.max() <= EVALUATIONS_PER_BASELINE
 
@@ -78,10 +78,10 @@ def test_second_order_never_converges_across_a_kink():
 def test_first_order_converges_across_a_kink():
     x = torch.tensor([[1.0, 0.5], [0.4, 2.0], [3.0, 1.0]], dtype=torch.float64)
     certificate = certified(kinked_functions()["ReLU"], straight_paths(x), False, Effort(0.001))
-    assert np.all(certificate.status == OK)
+    assert np.all(certificate.status == Status.OK)
 
 
 def test_every_row_of_an_unsmoothed_relu_network_is_flagged_under_second_order():
     module = network([6, 16, 16], nn.ReLU, seed=12)
     certificate = certified(module, straight_paths(normal(20, 6, seed=2)), True, Effort(0.01, max_evaluations=200))
-    assert set(certificate.status) == {NOT_CONVERGED}
+    assert set(certificate.status) == {Status.NOT_CONVERGED}

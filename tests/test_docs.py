@@ -19,8 +19,7 @@ from runs import write_text_run
 
 from ihcli import read
 from ihcli.cli import main
-from ihcli.explanation import STATUSES
-from ihcli.runs.parts import DEFINITIONS
+from ihcli.quality import COLUMNS, STATUSES
 from ihcli.summaries.tables import STATISTICS
 
 ROOT = Path(__file__).parents[1]
@@ -142,8 +141,9 @@ def test_a_new_command_and_its_subcommands_would_be_written() -> None:
 
 def test_every_column_is_in_the_tables_with_its_definition_and_unit() -> None:
     page = (DOCS / "files.md").read_text(encoding="utf-8")
-    for name, (definition, unit) in DEFINITIONS.items():
-        assert re.search(rf"^\| `{name}` \| `[^`]+` \| {unit} \| {re.escape(definition)} \|$", page, re.MULTILINE), name
+    for column in COLUMNS:
+        line = f"| `{column.name}` | `{column.type}` | {column.unit} | {column.definition} |"
+        assert f"\n{line}\n" in page, column.name
     for name, (type_, definition, unit) in STATISTICS.items():
         escaped = definition.replace("|", "\\|")
         assert f"| `{name}` | `{type_}` | {unit} | {escaped} |" in page

@@ -8,11 +8,11 @@ from problems import explain, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import OK
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.certify import NODES, Effort
 from ihcli.integration.quadrature import panel_rule
 from ihcli.methods import METHODS
+from ihcli.quality import Status
 
 UNSEEN = 1e-9
 WIDEST_GAP = 0.18
@@ -59,7 +59,7 @@ def test_the_nodes_of_a_panel_leave_gaps() -> None:
 def test_a_narrow_antisymmetric_feature_certifies_wrongly(method: str, tolerance: float) -> None:
     explained = explain(hides_between_nodes, straight_paths(ones()), method, Effort(tolerance))
     certificate = explained.certificate
-    assert certificate.status.tolist() == [OK]
+    assert certificate.status.tolist() == [Status.OK]
     assert certificate.relative_error[0] < UNSEEN
     assert certificate.evaluations.tolist() == [NODES]
     np.testing.assert_allclose(explained.attributions[0], [0, 0, 1], atol=UNSEEN)  # the truth is [1, -1, 1]
@@ -77,7 +77,7 @@ def test_an_error_of_even_degree_alone_is_seen(method: str) -> None:
     """F is symmetric around the middle, where the last Legendre coefficient, of odd degree, is 0 whatever the error."""
     explained = explain(lambda z: opposite_steps(z, 30, 0.5), straight_paths(ones()), method, Effort(0.01))
     error = relative_error(explained.attributions, np.array([[1.0, -1.0, 1.0]]))[0]
-    assert explained.certificate.status.tolist() == [OK]
+    assert explained.certificate.status.tolist() == [Status.OK]
     assert error <= explained.certificate.relative_error[0] <= 0.01
 
 
@@ -107,7 +107,7 @@ def odd_network(seed: int) -> nn.Module:
 def test_errors_that_cancel_in_rows_of_interactions_are_not_seen() -> None:
     found, truth = (explain(cancels_in_rows, straight_paths(ones()), "ih", Effort(steps=n)) for n in (NODES, 400))
     assert whole_error(found, truth)[0] > 0.01
-    assert found.certificate.status.tolist() == [OK]
+    assert found.certificate.status.tolist() == [Status.OK]
     assert found.certificate.relative_error[0] < UNSEEN
 
 

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NON_FINITE, OK
 from ihcli.integration.assembly import explain_rows, sampling_error
 from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
+from ihcli.quality import Status
 
 EXACT = 1e-10
 """Relative to the largest answer: some hundred float64 terms, a polynomial's cancellation included."""
@@ -69,7 +69,7 @@ def test_polynomials_are_exact(method, n_inputs, degree, n_terms, zero_baseline)
     paths = straight_paths(x, baselines)
     explained = explain(function, paths, method)
     assert_close(explained.attributions, function.attributions(x, baselines))
-    assert np.all(explained.certificate.status == OK)
+    assert np.all(explained.certificate.status == Status.OK)
     if METHODS[method].second_order:
         assert_close(explained.interactions, function.interactions(x, baselines))
 
@@ -94,7 +94,7 @@ def test_polynomials_beyond_the_rule_are_within_the_tolerance(method, tolerance)
     explained = explain(function, straight_paths(x, baselines), method, Effort(tolerance))
     truth = function.attributions(x, baselines)
     scale = np.abs(truth).sum(1)
-    assert np.all(explained.certificate.status == OK)
+    assert np.all(explained.certificate.status == Status.OK)
     assert np.all(np.abs(explained.attributions - truth).sum(1) <= tolerance * scale)
     if METHODS[method].second_order:
         sums = explained.interactions.sum(2)
@@ -133,7 +133,7 @@ def test_a_row_at_its_baseline_is_exactly_zero(method):
     explained = explain(network([4, 8], nn.Tanh, seed=54), straight_paths(x[:1].repeat(3, 1), x[:1]), method)
     assert not explained.attributions.any()
     assert explained.interactions is None or not explained.interactions.any()
-    assert np.all(explained.certificate.status == OK)
+    assert np.all(explained.certificate.status == Status.OK)
     assert not explained.certificate.relative_error.any()
 
 
@@ -141,7 +141,7 @@ def test_a_row_at_its_baseline_is_exactly_zero(method):
 def test_a_constant_model_is_exactly_zero(method):
     explained = explain(lambda z: 0 * z[:, :1], straight_paths(normal(3, 4, seed=55)), method)
     assert not explained.attributions.any()
-    assert np.all(explained.certificate.status == OK)
+    assert np.all(explained.certificate.status == Status.OK)
 
 
 @pytest.mark.parametrize("method", SECOND_ORDER)
@@ -152,7 +152,7 @@ def test_xor_has_equal_attributions_and_different_interactions(method):
     assert_close(explained.attributions, np.zeros((2, 2)))
     assert_close(explained.interactions[0], np.zeros((2, 2)))
     assert_close(explained.interactions[1], np.array([[0.5, -0.5], [-0.5, 0.5]]))
-    assert NON_FINITE not in explained.certificate.status
+    assert Status.NON_FINITE not in explained.certificate.status
     assert np.isfinite(explained.certificate.relative_error).all()
 
 
@@ -327,7 +327,7 @@ def test_a_row_that_is_not_finite_has_no_interactions_and_spoils_no_other():
 
     x = torch.tensor([[1.0, 2.0], [-3.0, 1.0], [0.5, -1.0]], dtype=torch.float64)
     explained, alone = explain(function, straight_paths(x)), explain(function, straight_paths(x[[0, 2]]))
-    assert explained.certificate.status.tolist() == [OK, NON_FINITE, OK]
+    assert explained.certificate.status.tolist() == [Status.OK, Status.NON_FINITE, Status.OK]
     assert np.isnan(explained.interactions[1]).all()
     assert_close(explained.interactions[[0, 2]], alone.interactions)
     assert_close(explained.attributions[[0, 2]], alone.attributions)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import ModelError, UnsafeModelError
-from ihcli.explanation import OK
 from ihcli.library import explain
 from ihcli.models import load_model
 from ihcli.models.checking.preflight import preflight
+from ihcli.quality import Status
 from ihcli.smoothing import smooth_model
 
 EXACT = 1e-10
@@ -96,7 +96,7 @@ def test_a_program_that_holds_its_batch_size_is_run_in_padded_pieces(tmp_path: P
     explanation = explain(model, rows.numpy(), method="ih")
     expected = torch.diag_embed(rows**2 * weights).numpy()
     assert abs(explanation.interactions - expected).max() < 1e-9
-    assert set(explanation.status) == {OK}
+    assert set(explanation.status) == {Status.OK}
 
 
 def mixing(inputs: Tensor) -> Tensor:

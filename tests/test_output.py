@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ihcli.data.columns import RESERVED
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
 from ihcli.files import parquet as encoding
-from ihcli.runs.parts import DEFINITIONS
+from ihcli.quality import COLUMNS, RESERVED
 from ihcli.runs.run import open_run
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
@@ -108,7 +107,7 @@ def test_attributions_have_the_specified_columns_and_types(tmp_path):
 
 
 def test_every_reserved_column_is_defined():
-    assert tuple(DEFINITIONS) == RESERVED
+    assert tuple(column.name for column in COLUMNS if column.definition and column.unit) == RESERVED
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 from ihcli.integration.certify import Certificate, Effort, certify
 from ihcli.integration.kinks import certify_piecewise, is_piecewise_linear
+from ihcli.quality import Status
 
 N_INPUTS = 20
 N_ROWS = 200
@@ -125,10 +125,12 @@ def hold(name: str, module: nn.Sequential, paths: Paths, truth: np.ndarray, effo
     certificate = followed(module, paths, effort)
     error = relative_error(certificate.attributions.mean(1), truth)
     honest = np.mean(error <= certificate.relative_error)
-    within = np.mean(error[certificate.status == OK] <= effort.tolerance) if OK in certificate.status else 1.0
+    within = (
+        np.mean(error[certificate.status == Status.OK] <= effort.tolerance) if Status.OK in certificate.status else 1.0
+    )
     print(
         f"\n{name}: tolerance {effort.tolerance:g} honest {honest:.3f} "
-        f"converged {np.mean(certificate.status == OK):.3f} of these within {within:.3f} "
+        f"converged {np.mean(certificate.status == Status.OK):.3f} of these within {within:.3f} "
         f"evaluations {certificate.evaluations.mean() / paths.n_baselines:.1f} "
         f"median true error {np.median(error):.1e}"
     )
@@ -143,7 +145,7 @@ def test_the_reported_error_is_at_least_the_true_one(name):
     truth = exact_attributions(module, paths)
     for tolerance in (0.1, 0.01, 0.001):
         certificate = hold(name, module, paths, truth, Effort(tolerance))
-        assert set(certificate.status) == {OK}
+        assert set(certificate.status) == {Status.OK}
 
 
 @pytest.mark.parametrize("name", ["ReLU 2x16", "ReLU 3x32", "ReLU 5x32, sharp", "hard tanh 2x8, steep", "max-pool"])
@@ -153,7 +155,7 @@ def test_the_reported_error_covers_the_rounding_of_float32(name):
     truth = exact_attributions(module.float(), paths)
     for tolerance in (0.01, 0.001, 1e-7):
         certificate = hold(f"{name}, float32", module, paths, truth, Effort(tolerance))
-    assert np.mean(certificate.status == ROUNDING) > HONEST_SHARE
+    assert np.mean(certificate.status == Status.ROUNDING) > HONEST_SHARE
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_a_row_out_of_budget_does_not_understate_its_error(width, budget):
     truth = exact_attributions(module, paths)
     certificate = hold(f"3x{width}", module, paths, truth, Effort(0.001, max_evaluations=budget))
     assert certificate.evaluations.max() <= budget
-    assert NOT_CONVERGED in certificate.status
+    assert Status.NOT_CONVERGED in certificate.status
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -190,7 +192,7 @@ def test_following_to_the_end_is_exact(name):
     paths = replace(paths, inputs=paths.inputs[:20], outputs=paths.outputs[:20])
     certificate = followed(module, paths, Effort(1e-9))
     error = relative_error(certificate.attributions.mean(1), exact_attributions(module, paths))
-    assert np.all(certificate.status == OK)
+    assert np.all(certificate.status == Status.OK)
     assert error.max() < EXACT
 
 
@@ -202,7 +204,7 @@ def test_gradients_are_at_most_a_quarter_of_those_of_gauss_panels(width, scale, 
     kinks, gauss = SpyEngine(module), SpyEngine(module)
     effort = Effort(0.01, max_evaluations=4000)
     mine, other = certify_piecewise(kinks, paths, effort), certify(gauss, paths, False, effort)
-    assert set(mine.status) == {OK}
+    assert set(mine.status) == {Status.OK}
     assert mine.evaluations.mean() <= GAUSS_SHARE * other.evaluations.mean()
     values = len(kinks.asked["values"]) / paths.n_rows
     print(
@@ -229,7 +231,7 @@ def test_no_row_passes_its_budget(n_baselines):
     paths = straight_paths(rows(6), normal(n_baselines, N_INPUTS, seed=3))
     certificate = followed(relu_network(3, 64), paths, Effort(1e-9, max_evaluations=20 * n_baselines))
     assert set(certificate.evaluations) == {20 * n_baselines}
-    assert set(certificate.status) == {NOT_CONVERGED}
+    assert set(certificate.status) == {Status.NOT_CONVERGED}
 
 
 def test_spans_tile_every_path():
@@ -255,7 +257,7 @@ def test_one_kink_takes_both_ends_and_no_more(dtype):
     certificate = followed(lambda z: torch.relu(z[:, :1] - 0.3) + z[:, 1:], straight_paths(x))
     np.testing.assert_allclose(certificate.attributions[:, 0], [[0.7, 0.5], [2.7, -1.0]], rtol=1e-6)
     assert set(certificate.evaluations) == {2}
-    assert set(certificate.status) == {OK}
+    assert set(certificate.status) == {Status.OK}
 
 
 def test_a_baseline_on_every_kink_at_once_costs_nothing():
@@ -315,7 +317,7 @@ def test_a_jump_of_the_model_is_not_called_converged():
         return (z[:, :1] > 0.37).to(z.dtype) + z[:, 1:]
 
     certificate = followed(function, straight_paths(torch.ones(1, 2, dtype=torch.float64)), Effort(0.01))
-    assert certificate.status[0] in (NOT_CONVERGED, ROUNDING)
+    assert certificate.status[0] in (Status.NOT_CONVERGED, Status.ROUNDING)
     assert certificate.relative_error[0] > 1
 
 
@@ -335,7 +337,7 @@ def test_an_offset_of_the_output_does_not_understate_the_error(dtype):
     module[-1].bias.add_(100)
     for tolerance in (0.1, 0.01):
         certificate = hold("offset", module, paths, truth, Effort(tolerance))
-        assert set(certificate.status) == {OK}
+        assert set(certificate.status) == {Status.OK}
 
 
 def test_groups_are_followed_as_one():
@@ -371,7 +373,7 @@ def test_a_row_is_followed_alone_as_among_others_and_in_any_memory():
 def test_a_row_at_its_baseline_is_converged_at_once(dtype):
     x = rows(1).to(dtype)
     certificate = followed(relu_network(2, 16).to(dtype), straight_paths(x, x), Effort(1e-12))
-    assert certificate.status.tolist() == [OK]
+    assert certificate.status.tolist() == [Status.OK]
     assert certificate.relative_error.tolist() == [0.0]
     assert certificate.evaluations.tolist() == [2]
 
@@ -388,7 +390,7 @@ def test_rows_that_are_not_finite_are_flagged_and_the_others_unmoved(value, widt
     spoilt = replace(paths, inputs=paths.inputs.clone())
     spoilt.inputs[[1, 3], 0] = 8.0
     certificate, clean = followed(function, spoilt), followed(function, paths)
-    assert certificate.status.tolist() == [OK, NON_FINITE, OK, NON_FINITE, OK]
+    assert certificate.status.tolist() == [Status.OK, Status.NON_FINITE, Status.OK, Status.NON_FINITE, Status.OK]
     np.testing.assert_allclose(certificate.attributions[[0, 2, 4]], clean.attributions[[0, 2, 4]], atol=1e-12)
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import DataError, OptionError, PackageError, RunError
-from ihcli.explanation import MISSING_INPUT, NOT_CONVERGED, OK, Explanation
+from ihcli.explanation import Explanation
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.plots import KINDS, PlotRequest, draw, write_plot
 from ihcli.plots.canvas import SUFFIXES, short
@@ -25,6 +25,7 @@ from ihcli.plots.dependence import spread
 from ihcli.plots.heatmap import chosen, seriated
 from ihcli.plots.sample import sample_rows
 from ihcli.plots.swarm import HALF_HEIGHT, stacked
+from ihcli.quality import Status
 from ihcli.results.result import Result, read
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
@@ -213,8 +214,10 @@ def test_values_are_of_the_target_that_is_named(tmp_path: Path) -> None:
 
 def flagged() -> Explanation:
     explanation = made_up(6)
-    status = np.array([OK, MISSING_INPUT, OK, OK, NOT_CONVERGED, OK], dtype=object)
-    empty = status == MISSING_INPUT
+    status = np.array(
+        [Status.OK, Status.MISSING_INPUT, Status.OK, Status.OK, Status.NOT_CONVERGED, Status.OK], dtype=object
+    )
+    empty = status == Status.MISSING_INPUT
     changes = {
         name: np.where(
             empty.reshape(-1, *(1,) * (getattr(explanation, name).ndim - 1)), np.nan, getattr(explanation, name)
@@ -240,7 +243,7 @@ def test_a_run_without_any_values_says_so(tmp_path: Path) -> None:
     whole = replace(
         explanation, **{n: np.full_like(getattr(explanation, n), np.nan) for n in ("attributions", "interactions")}
     )
-    empty = replace(whole, status=np.full(6, MISSING_INPUT, dtype=object))
+    empty = replace(whole, status=np.full(6, Status.MISSING_INPUT, dtype=object))
     with pytest.raises(RunError, match="no row has values"):
         draw(write(tmp_path / "empty", empty), PlotRequest("convergence"))
 
@@ -666,7 +669,7 @@ def test_errors_and_evaluations_are_drawn_by_status(tmp_path: Path) -> None:
 
 
 def test_of_many_rows_those_that_missed_are_drawn_first(tmp_path: Path) -> None:
-    status = np.array([OK] * 45 + [NOT_CONVERGED] * 5, dtype=object)
+    status = np.array([Status.OK] * 45 + [Status.NOT_CONVERGED] * 5, dtype=object)
     result = write(tmp_path / "many", made_up(50, status=status, relative_error=np.zeros(50)))
     figure = draw(result, PlotRequest("convergence", points=8))
     assert [len(line.get_xdata()) for line in figure.axes[0].lines[:2]] == [3, 5]

@@ -9,8 +9,8 @@ from problems import network, normal, softplus
 from torch import Tensor, nn
 
 import ihcli
-from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 from ihcli.models import wrap_module
+from ihcli.quality import Status
 
 SPREAD = 1e-12
 """Float64: the same figures from batches of other sizes."""
@@ -41,10 +41,10 @@ def test_rows_without_finite_derivatives_are_flagged_and_leave_the_others_alone(
     mixed = rows.copy()
     mixed[[20, 30], 0] = bad
     explanation = ihcli.explain(model, mixed, method=method, smooth="none")
-    flagged = explanation.status == NON_FINITE
+    flagged = explanation.status == Status.NON_FINITE
     assert np.flatnonzero(flagged).tolist() == [20, 30]
     assert not np.isfinite(explanation.attributions[flagged]).all(axis=1).any()
-    assert (explanation.status[~flagged] == OK).all()
+    assert (explanation.status[~flagged] == Status.OK).all()
     scale = abs(alone.attributions).max()
     assert abs(explanation.attributions - alone.attributions)[~flagged].max() <= SPREAD * scale
 
@@ -55,7 +55,7 @@ def test_rounding_is_told_from_slow_convergence() -> None:
     hurried = ihcli.explain(module, rows, tolerance=1e-9, max_evaluations=8)
     patient = ihcli.explain(module, rows, tolerance=1e-9)
     assert [set(explanation.status) for explanation in (single, hurried, patient)] == [
-        {ROUNDING},
-        {NOT_CONVERGED},
-        {OK},
+        {Status.ROUNDING},
+        {Status.NOT_CONVERGED},
+        {Status.OK},
     ]

@@ -12,10 +12,11 @@ from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.explainers import texts as text_explainer
 from ihcli.explainers.explainer import Settings
 from ihcli.explainers.texts import TextExplainer, encode, prepare_text_explainer
-from ihcli.explanation import MISSING_INPUT, OK, TextExplanation
+from ihcli.explanation import TextExplanation
 from ihcli.integration.certify import Effort
 from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.texts import EncodedText
+from ihcli.quality import Status
 
 EVERY = pytest.mark.parametrize("name", checkpoints.ARCHITECTURES)
 TEXT = "an unbelievably bad movie, not good!"
@@ -122,7 +123,7 @@ def test_every_architecture_agrees_with_differences_of_plain_gradients(name: str
     found = explainer.explain(as_rows("not a bad movie"))
     (text,) = encode(explainer.reader, as_rows("not a bad movie"), "word")
     phi, gamma, change = oracle(explainer.model, text, "zeros", 1)
-    assert found.status.tolist() == [OK]
+    assert found.status.tolist() == [Status.OK]
     assert relative(found.attributions[0], phi) < limits["phi"]
     assert relative(found.interactions[0], gamma) < limits["gamma"]
     assert found.prediction[0] - found.baseline_prediction[0] == pytest.approx(change, rel=1e-6)
@@ -187,7 +188,7 @@ def test_interactions_sum_to_attributions_and_these_to_the_change_of_the_output(
         gap = phi.sum() - (found.prediction[i] - found.baseline_prediction[i])
         assert found.completeness_gap[i] == pytest.approx(gap, abs=1e-6)
         assert abs(gap) <= within
-    assert (found.status == OK).all()
+    assert (found.status == Status.OK).all()
     assert (found.relative_error <= 0.01).all()
 
 
@@ -295,7 +296,13 @@ def test_empty_texts_keep_their_place_and_have_no_figures(models: Models) -> Non
     found = explainer.explain(as_rows(*texts), first_row=10)
     assert found.row.tolist() == [10, 11, 12, 13, 14]
     missing = [0, 2, 3]
-    assert found.status.tolist() == [MISSING_INPUT, OK, MISSING_INPUT, MISSING_INPUT, OK]
+    assert found.status.tolist() == [
+        Status.MISSING_INPUT,
+        Status.OK,
+        Status.MISSING_INPUT,
+        Status.MISSING_INPUT,
+        Status.OK,
+    ]
     for name in ("prediction", "baseline_prediction", "completeness_gap", "relative_error"):
         assert np.isnan(getattr(found, name)[missing]).all()
     for name in ("units", "attributions", "interactions", "target"):
@@ -305,7 +312,7 @@ def test_empty_texts_keep_their_place_and_have_no_figures(models: Models) -> Non
     assert_same(replaced_at(found, [1, 4]), explainer.explain(as_rows(TEXTS[3], TEXTS[1])), [0, 1], ROUNDING)
     every = explain(models("bert"), None, TEXTS[1], target="all")
     assert every.target.tolist() == ["NEGATIVE", "POSITIVE"] * 2
-    assert every.status.tolist() == [MISSING_INPUT] * 2 + [OK] * 2
+    assert every.status.tolist() == [Status.MISSING_INPUT] * 2 + [Status.OK] * 2
 
 
 def replaced_at(found: TextExplanation, places: list[int]) -> TextExplanation:
@@ -315,7 +322,7 @@ def replaced_at(found: TextExplanation, places: list[int]) -> TextExplanation:
 @pytest.mark.parametrize("method", ["ig", "ih"])
 def test_nothing_but_empty_texts_can_be_explained(method: str, models: Models) -> None:
     found = explain(models("bert"), None, "", method=method)
-    assert found.status.tolist() == [MISSING_INPUT] * 2
+    assert found.status.tolist() == [Status.MISSING_INPUT] * 2
     assert (found.interactions is None) == (method == "ig")
 
 
@@ -338,7 +345,7 @@ def test_strange_texts_are_explained_like_any_other(name: str, models: Models) -
     texts = tuple(STRANGE.values())
     found = explain(models(name), *texts, method="ig", target="POSITIVE", effort=Effort(steps=8))
     for i, kind in enumerate(STRANGE):
-        assert found.status[i] in (OK, "not_converged"), kind
+        assert found.status[i] in (Status.OK, "not_converged"), kind
         assert len(found.attributions[i]) == len(found.units[i]) > 0, kind
         assert np.isfinite(found.attributions[i]).all(), kind
         assert all(found.units[i]), kind
@@ -349,7 +356,7 @@ def test_the_units_of_pairs_are_of_both_texts_and_segments_get_nothing(models: M
     explainer = explainer_of(model, target="POSITIVE", effort=Effort(1e-6))
     pairs = np.array([["not bad", "a good film"], ["good", ""], [None, "good"]], dtype=object)
     found = explainer.explain(pairs)
-    assert found.status.tolist() == [OK, MISSING_INPUT, MISSING_INPUT]
+    assert found.status.tolist() == [Status.OK, Status.MISSING_INPUT, Status.MISSING_INPUT]
     assert found.units[0] == ("[CLS]", "not", "bad", "[SEP]", "a", "good", "film", "[SEP]")
     (text,) = encode(model.text, pairs[:1], "word")
     phi, gamma, _ = oracle(model, text, "zeros", 1)

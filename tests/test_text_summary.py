@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, TextExplanation
+from ihcli.explanation import TextExplanation
+from ihcli.quality import Status
 from ihcli.summaries import texts as text_summary
 from ihcli.summaries.texts import PAIR_KEYS, Occurrences, TextSummary
 
@@ -22,13 +23,18 @@ def made_up(n_texts: int = 60, second_order: bool = True, longest: int = 9, seed
     """Return texts of units that repeat, within a text too; some without values."""
     rng = np.random.default_rng(seed)
     units, phi, gamma = (np.empty(n_texts, object) for _ in range(3))
-    status = rng.choice(np.array([OK, OK, OK, NOT_CONVERGED, MISSING_INPUT, NON_FINITE], object), n_texts)
+    status = rng.choice(
+        np.array(
+            [Status.OK, Status.OK, Status.OK, Status.NOT_CONVERGED, Status.MISSING_INPUT, Status.NON_FINITE], object
+        ),
+        n_texts,
+    )
     for i in range(n_texts):
-        if status[i] == MISSING_INPUT:
+        if status[i] == Status.MISSING_INPUT:
             continue
         units[i] = tuple(rng.choice(np.array(WORDS, object), rng.integers(1, longest + 1), p=FREQUENCIES))
         half = rng.normal(size=(len(units[i]),) * 2)
-        gamma[i] = half + half.T if status[i] != NON_FINITE else np.full_like(half, np.nan)
+        gamma[i] = half + half.T if status[i] != Status.NON_FINITE else np.full_like(half, np.nan)
         phi[i] = gamma[i].sum(1)
     figures = np.zeros(n_texts)
     return TextExplanation(
@@ -66,7 +72,7 @@ def occurrences(explanation: TextExplanation) -> tuple[dict, dict, dict]:
     """Return all values of every unit, its main effects, and those of every pair, by target: the naive way."""
     units, mains, pairs = (defaultdict(list) for _ in range(3))
     for i, names in enumerate(explanation.units):
-        if explanation.status[i] in (MISSING_INPUT, NON_FINITE):
+        if explanation.status[i] in (Status.MISSING_INPUT, Status.NON_FINITE):
             continue
         target, gamma = str(explanation.target[i]), explanation.interactions[i]
         for g, name in enumerate(names):
@@ -176,7 +182,7 @@ def test_halves_merge_to_the_whole() -> None:
 
 def test_texts_without_values_leave_no_trace() -> None:
     explanation = made_up()
-    empty = replace(explanation, status=np.full(len(explanation), MISSING_INPUT, object))
+    empty = replace(explanation, status=np.full(len(explanation), Status.MISSING_INPUT, object))
     assert summary_of(empty).attributions().num_rows == summary_of(empty).interactions().num_rows == 0
     assert_equal(summary_of(empty, explanation), summary_of(explanation))
 

@@ -10,24 +10,9 @@ import pyarrow as pa
 from ihcli.data.formats.conversions import argument, column_list
 from ihcli.data.formats.table import TableFiles, is_number
 from ihcli.errors import DataError, IhcliError, OptionError
+from ihcli.quality import RESERVED, RESERVED_FOR_KEYS
 from ihcli.wording import did_you_mean, listed, printable, quoted
 
-# Columns that a run writes beside the features and keys.
-RESERVED = (
-    "_row",
-    "_target",
-    "_prediction",
-    "_baseline_prediction",
-    "_completeness_gap",
-    "_relative_error",
-    "_drift",
-    "_sampling_error",
-    "_evaluations",
-    "_truncated",
-    "_status",
-)
-# Columns of a run that stand beside the keys but never beside the features.
-RESERVED_FOR_KEYS = (*RESERVED, "interactions", "attributions", "units")
 MOST_NAME_LETTERS, NAMED_LETTERS = 10_000, 40  # every part of a run repeats the names
 UNNAMED = re.compile(r"|Unnamed: \d+")
 PANDAS_INDEX = re.compile(rf"__index_level_\d+__|{UNNAMED.pattern}")

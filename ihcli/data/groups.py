@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ihcli.data.columns import RESERVED, Columns
+from ihcli.data.columns import Columns
 from ihcli.errors import OptionError
 from ihcli.files.locations import Location, locate, neighbour_of
+from ihcli.quality import RESERVED
 from ihcli.wording import did_you_mean, listed
 
 FORM = 'Expected a [groups] table with lines such as color = ["color_red", "color_blue"].'

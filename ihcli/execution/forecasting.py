@@ -17,9 +17,10 @@ from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.explainers.tables import TableExplainer
 from ihcli.explainers.texts import TextExplainer
 from ihcli.explainers.texts import encode as encode_texts
-from ihcli.explanation import OK, AnyExplanation
+from ihcli.explanation import AnyExplanation
 from ihcli.files.parquet import encode
 from ihcli.memory import peak_bytes
+from ihcli.quality import Status
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
@@ -91,7 +92,7 @@ def estimate(
         features=len(explainer.groups.names) if isinstance(explainer, TableExplainer) else None,
         targets=explainer.targets_per_row,
         evaluations_per_row=float(pilot.explanation.evaluations.sum()) / pilot.rows,
-        share_converged=float((pilot.explanation.status == OK).mean()),
+        share_converged=float((pilot.explanation.status == Status.OK).mean()),
         checks_s=checks_s,
         rows_s=_rows_s(pilot, full, n_parts, workers),
         summary_s=summary_s,

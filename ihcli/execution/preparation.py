@@ -18,13 +18,13 @@ from ihcli.execution.refusals import refuse_contradictions
 from ihcli.explainers.explainer import Settings
 from ihcli.explainers.tables import SAMPLE_ROWS, TableExplainer, TableQuestion, prepare_table_explainer
 from ihcli.explainers.texts import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer, reader_of
-from ihcli.explanation import MISSING_INPUT
 from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location, locate
 from ihcli.integration.certify import Effort
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
 from ihcli.models.texts import ZEROS
+from ihcli.quality import Status
 from ihcli.runs.request import RunRequest
 from ihcli.wording import listed
 
@@ -191,8 +191,8 @@ def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, col
     sample = survey.sample.first(SAMPLE_TEXTS)
     explainer = prepare_text_explainer(model, sample, _settings(request), request.units, request.baseline or ZEROS)
     empty = scan.n_rows - scan.n_complete
-    noted = (f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {MISSING_INPUT}.",) if empty else ()
-    warnings = (*explainer.warnings, *noted)
+    noted = f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {Status.MISSING_INPUT}."
+    warnings = (*explainer.warnings, *([noted] if empty else []))
     return PreparedRun(request, model_files, dataset, scan, sample, explainer, warnings, survey.sample.values)
 
 

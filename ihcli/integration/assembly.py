@@ -9,11 +9,11 @@ from torch import Tensor
 from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Engine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NON_FINITE
 from ihcli.integration.batching import in_batches, points
 from ihcli.integration.certify import Certificate, Effort, certify
 from ihcli.integration.kinks import certify_piecewise
 from ihcli.methods import Method
+from ihcli.quality import Status
 
 AUTOGRAD_GROUPS, CLOSED_FORM_GROUPS = 10, 120
 """Groups for which assembling takes as long as certifying; for fewer it takes about as long too. Measured on networks
@@ -55,7 +55,7 @@ def explain_rows(
         assembled = _assemble(engine, paths, certificate, within(tell, certifying, 1))
     for figures in (attributions, assembled):
         if figures is not None:
-            figures[certificate.status == NON_FINITE] = np.nan
+            figures[certificate.status == Status.NON_FINITE] = np.nan
     return ExplainedRows(certificate, attributions, assembled)
 
 

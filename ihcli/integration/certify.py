@@ -9,9 +9,9 @@ import torch
 from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Engine
 from ihcli.derivatives.paths import Paths
-from ihcli.explanation import NON_FINITE, NOT_CONVERGED, OK, ROUNDING
 from ihcli.integration.panels import Measure, Panels, end_values, whole_paths
 from ihcli.integration.quadrature import PanelRule, panel_rule
+from ihcli.quality import Status
 
 NODES = 8
 EVALUATIONS_PER_BASELINE = 1000
@@ -217,9 +217,9 @@ def worst_panels(
 
 def settled_status(ledger: Ledger, effort: Effort) -> np.ndarray:
     """Return the status of rows that are refined no further, (N,)."""
-    status = np.full(len(ledger.relative_error), OK, dtype=object)
+    status = np.full(len(ledger.relative_error), Status.OK.value, dtype=object)
     missed = ~(ledger.relative_error <= effort.tolerance)
-    status[missed] = NOT_CONVERGED
-    status[missed & (2 * ledger.relative_noise > ledger.relative_error)] = ROUNDING
-    status[~np.isfinite(ledger.relative_error)] = NON_FINITE
+    status[missed] = Status.NOT_CONVERGED.value
+    status[missed & (2 * ledger.relative_noise > ledger.relative_error)] = Status.ROUNDING.value
+    status[~np.isfinite(ledger.relative_error)] = Status.NON_FINITE.value
     return status

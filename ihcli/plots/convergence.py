@@ -8,12 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import RunError
-from ihcli.explanation import OK
 from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.colours import STATUS_COLOURS, STATUS_MARKS
 from ihcli.plots.request import PlotRequest, one_target
-from ihcli.plots.sample import WITHOUT_VALUES
-from ihcli.results.records import ROW, STATUS, TARGET
+from ihcli.quality import EVALUATIONS, RELATIVE_ERROR, ROW, STATUS, TARGET, WITHOUT_VALUES, Status
 from ihcli.results.result import Result
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
 def _read(result: Result, target: str | None) -> _Entries:
     """Read five columns of the parts, a row group at a time."""
     tables, left_out = [], 0
-    for table in result.run.attribution_parts.stream([ROW, TARGET, "_relative_error", "_evaluations", STATUS]):
+    for table in result.run.attribution_parts.stream([ROW, TARGET, RELATIVE_ERROR, EVALUATIONS, STATUS]):
         wanted = table if target is None else table.filter(pc.equal(table[TARGET], target))
         is_empty = pc.is_in(wanted[STATUS], pa.array(WITHOUT_VALUES))
         left_out += pc.sum(is_empty).as_py() or 0
@@ -95,7 +93,7 @@ def _chosen(entries: _Entries, most: int, seed: int) -> _Entries:
     if len(entries) <= most:
         return entries
     order = np.random.default_rng(seed).permutation(len(entries))
-    missed_first = np.argsort(entries.status[order] == OK, kind="stable")
+    missed_first = np.argsort(entries.status[order] == Status.OK, kind="stable")
     return entries.taken(np.sort(order[missed_first][:most]))
 
 

@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import RunError
-from ihcli.explanation import MISSING_INPUT, NON_FINITE
-from ihcli.results.records import INTERACTIONS, ROW, STATUS, TARGET, holds_top_pairs, matrices
+from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
+from ihcli.results.records import holds_top_pairs, matrices
 from ihcli.results.result import Result
 
-WITHOUT_VALUES = (MISSING_INPUT, NON_FINITE)
 MATRIX_BYTES = 512 << 20  # of all matrices read for one picture
 
 
@@ -45,7 +44,7 @@ def sample_rows(result: Result, target: str, most: int, seed: int) -> Sample:
     """Choose up to `most` explained rows of a target; reads three columns of the parts, a row group at a time."""
     found, left_out = [], 0
     for table in result.run.attribution_parts.stream([ROW, TARGET, STATUS]):
-        is_empty = np.isin(table[STATUS].to_numpy(zero_copy_only=False), WITHOUT_VALUES)
+        is_empty = ~has_values(table[STATUS].to_numpy(zero_copy_only=False))
         has_target = _of_target(table, target)
         found.append(table[ROW].to_numpy()[has_target & ~is_empty])
         left_out += len(np.unique(table[ROW].to_numpy()[is_empty]))

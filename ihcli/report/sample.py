@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import RunError
+from ihcli.quality import RELATIVE_ERROR, ROW, TARGET
 from ihcli.report.numbers import clipped, rounded
-from ihcli.results.records import ROW, TARGET, Record, pair_effects, record_of, stored_interactions
+from ihcli.results.records import Record, pair_effects, record_of, stored_interactions
 from ihcli.results.result import Result
 
 MOST_ROWS = 1_000
@@ -105,7 +106,7 @@ def _most_rows(result: Result, layout: Layout, targets: float) -> int:
 
 
 def _worst(entries: pa.Table) -> list[int]:
-    errors = entries["_relative_error"].to_numpy().astype(np.float64)
+    errors = entries[RELATIVE_ERROR].to_numpy().astype(np.float64)
     order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")
     rows: list[int] = entries[ROW].to_numpy()[order].tolist()
     return list(dict.fromkeys(rows))[:WORST_ROWS]

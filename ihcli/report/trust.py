@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ihcli.explanation import OK
+from ihcli.quality import COLUMNS, EVALUATIONS, ROW, STATUS, TARGET, TRUNCATED, Status
 from ihcli.report.numbers import clipped, rounded
-from ihcli.results.records import ROW, STATUS, TARGET
 from ihcli.results.result import Result
 
 BINS = 40
 LEAST_ERROR = 1e-9  # smaller ones are drawn as this
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-SPREADS = ("_relative_error", "_drift", "_sampling_error", "_completeness_gap")
-TRUNCATED = "_truncated"
+SPREADS = tuple(sorted((c for c in COLUMNS if c.trust), key=lambda column: column.trust == "figure"))
+"""Columns whose distribution is told, those that are drawn first."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +62,22 @@ class Trust:
 def trust_of(result: Result) -> tuple[Trust, pa.Table]:
     """Return the figures, and the columns of all entries of which they were made."""
     known = result.run.attribution_parts.schema.names
-    columns = [name for name in (*SPREADS, TRUNCATED) if name in known]
-    table = result.run.attributions([ROW, TARGET, STATUS, "_evaluations", *columns])
+    spreads = [column for column in SPREADS if column.name in known]
+    truncated = [TRUNCATED] if TRUNCATED in known else []
+    names = [column.name for column in spreads]
+    table = result.run.attributions([ROW, TARGET, STATUS, EVALUATIONS, *names, *truncated])
     statuses = {found["values"]: found["counts"] for found in table[STATUS].value_counts().to_pylist()}
     trust = Trust(
         entries=table.num_rows,
         rows=result.n_rows,
-        ok=statuses.get(OK, 0),
+        ok=statuses.get(Status.OK, 0),
         statuses=statuses,
         tolerance=(result.info.get("arguments") or {}).get("tolerance"),
         quantiles=QUANTILES,
-        spreads={name[1:]: _spread(table[name], "error" in name) for name in SPREADS if name in columns},
-        evaluations=float(np.sum(table["_evaluations"].to_numpy())) / max(1, result.n_rows),
+        spreads={column.attribute: _spread(table[column.name], column.is_relative) for column in spreads},
+        evaluations=float(np.sum(table[EVALUATIONS].to_numpy())) / max(1, result.n_rows),
         smoothing=_smoothing(result),
-        truncated=int(np.sum(table[TRUNCATED].to_numpy())) if TRUNCATED in columns else None,
+        truncated=int(np.sum(table[TRUNCATED].to_numpy())) if truncated else None,
     )
     return trust, table
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
-from ihcli.results.records import ROW, Effects, Record, attribution_effects, pair_effects
+from ihcli.quality import ROW
+from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
 
 FEATURE, PAIR = ("feature",), ("feature_i", "feature_j")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-ROW, TARGET, STATUS = "_row", "_target", "_status"
-UNITS, ATTRIBUTIONS, INTERACTIONS = "units", "attributions", "interactions"
+from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS
 
 
 @dataclass(frozen=True)

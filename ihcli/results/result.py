@@ -11,13 +11,17 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
-from ihcli.results.bridges import shap_explanation, shapiq_values
-from ihcli.results.records import (
+from ihcli.quality import (
     ATTRIBUTIONS,
+    BASELINE_PREDICTION,
     INTERACTIONS,
+    PREDICTION,
     ROW,
     TARGET,
     UNITS,
+)
+from ihcli.results.bridges import shap_explanation, shapiq_values
+from ihcli.results.records import (
     Record,
     holds_top_pairs,
     matrices,
@@ -82,8 +86,8 @@ class Result:
         """The explained outputs of which there are values, in the order in which they appear."""
         if self.info.get("status") == "done":
             return tuple(self.run.summary_attributions()["target"].unique().to_pylist())
-        entries = self.run.attributions([TARGET, "_prediction"])
-        return tuple(entries.filter(entries["_prediction"].is_valid())[TARGET].unique().to_pylist())
+        entries = self.run.attributions([TARGET, PREDICTION])
+        return tuple(entries.filter(entries[PREDICTION].is_valid())[TARGET].unique().to_pylist())
 
     @cached_property
     def n_rows(self) -> int:
@@ -198,9 +202,9 @@ class Result:
         if self.is_text:
             raise RunError(f"{self.path}: explains texts, whose units differ from row to row. Try record(row).")
         self._positions(None, target)
-        entries = self.run.attributions([*IDENTITY, "_baseline_prediction", *self.feature_names])
+        entries = self.run.attributions([*IDENTITY, BASELINE_PREDICTION, *self.feature_names])
         entries = entries.filter(pa.array(_has_target(entries, target)))
-        base = entries["_baseline_prediction"].to_numpy()
+        base = entries[BASELINE_PREDICTION].to_numpy()
         values = (
             self.interaction_array(target=target)
             if interactions

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, parquet_file
+from ihcli.quality import COLUMNS, ROW
 from ihcli.wording import first_line, printable
 
-ROW = "_row"
 Types = Mapping[str, tuple[str, Callable[[pa.DataType], bool]]]
 """Columns of ours by name: what they hold in words, and whether a type is that."""
 ODD = (
@@ -31,12 +31,9 @@ def _is_text(type_: pa.DataType) -> bool:
 
 
 WORDS, WHOLE, FLOATS = ("words", _is_text), ("whole numbers", pa.types.is_integer), ("numbers", pa.types.is_floating)
-MEASURES = ("_prediction", "_baseline_prediction", "_completeness_gap", "_relative_error", "_drift", "_sampling_error")
-PART: Types = {
-    **dict.fromkeys((ROW, "_evaluations"), WHOLE),
-    **dict.fromkeys(("_target", "_status"), WORDS),
-    **dict.fromkeys(MEASURES, FLOATS),
-}
+FLAGS = ("true or false", pa.types.is_boolean)
+HELD = {"string": WORDS, "int32": WHOLE, "int64": WHOLE, "double": FLOATS, "bool": FLAGS}
+PART: Types = {column.name: HELD[column.type] for column in COLUMNS}
 SUMMARY: Types = {
     **dict.fromkeys(("target", "feature", "feature_i", "feature_j"), WORDS),
     **dict.fromkeys(("rank", "rows"), WHOLE),

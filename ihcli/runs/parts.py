@@ -8,33 +8,26 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import RunError
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, AnyExplanation, Explanation, TextExplanation
-from ihcli.methods import error_in_words
+from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
+from ihcli.quality import (
+    ATTRIBUTIONS,
+    COLUMNS,
+    INTERACTIONS,
+    OUTPUT_UNIT,
+    ROW,
+    TARGET,
+    UNITS,
+    QualityColumn,
+    field_metadata,
+)
 from ihcli.runs.seals import QUESTION
 from ihcli.runs.storage import InteractionStorage
 
-OUTPUT_UNIT = "units of the explained output"
-NO_UNIT = "1"
-DEFINITIONS: Mapping[str, tuple[str, str]] = {
-    "_row": ("index of the row in the data, from 0", NO_UNIT),
-    "_target": (
-        "explained output: its name, or its index where the model has no names; null where a row has no prediction",
-        NO_UNIT,
-    ),
-    "_prediction": ("f(x): explained output of the row, smoothed where the model was smoothed", OUTPUT_UNIT),
-    "_baseline_prediction": ("mean of f(x') over the baselines x'", OUTPUT_UNIT),
-    "_completeness_gap": ("sum of the attributions minus (_prediction - _baseline_prediction), signed", OUTPUT_UNIT),
-    "_relative_error": (error_in_words(), NO_UNIT),
-    "_drift": ("f_smooth(x) - f(x): what the SoftPlus replacement changed", OUTPUT_UNIT),
-    "_sampling_error": ("relative L1 standard error of the attributions over subsampled baselines", NO_UNIT),
-    "_evaluations": ("path points at which a gradient was taken", NO_UNIT),
-    "_truncated": ("whether the text was longer than the model takes, so that its end was left out", NO_UNIT),
-    "_status": ("ok, not_converged, rounding, missing_input or non_finite", NO_UNIT),
-}
 FULL_DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
 TEXT_DEFINITION = "Gamma (n x n over the units, symmetric, row-major): rows sum to the attributions"
 TOP_DEFINITION = "the pairs i < j of largest |pair effect|, largest first; value = Gamma_ij + Gamma_ji"
 MOST_LISTED = (1 << 31) - 1  # values in the lists of one column: Arrow's offsets have 32 bits
+IDENTITY = (ROW, TARGET)
 SPARSE = 16  # one of so many pair effects tells how large the largest are at least
 
 
@@ -47,16 +40,16 @@ def attributions_table(explanation: AnyExplanation, keys: pa.Table, question: st
         keys: one row of key columns for every data row of the explanation, in row order.
         question: SHA-256 of what was asked, which the part keeps.
     """
-    is_empty = _has_no_values(explanation)
+    is_empty = ~explanation.has_values
     fields, columns = _identity(explanation, keys)
-    for name, values in _quality(explanation):
-        fields.append(_field(name, values))
-        columns.append(_numbers(values, is_empty))
-    fields.append(pa.field("_status", pa.string(), metadata=_metadata(*DEFINITIONS["_status"])))
-    columns.append(_strings(explanation.status))
+    for column in COLUMNS:
+        values: np.ndarray | None = getattr(explanation, column.attribute)
+        if values is not None and column.name not in IDENTITY:
+            fields.append(_field(column, values))
+            columns.append(_stored(column, values, is_empty))
     if isinstance(explanation, TextExplanation):
-        definition = _metadata("attribution phi of each unit", OUTPUT_UNIT)
-        added = [_units(explanation, is_empty), _lists("attributions", explanation.attributions, is_empty, definition)]
+        definition = field_metadata("attribution phi of each unit", OUTPUT_UNIT)
+        added = [_units(explanation, is_empty), _lists(ATTRIBUTIONS, explanation.attributions, is_empty, definition)]
     else:
         added = _feature_columns(explanation, is_empty)
     return _table(
@@ -71,7 +64,7 @@ def interactions_table(
     if explanation.interactions is None or storage.kind == "none":
         return None
     fields, columns = _identity(explanation, keys)
-    is_empty = _has_no_values(explanation)
+    is_empty = ~explanation.has_values
     if isinstance(explanation, TextExplanation):
         added = [_units(explanation, is_empty), _text_interactions(explanation, is_empty, storage)]
     else:
@@ -86,7 +79,7 @@ def _feature_columns(explanation: Explanation, is_empty: np.ndarray) -> list[tup
     for i, name in enumerate(explanation.feature_names):
         values = explanation.attributions[:, i]
         type_ = pa.from_numpy_dtype(values.dtype)
-        field = pa.field(name, type_, metadata=_metadata(f"attribution phi of {name}", OUTPUT_UNIT))
+        field = pa.field(name, type_, metadata=field_metadata(f"attribution phi of {name}", OUTPUT_UNIT))
         added.append((field, _numbers(values, is_empty)))
     return added
 
@@ -98,14 +91,14 @@ def _interactions(
         column, definition = _tensors(matrices, is_empty), FULL_DEFINITION
     else:
         column, definition = _top_pairs(explanation, is_empty, storage.top), TOP_DEFINITION
-    metadata = _metadata(definition, OUTPUT_UNIT) | {"feature_names": json.dumps(explanation.feature_names)}
-    return pa.field("interactions", column.type, metadata=metadata), column
+    metadata = field_metadata(definition, OUTPUT_UNIT) | {"feature_names": json.dumps(explanation.feature_names)}
+    return pa.field(INTERACTIONS, column.type, metadata=metadata), column
 
 
 def _units(explanation: TextExplanation, is_empty: np.ndarray) -> tuple[pa.Field, pa.Array]:
     units = [None if empty else list(names) for names, empty in zip(explanation.units, is_empty, strict=True)]
-    metadata = _metadata("words or tokens of the text, in reading order")
-    return pa.field("units", pa.list_(pa.string()), metadata=metadata), pa.array(units, pa.list_(pa.string()))
+    metadata = field_metadata("words or tokens of the text, in reading order")
+    return pa.field(UNITS, pa.list_(pa.string()), metadata=metadata), pa.array(units, pa.list_(pa.string()))
 
 
 def _text_interactions(
@@ -115,14 +108,14 @@ def _text_interactions(
     if matrices is None:
         raise ValueError("no interactions to store")
     if storage.kind == "full":
-        return _lists("interactions", matrices, is_empty, _metadata(TEXT_DEFINITION, OUTPUT_UNIT))
+        return _lists(INTERACTIONS, matrices, is_empty, field_metadata(TEXT_DEFINITION, OUTPUT_UNIT))
     pairs = [
         None if empty else _top_text_pairs(names, gamma, storage.top)
         for names, gamma, empty in zip(explanation.units, matrices, is_empty, strict=True)
     ]
     value = pa.float64() if _float_type(matrices) == np.float64 else pa.float32()
     type_ = pa.list_(pa.struct([("i", pa.string()), ("j", pa.string()), ("value", value)]))
-    return pa.field("interactions", type_, metadata=_metadata(TOP_DEFINITION, OUTPUT_UNIT)), pa.array(pairs, type_)
+    return pa.field(INTERACTIONS, type_, metadata=field_metadata(TOP_DEFINITION, OUTPUT_UNIT)), pa.array(pairs, type_)
 
 
 def _top_text_pairs(units: tuple[str, ...], gamma: np.ndarray, top: int) -> list[dict[str, object]]:
@@ -155,56 +148,36 @@ def _float_type(arrays: np.ndarray) -> type[np.floating]:
 
 
 def _identity(explanation: AnyExplanation, keys: pa.Table) -> tuple[list[pa.Field], list[pa.Array]]:
-    fields = [pa.field("_row", pa.int64(), metadata=_metadata(*DEFINITIONS["_row"]))]
-    columns: list[pa.Array] = [pa.array(explanation.row, pa.int64())]
+    row, target = (column for column in COLUMNS if column.name in IDENTITY)
+    no_gaps = np.zeros(0, bool)
+    fields, columns = [_field(row, explanation.row)], [_stored(row, explanation.row, no_gaps)]
     if keys.num_columns:
         position = explanation.row - explanation.row.min()
         if position.max() >= keys.num_rows:
             raise ValueError(f"{keys.num_rows} rows of keys for {position.max() + 1} rows of data")
         taken = keys.take(pa.array(position))
         fields += [
-            pa.field(field.name, field.type, metadata=_metadata("key column of the data")) for field in keys.schema
+            pa.field(field.name, field.type, metadata=field_metadata("key column of the data")) for field in keys.schema
         ]
         columns += [column.combine_chunks() for column in taken.columns]
-    fields.append(pa.field("_target", pa.string(), metadata=_metadata(*DEFINITIONS["_target"])))
-    columns.append(_strings(explanation.target))
-    return fields, columns
+    return [*fields, _field(target, explanation.target)], [*columns, _stored(target, explanation.target, no_gaps)]
 
 
-def _quality(explanation: AnyExplanation) -> list[tuple[str, np.ndarray]]:
-    measures = (
-        ("_prediction", explanation.prediction),
-        ("_baseline_prediction", explanation.baseline_prediction),
-        ("_completeness_gap", explanation.completeness_gap),
-        ("_relative_error", explanation.relative_error),
-        ("_drift", explanation.drift),
-        ("_sampling_error", explanation.sampling_error),
-        ("_evaluations", explanation.evaluations.astype(np.int32)),
-        ("_truncated", getattr(explanation, "truncated", None)),
-    )
-    return [(name, values) for name, values in measures if values is not None]
+def _field(column: QualityColumn, values: np.ndarray) -> pa.Field:
+    type_ = pa.from_numpy_dtype(values.dtype) if column.is_measure else column.arrow_type
+    return pa.field(column.name, type_, metadata=column.metadata)
 
 
-def _has_no_values(explanation: AnyExplanation) -> np.ndarray:
-    return np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
-
-
-def _field(name: str, values: np.ndarray) -> pa.Field:
-    return pa.field(name, pa.from_numpy_dtype(values.dtype), metadata=_metadata(*DEFINITIONS[name]))
-
-
-def _metadata(definition: str, unit: str = NO_UNIT) -> dict[str, str]:
-    return {"definition": definition, "unit": unit}
+def _stored(column: QualityColumn, values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
+    if column.type == "string":
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if column.is_measure:
+        return _numbers(values, is_empty)
+    return pa.array(values, column.arrow_type)
 
 
 def _numbers(values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
-    if values.dtype.kind != "f":
-        return pa.array(values)
     return pa.array(np.ascontiguousarray(values), mask=is_empty | np.isnan(values))
-
-
-def _strings(values: np.ndarray) -> pa.Array:
-    return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def _table(

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from ihcli.errors import RunError
-from ihcli.explanation import OK, AnyExplanation, TextExplanation
+from ihcli.explanation import AnyExplanation, TextExplanation
 from ihcli.files.foreign import one_message
+from ihcli.quality import Status
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import TextSummary
@@ -42,8 +43,9 @@ class Progress:
         progress.parts, progress.rows = [range(part, part + 1)], rows
         progress.evaluations = int(explanation.evaluations.sum())
         progress._statuses.update(explanation.status.tolist())
-        if isinstance(explanation, TextExplanation):
+        if explanation.truncated is not None:
             progress.truncated = int(explanation.truncated.sum())
+        if isinstance(explanation, TextExplanation):
             progress._summary = TextSummary()
             progress._summary.update(explanation)
         else:
@@ -59,7 +61,7 @@ class Progress:
     @property
     def statuses(self) -> dict[str, int]:
         """Count of entries by status, "ok" first, only those that occur."""
-        return dict(sorted(self._statuses.items(), key=lambda item: (item[0] != OK, item[0])))
+        return dict(sorted(self._statuses.items(), key=lambda item: (item[0] != Status.OK, item[0])))
 
     @property
     def entries(self) -> int:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
-from ihcli.runs.files import PART, ROW, opened_part, require_types
+from ihcli.quality import ROW
+from ihcli.runs.files import PART, opened_part, require_types
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, Explanation
+from ihcli.explanation import Explanation
+from ihcli.quality import OUTPUT_UNIT
 
 BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
-OUTPUT_UNIT = "units of the explained output"
 STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
     "target": (pa.string(), "explained output", "1"),
     "feature": (pa.string(), "feature or group", "1"),
@@ -253,7 +253,7 @@ class Summary:
 
 
 def _summarise(explanation: Explanation) -> dict[str, TargetSummary]:
-    has_values = ~np.isin(explanation.status, (MISSING_INPUT, NON_FINITE))
+    has_values = explanation.has_values
     targets = np.array([str(target) for target in explanation.target], dtype=object)
     return {
         target: _summarise_rows(explanation, np.flatnonzero(has_values & (targets == target)))

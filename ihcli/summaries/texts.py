@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, TextExplanation
+from ihcli.explanation import TextExplanation
 from ihcli.summaries.tables import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
 
 UNIT_KEYS, PAIR_KEYS = ("target", "feature"), ("target", "feature_i", "feature_j")
@@ -113,7 +113,7 @@ class TextSummary:
 
     def update(self, explanation: TextExplanation) -> None:
         """Add the texts of an explanation; those without figures are left out."""
-        known = np.flatnonzero(~np.isin(explanation.status, (MISSING_INPUT, NON_FINITE)))
+        known = np.flatnonzero(explanation.has_values)
         self._has_interactions |= explanation.interactions is not None
         pairs = np.cumsum([len(explanation.units[i]) ** 2 // 2 for i in known], dtype=np.int64)
         for block in np.split(known, np.searchsorted(pairs, np.arange(BLOCK_PAIRS, pairs[-1:].sum(), BLOCK_PAIRS))):

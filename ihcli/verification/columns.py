@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from ihcli.results.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS
+from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, ROW, TARGET, UNITS
 from ihcli.verification.described import Described
 
 FLOAT_LISTS = (pa.list_(pa.float32()), pa.list_(pa.float64()))
@@ -15,17 +15,13 @@ Types = Mapping[str, tuple[pa.DataType, ...]]
 
 def attribution_columns(run: Described) -> Types:
     """Return the columns of an attributions part in their order."""
-    measures: dict[str, tuple[pa.DataType, ...]] = {name: (pa.float64(),) for name in run.measures}
-    counts: dict[str, tuple[pa.DataType, ...]] = {"_evaluations": (pa.int32(),)}
-    if run.features is None:
-        counts["_truncated"] = (pa.bool_(),)
-    status = {STATUS: (pa.string(),)}
+    quality = {column.name: (column.arrow_type,) for column in run.columns if column.name not in (ROW, TARGET)}
     if run.features is None:
         # A part of empty texts alone has lists of float32 whatever the dtype.
         values: Types = {UNITS: (pa.list_(pa.string()),), ATTRIBUTIONS: FLOAT_LISTS}
     else:
         values = dict.fromkeys(run.features, (run.float_type,))
-    return {**_identity(run), **measures, **counts, **status, **values}
+    return {**_identity(run), **quality, **values}
 
 
 def interaction_columns(run: Described) -> Types:

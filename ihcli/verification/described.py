@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
 from ihcli.methods import METHODS
+from ihcli.quality import Present, QualityColumn, columns_of
 from ihcli.runs.info import DONE
 from ihcli.runs.storage import InteractionStorage
 
@@ -117,9 +118,16 @@ class Described:
         return float(np.finfo(self.dtype).eps)
 
     @cached_property
+    def columns(self) -> tuple[QualityColumn, ...]:
+        """The columns beside the values that its parts have."""
+        present: set[Present] = {"smoothed"} if self.info["smoothing"] is not None else set()
+        if self.features is None:
+            present.add("texts")
+        elif int(self.info["baseline"]["population"]) > self.n_baselines:
+            present.add("subsampled")
+        return columns_of(present)
+
+    @property
     def measures(self) -> tuple[str, ...]:
         """The quality columns of floats."""
-        names = ["_prediction", "_baseline_prediction", "_completeness_gap", "_relative_error"]
-        names += ["_drift"] if self.info["smoothing"] is not None else []
-        is_subsampled = self.features is not None and int(self.info["baseline"]["population"]) > self.n_baselines
-        return (*names, "_sampling_error") if is_subsampled else tuple(names)
+        return tuple(column.name for column in self.columns if column.is_measure)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ihcli.results.records import INTERACTIONS
+from ihcli.quality import BASELINE_PREDICTION, COMPLETENESS_GAP, INTERACTIONS, PREDICTION, RELATIVE_ERROR
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Bounded, Faults, Finding, not_checked
 from ihcli.verification.stored import Block, Sized
@@ -37,8 +37,8 @@ class Gaps:
 
     def see(self, block: Block) -> None:
         """Add a block."""
-        prediction, start = block.numbers("_prediction"), block.numbers("_baseline_prediction")
-        gap, error = block.numbers("_completeness_gap"), block.numbers("_relative_error")
+        prediction, start = block.numbers(PREDICTION), block.numbers(BASELINE_PREDICTION)
+        gap, error = block.numbers(COMPLETENESS_GAP), block.numbers(RELATIVE_ERROR)
         ends = np.abs(prediction) + np.abs(start)
         for some in block.sizes:
             at, size = some.place, np.abs(some.phi).sum(1)
@@ -69,8 +69,8 @@ class Matrices:
         """Add a block."""
         if block.interactions is None:
             return
-        ends = np.abs(block.numbers("_prediction")) + np.abs(block.numbers("_baseline_prediction"))
-        error = block.numbers("_relative_error")
+        ends = np.abs(block.numbers(PREDICTION)) + np.abs(block.numbers(BASELINE_PREDICTION))
+        error = block.numbers(RELATIVE_ERROR)
         for some in block.sizes:
             if some.gamma is not None:
                 self._see(block, some, some.gamma, ends[some.place], error[some.place])

@@ -7,8 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ihcli.explanation import OK, STATUSES
-from ihcli.results.records import ROW, TARGET, UNITS
+from ihcli.quality import (
+    ATTRIBUTIONS,
+    EVALUATIONS,
+    INTERACTIONS,
+    RELATIVE_ERROR,
+    ROW,
+    SAMPLING_ERROR,
+    STATUSES,
+    TARGET,
+    TRUNCATED,
+    UNITS,
+    Status,
+)
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding
 from ihcli.verification.stored import Block
@@ -125,9 +136,9 @@ class Counts:
         rows = block.row
         self._rows += int((np.diff(rows) != 0).sum()) + int(self._last_row != rows[0])
         self._last_row = int(rows[-1])
-        self._evaluations += int(block.numbers("_evaluations").sum())
-        if "_truncated" in block.entries.column_names:
-            self._truncated += int(block.numbers("_truncated").sum())
+        self._evaluations += int(block.numbers(EVALUATIONS).sum())
+        if TRUNCATED in block.entries.column_names:
+            self._truncated += int(block.numbers(TRUNCATED).sum())
 
     def findings(self, totals: Mapping[str, Any], data_rows: int) -> Iterator[Finding]:
         """Return what came of it."""
@@ -160,8 +171,8 @@ class Statuses:
 
     def see(self, block: Block) -> None:
         """Add a block."""
-        error = block.numbers("_relative_error")
-        is_ok = block.status == OK
+        error = block.numbers(RELATIVE_ERROR)
+        is_ok = block.status == Status.OK
         within = error <= self._run.tolerance
         unknown = ~np.isin(block.status, STATUSES)
         self._statuses.checked += len(block)
@@ -184,15 +195,15 @@ class Statuses:
 
     def _see_nulls(self, block: Block) -> None:
         self._nulls.checked += len(block)
-        lists = (UNITS, "attributions") if self._run.features is None else ()
+        lists = (UNITS, ATTRIBUTIONS) if self._run.features is None else ()
         for name in (*self._run.measures, *(self._run.features or ())):
-            if name == "_sampling_error" and self._run.n_baselines == 1:
+            if name == SAMPLING_ERROR and self._run.n_baselines == 1:
                 continue  # one baseline says nothing about the spread of them
             self._see_column(block, name, block.entries[name], np.isfinite(block.numbers(name)))
         for name in lists:
             self._see_column(block, name, block.entries[name], None)
         if block.interactions is not None:
-            self._see_column(block, "interactions", block.interactions["interactions"], None)
+            self._see_column(block, INTERACTIONS, block.interactions[INTERACTIONS], None)
             for some in block.sizes:
                 if some.gamma is not None:
                     wrong = some.place[~np.isfinite(some.gamma).all(axis=(1, 2))]

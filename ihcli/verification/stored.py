@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ihcli.explanation import MISSING_INPUT, NON_FINITE
 from ihcli.files.locations import Location
-from ihcli.results.records import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, matrices
+from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS, has_values
+from ihcli.results.records import matrices
 from ihcli.runs.files import opened_part
 from ihcli.verification.described import Described
 
@@ -65,7 +65,7 @@ class Block:
     @cached_property
     def has_values(self) -> np.ndarray:
         """Return which entries must have figures, (n,) bool."""
-        return ~np.isin(self.status, (MISSING_INPUT, NON_FINITE))
+        return has_values(self.status)
 
     def numbers(self, name: str) -> np.ndarray:
         """Return a column, (n,) float64, NaN for null."""
@@ -103,7 +103,7 @@ class Block:
 
     def _of_texts(self) -> Iterator[Sized]:
         phi = _Lists.of(self.entries[ATTRIBUTIONS])
-        lengths = _Lists.of(self.entries["units"]).lengths
+        lengths = _Lists.of(self.entries[UNITS]).lengths
         fitting = self.has_values & (phi.lengths == lengths) & (lengths > 0)
         gamma = None
         if self.run.stores_matrices and self.interactions is not None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.results.records import UNITS
+from ihcli.quality import COLUMNS, UNITS
 from ihcli.runs.run import Run
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import TextSummary
@@ -137,16 +137,14 @@ def _texts(block: Block, some: Sized) -> TextExplanation:
         units=_objects([tuple(names) for names in units]),
         attributions=_objects(list(some.phi)),
         interactions=None if some.gamma is None else _objects(list(some.gamma)),
-        truncated=np.zeros(len(some.place), bool),
         **_shared(block, some),
     )
 
 
 def _shared(block: Block, some: Sized) -> dict[str, Any]:
-    nothing = np.zeros(len(some.place))
-    names = ("prediction", "baseline_prediction", "completeness_gap", "relative_error", "evaluations")
+    nothing = {column.attribute: np.zeros(len(some.place)) for column in COLUMNS if column.present == "always"}
     known = {"row": block.row[some.place], "target": block.target[some.place], "status": block.status[some.place]}
-    return {**dict.fromkeys(names, nothing), **known, "sampling_error": None, "drift": None}
+    return {**nothing, **dict.fromkeys(("sampling_error", "drift")), **known}
 
 
 def _objects(values: Sequence[object]) -> np.ndarray:

@@ -28,8 +28,8 @@ from ihcli.cli.showing.terminal import line, printable_streams, say, unfiltered
 from ihcli.cli.showing.words import number_in_words, outlook_in_words, share_in_words
 from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
-from ihcli.explanation import OK
 from ihcli.files.locations import Location
+from ihcli.quality import Status
 from ihcli.runs.progress import Progress as Done
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.resuming import find_begun
@@ -152,7 +152,7 @@ class BarNarrator(Narrator):
         super().chunk_done(done)
         self._rows += done.rows
         self._entries += done.entries
-        self._converged += done.statuses.get(OK, 0)
+        self._converged += done.statuses.get(Status.OK, 0)
         self._evaluations += done.evaluations
         figures = (
             f"{self._evaluations / max(1, self._rows):.1f} evaluations per row, "

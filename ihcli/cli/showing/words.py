@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from ihcli.explanation import MISSING_INPUT, NON_FINITE, NOT_CONVERGED, OK, ROUNDING
+from ihcli.quality import MISSED, WITHOUT_VALUES, Status
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
@@ -71,16 +71,16 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     sentences = [
         f"Explained {totals.rows} rows{pairs} in {duration_in_words(totals.wall_s)}: "
         f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
-        f"{share_in_words(totals.statuses.get(OK, 0), totals.entries)} within tolerance {request.tolerance:g}."
+        f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {request.tolerance:g}."
     ]
     if totals.truncated:
         sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
-    if missed := _counts(totals, (NOT_CONVERGED, ROUNDING)):
+    if missed := _counts(totals, MISSED):
         remedies = _remedies(missed, request)
         sentences.append(
             f"{sum(missed.values())} {of_all} missed the tolerance ({_listed(missed)}){flagged}. Try {remedies}."
         )
-    if empty := _counts(totals, (MISSING_INPUT, NON_FINITE)):
+    if empty := _counts(totals, WITHOUT_VALUES):
         sentences.append(f"{sum(empty.values())} {of_all} have no values ({_listed(empty)}){flagged}.")
     return sentences
 
@@ -114,14 +114,8 @@ def _sizes_in_words(estimate: "Estimate") -> str:
 
 
 def _remedies(missed: dict[str, int], request: "RunRequest") -> str:
-    remedies = []
-    if NOT_CONVERGED in missed:
-        effort = "--max-evaluations" if request.steps is None else "--steps"
-        remedies.append(f"a larger {effort} or --tolerance")
-        remedies += ["--smooth auto"] if request.smooth == "none" else []
-    if ROUNDING in missed:
-        remedies.append("--dtype float64 where rounding is in the way")
-    return ", or ".join(remedies)
+    remedies = (remedy for status in MISSED if status in missed for remedy in status.remedies)
+    return ", or ".join(remedy.words for remedy in remedies if remedy.helps(request))
 
 
 def _counts(totals: "RunTotals", statuses: tuple[str, ...]) -> dict[str, int]:

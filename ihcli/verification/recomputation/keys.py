@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.data.formats.table import TableFiles
-from ihcli.results.records import ROW
+from ihcli.quality import ROW
 from ihcli.runs.run import Run
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Faults, Finding, not_checked

@@ -14,6 +14,7 @@ from ihcli.files.locations import Location, locate
 from ihcli.integration.assembly import sampling_error
 from ihcli.integration.certify import Effort
 from ihcli.integration.computing import computation_of
+from ihcli.quality import DRIFT, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
@@ -127,7 +128,7 @@ class Recomputation:
             self._compare(drawn)
         yield self._sample.finding()
         yield self._predictions.finding()
-        if "_sampling_error" in self._run.measures:
+        if SAMPLING_ERROR in self._run.measures:
             yield self._spread.finding()
         yield self._phi.finding()
         yield self._plain_phi.finding()
@@ -153,7 +154,7 @@ class Recomputation:
         record = drawn.record
         self._sample.checked += 1
         self._sample.add("rows with other keys than the data", int(record.keys != drawn.keys), drawn.name)
-        is_missing = record.quality["status"] == "missing_input"
+        is_missing = record.quality["status"] == Status.MISSING_INPUT
         wrong = is_missing != (drawn.paths is None)
         self._sample.add("rows whose missing inputs are not those of the data", int(wrong), drawn.name)
         if drawn.paths is None or is_missing:
@@ -182,7 +183,7 @@ class Recomputation:
         certificate = found.certificate
         prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
         self._compare_predictions(drawn, prediction, start)
-        if "_sampling_error" in self._run.measures and self._run.n_baselines > 1:
+        if SAMPLING_ERROR in self._run.measures and self._run.n_baselines > 1:
             spread = sampling_error(certificate.attributions, self._population)
             told = np.array([record.quality["sampling_error"]], float)
             self._spread.see(np.abs(told - spread), SPREAD * spread + 2 * reported, [drawn.name])
@@ -204,7 +205,7 @@ class Recomputation:
         quality = drawn.record.quality
         original = float(drawn.outputs[self._run.outputs.index(drawn.record.target)])
         figures = {"prediction": prediction, "baseline_prediction": start}
-        if "_drift" in self._run.measures:
+        if DRIFT in self._run.measures:
             figures["drift"] = prediction - original
         scale = max(np.abs(drawn.outputs).max(), abs(prediction), abs(start))
         off = np.array([abs(quality[name] - value) for name, value in figures.items()], float)

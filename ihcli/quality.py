@@ -1,0 +1,254 @@
+"""The columns beside the values: who an entry is and how well it was explained, and the statuses that say how it ended.
+
+A column is a field of `Entries`: its type, unit and definition here are what part files, their documentation, reports
+and verification say of it. What fills it is one line in `ihcli.explainers`.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
+
+import numpy as np
+
+from ihcli.methods import error_in_words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OUTPUT_UNIT = "units of the explained output"
+NO_UNIT = "1"
+
+# Names of columns in the files of a run: those beside the values, and those of the values that have names of their own.
+ROW, TARGET, STATUS = "_row", "_target", "_status"
+PREDICTION, BASELINE_PREDICTION = "_prediction", "_baseline_prediction"
+COMPLETENESS_GAP, RELATIVE_ERROR = "_completeness_gap", "_relative_error"
+DRIFT, SAMPLING_ERROR = "_drift", "_sampling_error"
+EVALUATIONS, TRUNCATED = "_evaluations", "_truncated"
+UNITS, ATTRIBUTIONS, INTERACTIONS = "units", "attributions", "interactions"
+
+Present = Literal["always", "smoothed", "subsampled", "texts"]
+"""Which runs have a column: all, of a smoothed model, of baselines drawn from more of them, over texts."""
+
+
+class Asked(Protocol):
+    """What a remedy depends on of what was asked."""
+
+    @property
+    def steps(self) -> int | None:
+        """Nodes of a fixed rule; None where the tolerance decides."""
+
+    @property
+    def smooth(self) -> str:
+        """The option --smooth."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What helps rows that missed the tolerance, in words, and whether it does under what was asked."""
+
+    words: str
+    helps: Callable[[Asked], bool] = lambda asked: True
+
+
+class Status(StrEnum):
+    """How explaining an entry ended.
+
+    meaning   in words
+    values    whether it has figures, in words;  has_values tells the same
+    remedies  what may bring it within the tolerance
+    """
+
+    _value_: str
+    meaning: str
+    values: str
+    remedies: tuple[Remedy, ...]
+
+    OK = "ok", "the relative error is within the tolerance", "yes"
+    NOT_CONVERGED = (
+        "not_converged",
+        "refinement ended before that, at `--max-evaluations` or the narrowest panel, or `--steps` allowed none",
+        "yes, with the error they have",
+        Remedy("a larger --max-evaluations or --tolerance", lambda asked: asked.steps is None),
+        Remedy("a larger --steps or --tolerance", lambda asked: asked.steps is not None),
+        Remedy("--smooth auto", lambda asked: asked.smooth == "none"),
+    )
+    ROUNDING = (
+        "rounding",
+        "more points would not help: what is left is rounding in the model's precision",
+        "yes, with the error they have",
+        Remedy("--dtype float64 where rounding is in the way"),
+    )
+    MISSING_INPUT = "missing_input", "an input is missing or infinite (`--missing flag`), or a text is empty", "null"
+    NON_FINITE = "non_finite", "the model, or a derivative of it, is not finite on the path", "null"
+
+    def __new__(cls, value: str, meaning: str, values: str, *remedies: Remedy) -> "Status":
+        """Make a member that compares and is stored as its name in files."""
+        status = str.__new__(cls, value)
+        status._value_, status.meaning, status.values, status.remedies = value, meaning, values, remedies
+        return status
+
+    @property
+    def has_values(self) -> bool:
+        """Whether entries of this status have figures."""
+        return self.values != "null"
+
+
+STATUSES = tuple(status.value for status in Status)
+MISSED = tuple(status for status in Status if status.has_values and status is not Status.OK)
+WITHOUT_VALUES = tuple(status.value for status in Status if not status.has_values)
+
+
+def has_values(status: np.ndarray) -> np.ndarray:
+    """Return which of the entries of these statuses (N,) have figures, (N,) bool."""
+    return ~np.isin(status, WITHOUT_VALUES)
+
+
+@dataclass(frozen=True)
+class QualityColumn:
+    """A column that stands beside the values.
+
+    name        in files;  attribute is its name in `Entries`
+    type        Arrow's name of it
+    present     which runs have it
+    trust       whether a report draws how it is distributed ("chart"), tells figures of it ("figure"), or neither
+    """
+
+    name: str
+    type: str
+    unit: str
+    definition: str
+    present: Present = "always"
+    trust: Literal["chart", "figure"] | None = None
+
+    @property
+    def attribute(self) -> str:
+        """Name in Python, of `Entries` and of a record's figures."""
+        return self.name.removeprefix("_")
+
+    @property
+    def is_measure(self) -> bool:
+        """Whether it is a number that entries without values lack."""
+        return self.type == "double"
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it is a share, of which powers of ten tell."""
+        return self.is_measure and self.unit == NO_UNIT
+
+    @property
+    def arrow_type(self) -> "pa.DataType":
+        """Type in files."""
+        import pyarrow as pa
+
+        return pa.type_for_alias(self.type)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the field of a file says of itself."""
+        return field_metadata(self.definition, self.unit)
+
+
+def field_metadata(definition: str, unit: str = NO_UNIT) -> dict[str, str]:
+    """Return what a field of a file says of itself."""
+    return {"definition": definition, "unit": unit}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entries:
+    """What is known of N explained rows beside their attributions; None where the run has no such figure.
+
+    One entry along N is one (row, target) pair: with `target="all"` a row of the data appears once per output.
+    """
+
+    row: Annotated[np.ndarray, QualityColumn(ROW, "int64", NO_UNIT, "index of the row in the data, from 0")]
+    target: Annotated[
+        np.ndarray,
+        QualityColumn(
+            *(TARGET, "string", NO_UNIT),
+            "explained output: its name, or its index where the model has no names; null where a row has no prediction",
+        ),
+    ]
+    prediction: Annotated[
+        np.ndarray,
+        QualityColumn(
+            *(PREDICTION, "double", OUTPUT_UNIT),
+            "f(x): explained output of the row, smoothed where the model was smoothed",
+        ),
+    ]
+    baseline_prediction: Annotated[
+        np.ndarray,
+        QualityColumn(BASELINE_PREDICTION, "double", OUTPUT_UNIT, "mean of f(x') over the baselines x'"),
+    ]
+    completeness_gap: Annotated[
+        np.ndarray,
+        QualityColumn(
+            *(COMPLETENESS_GAP, "double", OUTPUT_UNIT),
+            "sum of the attributions minus (_prediction - _baseline_prediction), signed",
+            trust="figure",
+        ),
+    ]
+    relative_error: Annotated[
+        np.ndarray,
+        QualityColumn(
+            *(RELATIVE_ERROR, "double", NO_UNIT),
+            error_in_words(),
+            trust="chart",
+        ),
+    ]
+    drift: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(DRIFT, "double", OUTPUT_UNIT),
+            "f_smooth(x) - f(x): what the SoftPlus replacement changed",
+            present="smoothed",
+            trust="chart",
+        ),
+    ]
+    sampling_error: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(SAMPLING_ERROR, "double", NO_UNIT),
+            "relative L1 standard error of the attributions over subsampled baselines",
+            present="subsampled",
+            trust="chart",
+        ),
+    ]
+    evaluations: Annotated[
+        np.ndarray, QualityColumn(EVALUATIONS, "int32", NO_UNIT, "path points at which a gradient was taken")
+    ]
+    truncated: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(TRUNCATED, "bool", NO_UNIT),
+            "whether the text was longer than the model takes, so that its end was left out",
+            present="texts",
+        ),
+    ] = None
+    status: Annotated[
+        np.ndarray,
+        QualityColumn(STATUS, "string", NO_UNIT, f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"),
+    ]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def has_values(self) -> np.ndarray:
+        """Return which entries have figures, (N,) bool; the others have missing or non-finite inputs."""
+        return has_values(self.status)
+
+
+COLUMNS: tuple[QualityColumn, ...] = tuple(get_args(column.type)[1] for column in fields(Entries))
+"""All of them, in the order of files; the keys stand between the first two."""
+Entries.__doc__ = "\n".join(
+    [(Entries.__doc__ or "").rstrip(), "", *(f"    {c.attribute:20} (N,) {c.type}: {c.definition}" for c in COLUMNS)]
+)
+RESERVED = tuple(column.name for column in COLUMNS)
+RESERVED_FOR_KEYS = (*RESERVED, INTERACTIONS, ATTRIBUTIONS, UNITS)
+"""Names of columns that stand beside the keys but never beside the features."""
+
+
+def columns_of(present: Collection[Present]) -> tuple[QualityColumn, ...]:
+    """Return the columns that every run has, and those of runs that are `present`, in the order of files."""
+    return tuple(column for column in COLUMNS if column.present in ("always", *present))
