@@ -1,51 +1,77 @@
-"""Every test runs on one thread: workers side by side, and sums in one order. Object stores to try things on."""
+"""Every test runs on one thread: workers side by side, and sums in one order. Object stores to try things on.
 
+What takes seconds to import is imported by the tests that need it, so that those of the mathematics start at once.
+"""
+
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
+import prepared
 import pytest
-import torch
-from stores import GCS, NAMES, S3, bucket_of, in_gcs, in_memory, serving
 
-from ihcli.files.stores import StorePath
+if TYPE_CHECKING:
+    from ihcli.files.stores import StorePath
 
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # read once, when numpy or torch is imported; commands inherit it
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+WHILE_TESTING = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[WHILE_TESTING] = ExitStack()
+    if not hasattr(config, "workerinput"):  # workers of pytest share what this process serves
+        config.stash[WHILE_TESTING].enter_context(prepared.served())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[WHILE_TESTING].close()
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
+    from stores import S3, serving
+
     with serving(S3) as endpoint:
         yield endpoint
 
 
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[str]:
+    from stores import GCS, serving
+
     with serving(GCS) as endpoint:
         yield endpoint
 
 
 @pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> StorePath:
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> "StorePath":
     """A new bucket of an S3 server on this machine, which the environment names to this process and its children."""
+    from stores import bucket_of
+
     return bucket_of(s3_server, monkeypatch)
 
 
 @pytest.fixture(params=["s3", "gcs", "memory"])
-def store(request: pytest.FixtureRequest) -> StorePath:
+def store(request: pytest.FixtureRequest) -> "StorePath":
     """An empty place in each kind of store: with directories that listings tell of, that they do not, and real ones."""
+    from stores import in_gcs, in_memory
+
     if request.param == "memory":
         return in_memory()
     if request.param == "gcs":
         return in_gcs(request.getfixturevalue("gcs_server"))
-    bucket = request.getfixturevalue("bucket")
-    assert isinstance(bucket, StorePath)
+    bucket: StorePath = request.getfixturevalue("bucket")
     return bucket
 
 
 @pytest.fixture
-def filled(store: StorePath) -> StorePath:
+def filled(store: "StorePath") -> "StorePath":
+    from stores import NAMES
+
     for name in NAMES:
         (store / name).parent.mkdir()
         (store / name).write_bytes(name.encode())

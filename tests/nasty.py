@@ -6,13 +6,13 @@ import pickle
 import pty
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from prepared import python
 from torch import nn
 
 CODES = {
@@ -72,7 +72,7 @@ def shown_on_terminal(commands: list[list[str]], script: Path, cwd: Path) -> lis
     script.write_text(json.dumps(commands))
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, str(script)]
+    command = [python(), "-c", RUN, str(script)]
     blocks = []
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=cwd):
         os.close(theirs)

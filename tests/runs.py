@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from prepared import python
 
 from ihcli.explanation import Explanation
 from ihcli.quality import Status
@@ -114,7 +115,7 @@ def _summary_of_texts(names: dict[str, list[str]], more: dict[str, list[int]] | 
 def on_terminal(*arguments: str, columns: int = 120) -> str:
     """Return what `ihcli` shows on a terminal of that width, with its control sequences."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "ihcli", *arguments]
+    command = [python(), "-m", "ihcli", *arguments]
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
         os.close(theirs)

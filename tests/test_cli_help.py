@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner, Result
+from prepared import light_python
 
 from ihcli.cli import main
 from ihcli.errors import DataError
@@ -134,14 +135,14 @@ def test_too_little_memory_names_the_option_for_it(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("arguments", [["--debug", "inspect", "no.pt"], ["inspect", "--debug", "no.pt"]])
 def test_debug_shows_the_traceback(arguments: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "ihcli", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([light_python(), "-m", "ihcli", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
 
 
 def test_without_debug_there_is_no_traceback() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ihcli", "inspect", "no.pt"], capture_output=True, text=True, check=False
+        [light_python(), "-m", "ihcli", "inspect", "no.pt"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: no.pt: ")
@@ -161,7 +162,7 @@ def test_an_interruption_before_the_first_part_says_that_nothing_is_kept(monkeyp
 
 
 def test_a_closed_pipe_ends_help_quietly() -> None:
-    shell = f"{sys.executable} -m ihcli explain --help | true; echo ${{PIPESTATUS[0]}}"
+    shell = f"{light_python()} -m ihcli explain --help | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from pages import write_table_run
+from prepared import light_python
 from rich.cells import cell_len
 from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
@@ -153,13 +154,13 @@ def test_names_with_markup_are_shown_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_ends_quietly(run: Path) -> None:
-    shell = f"{sys.executable} -m ihcli interactions {run} | true; echo ${{PIPESTATUS[0]}}"
+    shell = f"{light_python()} -m ihcli interactions {run} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def test_head_gets_the_first_line(run: Path) -> None:
-    shell = f"{sys.executable} -m ihcli interactions {run} | head -1"
+    shell = f"{light_python()} -m ihcli interactions {run} | head -1"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("target,feature_i,feature_j")
     assert done.stderr == ""
@@ -167,15 +168,15 @@ def test_head_gets_the_first_line(run: Path) -> None:
 
 @pytest.mark.parametrize("format_name", ["csv", "jsonl", "parquet", "arrow", "table"])
 def test_a_pipe_that_closes_is_no_error_in_any_format(run: Path, format_name: str) -> None:
-    shell = f"{sys.executable} -m ihcli interactions {run} --format {format_name} | true; echo ${{PIPESTATUS[0]}}"
+    shell = f"{light_python()} -m ihcli interactions {run} --format {format_name} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def piped(run: Path, format_name: str, code: str) -> str:
     """Return what a Python program prints that reads a ranking from its standard input."""
-    shell = f"set -o pipefail; {sys.executable} -m ihcli interactions {run} --format {format_name} -o - | "
-    shell += f'{sys.executable} -c "{code}"'
+    shell = f"set -o pipefail; {light_python()} -m ihcli interactions {run} --format {format_name} -o - | "
+    shell += f'{light_python()} -c "{code}"'
     return subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout
 
 

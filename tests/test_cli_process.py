@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from prepared import python
 from test_confinement import IS_OFFERED
 from torch import nn
 
@@ -124,7 +125,7 @@ def test_a_run_whose_model_loops_ends_and_keeps_its_parts(tmp_path: Path, number
     rows[:, 0] = np.linspace(-1, 1, 40)
     rows[35] = 3.0
     pd.DataFrame(rows, columns=["a", "b"]).to_csv(tmp_path / "data.csv", index=False)
-    command = [sys.executable, "-m", "ihcli", "explain", "loops.pt", "data.csv", "-o", "run", "-m", "ig"]
+    command = [python(), "-m", "ihcli", "explain", "loops.pt", "data.csv", "-o", "run", "-m", "ig"]
     command += ["--chunk-rows", "10"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     begun = subprocess.Popen(
@@ -184,7 +185,7 @@ def test_a_model_can_write_into_its_run_only(tmp_path: Path, arguments: str, out
     pd.DataFrame({"a": [1.0], "b": [2.0]}).to_csv(tmp_path / "d.csv", index=False)
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WRITES_ELSEWHERE, *arguments.split()]
+    command = [python(), "-c", WRITES_ELSEWHERE, *arguments.split()]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert re.search(outcome, done.stderr), done.stderr
     assert (tmp_path / "outside").exists() == outcome.endswith("written")
@@ -234,7 +235,7 @@ def test_a_directory_for_temporary_files_that_no_socket_fits_into_is_one_message
 
 def with_workers(directory: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     arguments = "explain m.pkl d.csv -o run --workers 2 --chunk-rows 2"
-    command = [sys.executable, "-m", "ihcli", *arguments.split()]
+    command = [python(), "-m", "ihcli", *arguments.split()]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from prepared import light_python
 
 from ihcli.files import confinement
 
@@ -59,7 +59,7 @@ def confined(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
         (directory / name).write_text("old")
     before = "stream = open('other/open', 'w')\n"
     environment = {**os.environ, "TMPDIR": str(directory / "temporary")}
-    command = [sys.executable, "-c", f"{before}{PROLOGUE}\nassert confined\n{code}"]
+    command = [light_python(), "-c", f"{before}{PROLOGUE}\nassert confined\n{code}"]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 

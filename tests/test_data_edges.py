@@ -14,7 +14,6 @@ import re
 import shlex
 import sqlite3
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from prepared import light_python
 from torch import nn
 
 from ihcli.cli import main
@@ -239,7 +239,7 @@ CASES += [(name, "--key") for name in ADVISED if "index" in name or "text" in na
 def advised(message: str, option: str) -> tuple[list[str], str | None]:
     """Do what a message says, as a user would; return the options to add, and the data to explain instead."""
     if made := LINE.search(message):
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        path = os.pathsep.join((str(Path(light_python()).parent), os.environ["PATH"]))
         line = made[1].replace("TABLE", "TABLE_1")
         subprocess.run(line, shell=True, check=True, env={**os.environ, "PATH": path})
         return [], shlex.split(made[2])[0]
@@ -351,7 +351,7 @@ def test_a_csv_whose_name_is_not_utf8_is_explained(tmp_path: Path) -> None:
 
 def test_a_working_directory_that_is_gone_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    command = f"rmdir {tmp_path}/gone; {sys.executable} -m ihcli attributions {tmp_path}/run"
+    command = f"rmdir {tmp_path}/gone; {light_python()} -m ihcli attributions {tmp_path}/run"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, shell=True, cwd=tmp_path / "gone", capture_output=True, text=True, env=environment)
     assert done.returncode == 1

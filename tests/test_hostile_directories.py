@@ -7,7 +7,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import checkpoints
 import pytest
 from fuzzing import outcome
+from prepared import python
 
 from ihcli.models import load_model
 from ihcli.models.checkpoints.tokenization import check_pipeline
@@ -300,7 +300,7 @@ def test_a_hostile_directory_is_one_message_within_bounds(good: Path, tmp_path: 
         shutil.copytree(good, paths[-1])
         spoil(paths[-1])
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(good), *map(str, paths)], capture_output=True, text=True, timeout=600
+        [python(), "-c", MEASURED, str(good), *map(str, paths)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     for (name, (_, words)), path, line in zip(CORPUS.items(), paths, done.stdout.splitlines(), strict=True):

@@ -12,7 +12,6 @@ import os
 import pickle
 import struct
 import subprocess
-import sys
 import time
 import zipfile
 import zlib
@@ -23,6 +22,7 @@ import model_files
 import numpy as np
 import pytest
 import torch
+from prepared import python
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -459,9 +459,7 @@ def test_a_bomb_is_refused_within_bounds_of_memory_and_time(name: str, tmp_path:
     build, culprit = HOSTILE[name]
     path = tmp_path / "model"
     build(path, tmp_path / "marker")
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True, timeout=120
-    )
+    done = subprocess.run([python(), "-c", MEASURED, path], capture_output=True, text=True, check=True, timeout=120)
     grown_mib, seconds, message = done.stdout.split(maxsplit=2)
     assert culprit in message
     assert message.startswith(f"{path}: ")

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from prepared import python
 from test_hostile_models import MEASURED, MOST_GROWTH_MIB, MOST_SECONDS, Build, saving_by
 
 from ihcli.cli import main
@@ -342,9 +342,7 @@ def test_a_heavy_script_is_refused_within_bounds_of_memory_and_time(name: str, t
     build, culprit = CORPUS[name]
     path = tmp_path / "model"
     build(path, tmp_path / "marker")
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, path], capture_output=True, text=True, check=True, timeout=120
-    )
+    done = subprocess.run([python(), "-c", MEASURED, path], capture_output=True, text=True, check=True, timeout=120)
     grown_mib, seconds, message = done.stdout.split(maxsplit=2)
     assert culprit in message
     assert message.startswith(f"{path}: ")
@@ -434,7 +432,7 @@ except Exception as error:
 )
 def test_what_torch_does_not_check_is_checked(lines: list[str], words: str, tmp_path: Path) -> None:
     coded(*lines)(tmp_path / "model", tmp_path / "marker")
-    tried = [sys.executable, "-c", CALLED, tmp_path / "model"]
+    tried = [python(), "-c", CALLED, tmp_path / "model"]
     done = subprocess.run(tried, capture_output=True, text=True, check=False)
     assert (done.returncode, words in done.stdout + done.stderr) == (0, True), done.stderr
 

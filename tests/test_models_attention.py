@@ -3,7 +3,6 @@
 import copy
 import functools
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import model_files
 import numpy as np
 import pytest
 import torch
+from prepared import python
 from torch import Tensor, nn
 
 import ihcli
@@ -179,7 +179,7 @@ def test_workers_and_verification_compute_them_too(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "data.csv", rows(6).numpy(), delimiter=",", header="a,b,c,d", comments="")
     explain = ("explain", "model.pt", "data.csv", "-o", "run", "--workers", "2", "--chunk-rows", "3")
     for arguments in (explain, ("verify", "run", "model.pt", "data.csv", "--sample", "1")):
-        command = [sys.executable, "-m", "ihcli", *arguments]
+        command = [python(), "-m", "ihcli", *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
 

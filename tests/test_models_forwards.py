@@ -1,7 +1,6 @@
 """Forwards that check, shape, print or misbehave: sound ones are explained, odd ones are one message."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import forwards
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from forwards import ODD, SOUND, D, rows
+from prepared import python
 from torch import Tensor, nn
 
 import ihcli
@@ -29,9 +29,7 @@ def data(directory: Path, values: np.ndarray | None = None) -> Path:
 
 
 def command(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "ihcli", *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([python(), "-m", "ihcli", *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stderr
     return done
 
@@ -151,10 +149,10 @@ def test_an_exit_in_a_forward_is_a_failure_and_not_the_end(tmp_path: Path) -> No
         "    def forward(self, x):\n        print('bye')\n        sys.exit(0)\n"
     )
     code = "import sys, torch; sys.path.insert(0, '.'); import exits; torch.save(exits.Exits(), 'model.pt')"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([python(), "-c", code], cwd=tmp_path, check=True, timeout=120)
     data(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", HERE, "explain", "model.pt", "data.csv", "-o", "run", "--trust"],
+        [python(), "-c", HERE, "explain", "model.pt", "data.csv", "-o", "run", "--trust"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -172,7 +170,7 @@ def test_what_a_model_prints_never_meets_our_output(format_name: str, tmp_path: 
     path = data(tmp_path)
     outputs = [
         subprocess.run(
-            [sys.executable, "-m", "ihcli", "attributions", f"{name}.pt", path, "--format", format_name, "--quiet"],
+            [python(), "-m", "ihcli", "attributions", f"{name}.pt", path, "--format", format_name, "--quiet"],
             cwd=tmp_path,
             capture_output=True,
             check=True,

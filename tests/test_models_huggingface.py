@@ -3,7 +3,6 @@
 import json
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import model_files
 import pytest
 import torch
 import transformers
+from prepared import python
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -398,5 +398,5 @@ def test_nothing_is_printed_and_settings_of_transformers_are_put_back(
         "model.outputs(inputs).sum().backward()\n"
         "assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(directories(name))], capture_output=True, text=True)
+    done = subprocess.run([python(), "-c", code, str(directories(name))], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

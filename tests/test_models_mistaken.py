@@ -6,7 +6,6 @@ import json
 import re
 import struct
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,6 +14,7 @@ import model_files
 import numpy as np
 import pytest
 import torch
+from prepared import python
 from safetensors.torch import save_file
 
 from ihcli.errors import ModelError
@@ -66,7 +66,7 @@ def refused(path: Path) -> str:
 
 
 def run(line: str, path: Path) -> None:
-    line = line.replace("python", sys.executable, 1)
+    line = line.replace("python", python(), 1)
     done = subprocess.run(["sh", "-c", line], cwd=path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -3,7 +3,6 @@
 import io
 import pickle
 import subprocess
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import layer_files
 import model_files
 import pytest
 import torch
+from prepared import python
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -102,7 +102,7 @@ def test_counts_without_end_are_refused_within_bounds_for_every_class(tmp_path: 
         "print(grown // 1024, slowest, *accepted)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True
+        [python(), "-c", code], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True
     )
     grown_mib, slowest, *accepted = done.stdout.split()
     assert len(paths) > 200

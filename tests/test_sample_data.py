@@ -4,7 +4,6 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from prepared import python
 
 SAMPLE_DATA = Path(__file__).parent.parent / "sample_data"
 EXPECTED = json.loads((SAMPLE_DATA / "expected_outputs.json").read_text())
@@ -109,7 +109,7 @@ def test_the_page_quotes_the_scores_that_were_reached():
 
 def test_the_script_makes_the_files_again(tmp_path):
     shutil.copy(SAMPLE_DATA / "make.py", tmp_path)
-    made = subprocess.run([sys.executable, tmp_path / "make.py"], capture_output=True, text=True, check=True)
+    made = subprocess.run([python(), tmp_path / "make.py"], capture_output=True, text=True, check=True)
     assert "held-out accuracy" in made.stdout
     for name in TABLES:
         assert (tmp_path / f"{name}.csv").read_bytes() == (SAMPLE_DATA / f"{name}.csv").read_bytes()

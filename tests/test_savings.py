@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from prepared import python
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -131,7 +132,7 @@ def refused(path: Path, trust: bool = False) -> str:
 def follow(path: Path, message: str, table: str = "d.csv") -> Path:
     """Run the line of a message and explain what it writes; return that model."""
     (line,) = lines_of(message)
-    line = line.replace("python", sys.executable, 1).replace("DATA.csv", "d.csv")
+    line = line.replace("python", python(), 1).replace("DATA.csv", "d.csv")
     done = subprocess.run(["sh", "-c", line], cwd=path.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (named,) = set(re.findall(r"(\S+) as MODEL", message))
@@ -154,7 +155,7 @@ def test_what_a_training_script_saved_is_one_line_from_a_model(name: str, tmp_pa
     (tmp_path / "skorch").mkdir()
     (tmp_path / "skorch" / "classifier.py").write_text(SKORCH)
     (tmp_path / "train.py").write_text(TRAIN + f"    {SAVED_BY_SCRIPT[name]}\n")
-    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, check=True)
+    subprocess.run([python(), "train.py"], cwd=tmp_path, check=True)
     path, frame = tmp_path / "model.pt", table_of(tmp_path)
     message = refused(path)
     assert WORDS.get(name, "") in message
@@ -330,12 +331,12 @@ def test_a_class_that_is_not_importable_is_read_where_the_advice_puts_it(tmp_pat
     (tmp_path / "code" / "nets" / "plain.py").write_text(TRAIN)
     save = "import torch; from nets.plain import Net; torch.save(Net(), 'model.pt')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "code"), *sys.path])}
-    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, env=environment, check=True)
+    subprocess.run([python(), "-c", save], cwd=tmp_path, env=environment, check=True)
     message = refused(tmp_path / "model.pt")
     assert message.endswith("the flag --trust, with the directory of nets on PYTHONPATH.")
     assert "Try installing the package, PYTHONPATH=DIRECTORY before the command" in refused(tmp_path / "model.pt", True)
     table_of(tmp_path)
-    command = [sys.executable, "-m", "ihcli", "explain", "model.pt", "d.csv", "-o", "run", "-m", "ig", "--trust"]
+    command = [python(), "-m", "ihcli", "explain", "model.pt", "d.csv", "-o", "run", "-m", "ig", "--trust"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -348,7 +349,7 @@ def test_a_pickled_model_of_transformers_is_two_steps_from_its_directory(tmp_pat
     assert "BertForSequenceClassification of transformers as a pickle" in message
     assert refused(path, trust=True) == message
     (line,) = lines_of(message)
-    subprocess.run(["sh", "-c", line.replace("python", sys.executable, 1)], cwd=tmp_path, check=True)
+    subprocess.run(["sh", "-c", line.replace("python", python(), 1)], cwd=tmp_path, check=True)
     AutoTokenizer.from_pretrained(directory).save_pretrained(tmp_path / "model-net")
     assert load_model(tmp_path / "model-net").text is not None
 
