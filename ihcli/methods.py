@@ -22,7 +22,8 @@ class Method:
     many_baselines  whether values are means over many baselines, or belong to one
     adds_up         whether the attributions of a row sum to f(x) - f(x'), up to their error (completeness)
     computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
-    error_of        what the reported error is the certified relative L1 error of; None: no error is known
+    error_of        what the reported error is the certified relative L1 error of; None: no error is known, none is
+                    reported, and rows with values are `uncertified`
     """
 
     name: str
@@ -66,7 +67,7 @@ def partner(method: Method, *, order: int | None = None, many_baselines: bool | 
 
 
 def names_of(*, order: int | None = None, many_baselines: bool | None = None) -> list[str]:
-    """Return the names of all methods of an order, or over one or many baselines."""
+    """Return the names of all methods, or of those of an order, or over one or many baselines."""
     return [
         method.name
         for method in METHODS.values()
@@ -76,13 +77,17 @@ def names_of(*, order: int | None = None, many_baselines: bool | None = None) ->
 
 def error_in_words() -> str:
     """Return what the reported error is, of each method."""
-    meanings: dict[str | None, list[str]] = {}
+    known: dict[str, list[str]] = {}
     for method in METHODS.values():
-        meanings.setdefault(method.error_of, []).append(method.name)
-    unknown = meanings.pop(None, [])
-    known = " or ".join(f"of {meaning} ({', '.join(names)})" for meaning, names in meanings.items())
-    without = f"; null where none is known ({', '.join(unknown)})" if unknown else ""
-    return f"certified relative L1 error {known}{without}"
+        if method.error_of is not None:
+            known.setdefault(method.error_of, []).append(method.name)
+    found = " or ".join(f"of {meaning} ({', '.join(names)})" for meaning, names in known.items())
+    return f"certified relative L1 error {found}{''.join(f'; null for {name}' for name in uncertified())}"
+
+
+def uncertified() -> list[str]:
+    """Return the names of the methods that know no error."""
+    return [method.name for method in METHODS.values() if method.error_of is None]
 
 
 def require_one_baseline(method: Method) -> None:

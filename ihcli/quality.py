@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
 import numpy as np
 
-from ihcli.methods import error_in_words
+from ihcli.methods import error_in_words, uncertified
+from ihcli.wording import either
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +80,11 @@ class Status(StrEnum):
         "yes, with the error they have",
         Remedy("--dtype float64 where rounding is in the way"),
     )
+    UNCERTIFIED = (
+        "uncertified",
+        "the method knows no error; none of those that come with ihcli",
+        "yes, without an error",
+    )
     MISSING_INPUT = "missing_input", "an input is missing or infinite (`--missing flag`), or a text is empty", "null"
     NON_FINITE = "non_finite", "the model, or a derivative of it, is not finite on the path", "null"
 
@@ -95,8 +101,12 @@ class Status(StrEnum):
 
 
 STATUSES = tuple(status.value for status in Status)
-MISSED = tuple(status for status in Status if status.has_values and status is not Status.OK)
+MISSED = tuple(status for status in Status if status.has_values and status not in (Status.OK, Status.UNCERTIFIED))
 WITHOUT_VALUES = tuple(status.value for status in Status if not status.has_values)
+
+
+def _statuses_in_words() -> str:
+    return either([status for status in STATUSES if status != Status.UNCERTIFIED or uncertified()])
 
 
 def has_values(status: np.ndarray) -> np.ndarray:
@@ -227,7 +237,7 @@ class Entries:
     ] = None
     status: Annotated[
         np.ndarray,
-        QualityColumn(STATUS, "string", NO_UNIT, f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"),
+        QualityColumn(STATUS, "string", NO_UNIT, _statuses_in_words()),
     ]
 
     def __len__(self) -> int:

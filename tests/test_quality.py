@@ -44,7 +44,7 @@ def test_reports_tell_first_what_they_draw() -> None:
 
 
 def test_statuses_are_words_in_files_and_comparisons() -> None:
-    assert STATUSES == ("ok", "not_converged", "rounding", "missing_input", "non_finite")
+    assert STATUSES == ("ok", "not_converged", "rounding", "uncertified", "missing_input", "non_finite")
     assert [f"{status}" for status in Status] == list(STATUSES) == list(Status)
     assert MISSED == ("not_converged", "rounding")
     assert WITHOUT_VALUES == ("missing_input", "non_finite")

@@ -321,6 +321,7 @@ def _title(record: "Record") -> str:
             ("baseline_prediction", "baseline"),
             ("relative_error", "relative error"),
         )
+        if record.quality[name] is not None
     )
     return f"{who}, target {record.target}: {figures}, {record.quality['status']}"
 

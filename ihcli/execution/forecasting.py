@@ -92,7 +92,7 @@ def estimate(
         features=len(explainer.groups.names) if isinstance(explainer, TableExplainer) else None,
         targets=explainer.targets_per_row,
         evaluations_per_row=float(pilot.explanation.evaluations.sum()) / pilot.rows,
-        share_converged=float((pilot.explanation.status == Status.OK).mean()),
+        share_converged=float((pilot.explanation.status == Status.OK).mean()) if explainer.method.error_of else None,
         checks_s=checks_s,
         rows_s=_rows_s(pilot, full, n_parts, workers),
         summary_s=summary_s,

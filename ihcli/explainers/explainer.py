@@ -162,13 +162,15 @@ class Figures:
     status: np.ndarray
 
     @classmethod
-    def of(cls, found: ExplainedRows, original: np.ndarray, is_smoothed: bool) -> "Figures":
-        """Take them from explained rows; `original` (n,) is what the model gives before smoothing."""
+    def of(cls, found: ExplainedRows, method: Method, original: np.ndarray, is_smoothed: bool) -> "Figures":
+        """Take them from rows explained by a method; `original` (n,) is what the model gives before smoothing."""
         certificate = found.certificate
         baseline_prediction = certificate.baseline_prediction.mean(axis=1)
         with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
             gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
             drift = certificate.prediction - original if is_smoothed else None
+        if not method.adds_up:
+            gap = np.full_like(gap, np.nan)
         return cls(
             prediction=certificate.prediction,
             baseline_prediction=baseline_prediction,

@@ -120,7 +120,7 @@ class TableExplainer(Explainer):
         found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
         spread = self._is_subsampled
         return self._explanation(
-            Figures.of(found, original, self.smoothing is not None),
+            Figures.of(found, self.method, original, self.smoothing is not None),
             found.attributions.astype(numpy_dtype(self.model)),
             found.interactions,
             sampling_error(found.certificate.attributions, self.baselines.population) if spread else None,

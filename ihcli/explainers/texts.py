@@ -124,7 +124,7 @@ class TextExplainer(Explainer):
         paths = text_paths(self.reader, encoded, self.baseline, output)
         compute = computation_of(self.method)
         found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
-        figures = Figures.of(found, original, self.smoothing is not None)
+        figures = Figures.of(found, self.method, original, self.smoothing is not None)
         return self._explanation(figures, encoded, found)
 
     def _explanation(

@@ -10,7 +10,7 @@ from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Engine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.batching import in_batches, points
-from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.certify import Certificate, Effort, Settled, certify
 from ihcli.integration.kinks import certify_piecewise
 from ihcli.methods import Method
 from ihcli.quality import Status
@@ -22,15 +22,38 @@ of 30 to 500 inputs; only what is heard of progress depends on it."""
 
 @dataclass(frozen=True)
 class ExplainedRows:
-    """The certificate, and what was assembled on its mesh.
+    """What is known of the rows, and their values over all baselines.
 
+    certificate   that of the mesh on which they were integrated, as far as the method has one
     attributions  (N, G) float64
     interactions  (N, G, G) in the model's dtype, symmetric; None under first order
     """
 
-    certificate: Certificate
+    certificate: Settled
     attributions: np.ndarray
     interactions: np.ndarray | None
+
+    @classmethod
+    def uncertified(
+        cls, attributions: np.ndarray, prediction: np.ndarray, baseline_prediction: np.ndarray, evaluations: int
+    ) -> "ExplainedRows":
+        """Return rows of a first-order method that knows no error, after so many evaluations each.
+
+        attributions  (N, B, G);  prediction (N,) f(x);  baseline_prediction (N, B) f(x')
+        """
+        n = len(attributions)
+        mean = attributions.mean(1, dtype=np.float64)
+        is_finite = np.isfinite(mean).all(1) & np.isfinite(prediction)
+        mean[~is_finite] = np.nan
+        settled = Settled(
+            attributions=attributions,
+            relative_error=np.full(n, np.nan),
+            evaluations=np.full(n, evaluations, np.int32),
+            status=np.where(is_finite, Status.UNCERTIFIED.value, Status.NON_FINITE.value).astype(object),
+            prediction=prediction,
+            baseline_prediction=baseline_prediction,
+        )
+        return cls(settled, mean, None)
 
 
 def explain_rows(

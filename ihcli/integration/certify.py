@@ -46,27 +46,35 @@ class Effort:
         return EVALUATIONS_PER_BASELINE * n_baselines if self.max_evaluations is None else self.max_evaluations
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """The accepted mesh and what it proves, for N rows and B baselines.
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What is known of N rows over B baselines that are done.
 
-    panels          the mesh, each path's panels tiling [0, 1]; without integrals where kinks were followed
-    rule            nodes and weights to use on it under second order
     attributions    (N, B, G): phi of each path
-    relative_error  (N,)
+    relative_error  (N,); NaN where none is known
     evaluations     (N,) int32
-    status          (N,) one of ok, not_converged, rounding, non_finite
+    status          (N,) one of ok, not_converged, rounding, uncertified, non_finite
     prediction      (N,) f(x);  baseline_prediction (N, B) f(x')
     """
 
-    panels: Panels
-    rule: PanelRule
     attributions: np.ndarray
     relative_error: np.ndarray
     evaluations: np.ndarray
     status: np.ndarray
     prediction: np.ndarray
     baseline_prediction: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Settled):
+    """The accepted mesh and what it proves.
+
+    panels  the mesh, each path's panels tiling [0, 1]; without integrals where kinks were followed
+    rule    nodes and weights to use on it under second order
+    """
+
+    panels: Panels
+    rule: PanelRule
 
 
 def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, tell: Tell = unheard) -> Certificate:

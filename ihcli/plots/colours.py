@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 RAISES, LOWERS = "#e66101", "#266ebe"
 MISSING, EMPTY = "#b0b0b0", "#ededed"
 NEUTRAL = "#5f6f81"  # of points that no value colours
-STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": "#e66101", "rounding": "#7b3294"}
-STATUS_MARKS = {"ok": "o", "not_converged": "^", "rounding": "s"}
+STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": "#e66101", "rounding": "#7b3294", "uncertified": NEUTRAL}
+STATUS_MARKS = {"ok": "o", "not_converged": "^", "rounding": "s", "uncertified": "D"}
 LOW, HIGH = 5.0, 95.0  # percentiles of values between which colours change
 MOST_TICKS = 6  # values that a colour bar shows one by one
 

@@ -86,6 +86,11 @@ def _read(result: Result, target: str | None) -> _Entries:
     if whole is None or not whole.num_rows:
         raise RunError(f"{result.path}: no row has values. Expected one explained row at least.")
     row, error, evaluations, status = (whole[name].to_numpy() for name in whole.column_names)
+    if np.isnan(error).all():
+        raise RunError(
+            f"{result.path}: {result.method} knows no error, so there is no convergence to draw. Expected a run of a "
+            "method with a certified error. Try another kind of plot."
+        )
     return _Entries(row, error, evaluations, status, left_out)
 
 

@@ -54,8 +54,13 @@ def record_of_request(result: Result, request: PlotRequest) -> Record:
 
 def quality_note(record: Record) -> str:
     """Return how well a record is explained, in a sentence."""
-    error, gap = record.quality["relative_error"], record.quality["completeness_gap"]
-    return f"Relative error {error:.2g}, completeness gap {gap:.2g}, status {record.quality['status']}."
+    names = {"relative_error": "relative error", "completeness_gap": "completeness gap"}
+    figures = [
+        f"{words} {record.quality[name]:.2g}" for name, words in names.items() if record.quality[name] is not None
+    ]
+    note = ", ".join([*figures, f"status {record.quality['status']}."])
+    sums = "" if "completeness gap" in note else " The attributions need not add up to the prediction."
+    return f"{note[0].upper()}{note[1:]}{sums}"
 
 
 def _title(record: Record) -> str:

@@ -17,7 +17,7 @@ const STATISTICS = {
   rows: "explained rows",
 };
 const STATUSES = {
-  ok: "within tolerance", not_converged: "missed the tolerance", rounding: "stopped by rounding",
+  ok: "within tolerance", not_converged: "missed the tolerance", rounding: "stopped by rounding", uncertified: "the method knows no error",
   missing_input: "missing input, no values", non_finite: "not finite, no values",
 };
 
@@ -38,7 +38,7 @@ function drawTrust() {
 
 function ownWarnings(trust) {
   const found = [];
-  const missed = trust.entries - trust.ok;
+  const missed = trust.entries - trust.ok - (trust.statuses.uncertified ?? 0);
   if (missed) found.push(`${number(missed)} of ${number(trust.entries)} rows are not within the tolerance or have no values; the table of records marks them.`);
   if (trust.smoothing && !trust.smoothing.within_tolerance) found.push("Smoothing changed the model by more than its tolerance: what is explained is not quite the model.");
   if (trust.truncated) found.push(`${number(trust.truncated)} texts are longer than the model takes; their end was left out.`);
@@ -47,16 +47,16 @@ function ownWarnings(trust) {
 
 function* tiles(trust) {
   const asked = trust.tolerance ? ` ${number(trust.tolerance)}` : "";
-  yield tile("Within tolerance", percent(trust.ok / Math.max(1, trust.entries)), `${number(trust.ok)} of ${number(trust.entries)} entries, tolerance${asked}`);
+  if (!trust.statuses.uncertified) yield tile("Within tolerance", percent(trust.ok / Math.max(1, trust.entries)), `${number(trust.ok)} of ${number(trust.entries)} entries, tolerance${asked}`);
   for (const [status, count] of Object.entries(trust.statuses)) {
     if (status !== "ok") yield tile(status, number(count), STATUSES[status] ?? "");
   }
   for (const [name, [title]] of Object.entries(SPREADS)) {
     const spread = trust.spreads[name];
-    if (spread) yield tile(`${title}, median`, number(spread.quantiles[0]), `99 % of rows below ${number(spread.quantiles[2])}, largest ${number(spread.quantiles[3])}`);
+    if (spread?.entries) yield tile(`${title}, median`, number(spread.quantiles[0]), `99 % of rows below ${number(spread.quantiles[2])}, largest ${number(spread.quantiles[3])}`);
   }
   const gap = trust.spreads.completeness_gap;
-  if (gap) yield tile("Completeness gap, median size", number(gap.quantiles[0]), "in output units; a sum of signed errors, which proves nothing alone");
+  if (gap?.entries) yield tile("Completeness gap, median size", number(gap.quantiles[0]), "in output units; a sum of signed errors, which proves nothing alone");
   yield tile("Evaluations", number(trust.evaluations), "a row, on average");
   if (trust.smoothing) yield* smoothingTiles(trust.smoothing);
   if (trust.truncated !== null) yield tile("Truncated texts", number(trust.truncated), "longer than the model takes");

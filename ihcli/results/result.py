@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
+from ihcli.methods import METHODS
 from ihcli.quality import (
     ATTRIBUTIONS,
     BASELINE_PREDICTION,
@@ -197,8 +198,10 @@ class Result:
             target: may be left out where every row has one.
             data: (N, D) values of the explained data, which a run does not hold; some plots colour by them.
 
-        Raises PackageError without shap; RunError for texts and where the run stores no matrices.
+        Raises PackageError without shap; RunError for texts, where the run stores no matrices, and where values do not
+        add up.
         """
+        self._require_sums()
         if self.is_text:
             raise RunError(f"{self.path}: explains texts, whose units differ from row to row. Try record(row).")
         self._positions(None, target)
@@ -215,8 +218,9 @@ class Result:
     def to_shapiq(self, row: int, target: str | None = None) -> Any:
         """Return `shapiq.InteractionValues` of order 2 of one row; see `ihcli.results.bridges.shapiq_values`.
 
-        Raises PackageError without shapiq; RunError where the run stores no matrices.
+        Raises PackageError without shapiq; RunError where the run stores no matrices, or values do not add up.
         """
+        self._require_sums()
         record = self.record(row, target=target)
         return shapiq_values(self._matrix(record), record.quality["baseline_prediction"])
 
@@ -255,6 +259,13 @@ class Result:
         if record.interactions is None:
             raise RunError(f"{self.path}: row {record.row} has no values, its status is {record.quality['status']}.")
         return record.interactions
+
+    def _require_sums(self) -> None:
+        if self.method in METHODS and not METHODS[self.method].adds_up:
+            raise RunError(
+                f"{self.path}: the values of {self.method} do not add up to the prediction. Expected those of a method "
+                "whose values do, as shap's and shapiq's plots say so. Try attributions()."
+            )
 
     def _require_matrices(self) -> None:
         field = self.run.interaction_parts.schema.field(INTERACTIONS)

@@ -27,7 +27,7 @@ class Estimate:
     features: int | None
     targets: int
     evaluations_per_row: float
-    share_converged: float
+    share_converged: float | None
     checks_s: float
     rows_s: float
     summary_s: float

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
 from ihcli.methods import METHODS
-from ihcli.quality import Present, QualityColumn, columns_of
+from ihcli.quality import COMPLETENESS_GAP, RELATIVE_ERROR, Present, QualityColumn, columns_of
 from ihcli.runs.info import DONE
 from ihcli.runs.storage import InteractionStorage
 
@@ -81,6 +81,22 @@ class Described:
     def second_order(self) -> bool:
         """Whether there are interactions."""
         return METHODS[self.method].second_order
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether attributions of a row are meant to sum to the difference of the predictions."""
+        return METHODS[self.method].adds_up
+
+    @property
+    def has_error(self) -> bool:
+        """Whether rows report an error."""
+        return METHODS[self.method].error_of is not None
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The quality columns that are null in every row."""
+        there = {RELATIVE_ERROR: self.has_error, COMPLETENESS_GAP: self.adds_up}
+        return tuple(name for name, is_there in there.items() if not is_there)
 
     @property
     def stores_matrices(self) -> bool:

@@ -21,7 +21,7 @@ from ihcli.quality import (
     Status,
 )
 from ihcli.verification.described import Described
-from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding
+from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
 
 COUNTED = ("rows", "entries", "evaluations", "truncated")
@@ -165,7 +165,8 @@ class Statuses:
 
     def __init__(self, run: Described) -> None:
         self._run = run
-        self._statuses = Faults("statuses", f"ok within the tolerance {run.tolerance:g}, the others beyond it")
+        within = f"ok within the tolerance {run.tolerance:g}, the others beyond it"
+        self._statuses = Faults("statuses", within if run.has_error else f"uncertified, as {run.method} knows no error")
         self._nulls = Faults("nulls", "figures are finite, and null exactly where the status says that there are none")
         self._tolerance = Bounded("tolerance", "_relative_error of rows that are ok")
 
@@ -175,8 +176,10 @@ class Statuses:
         is_ok = block.status == Status.OK
         within = error <= self._run.tolerance
         unknown = ~np.isin(block.status, STATUSES)
+        foreign = block.has_values & ((block.status == Status.UNCERTIFIED) == self._run.has_error)
         self._statuses.checked += len(block)
         self._statuses.add("unknown statuses", int(unknown.sum()), block.name(unknown))
+        self._statuses.add("statuses of another method", int((foreign & ~unknown).sum()), block.name(foreign))
         for words, wrong in (
             ("ok beyond the tolerance", is_ok & ~within),
             ("within the tolerance but not ok", ~is_ok & block.has_values & within),
@@ -190,13 +193,21 @@ class Statuses:
     def findings(self) -> Iterator[Finding]:
         """Return what came of it."""
         yield self._statuses.finding()
-        yield self._tolerance.finding()
+        known = self._run.has_error
+        yield self._tolerance.finding() if known else not_checked("tolerance", f"{self._run.method} knows no error")
         yield self._nulls.finding()
 
     def _see_nulls(self, block: Block) -> None:
         self._nulls.checked += len(block)
         lists = (UNITS, ATTRIBUTIONS) if self._run.features is None else ()
+        for name in self._run.unknown:
+            told = ~_is_null(block.entries[name])
+            self._nulls.add(
+                f"figures in {name}, which {self._run.method} does not know", int(told.sum()), block.name(told)
+            )
         for name in (*self._run.measures, *(self._run.features or ())):
+            if name in self._run.unknown:
+                continue
             if name == SAMPLING_ERROR and self._run.n_baselines == 1:
                 continue  # one baseline says nothing about the spread of them
             self._see_column(block, name, block.entries[name], np.isfinite(block.numbers(name)))

@@ -154,10 +154,9 @@ class BarNarrator(Narrator):
         self._entries += done.entries
         self._converged += done.statuses.get(Status.OK, 0)
         self._evaluations += done.evaluations
-        figures = (
-            f"{self._evaluations / max(1, self._rows):.1f} evaluations per row, "
-            f"{share_in_words(self._converged, self._entries)} within tolerance"
-        )
+        figures = f"{self._evaluations / max(1, self._rows):.1f} evaluations per row"
+        if Status.UNCERTIFIED not in done.statuses:
+            figures += f", {share_in_words(self._converged, self._entries)} within tolerance"
         self._progress.update(self._task, figures=figures)
 
     def moved(self) -> None:

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from ihcli.methods import uncertified
 from ihcli.quality import MISSED, WITHOUT_VALUES, Status
 
 if TYPE_CHECKING:
@@ -68,10 +69,13 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     pairs = "" if totals.entries == totals.rows else f" ({totals.entries} row-target pairs)"
     of_all = f"of {totals.entries} {'row-target pairs' if pairs else 'rows'}"
     flagged = "; they are flagged in _status" if kept else ""
+    within = (
+        f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {request.tolerance:g}"
+    )
     sentences = [
         f"Explained {totals.rows} rows{pairs} in {duration_in_words(totals.wall_s)}: "
         f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
-        f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {request.tolerance:g}."
+        f"{f'and {request.method} knows no error' if request.method in uncertified() else within}."
     ]
     if totals.truncated:
         sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
@@ -87,12 +91,13 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
 
 def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
     """Return one line per figure of an estimate, then its notes."""
+    share = estimate.share_converged
     figures = {
         "Rows": str(estimate.rows),
         **({} if estimate.features is None else {"Features": str(estimate.features)}),
         "Targets per row": str(estimate.targets),
         "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
-        f"Within tolerance {tolerance:g}": f"{100 * estimate.share_converged:.1f} %",
+        **({} if share is None else {f"Within tolerance {tolerance:g}": f"{100 * share:.1f} %"}),
         "Rows per second": number_in_words(estimate.rows_per_s, 3),
         "Expected time": f"{duration_in_words(estimate.wall_s)} ({_seconds_in_words(estimate)})",
         "Expected size on disk": f"{size_in_words(estimate.disk_bytes)} ({_sizes_in_words(estimate)})",

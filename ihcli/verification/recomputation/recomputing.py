@@ -130,6 +130,11 @@ class Recomputation:
         yield self._predictions.finding()
         if SAMPLING_ERROR in self._run.measures:
             yield self._spread.finding()
+        if not self._run.has_error:
+            yield not_checked(
+                "attributions", f"{self._run.method} reports no error that a true one could be held against"
+            )
+            return
         yield self._phi.finding()
         yield self._plain_phi.finding()
         if not self._run.second_order:
@@ -176,7 +181,7 @@ class Recomputation:
         record, paths = drawn.record, drawn.paths
         if paths is None:
             raise ValueError("a row without inputs")
-        explainer, reported = self._explainer, float(record.quality["relative_error"])
+        explainer, reported = self._explainer, float(record.quality["relative_error"] or 0.0)
         effort = Effort(tolerance=max(min(reported, self._run.tolerance), 1e-12) / FINER)
         compute = computation_of(explainer.method)
         found = compute(explainer.engine, paths, explainer.method, effort, explainer.piecewise_linear)
@@ -187,6 +192,8 @@ class Recomputation:
             spread = sampling_error(certificate.attributions, self._population)
             told = np.array([record.quality["sampling_error"]], float)
             self._spread.see(np.abs(told - spread), SPREAD * spread + 2 * reported, [drawn.name])
+        if not self._run.has_error:
+            return
         floor = ROUNDING * self._run.eps * (abs(prediction) + abs(start))
         truth = Truth(reported, floor, ROUNDING * self._run.eps, self._run.tolerance, drawn.name)
         unsure = float(certificate.relative_error[0])
