@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.cli import main
+from ihcli.cli.showing.spelling import spelled
 from ihcli.explanation import Explanation, TextExplanation
 from ihcli.quality import Present, Status, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
@@ -26,7 +27,6 @@ COLUMNS_OF_HELP = 100
 KEYS = pa.table({"(your keys)": ["P1"]})
 FEATURE = "(your features)"
 TABLE = re.compile(r"(<!-- columns: ([\w -]+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
-OPTION = re.compile(r"--[a-z-]+")
 HEAD = """\
 # Commands
 
@@ -86,9 +86,10 @@ def _of_schema(schema: pa.Schema) -> str:
 def _of_statuses() -> str:
     lines = ["| status | meaning | values | what may help |", "|---|---|---|---|"]
     for status in Status:
-        remedies = "; ".join(OPTION.sub(r"`\g<0>`", remedy.words) for remedy in status.remedies)
+        remedies = "; ".join(remedy.words for remedy in status.remedies)
         lines.append(f"| `{status}` | {status.meaning} | {status.values} | {remedies} |".replace("|  |", "| |"))
-    return "\n".join(lines) + "\n"
+    with click.Context(main):
+        return spelled("\n".join(lines) + "\n", marked=True)
 
 
 def _told(field: pa.Field) -> tuple[str, str]:

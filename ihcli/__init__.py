@@ -38,7 +38,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use, so that `ihcli --help` does not wait for torch."""
+    """Import on first use, so that help of the command line does not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ihcli' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

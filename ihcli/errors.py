@@ -1,7 +1,8 @@
 """The errors a user can meet; imports nothing of ours.
 
 Every message is a whole answer: `<file or option>: what is wrong. Expected X, got Y. Try Z.`
-The core raises these; only the command line turns them into text and an exit code.
+It names an option as Python does, in backticks: `tolerance`, or with a value `smooth=auto`; so do warnings.
+The core raises these; only the command line turns them into text and an exit code, and options into its own spelling.
 """
 
 

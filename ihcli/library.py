@@ -83,7 +83,7 @@ def explain(
         engine=engine,
     )
     if groups is not None:
-        check_groups(groups, Columns(data.columns.features), "groups")
+        check_groups(groups, Columns(data.columns.features))
     named = Groups.of(data.columns.features, groups)
     asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed)
     survey = asked.survey(data)

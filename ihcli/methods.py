@@ -56,7 +56,7 @@ DEFAULT = "ih"
 def method_named(name: str) -> Method:
     """Return the method of that name; raises OptionError with the names there are."""
     if name not in METHODS:
-        raise OptionError(f"--method: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
+        raise OptionError(f"`method`: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
     return METHODS[name]
 
 
@@ -94,6 +94,6 @@ def require_one_baseline(method: Method) -> None:
     """Raise OptionError for a method of many baselines, where texts are explained."""
     if method.many_baselines:
         raise OptionError(
-            f"--method {method.name}: averages over many baselines, and a text has one. "
-            f"Try --method {partner(method, many_baselines=False).name}."
+            f"`method={method.name}`: averages over many baselines, and a text has one. "
+            f"Try `method={partner(method, many_baselines=False).name}`."
         )

@@ -41,7 +41,7 @@ class Asked(Protocol):
 
     @property
     def smooth(self) -> str:
-        """The option --smooth."""
+        """The option `smooth`."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +68,24 @@ class Status(StrEnum):
     OK = "ok", "the relative error is within the tolerance", "yes"
     NOT_CONVERGED = (
         "not_converged",
-        "refinement ended before that, at `--max-evaluations` or the narrowest panel, or `--steps` allowed none",
+        "refinement ended before that, at `max_evaluations` or the narrowest panel, or `steps` allowed none",
         "yes, with the error they have",
-        Remedy("a larger --max-evaluations or --tolerance", lambda asked: asked.steps is None),
-        Remedy("a larger --steps or --tolerance", lambda asked: asked.steps is not None),
-        Remedy("--smooth auto", lambda asked: asked.smooth == "none"),
+        Remedy("a larger `max_evaluations` or `tolerance`", lambda asked: asked.steps is None),
+        Remedy("a larger `steps` or `tolerance`", lambda asked: asked.steps is not None),
+        Remedy("`smooth=auto`", lambda asked: asked.smooth == "none"),
     )
     ROUNDING = (
         "rounding",
         "more points would not help: what is left is rounding in the model's precision",
         "yes, with the error they have",
-        Remedy("--dtype float64 where rounding is in the way"),
+        Remedy("`dtype=float64` where rounding is in the way"),
     )
     UNCERTIFIED = (
         "uncertified",
         "the method knows no error; none of those that come with ihcli",
         "yes, without an error",
     )
-    MISSING_INPUT = "missing_input", "an input is missing or infinite (`--missing flag`), or a text is empty", "null"
+    MISSING_INPUT = "missing_input", "an input is missing or infinite (`missing=flag`), or a text is empty", "null"
     NON_FINITE = "non_finite", "the model, or a derivative of it, is not finite on the path", "null"
 
     def __new__(cls, value: str, meaning: str, values: str, *remedies: Remedy) -> "Status":

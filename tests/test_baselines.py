@@ -80,7 +80,7 @@ def test_a_small_table_is_used_whole(tmp_path):
     path = write(tmp_path / "b.parquet", X[:20])
     found = resolve_baselines(path, many=True, dataset=DATA)
     np.testing.assert_array_equal(found.values, X[:20])
-    assert (found.population, found.source) == (20, f"--baseline {path}")
+    assert (found.population, found.source) == (20, f"`baseline={path}`")
 
 
 def test_a_large_table_is_subsampled_without_replacement_in_order():
@@ -127,19 +127,19 @@ def test_incomplete_rows_are_left_out_of_sample_and_population():
         (
             "data",
             False,
-            "--baseline data: is many rows, ig and ih take one. "
-            "Try --method eg or eh, which average over many, or --baseline mean.",
+            "`baseline=data`: is many rows, ig and ih take one. "
+            "Try `method=eg` or eh, which average over many, or `baseline=mean`.",
         ),
         (
             "mean",
             True,
-            "--baseline mean: is one row, eg and eh average over many. "
-            "Try --method ig or ih, which start from one, or --baseline data.",
+            "`baseline=mean`: is one row, eg and eh average over many. "
+            "Try `method=ig` or ih, which start from one, or `baseline=data`.",
         ),
         (
             "zeross",
             False,
-            "--baseline zeross: is neither a keyword nor a file. Expected one of zeros, mean, median, data, "
+            "`baseline=zeross`: is neither a keyword nor a file. Expected one of zeros, mean, median, data, "
             "or a Parquet or CSV file with the feature columns. Did you mean 'zeros'?",
         ),
         (
@@ -148,13 +148,13 @@ def test_incomplete_rows_are_left_out_of_sample_and_population():
             "none.csv: no such file or directory. Expected a Parquet or CSV file, a directory of them, or a glob. "
             "Try checking the path.",
         ),
-        (np.zeros(2), False, "baseline: has shape (2,). Expected (3,) or (B, 3)."),
+        (np.zeros(2), False, "`baseline`: has shape (2,). Expected (3,) or (B, 3)."),
         (
             np.zeros((2, 3)),
             False,
-            "baseline: has 2 rows, ig and ih take one. Try --method eg or eh, which average over many.",
+            "`baseline`: has 2 rows, ig and ih take one. Try `method=eg` or eh, which average over many.",
         ),
-        (np.array([1, np.nan, 2]), False, "baseline: column 'b' is null. Expected a finite value in every feature."),
+        (np.array([1, np.nan, 2]), False, "`baseline`: column 'b' is null. Expected a finite value in every feature."),
     ],
 )
 def test_unfit_baselines_are_refused_in_words(spec, many, message):
@@ -168,12 +168,12 @@ def test_a_file_with_the_wrong_number_of_rows_names_the_other_method(tmp_path):
     with pytest.raises(OptionError) as caught:
         resolve_baselines(twelve, many=False, dataset=DATA)
     assert str(caught.value) == (
-        f"--baseline {twelve}: has 12 rows, ig and ih take one. Try --method eg or eh, which average over many."
+        f"`baseline={twelve}`: has 12 rows, ig and ih take one. Try `method=eg` or eh, which average over many."
     )
     with pytest.raises(OptionError) as caught:
         resolve_baselines(one, many=True, dataset=DATA)
     assert str(caught.value) == (
-        f"--baseline {one}: has 1 row, eg and eh average over many. Try --method ig or ih, which start from one."
+        f"`baseline={one}`: has 1 row, eg and eh average over many. Try `method=ig` or ih, which start from one."
     )
 
 
@@ -182,7 +182,7 @@ def test_a_file_without_a_feature_is_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         resolve_baselines(path, many=False, dataset=DATA)
     assert str(caught.value) == (
-        f"--baseline {path}: lacks 1 of the 3 features: 'c'. Expected the feature columns of the data."
+        f"`baseline={path}`: lacks 1 of the 3 features: 'c'. Expected the feature columns of the data."
     )
 
 
@@ -193,7 +193,7 @@ def test_a_feature_without_values_has_no_mean():
         with pytest.raises(DataError) as caught:
             resolve_baselines(spec, many=False, dataset=ArrayDataset(x, NAMES))
         assert str(caught.value) == (
-            f"--baseline {spec}: x has no finite value in column 'b'. Try --exclude b, or --baseline zeros."
+            f"`baseline={spec}`: x has no finite value in column 'b'. Try `exclude=b`, or `baseline=zeros`."
         )
     with pytest.raises(DataError, match=r"the data x: every row has a missing or infinite value\."):
         resolve_baselines("data", many=True, dataset=ArrayDataset(x))

@@ -422,7 +422,7 @@ def test_one_row_of_a_model_and_data_needs_what_is_stored_of_rows(computed: list
 
 def test_a_value_of_a_key_is_for_runs_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise OptionError("--key id=P1: d.csv has no such column. Expected one of 'id', 'x'.")
+        raise OptionError("`key=id=P1`: d.csv has no such column. Expected one of 'id', 'x'.")
 
     monkeypatch.setattr("ihcli.cli.showing.progress.run", refuse)
     monkeypatch.setattr("ihcli.execution.refusals.refuse_early", lambda *_: None)

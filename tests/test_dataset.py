@@ -275,14 +275,14 @@ def test_memory_does_not_grow_with_rows(tmp_path):
             "id,city,a\n1,Oslo,2\n",
             {"keys": ["id"]},
             "{path}: column 'city' holds text, such as 'Oslo'. Expected numbers or booleans in every feature. "
-            "Try --key city to carry it along, --exclude city, or --features to list the features.",
+            "Try `key=city` to carry it along, `exclude=city`, or `features` to list the features.",
         ),
         (
             "day,city\n2024-01-02,Oslo\n",
             {},
             "{path}: column 'day' holds dates, such as '2024-01-02'. No numbers either: 'city'. "
             "Expected numbers or booleans in every feature. "
-            "Try --key day to carry it along, --exclude day, or --features to list the features.",
+            "Try `key=day` to carry it along, `exclude=day`, or `features` to list the features.",
         ),
         (
             "a,b\n1,2\n?,3\n",
@@ -294,29 +294,29 @@ def test_memory_does_not_grow_with_rows(tmp_path):
         (
             "mean radius,b\n1,2\n",
             {"keys": ["mean_radius"]},
-            "--key mean_radius: {path} has no such column. Expected one of its 2 columns: 'mean radius', 'b'. "
+            "`key=mean_radius`: {path} has no such column. Expected one of its 2 columns: 'mean radius', 'b'. "
             "Did you mean 'mean radius'?",
         ),
-        ("a\n1\n", {"label": "y"}, "--label y: {path} has no such column. Expected one of its 1 columns: 'a'."),
-        ("a\n1\n", {"exclude": ["y"]}, "--exclude y: {path} has no such column. Expected one of its 1 columns: 'a'."),
-        ("a\n1\n", {"features": ["y"]}, "--features y: {path} has no such column. Expected one of its 1 columns: 'a'."),
-        ("a,b\n1,1\n", {"features": []}, "--features: names no column. Expected at least one."),
+        ("a\n1\n", {"label": "y"}, "`label=y`: {path} has no such column. Expected one of its 1 columns: 'a'."),
+        ("a\n1\n", {"exclude": ["y"]}, "`exclude=y`: {path} has no such column. Expected one of its 1 columns: 'a'."),
+        ("a\n1\n", {"features": ["y"]}, "`features=y`: {path} has no such column. Expected one of its 1 columns: 'a'."),
+        ("a,b\n1,1\n", {"features": []}, "`features`: names no column. Expected at least one."),
         (
             "a,b\n1,1\n",
             {"features": ["a", "a"]},
-            "--features: column 'a' is listed twice. Expected each column once.",
+            "`features`: column 'a' is listed twice. Expected each column once.",
         ),
         (
             "a,Age\n1,1\n",
             {"model_features": ("a", "age")},
             "{path}: lacks 1 of the 2 columns that the model takes: 'age'. Expected 'a', 'age', "
-            "got 2 columns: 'a', 'Age'. Did you mean 'Age'? Try --features to list other columns in the model's order.",
+            "got 2 columns: 'a', 'Age'. Did you mean 'Age'? Try `features` to list other columns in the model's order.",
         ),
         (
             "a,b\n1,1\n",
             {"keys": ["a"], "features": ["a"]},
-            "--key a: the column is also a feature. Expected one role for a column. "
-            "Try without --key a, or a list of --features that leaves it out.",
+            "`key=a`: the column is also a feature. Expected one role for a column. "
+            "Try without `key=a`, or a list of `features` that leaves it out.",
         ),
         (
             "a,b,a\n1,1,1\n",
@@ -327,7 +327,7 @@ def test_memory_does_not_grow_with_rows(tmp_path):
             ",a\n0,1\n",
             {},
             "{path}: column 'Unnamed: 0' has no name, as the index that pandas writes. Expected features only. Try "
-            "--key 'Unnamed: 0' to carry it along, --exclude 'Unnamed: 0' to leave it out, or --features to list the "
+            "`key='Unnamed: 0'` to carry it along, `exclude='Unnamed: 0'` to leave it out, or `features` to list the "
             "features where it is one.",
         ),
         (
@@ -335,7 +335,7 @@ def test_memory_does_not_grow_with_rows(tmp_path):
             {},
             "{path}: feature '_row' has the name of a column that a run writes. Expected none of _row, _target, "
             "_prediction, _baseline_prediction, _completeness_gap, _relative_error, _drift, _sampling_error, "
-            "_evaluations, _truncated, _status. Try to rename the column, or --exclude _row.",
+            "_evaluations, _truncated, _status. Try to rename the column, or `exclude=_row`.",
         ),
         ("a\n", {}, "{path}: has no rows. Expected at least one."),
         ("", {}, "{path}: has no rows. Expected a header line and at least one row."),
@@ -363,7 +363,7 @@ def test_unfit_columns_are_refused_in_words(tmp_path, text, roles, message):
 @pytest.mark.parametrize("name", ["_row", "interactions", "attributions"])
 def test_keys_named_like_a_run_column_are_refused(tmp_path, name):
     path = write_csv(tmp_path / "t.csv", f"{name},a\n1,1\n")
-    with pytest.raises(DataError, match=rf"t\.csv: --key '{name}' has the name of a column that a run writes\."):
+    with pytest.raises(DataError, match=rf"t\.csv: `key` '{name}' has the name of a column that a run writes\."):
         open_dataset(path, keys=[name])
 
 
@@ -380,7 +380,7 @@ def test_a_csv_value_that_is_no_number_is_named_with_its_row(tmp_path, monkeypat
         open_dataset(path).scan()
     assert str(caught.value) == (
         f"{path}: column 'b', row 200: invalid value 'x'. Expected a number. "
-        "Try --exclude b, or leave the value empty and use --missing flag."
+        "Try `exclude=b`, or leave the value empty and use `missing=flag`."
     )
 
 

@@ -79,14 +79,14 @@ def test_asking_for_the_closed_form_of_another_model_is_an_error_in_words() -> N
     with pytest.raises(OptionError) as caught:
         choose_engine(Skipping(), probe(), MEMORY_BYTES, "mlp")
     assert str(caught.value) == (
-        f"--engine-derivatives mlp: cannot serve this model: {SKIP}. Expected a chain of affine layers and "
+        f"`engine=mlp`: cannot serve this model: {SKIP}. Expected a chain of affine layers and "
         "element-wise activations. Try auto."
     )
 
 
 @pytest.mark.parametrize("wanted", ["MLP", "jax", ""])
 def test_an_engine_that_is_none_is_an_error(wanted: str) -> None:
-    with pytest.raises(OptionError, match="--engine-derivatives"):
+    with pytest.raises(OptionError, match="`engine`"):
         choose_engine(chain(), probe(), MEMORY_BYTES, wanted)
 
 
@@ -113,7 +113,7 @@ def test_a_closed_form_that_disagrees_with_autograd_is_not_used(
     if part:  # a wrong value is met before, where the chain is replayed
         found = r"not in closed form: the closed form differs from autograd by (\S+e[+-]\d+|nan) on a probe"
         assert re.fullmatch(found, choice.reason)
-    with pytest.raises(OptionError, match=r"mlp: cannot serve this model: .*(differs from|other outputs)"):
+    with pytest.raises(OptionError, match=r"mlp`: cannot serve this model: .*(differs from|other outputs)"):
         choose_engine(net, paths, MEMORY_BYTES, "mlp")
 
 
@@ -264,7 +264,7 @@ def test_asking_for_the_closed_form_fails_before_any_row_is_explained() -> None:
     settings = replace(Settings(), engine="mlp")
     baselines = Baselines(np.zeros((1, D)), 1, "zeros")
     module = Skipping().eval()
-    with pytest.raises(OptionError, match="--engine-derivatives mlp: cannot serve this model"):
+    with pytest.raises(OptionError, match="`engine=mlp`: cannot serve this model"):
         prepare_table_explainer(
             wrap_module(module),
             Groups.of([str(i) for i in range(D)]),

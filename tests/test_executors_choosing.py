@@ -40,7 +40,7 @@ def test_one_worker_is_this_process() -> None:
 
 
 def test_an_executor_that_there_is_not_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"--executor: 'dask' is no executor\. Expected local or ray\."):
+    with pytest.raises(OptionError, match=r"`executor`: 'dask' is no executor\. Expected local or ray\."):
         choose_executor(Workforce("dask"), "cpu")
 
 
@@ -48,5 +48,5 @@ def test_without_ray_its_executor_says_how_to_install_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PackageError) as caught:
         choose_executor(Workforce("ray"), "cpu")
-    assert str(caught.value) == "--executor ray: needs the package ray. Try pip install 'ihcli[ray]'."
+    assert str(caught.value) == "`executor=ray`: needs the package ray. Try pip install 'ihcli[ray]'."
     assert isinstance(choose_executor(Workforce(workers=2), "cpu"), CrewExecutor)

@@ -188,8 +188,8 @@ def test_workers_that_never_are_ready_end_the_run() -> None:
     with pytest.raises(RunError) as caught:
         list(Dealer(crew, tasks(8)).results())
     assert str(caught.value) == (
-        "--workers: 3 workers in a row ended before they were ready (its process was killed by SIGKILL). Expected "
-        "memory for a model in each. Try fewer --workers."
+        "`workers`: 3 workers in a row ended before they were ready (its process was killed by SIGKILL). Expected "
+        "memory for a model in each. Try fewer `workers`."
     )
 
 
@@ -210,7 +210,7 @@ def test_failed_chunks_are_reported_with_their_rows_once_the_rest_is_done(tmp_pa
         CrewExecutor(1, lambda *_: crew).execute(None, tasks(5), keeper)
     assert str(caught.value) == (
         f"{tmp_path / 'run'}: 3 rows could not be explained, each chunk tried 3 times: rows 6 to 8 (RuntimeError: no). "
-        "All others are done. Try the same command with --resume, which tries these again."
+        "All others are done. Try the same command with `resume`, which tries these again."
     )
     assert caught.value.chunks == (FailedChunk(2, 6, 3, "RuntimeError: no"),)
     assert crew.dismissed

@@ -121,7 +121,7 @@ def test_a_cluster_that_loses_a_machine_loses_and_doubles_nothing(folder: Path, 
 
 def test_an_address_without_a_cluster_is_one_message(folder: Path, tmp_path: Path) -> None:
     nobody = Workforce("ray", 1, ray_address="127.0.0.1:9")
-    with pytest.raises(OptionError, match=r"--ray-address 127\.0\.0\.1:9: Connection refused\. Expected auto or HOST"):
+    with pytest.raises(OptionError, match=r"`ray_address=127\.0\.0\.1:9`: Connection refused\. Expected auto or HOST"):
         run(request_of(folder, 1), tmp_path / "run", Observer(), workforce=nobody)
     assert not (tmp_path / "run").exists()
 
@@ -129,6 +129,6 @@ def test_an_address_without_a_cluster_is_one_message(folder: Path, tmp_path: Pat
 def test_more_gpus_than_there_are_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError) as caught:
         run(request_of(folder, 1), tmp_path / "run", Observer(), workforce=Workforce("ray", 1, gpus_per_worker=64))
-    assert str(caught.value).startswith("--gpus-per-worker: the cluster has ")
+    assert str(caught.value).startswith("`gpus_per_worker`: the cluster has ")
     assert not ray.is_initialized()
     assert not (tmp_path / "run").exists()

@@ -41,12 +41,12 @@ def test_unfit_groups_are_refused_in_words(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(OptionError) as caught:
         read_groups(path, COLUMNS)
-    assert str(caught.value).startswith(f"--groups {path}: ")
+    assert str(caught.value).startswith(f"`groups={path}`: ")
     assert words in str(caught.value)
 
 
 def test_a_missing_groups_file_is_refused(tmp_path):
-    with pytest.raises(OptionError, match=r"none\.toml: cannot be opened: No such file or directory\."):
+    with pytest.raises(OptionError, match=r"none\.toml`: cannot be opened: No such file or directory\."):
         read_groups(tmp_path / "none.toml")
 
 
@@ -84,9 +84,9 @@ def test_a_group_is_the_longest_beginning_that_features_share(separator, feature
 
 
 def test_unfit_prefixes_are_refused():
-    with pytest.raises(OptionError, match=r"--groups-by _: no two features share a prefix, got 'a_b', 'c'\."):
+    with pytest.raises(OptionError, match=r"`groups_by=_`: no two features share a prefix, got 'a_b', 'c'\."):
         groups_by_prefix(["a_b", "c"], "_")
-    with pytest.raises(OptionError, match=r"--groups-by =: group 'a' has .* outside it\. Try --groups FILE"):
+    with pytest.raises(OptionError, match=r"`groups_by==`: group 'a' has .* outside it\. Try `groups=FILE`"):
         groups_by_prefix(["a=1", "a=2", "a"], "=")
-    with pytest.raises(OptionError, match=r"--groups-by: the separator is empty\."):
+    with pytest.raises(OptionError, match=r"`groups_by`: the separator is empty\."):
         groups_by_prefix(["a"], "")

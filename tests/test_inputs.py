@@ -83,13 +83,13 @@ def test_data_that_changed_is_refused(result: Result, tmp_path: Path) -> None:
         feature_values(result, ["age"], [0])
     assert str(caught.value) == (
         f"{tmp_path / 'data.parquet'}: has changed since {result.path} explained it. Expected the same content. "
-        "Try --data FILE with the table as it was, or ihcli explain again."
+        "Try `data=FILE` with the table as it was, or ihcli explain again."
     )
 
 
 def test_data_that_is_gone_can_be_named(result: Result, tmp_path: Path) -> None:
     (tmp_path / "data.parquet").rename(tmp_path / "moved.parquet")
-    with pytest.raises(DataError, match=r"no such file .* Try --data FILE with a copy of it\."):
+    with pytest.raises(DataError, match=r"no such file .* Try `data=FILE` with a copy of it\."):
         feature_values(result, ["age"], [0])
     assert feature_values(result, ["age"], [3], tmp_path / "moved.parquet").numbers == VALUES[3, 0]
 
@@ -221,7 +221,7 @@ def test_groups_that_run_json_cannot_mean_are_refused(result: Result, groups: An
 
 
 def test_an_unknown_feature_is_named(result: Result) -> None:
-    with pytest.raises(OptionError, match=r"--feature: there is no 'presure'\. .* Did you mean 'pressure'\?"):
+    with pytest.raises(OptionError, match=r"`feature`: there is no 'presure'\. .* Did you mean 'pressure'\?"):
         feature_values(result, ["presure"], [0])
 
 

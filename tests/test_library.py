@@ -140,7 +140,7 @@ def test_a_smoothed_model_reports_its_drift() -> None:
 def test_an_unsmoothed_relu_net_is_flagged_in_every_row_at_little_cost() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)).double()
-    with pytest.warns(ihcli.IhcliWarning, match=r"jumps along the paths \(relu x2\).*Try --smooth auto"):
+    with pytest.warns(ihcli.IhcliWarning, match=r"jumps along the paths \(relu x2\).*Try `smooth=auto`"):
         result = ihcli.explain(model, rows(50), smooth="none")
     assert set(result.status) == {"not_converged"}
     assert result.evaluations.max() <= 64
@@ -169,11 +169,11 @@ def test_memory_does_not_change_the_answer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "shap"}, "--method: 'shap' is no method. Expected one of ig, eg, ih, eh."),
-        ({"target": "high"}, "--target: 'high' is no output of the model. Expected one of '0', an index from 0 to 0"),
-        ({"max_evaluations": 7}, "--max-evaluations: 7 is too few. Expected at least 8, one panel of 8 nodes"),
-        ({"steps": 1024}, "--steps: 1024 cannot be. Expected 3 to 512."),
-        ({"baseline": "data"}, "--baseline data: is many rows, ig and ih take one."),
+        ({"method": "shap"}, "`method`: 'shap' is no method. Expected one of ig, eg, ih, eh."),
+        ({"target": "high"}, "`target`: 'high' is no output of the model. Expected one of '0', an index from 0 to 0"),
+        ({"max_evaluations": 7}, "`max_evaluations`: 7 is too few. Expected at least 8, one panel of 8 nodes"),
+        ({"steps": 1024}, "`steps`: 1024 cannot be. Expected 3 to 512."),
+        ({"baseline": "data"}, "`baseline=data`: is many rows, ig and ih take one."),
         ({"groups": {"g": ["0", "nothing"]}}, "'nothing'"),
     ],
 )
@@ -214,7 +214,7 @@ def test_pairs_of_texts_are_explained_together(reader: ihcli.Model) -> None:
         (lambda model: ihcli.explain_texts(model, "not bad"), DataError, r"is one string\. .* Try \[text\]"),
         (lambda model: ihcli.explain_texts(model, ["a"], ["b", "c"]), DataError, "has 1 strings and 2 pairs"),
         (lambda model: ihcli.explain_texts(model, [1.5]), DataError, "holds something that is no string"),
-        (lambda model: ihcli.explain_texts(model, ["a"], method="eh"), OptionError, "a text has one. Try --method ih"),
+        (lambda model: ihcli.explain_texts(model, ["a"], method="eh"), OptionError, "a text has one. Try `method=ih`"),
     ],
 )
 def test_texts_and_tables_are_told_apart(

@@ -120,8 +120,8 @@ def test_missing_shards_are_named_with_the_command_that_runs_them(folder: Path, 
         merge(out, no_warning)
     assert str(caught.value) == (
         f"{out}: 3 of 4 shards are not done: 1/4 was not begun; 2/4 was not begun; 4/4 did not finish (status "
-        f"interrupted). Try ihcli explain {folder}/net.pt {folder}/table.parquet --method eg --memory 67108864 "
-        f"--key id --features a,b,c,d --chunk-rows 2 --trust -o {out} --shard I/4 --resume"
+        f"interrupted). Try ihcli explain {folder}/net.pt {folder}/table.parquet `method=eg` `memory_bytes=67108864` "
+        f"`key=id` `features=a,b,c,d` `chunk_rows=2` `trust` `out={out}` `shard=I/4` `resume`"
     )
     assert not (out / "run.json").exists()
 

@@ -59,7 +59,7 @@ def test_a_program_is_refused_without_trust_and_told_why(tmp_path: Path) -> None
     assert str(caught.value) == (
         f"{path}: a torch.export program (.pt2), which can run code of the file's choosing while it is loaded. Nothing "
         "of the file was run. Try saving the model as TorchScript with torch.jit.trace(model.eval(), example_row)"
-        ".save(path), or, only if you trust who made the file, the flag --trust."
+        ".save(path), or, only if you trust who made the file, the flag `trust`."
     )
 
 
@@ -185,7 +185,7 @@ def test_a_dtype_that_the_graph_holds_is_refused_with_words(tmp_path: Path) -> N
         load_model(path, trust=True, dtype=torch.float64)
     assert str(caught.value) == (
         f"{path}: an exported program that holds its dtype as a constant, so that it cannot run in float64. "
-        "Try --dtype float32, or export it again from a model converted to float64."
+        "Try `dtype=float32`, or export it again from a model converted to float64."
     )
 
 

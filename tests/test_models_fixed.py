@@ -139,7 +139,7 @@ def test_a_device_that_a_trace_holds_is_told_as_a_device(device: str, tmp_path: 
         explained(path)
     message = str(caught.value)
     assert f"It was traced or frozen on {device} and holds that device as a constant. Expected a model that" in message
-    assert f"Try --device {device} on a machine that has it, which this one does not, or tracing" in message
+    assert f"Try `device={device}` on a machine that has it, which this one does not, or tracing" in message
     assert "dtype" not in message
     assert message.isprintable()
 
@@ -176,7 +176,7 @@ def test_precisions_that_a_graph_mixes_are_named_and_no_option_is_offered(inner:
     for dtype in (None, torch.float32, torch.float64):
         with pytest.raises(ModelError, match=r"It holds 'b?float\d\d'.* as a constant, in a cast") as caught:
             explained(path, dtype=dtype)
-        assert "--dtype" not in str(caught.value)
+        assert "`dtype" not in str(caught.value)
 
 
 def test_constants_of_another_precision_do_where_casts_lead_to_them(tmp_path: Path) -> None:

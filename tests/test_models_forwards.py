@@ -61,7 +61,7 @@ def test_an_odd_forward_is_one_message(name: str, kind: str, tmp_path: Path) -> 
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
     assert len(message) < 1000
-    assert ("--dtype" in message) == (name == "not a number")
+    assert ("`dtype=" in message) == (name == "not a number")
 
 
 def test_a_fixed_number_of_rows_tells_no_width() -> None:

@@ -264,7 +264,7 @@ def test_pickled_weights_need_trust_and_run_nothing_even_then(tmp_path: Path) ->
     torch.save(weights, tmp_path / "pytorch_model.bin")
     assert refused(tmp_path, UnsafeModelError) == (
         f"{tmp_path}: holds its weights as a pickle (pytorch_model.bin). Expected model.safetensors. Try saving it "
-        "again with save_pretrained(..., safe_serialization=True) or, only if you trust who made it, --trust."
+        "again with save_pretrained(..., safe_serialization=True) or, only if you trust who made it, `trust`."
     )
     inputs = whole.text.inputs(whole.text.encode(["bad"]))
     assert torch.allclose(load_model(tmp_path, trust=True).outputs(inputs), whole.outputs(inputs), atol=1e-5)

@@ -89,9 +89,9 @@ def test_an_archive_without_a_model_is_one_message(tmp_path: Path) -> None:
 
 def test_a_device_or_dtype_that_cannot_be_had_is_an_option_error(tmp_path: Path) -> None:
     path = model_files.save_zip(model_files.network(), tmp_path / "model")
-    with pytest.raises(OptionError, match=r"--device: 'warp' cannot be used .* Try --device cpu\."):
+    with pytest.raises(OptionError, match=r"`device`: 'warp' cannot be used .* Try `device=cpu`\."):
         load_model(path, device="warp")
-    with pytest.raises(OptionError, match=r"--dtype: float16 is not supported\. Expected float32 or float64\."):
+    with pytest.raises(OptionError, match=r"`dtype`: float16 is not supported\. Expected float32 or float64\."):
         load_model(path, dtype=torch.float16)
 
 

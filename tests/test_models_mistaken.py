@@ -61,7 +61,7 @@ def refused(path: Path) -> str:
     assert str(trusted.value) == message
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
-    assert "--trust" not in message
+    assert "`trust`" not in message
     return message
 
 

@@ -179,7 +179,7 @@ def test_an_attack_is_refused_by_name_and_runs_nothing(name: str, tmp_path: Path
     assert not marker.exists()
     assert culprit in str(caught.value)
     assert str(path) in str(caught.value)
-    assert "--trust" in str(caught.value)
+    assert "`trust`" in str(caught.value)
 
 
 ARMED = [
@@ -206,7 +206,7 @@ def test_the_message_of_a_refusal_says_what_to_do(tmp_path: Path) -> None:
         f"{path}: asks for {__name__}._Layer, which is not on the list of what is loaded without running code. "
         "Expected layers of torch.nn or an MLPClassifier or MLPRegressor, alone or in a Pipeline with StandardScaler, "
         "MinMaxScaler, MaxAbsScaler or RobustScaler. Nothing of the file was run. Try saving the model as TorchScript "
-        "with torch.jit.script(model).save(path), or, only if you trust who made the file, the flag --trust."
+        "with torch.jit.script(model).save(path), or, only if you trust who made the file, the flag `trust`."
     )
 
 

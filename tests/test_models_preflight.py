@@ -110,8 +110,8 @@ def test_a_wrong_feature_count_names_both_numbers() -> None:
     with pytest.raises(ModelError) as caught:
         preflight(model, model_files.rows(n_inputs=4), True)
     assert str(caught.value) == (
-        "model: takes 3 inputs (a, b, c) but the data has 4 features. Try --features to choose columns, or --exclude, "
-        "--key and --label to take columns out."
+        "model: takes 3 inputs (a, b, c) but the data has 4 features. Try `features` to choose columns, or `exclude`, "
+        "`key` and `label` to take columns out."
     )
 
 

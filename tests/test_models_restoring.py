@@ -323,7 +323,7 @@ def test_the_advice_on_a_hook_is_right(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Linear(3, 1))
     handle = module[0].register_forward_hook(functional.relu)
     path = model_files.save_zip(module, tmp_path / "model")
-    with pytest.raises(UnsafeModelError, match=r"Try taking it off the model before it is saved.* the flag --trust\.$"):
+    with pytest.raises(UnsafeModelError, match=r"Try taking it off the model before it is saved.* the flag `trust`\.$"):
         load_model(path)
     load_model(path, trust=True)
     handle.remove()

@@ -51,7 +51,7 @@ def test_a_target_out_of_range_lists_the_valid_ones(spec: str | int) -> None:
     with pytest.raises(OptionError) as caught:
         resolve_target(spec, 3, NAMES)
     assert str(caught.value) == (
-        f"--target: {spec!r} is no output of the model. Expected one of 'setosa', 'versicolor', 'virginica', "
+        f"`target`: {spec!r} is no output of the model. Expected one of 'setosa', 'versicolor', 'virginica', "
         "an index from 0 to 2, predicted, all or label."
     )
 
@@ -85,13 +85,13 @@ def test_a_label_that_names_no_output_is_named_with_its_row(value: object) -> No
     with pytest.raises(DataError) as caught:
         _chosen(resolve_target("label", 3, NAMES), ["setosa", value, "setosa"])
     assert str(caught.value) == (
-        f"--label: row 1 of the data holds {value!r}, which is no output of the model. Expected 'setosa', "
+        f"`label`: row 1 of the data holds {value!r}, which is no output of the model. Expected 'setosa', "
         "'versicolor', 'virginica', or an index below 3 where these are no numbers."
     )
 
 
 def test_label_needs_a_label_column_and_several_outputs() -> None:
-    with pytest.raises(DataError, match=r"--target label: the data has no label column\. Try --label COLUMN\."):
+    with pytest.raises(DataError, match=r"`target=label`: the data has no label column\. Try `label=COLUMN`\."):
         resolve_target("label", 3, None).select(OUTPUTS, None)
     with pytest.raises(OptionError, match="the model has one output, which no label chooses"):
         resolve_target("label", 1, None)

@@ -204,13 +204,13 @@ def test_a_baseline_without_its_token_names_those_there_are(readers: Readers) ->
     text = encode(readers("gpt2"), "bad")
     with pytest.raises(OptionError) as caught:
         readers("gpt2").baseline([text], "mask")
-    assert str(caught.value) == "--baseline mask: the model's tokenizer has no mask token. Expected zeros."
+    assert str(caught.value) == "`baseline=mask`: the model's tokenizer has no mask token. Expected zeros."
     with pytest.raises(OptionError, match=r"'mean' is no baseline for texts\. Expected zeros, pad or mask"):
         readers("bert").baseline([text], "mean")
 
 
 def test_unknown_units_are_an_option_error(readers: Readers) -> None:
-    with pytest.raises(OptionError, match=r"--units: 'letter' is not known\. Expected word or token\."):
+    with pytest.raises(OptionError, match=r"`units`: 'letter' is not known\. Expected word or token\."):
         readers("bert").encode([TEXT], units="letter")
     assert readers("bert").encode([]) == []
 

@@ -104,7 +104,7 @@ def test_a_frozen_module_that_ignores_the_dtype_is_refused_with_words(tmp_path: 
         load_model(path, dtype=torch.float64)
     assert str(caught.value) == (
         f"{path}: a frozen or traced model that holds its dtype as a constant, so that it cannot run in float64. "
-        "Try --dtype float32, or save it again without torch.jit.freeze or from a model converted to float64."
+        "Try `dtype=float32`, or save it again without torch.jit.freeze or from a model converted to float64."
     )
     double = freeze(model_files.network().double(), tmp_path / "double")
     assert load_model(double).dtype is torch.float64
@@ -124,7 +124,7 @@ class Casting(nn.Module):
 def test_a_cast_inside_a_trace_is_refused_where_it_loses_the_dtype(tmp_path: Path) -> None:
     path = model_files.save_trace(Casting(), model_files.rows(), tmp_path / "model")
     assert load_model(path).dtype is torch.float32
-    with pytest.raises(ModelError, match=r"cannot run in float64\. Try --dtype float32"):
+    with pytest.raises(ModelError, match=r"cannot run in float64\. Try `dtype=float32`"):
         load_model(path, dtype=torch.float64)
 
 
@@ -148,7 +148,7 @@ def test_a_file_that_writes_while_loading_is_refused_before_it_does(tmp_path: Pa
         load_model(path)
     assert not marker.exists()
     assert "uses save, which can read or write files" in str(caught.value)
-    assert "--trust" in str(caught.value)
+    assert "`trust`" in str(caught.value)
     load_model(path, trust=True)
     assert marker.exists()
 

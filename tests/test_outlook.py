@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from test_forecasting import make
 
 from ihcli.cli import main
+from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.words import outlook_in_words
 from ihcli.execution import outlook
 from ihcli.execution.outlook import FEW_ROWS, LEAST_ROWS, MOST_SHARE, look_ahead
@@ -74,21 +76,21 @@ def test_a_long_run_says_what_helps_and_by_how_much(tmp_path: Path, monkeypatch:
     assert timed.spent_s < MOST_SHARE * found.wall_s
     assert timed.threads == 4
     assert options_of(found) == {
-        "-m ih": "one baseline: 50 times less",
-        "--baseline-rows 5": "10 times less",
-        "-m eg": "no interactions: 10 times less",
-        "--tolerance 0.1": "about 2 times less",
-        "--workers 4": "about 4 times less",
-        "--limit 110": "about a minute",
+        "method=ih": "one baseline: 50 times less",
+        "baseline_rows=5": "10 times less",
+        "method=eg": "no interactions: 10 times less",
+        "tolerance=0.1": "about 2 times less",
+        "workers=4": "about 4 times less",
+        "limit=110": "about a minute",
     }
 
 
 def test_only_what_helps_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Timed(monkeypatch, lambda explainer, rows: rows / outlook.torch.get_num_threads())  # nothing but threads matters
     found = look_ahead(prepared(tmp_path, 900, method="ig", tolerance=0.2), 900, 1)
-    assert options_of(found) == {"--limit 240": "about a minute"}
+    assert options_of(found) == {"limit=240": "about a minute"}
     Timed(monkeypatch, per_row(1.0))
-    assert "--workers 4" not in options_of(look_ahead(prepared(tmp_path, 900, method="ig"), 900, 2))
+    assert "workers=4" not in options_of(look_ahead(prepared(tmp_path, 900, method="ig"), 900, 2))
 
 
 def test_trials_are_made_only_as_long_as_they_are_a_hundredth_of_the_run(
@@ -96,7 +98,7 @@ def test_trials_are_made_only_as_long_as_they_are_a_hundredth_of_the_run(
 ) -> None:
     timed = Timed(monkeypatch, per_row(0.3))
     found = look_ahead(prepared(tmp_path, FEW_ROWS, method="ih"), FEW_ROWS, 1)
-    assert list(options_of(found)) == ["--limit 19"]
+    assert list(options_of(found)) == ["limit=19"]
     assert timed.spent_s <= 3.0
 
 
@@ -128,13 +130,14 @@ def test_a_model_that_fails_is_left_to_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_it_is_put_in_words_without_options_that_a_command_lacks() -> None:
-    remedies = (Remedy("-m ig", "no interactions: 12 times less"), Remedy("--limit 900", "about a minute"))
+    remedies = (Remedy("method=ig", "no interactions: 12 times less"), Remedy("limit=900", "about a minute"))
     found = Outlook(12000, 800.0, remedies)
-    assert outlook_in_words(found) == (
-        "12,000 rows are expected to take about 13 min 20 s. Shorter: -m ig (no interactions: 12 times less), or "
-        "--limit 900 (about a minute)."
-    )
-    assert outlook_in_words(found, ("-m ig", "--workers")).endswith(" Shorter: --limit 900 (about a minute).")
+    with click.Context(main):
+        assert outlook_in_words(found) == (
+            "12,000 rows are expected to take about 13 min 20 s. Shorter: -m ig (no interactions: 12 times less), or "
+            "--limit 900 (about a minute)."
+        )
+        assert outlook_in_words(found, ("method=ig", "workers")).endswith(" Shorter: --limit 900 (about a minute).")
     assert "take at least 13 min" in outlook_in_words(Outlook(20, 800.0, remedies, is_least=True))
 
 
@@ -160,6 +163,8 @@ def test_every_option_that_is_proposed_is_taken(tmp_path: Path, monkeypatch: pyt
     cost = per_row(1e-3)
     Timed(monkeypatch, cost)
     for option in options_of(look_ahead(prepare_run(request), 3000, 1)):
+        with click.Context(main):
+            shown = spelled(f"`{option}`", short=True)
         words = ["explain", request.model, request.data, "--key", "id", "-m", "eh", "--baseline-rows", "50"]
-        done = CliRunner().invoke(main, [*words, *option.split(), "--dry-run", "--quiet"], catch_exceptions=False)
+        done = CliRunner().invoke(main, [*words, *shown.split(), "--dry-run", "--quiet"], catch_exceptions=False)
         assert done.exit_code == 0, option

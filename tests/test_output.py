@@ -278,7 +278,7 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
         writer.write_part(0, explained(), KEYS)
     file = tmp_path / "run" / "interactions" / "part-000000.parquet"
     assert str(caught.value) == (
-        f"{file}: cannot be written: No space left on device. Try to make room, then the same command with --resume."
+        f"{file}: cannot be written: No space left on device. Try to make room, then the same command with `resume`."
     )
     assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [tmp_path / "run" / "run.json"]
 
@@ -316,7 +316,7 @@ def test_an_existing_run_is_replaced_only_when_asked(tmp_path):
     (run / "notes.txt").write_text("mine")
     with pytest.raises(RunError) as caught:
         create_run(run)
-    assert str(caught.value) == f"{run}: holds a run already. Try --overwrite to replace it, or another -o."
+    assert str(caught.value) == f"{run}: holds a run already. Try `overwrite` to replace it, or another `out`."
     create_run(run, overwrite=True)
     assert sorted(path.name for path in run.iterdir()) == ["attributions", "notes.txt", "run.json"]
     assert not list((run / "attributions").iterdir())
@@ -328,7 +328,7 @@ def test_what_is_not_a_run_is_left_alone(tmp_path, overwrite):
     with pytest.raises(RunError) as caught:
         create_run(tmp_path, overwrite=overwrite)
     assert str(caught.value) == (
-        f"{tmp_path}: holds files that are not a run, so it is left alone. Try a new directory with -o."
+        f"{tmp_path}: holds files that are not a run, so it is left alone. Try a new directory with `out`."
     )
     with pytest.raises(RunError, match=r"mine\.txt: is a file\. Expected a new directory for the run\."):
         create_run(tmp_path / "mine.txt", overwrite=overwrite)
@@ -347,7 +347,7 @@ def test_unknown_storage_is_refused(tmp_path, option):
     with pytest.raises(OptionError) as caught:
         create_run(tmp_path / "run", interactions=option)
     assert str(caught.value) == (
-        f"--interactions {option}: is not understood. Expected full, top:K with K at least 1, or none."
+        f"`interactions={option}`: is not understood. Expected full, top:K with K at least 1, or none."
     )
     assert not (tmp_path / "run").exists()
 
@@ -362,7 +362,7 @@ def test_paths_that_are_no_runs_are_refused(tmp_path):
     with pytest.raises(RunError) as caught:
         open_run(tmp_path / "none")
     assert str(caught.value) == (
-        f"{tmp_path / 'none'}: no such run. Expected the directory that ihcli explain wrote with -o. "
+        f"{tmp_path / 'none'}: no such run. Expected the directory that ihcli explain wrote with `out`. "
         "Try checking the path."
     )
     with pytest.raises(
@@ -384,7 +384,7 @@ def test_an_unfinished_run_has_no_summary(tmp_path):
             read()
         assert str(caught.value) == (
             f"{tmp_path / 'run'}: the run did not finish (status running), so it has no summary. "
-            "Try the same ihcli explain with --resume, which keeps the finished parts."
+            "Try the same ihcli explain with `resume`, which keeps the finished parts."
         )
 
 
@@ -394,7 +394,7 @@ def test_a_run_of_ig_has_no_interactions(tmp_path):
         run.summary_interactions()
     assert str(caught.value) == (
         f"{run.path}: has no interactions, only attributions. Expected a run of ih or eh. "
-        "Try ihcli explain with --method ih."
+        "Try ihcli explain with `method=ih`."
     )
     with pytest.raises(RunError, match=r"stores no interactions of single rows\."):
         run.interactions()

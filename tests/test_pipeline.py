@@ -161,7 +161,7 @@ def test_missing_inputs_stop_the_run_before_it_starts_or_are_flagged(folder: Pat
         run(request, tmp_path / "run", Observer())
     assert str(caught.value) == (
         f"{tmp_path / 'holes.parquet'}: column 'b' has 2 null values, the first in row 3 (1 more such columns). "
-        "Expected finite numbers. Try --missing flag, which writes such rows without figures."
+        "Expected finite numbers. Try `missing=flag`, which writes such rows without figures."
     )
     assert not (tmp_path / "run").exists()
     flagged, _ = explained(replace(request, missing="flag"), tmp_path / "run")
@@ -306,10 +306,10 @@ def test_the_estimate_of_a_run_is_near_what_the_run_takes(folder: Path, tmp_path
     ("options", "kind", "message"),
     [
         ({"features": ("a", "b", "c")}, DataError, "has 3 features ('a', 'b', 'c'), but"),
-        ({"target": "2"}, OptionError, "--target: '2' is no output of the model. Expected one of '0', '1', an index"),
-        ({"device": "tpu9"}, OptionError, "--device: 'tpu9' is no device. Expected auto, cpu or cuda, also cuda:1."),
-        ({"groups": "x.toml", "groups_by": "="}, OptionError, "--groups: cannot be used together with --groups-by."),
-        ({"key": ("nobody",)}, OptionError, "--key nobody:"),
+        ({"target": "2"}, OptionError, "`target`: '2' is no output of the model. Expected one of '0', '1', an index"),
+        ({"device": "tpu9"}, OptionError, "`device`: 'tpu9' is no device. Expected auto, cpu or cuda, also cuda:1."),
+        ({"groups": "x.toml", "groups_by": "="}, OptionError, "`groups`: cannot be used together with `groups_by`."),
+        ({"key": ("nobody",)}, OptionError, "`key=nobody`:"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_anything_is_written(

@@ -194,7 +194,7 @@ def test_without_matplotlib_the_extra_is_named(result: Result, monkeypatch: pyte
 @pytest.mark.parametrize("kind", ["summary", "bar", "heatmap", "dependence"])
 def test_of_several_targets_one_must_be_named(tmp_path: Path, kind: str) -> None:
     write_run(tmp_path / "run", targets=("benign", "malignant"))
-    with pytest.raises(OptionError, match=r"--target: .* explains 2 targets, .* Try --target benign\."):
+    with pytest.raises(OptionError, match=r"`target`: .* explains 2 targets, .* Try `target=benign`\."):
         draw(read(tmp_path / "run"), PlotRequest(kind, feature="age"))
     with pytest.raises(OptionError, match=r"has no target 'maligant'\. .* Did you mean 'malignant'\?"):
         draw(read(tmp_path / "run"), PlotRequest(kind, target="maligant", feature="age"))
@@ -234,7 +234,7 @@ def test_rows_without_values_are_left_out_and_said_so(tmp_path: Path) -> None:
         assert all(len(points) == 5 for points in offsets(figure))
         assert "1 rows without values are left out." in shown(figure)
     assert "1 without values are left out." in shown(draw(result, PlotRequest("convergence")))
-    with pytest.raises(RunError, match=r"--row 1: has no values, its status is missing_input\."):
+    with pytest.raises(RunError, match=r"`row=1`: has no values, its status is missing_input\."):
         draw(result, PlotRequest("waterfall", row=1))
 
 
@@ -300,7 +300,7 @@ def test_points_of_one_place_stand_apart() -> None:
 def test_data_that_changed_is_refused_and_another_table_taken(result: Result, tmp_path: Path) -> None:
     data = tmp_path / "made/data.parquet"
     data.rename(tmp_path / "moved.parquet")
-    with pytest.raises(DataError, match="Try --data FILE"):
+    with pytest.raises(DataError, match="Try `data=FILE`"):
         draw(result, PlotRequest("summary"))
     draw(result, PlotRequest("summary", data=str(tmp_path / "moved.parquet")))
 
@@ -368,7 +368,7 @@ def test_a_group_without_values_gives_no_colour_and_no_axis(tmp_path: Path) -> N
     figure = draw(result, PlotRequest("dependence", feature="age", color_by="capital"))
     assert (len(figure.axes), figure.legends) == (3, [])
     assert "capital has no values, a group that is not one-hot, and gives no colour." in shown(figure)
-    with pytest.raises(DataError, match=r"--feature capital: has no values: .* Try another --feature\."):
+    with pytest.raises(DataError, match=r"`feature=capital`: has no values: .* Try another `feature`\."):
         draw(result, PlotRequest("dependence", feature="capital"))
 
 
@@ -552,9 +552,9 @@ def test_few_values_are_ticks_and_colours_reach_all_of_them(result: Result, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "--feature: is not given."),
-        ({"feature": "presure"}, r"--feature presure: .* has no such feature\. .* Did you mean 'pressure'\?"),
-        ({"feature": "age", "color_by": "agee"}, r"--color-by agee: .* Did you mean 'age'\?"),
+        ({}, "`feature`: is not given."),
+        ({"feature": "presure"}, r"`feature=presure`: .* has no such feature\. .* Did you mean 'pressure'\?"),
+        ({"feature": "age", "color_by": "agee"}, r"`color_by=agee`: .* Did you mean 'age'\?"),
     ],
 )
 def test_features_that_are_not_there_are_named(result: Result, options: dict[str, str], message: str) -> None:
@@ -593,7 +593,7 @@ def test_a_waterfall_can_do_without_the_data_and_says_so(result: Result, tmp_pat
     assert "Values of features are not shown:" in shown(figure)
     with pytest.raises(DataError):
         draw(result, PlotRequest("waterfall", row=2, data=str(tmp_path / "none.csv")))
-    with pytest.raises(OptionError, match="--row: is not given"):
+    with pytest.raises(OptionError, match="`row`: is not given"):
         draw(result, PlotRequest("waterfall"))
 
 

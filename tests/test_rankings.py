@@ -153,14 +153,14 @@ def test_entries_seen_less_often_are_left_out_and_the_rest_ranked_anew(
 def test_a_feature_that_was_seen_too_seldom_is_no_unknown_one(tmp_path: Path) -> None:
     run = write_counted_run(tmp_path / "run")
     assert ranked_pairs(run, Choice(ALL, features=("e",), min_count=3)).num_rows == 0
-    with pytest.raises(OptionError, match="--feature: there is no 'f'"):
+    with pytest.raises(OptionError, match="`feature`: there is no 'f'"):
         ranked_pairs(run, Choice(ALL, features=("f",), min_count=3))
 
 
 def test_a_count_that_nothing_reaches_proposes_another(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as caught:
         ranked_pairs(write_counted_run(tmp_path / "run"), Choice(ALL, min_count=5))
-    assert str(caught.value) == ("--min-count: nothing was seen 5 times. Expected at most 4, got 5. Try --min-count 2.")
+    assert str(caught.value) == ("`min_count`: nothing was seen 5 times. Expected at most 4, got 5. Try `min_count=2`.")
 
 
 def test_shares_beside_main_effects_count_every_occurrence(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_an_unknown_feature_proposes_the_nearest(written: tuple[Run, Explanation
         with pytest.raises(OptionError) as caught:
             rank(run, Choice(ALL, features=("presure",)))
         assert str(caught.value) == (
-            "--feature: there is no 'presure'. Expected one of 3 names, got presure. Try pressure."
+            "`feature`: there is no 'presure'. Expected one of 3 names, got presure. Try pressure."
         )
 
 
@@ -240,7 +240,7 @@ def test_the_largest_pairs_that_a_run_stores_are_ranked(tmp_path: Path) -> None:
     record = read(tmp_path / "run").record(3)
     found = pairs_of_records([record], Choice(ALL), False).to_pylist()
     assert [(e["feature_i"], e["feature_j"], e["effect"]) for e in found] == list(record.top_pairs)
-    with pytest.raises(RunError, match=r"--main-effects: the run stores the largest pairs of every row only\."):
+    with pytest.raises(RunError, match=r"`main_effects`: the run stores the largest pairs of every row only\."):
         pairs_of_records([record], Choice(ALL, main_effects=True), False)
 
 
@@ -256,7 +256,7 @@ def test_a_record_without_values_or_interactions_says_so(tmp_path: Path) -> None
     write_text_run(tmp_path / "run")
     empty = read(tmp_path / "run").record(2)
     for show in (features_of_records, pairs_of_records):
-        with pytest.raises(RunError, match=r"--row 2: has no values, its status is missing_input\."):
+        with pytest.raises(RunError, match=r"`row=2`: has no values, its status is missing_input\."):
             show([empty], Choice(ALL), True)
     bare = replace(read(tmp_path / "run").record(0), interactions=None)
     with pytest.raises(RunError, match=r"stores no interactions of single rows\. Try ihcli explain with"):

@@ -95,13 +95,13 @@ def test_drift_and_sampling_error_are_told_where_the_run_has_them(run: Path) -> 
     ("ask", "message"),
     [
         (lambda result: result.record(2), "target: row 2 has 2 targets. Expected one of benign, malignant."),
-        (lambda result: result.record(2, target="x"), "--target: row 2 has no target 'x'. Expected benign, malignant."),
-        (lambda result: result.record(6), "--row 6: there is no such row. Expected 0 to 5."),
+        (lambda result: result.record(2, target="x"), "`target`: row 2 has no target 'x'. Expected benign, malignant."),
+        (lambda result: result.record(6), "`row=6`: there is no such row. Expected 0 to 5."),
         (lambda result: result.record(), "row, key: exactly one of both tells which row is meant. Try row=0."),
-        (lambda result: result.record(key={"patient": "P9"}), "--key patient=P9: no row of RUN has it."),
+        (lambda result: result.record(key={"patient": "P9"}), "`key=patient=P9`: no row of RUN has it."),
         (
             lambda result: result.record(key={"name": "x"}),
-            "--key name: RUN has no such key column. Expected one of patient.",
+            "`key=name`: RUN has no such key column. Expected one of patient.",
         ),
         (
             lambda result: result.interaction_array(),
@@ -130,7 +130,7 @@ def test_a_key_that_several_rows_share_lists_them(run: Path) -> None:
     writer.write_info({"features": FEATURES, "keys": ["ward"]})
     with pytest.raises(OptionError) as caught:
         ihcli.read(run).record(key={"ward": "A"})
-    assert str(caught.value) == f"--key ward=A: 3 rows of {run} have it: 0, 2, 3. Expected one. Try --row 0."
+    assert str(caught.value) == f"`key=ward=A`: 3 rows of {run} have it: 0, 2, 3. Expected one. Try `row=0`."
 
 
 def test_arrays_hold_the_rows_that_were_asked_in_their_order(run: Path) -> None:

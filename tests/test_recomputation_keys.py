@@ -124,7 +124,7 @@ def test_a_run_without_keys_says_how_to_have_some(folder: Folder, tmp_path: Path
     quietly(run, asked, tmp_path / "run", Observer())
     finding = compared(tmp_path / "run", Path(asked.data))
     assert finding.outcome == NOT_CHECKED
-    assert finding.detail == "the run has no key columns. Try ihcli explain with --key"
+    assert finding.detail == "the run has no key columns. Try ihcli explain with `key`"
 
 
 def test_several_files_are_one_table(folder: Folder, tmp_path: Path) -> None:

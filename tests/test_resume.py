@@ -156,7 +156,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
     with pytest.raises(RunError) as caught, struck(full, ON_CONTENT):
         run(asked, out, Observer())
     assert "cannot be written: No space left on device." in str(caught.value)
-    assert "the same command with --resume" in str(caught.value)
+    assert "the same command with `resume`" in str(caught.value)
     for file in out.rglob("*.parquet"):
         assert pq.read_table(file).num_rows > 0
     run(asked, out, Observer(), resume=True)
@@ -172,7 +172,7 @@ def test_a_last_file_that_does_not_fit_leaves_a_run_that_only_lacks_its_summary(
         open_run(out).summary_interactions()
     assert str(caught.value) == (
         f"{out}: the run did not finish (status running), so it has no summary. "
-        "Try the same ihcli explain with --resume, which keeps the finished parts."
+        "Try the same ihcli explain with `resume`, which keeps the finished parts."
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(TableExplainer, "explain", forbidden)
@@ -331,7 +331,7 @@ def test_other_content_is_refused_and_named(
     change(tmp_path)
     with pytest.raises(RunError) as caught:
         run(asked, out, Observer(), resume=True)
-    assert f"{out}: --resume goes on with the run that was begun, but 1 thing differs. " in str(caught.value)
+    assert f"{out}: `resume` goes on with the run that was begun, but 1 thing differs. " in str(caught.value)
     assert words.format(folder=tmp_path) in str(caught.value)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before
 
@@ -342,10 +342,10 @@ def test_other_options_are_refused_in_one_message(folder: Path, tmp_path: Path) 
     with pytest.raises(RunError) as caught:
         run(asked, out, Observer(), resume=True)
     assert str(caught.value) == (
-        f"{out}: --resume goes on with the run that was begun, but 4 things differ. "
-        "Expected --tolerance 0.01, got --tolerance 0.001; Expected --key id, got no --key; "
-        "Expected no --max-evaluations, got --max-evaluations 500; Expected --chunk-rows 2, got --chunk-rows 3. "
-        "Try as it was begun, or --overwrite to begin anew."
+        f"{out}: `resume` goes on with the run that was begun, but 4 things differ. "
+        "Expected `tolerance=0.01`, got `tolerance=0.001`; Expected `key=id`, got no `key`; "
+        "Expected no `max_evaluations`, got `max_evaluations=500`; Expected `chunk_rows=2`, got `chunk_rows=3`. "
+        "Try as it was begun, or `overwrite` to begin anew."
     )
     assert open_run(out).status == "interrupted"
 
@@ -362,7 +362,7 @@ def test_another_version_is_refused(folder: Path, tmp_path: Path, name: str) -> 
 
 def test_a_finished_run_of_something_else_is_refused_too(folder: Path, tmp_path: Path) -> None:
     run(request_of(folder), tmp_path / "run", Observer())
-    with pytest.raises(RunError, match=r"Expected --seed 0, got --seed 1\."):
+    with pytest.raises(RunError, match=r"Expected `seed=0`, got `seed=1`\."):
         run(request_of(folder, seed=1), tmp_path / "run", Observer(), resume=True)
 
 
@@ -371,8 +371,8 @@ def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: P
     with pytest.raises(RunError) as caught:
         run(request_of(folder), out, Observer())
     assert str(caught.value) == (
-        f"{out}: holds a run that did not finish (status interrupted). Try --resume to go on with it, "
-        "--overwrite to begin anew, or another -o."
+        f"{out}: holds a run that did not finish (status interrupted). Try `resume` to go on with it, "
+        "`overwrite` to begin anew, or another `out`."
     )
     run(request_of(folder, seed=1), out, Observer(), overwrite=True)
     assert not (out / STATES).exists()
@@ -410,7 +410,7 @@ def test_a_second_process_is_refused(folder: Path, tmp_path: Path, how: dict[str
     assert len(rival.errors) == 2
     assert rival.errors[0] == (
         f"{out}: process {os.getpid()} on {os.uname().nodename} is writing it now. Expected one process for one run. "
-        "Try again when that is done, or another -o."
+        "Try again when that is done, or another `out`."
     )
     assert open_run(out).status == "done"
     assert not (out / LOCK).exists()

@@ -120,7 +120,7 @@ def test_a_key_of_another_type_is_named(parts: PartFiles) -> None:
     with pytest.raises(OptionError) as caught:
         parts.rows_where({"day": "Monday"})
     assert str(caught.value) == (
-        "--key day=Monday: the column holds int16. Expected a value of that type, got 'Monday'."
+        "`key=day=Monday`: the column holds int16. Expected a value of that type, got 'Monday'."
     )
 
 

@@ -170,7 +170,7 @@ def test_a_fault_names_the_place_and_both_types(tmp_path: Path) -> None:
         read_info(tmp_path / "run.json")
     assert str(caught.value) == (
         f"{tmp_path}/run.json: 'totals.rows' is a list of 1. Expected a whole number of at least 0. Try run.json as "
-        "ihcli explain wrote it, or ihcli explain again with --overwrite."
+        "ihcli explain wrote it, or ihcli explain again with `overwrite`."
     )
 
 

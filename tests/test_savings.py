@@ -322,7 +322,7 @@ def test_a_scikit_learn_object_without_a_network_is_refused_once_and_for_all(nam
     message = refused(path)
     assert name in message
     assert "Nothing in it is a network that is read" in message
-    assert "--trust" not in message
+    assert "`trust`" not in message
     assert refused(path, trust=True) == message
 
 
@@ -333,7 +333,7 @@ def test_a_class_that_is_not_importable_is_read_where_the_advice_puts_it(tmp_pat
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "code"), *sys.path])}
     subprocess.run([python(), "-c", save], cwd=tmp_path, env=environment, check=True)
     message = refused(tmp_path / "model.pt")
-    assert message.endswith("the flag --trust, with the directory of nets on PYTHONPATH.")
+    assert message.endswith("the flag `trust`, with the directory of nets on PYTHONPATH.")
     assert "Try installing the package, PYTHONPATH=DIRECTORY before the command" in refused(tmp_path / "model.pt", True)
     table_of(tmp_path)
     command = [python(), "-m", "ihcli", "explain", "model.pt", "d.csv", "-o", "run", "-m", "ig", "--trust"]

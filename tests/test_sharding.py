@@ -52,8 +52,8 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
     with pytest.raises(OptionError) as caught:
         Shard.parse(text)
     assert str(caught.value) == (
-        f"--shard: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs count from "
-        "0, try --shard $((INDEX + 1))/N."
+        f"`shard`: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs count from "
+        "0, try `shard=$((INDEX + 1))/N`."
     )
 
 
@@ -122,9 +122,9 @@ def test_runs_and_shards_do_not_mix(asked: RunRequest, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
     for place, message in (
-        (Place(tmp_path / "whole", Shard(1, 2)), "holds a run already, not shards of one. Try another -o."),
-        (Place(tmp_path / "cut", Shard(1, 2)), "Expected --shard I/4, got --shard 1/2. Try that, or another -o."),
-        (Place(tmp_path / "cut"), "Try ihcli merge when all of them are done, or another -o."),
+        (Place(tmp_path / "whole", Shard(1, 2)), "holds a run already, not shards of one. Try another `out`."),
+        (Place(tmp_path / "cut", Shard(1, 2)), "Expected `shard=I/4`, got `shard=1/2`. Try that, or another `out`."),
+        (Place(tmp_path / "cut"), "Try ihcli merge when all of them are done, or another `out`."),
         (Place(tmp_path / "mine", Shard(1, 2)), "holds files that are no shards of a run."),
     ):
         with pytest.raises(RunError) as caught:

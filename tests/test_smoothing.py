@@ -540,7 +540,7 @@ def test_a_beta_that_is_not_finite_and_positive_is_refused(beta):
     with pytest.raises(OptionError) as refusal:
         resolve_smoothing(as_model(nn.ReLU()), beta, [rows()], True, 0.01)
     assert str(refusal.value) == (
-        f"--smooth: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try --smooth auto."
+        f"`smooth`: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try `smooth=auto`."
     )
 
 
@@ -548,7 +548,7 @@ def test_an_unknown_setting_is_refused_with_the_ones_there_are():
     with pytest.raises(OptionError) as refusal:
         resolve_smoothing(as_model(nn.ReLU()), "soft", [rows()], True, 0.01)
     assert str(refusal.value) == (
-        "--smooth: 'soft' is no setting. Expected auto, none or a number above 0, got 'soft'. Try --smooth auto."
+        "`smooth`: 'soft' is no setting. Expected auto, none or a number above 0, got 'soft'. Try `smooth=auto`."
     )
 
 
@@ -559,5 +559,5 @@ def test_a_torchscript_module_that_cannot_be_copied_is_refused_with_a_way_out():
 
     model = as_model(traced(Custom()))
     assert find_operations(model, None).kinks == ("a call that cannot be inlined",)
-    with pytest.raises(ModelError, match=r"(?s)^model: this TorchScript module cannot be copied.*Try --smooth none\.$"):
+    with pytest.raises(ModelError, match=r"(?s)^model: this TorchScript module cannot be copied.*Try `smooth=none`\.$"):
         smooth_model(model, BETA)

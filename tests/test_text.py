@@ -134,11 +134,11 @@ def test_a_sample_of_more_than_there_are_is_all_of_them(many: TextDataset) -> No
 @pytest.mark.parametrize("option", ["text", "pair"])
 def test_a_column_without_text_is_refused(parquet: Path, column: str, kind: str, option: str) -> None:
     named = (column,) if option == "text" else ("plain", column)
-    flag = {"text": "--text", "pair": "--text-pair"}[option]
+    name = {"text": "text", "pair": "text_pair"}[option]
     with pytest.raises(DataError) as caught:
         open_texts(parquet, *named)
     assert str(caught.value) == (
-        f"{flag} {column}: holds {kind} in {parquet}. Expected text. "
+        f"`{name}={column}`: holds {kind} in {parquet}. Expected text. "
         "Try one of the columns of text: 'plain', 'large', 'dictionary', 'view', 'id', 'label'."
     )
 
@@ -150,7 +150,7 @@ def test_a_table_without_any_text_says_so(tmp_path: Path) -> None:
 
 
 def test_a_column_that_is_not_there_proposes_the_nearest(parquet: Path) -> None:
-    for named, option in ((("plane",), "--text plane"), (("plain", "plane"), "--text-pair plane")):
+    for named, option in ((("plane",), "`text=plane`"), (("plain", "plane"), "`text_pair=plane`")):
         with pytest.raises(OptionError) as caught:
             open_texts(parquet, *named)
         assert str(caught.value).startswith(f"{option}: {parquet} has no such column.")
@@ -158,19 +158,19 @@ def test_a_column_that_is_not_there_proposes_the_nearest(parquet: Path) -> None:
 
 
 def test_a_column_has_one_role(parquet: Path) -> None:
-    with pytest.raises(OptionError, match=r"^--text-pair plain: is the column of --text too\. Expected another one\."):
+    with pytest.raises(OptionError, match=r"^`text_pair=plain`: is the column of `text` too\. Expected another one\."):
         open_texts(parquet, "plain", "plain")
-    with pytest.raises(OptionError, match=r"^--label plain: is a column of texts\. Expected the column of classes\."):
+    with pytest.raises(OptionError, match=r"^`label=plain`: is a column of texts\. Expected the column of classes\."):
         open_texts(parquet, "plain", label="plain")
-    with pytest.raises(OptionError, match=r"^--key nope: .* has no such column"):
+    with pytest.raises(OptionError, match=r"^`key=nope`: .* has no such column"):
         open_texts(parquet, "plain", keys=("nope",))
-    with pytest.raises(OptionError, match=r"^--label nope: .* has no such column"):
+    with pytest.raises(OptionError, match=r"^`label=nope`: .* has no such column"):
         open_texts(parquet, "plain", label="nope")
 
 
 def test_a_key_may_not_be_named_like_a_column_of_the_run(tmp_path: Path) -> None:
     pd.DataFrame({"text": ["a"], "units": [1]}).to_parquet(tmp_path / "units.parquet")
-    with pytest.raises(DataError, match=r"key 'units' has the name of a column that a run writes"):
+    with pytest.raises(DataError, match=r"`key` 'units' has the name of a column that a run writes"):
         open_texts(tmp_path / "units.parquet", "text", keys=("units",))
 
 

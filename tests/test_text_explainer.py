@@ -282,7 +282,7 @@ def test_targets_choose_the_output(models: Models) -> None:
     explainer = explainer_of(model, target="label")
     labelled = explainer.explain(as_rows(*TEXTS[:3]), np.array(["POSITIVE", 0, "POSITIVE"], object))
     assert_same(labelled, every, [1, 2, 5], ROUNDING)
-    with pytest.raises(DataError, match=r"--label: row 7 of the data holds 'FINE', which is no output"):
+    with pytest.raises(DataError, match=r"`label`: row 7 of the data holds 'FINE', which is no output"):
         explainer.explain(as_rows(TEXT), np.array(["FINE"], object), first_row=7)
 
 
@@ -435,15 +435,15 @@ def test_what_cannot_be_is_said_before_any_work(models: Models) -> None:
     table = wrap_module(torch.nn.Linear(3, 1).eval())
     with pytest.raises(ModelError, match=r"^model: a .*, which takes numbers\. Expected a Hugging Face checkpoint"):
         prepare_text_explainer(table, as_rows(TEXT), settings, "word", "zeros")
-    with pytest.raises(DataError, match=r"^--text: the tokenizer finds no token in any text of a sample"):
+    with pytest.raises(DataError, match=r"^`text`: the tokenizer finds no token in any text of a sample"):
         prepare_text_explainer(model, as_rows(None, " "), settings, "word", "zeros")
     with pytest.raises(
-        OptionError, match=r"^--baseline: 'mean' is no baseline for texts\. Expected zeros, pad or mask"
+        OptionError, match=r"^`baseline`: 'mean' is no baseline for texts\. Expected zeros, pad or mask"
     ):
         prepare_text_explainer(model, as_rows(TEXT), settings, "word", "mean")
-    with pytest.raises(OptionError, match=r"^--units: 'char' is not known\. Expected word or token"):
+    with pytest.raises(OptionError, match=r"^`units`: 'char' is not known\. Expected word or token"):
         prepare_text_explainer(model, as_rows(TEXT), settings, "char", "zeros")
     with pytest.raises(
-        OptionError, match=r"^--baseline mask: the model's tokenizer has no mask token\. Expected zeros"
+        OptionError, match=r"^`baseline=mask`: the model's tokenizer has no mask token\. Expected zeros"
     ):
         prepare_text_explainer(models("gpt2"), as_rows(TEXT), settings, "word", "mask")

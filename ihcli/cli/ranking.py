@@ -75,7 +75,7 @@ class Kind:
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
     drawing: Callable[["Record"], Any] | None = None
-    lacking: tuple[str, ...] = ("--workers",)
+    lacking: tuple[str, ...] = ("workers",)
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,8 @@ class Ranking:
         try:
             refuse_existing(path, self.overwrite)
         except RunError as error:
-            before, _, after = str(error).rpartition("-o")  # here the run has another option
-            raise RunError(f"{before}--keep{after}") from error
+            before, _, after = str(error).rpartition("`out`")  # here the run has another option
+            raise RunError(f"{before}`keep`{after}") from error
         return locate(path)
 
 
@@ -279,7 +279,7 @@ def _values_are_for_runs(keys: tuple[str, ...]) -> Iterator[None]:
     try:
         yield
     except IhcliError as error:
-        wrong = next((key for key in keys if "=" in key and str(error).startswith(f"--key {key}:")), None)
+        wrong = next((key for key in keys if "=" in key and str(error).startswith(f"`key={key}`:")), None)
         if wrong is None:
             raise
         raise OptionError(

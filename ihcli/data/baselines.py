@@ -20,12 +20,12 @@ OF_TEXTS = ("zeros", "pad", "mask")
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
 ONE, MANY = names_of(many_baselines=False), names_of(many_baselines=True)
-TRY_MANY = f"Try --method {either(MANY)}, which average over many"
-TRY_ONE = f"Try --method {either(ONE)}, which start from one"
+TRY_MANY = f"Try `method={either(MANY)}`, which average over many"
+TRY_ONE = f"Try `method={either(ONE)}`, which start from one"
 
 
 def is_file(spec: str | None) -> bool:
-    """Return whether --baseline names a file, of tables or of texts."""
+    """Return whether `baseline` names a file, of tables or of texts."""
     return spec is not None and spec not in (*KEYWORDS, *OF_TEXTS)
 
 
@@ -91,10 +91,10 @@ def drawn_rows(spec: str | np.ndarray | None, many: bool, limit_rows: int) -> in
 def require_count(spec: str, many: bool) -> None:
     """Raise OptionError for a keyword that means one row where many are averaged over, and the reverse."""
     if spec == "data" and not many:
-        raise OptionError(f"--baseline data: is many rows, {all_of(ONE)} take one. {TRY_MANY}, or --baseline mean.")
+        raise OptionError(f"`baseline=data`: is many rows, {all_of(ONE)} take one. {TRY_MANY}, or `baseline=mean`.")
     if spec in ONE_ROW and many:
         raise OptionError(
-            f"--baseline {spec}: is one row, {all_of(MANY)} average over many. {TRY_ONE}, or --baseline data."
+            f"`baseline={spec}`: is one row, {all_of(MANY)} average over many. {TRY_ONE}, or `baseline=data`."
         )
 
 
@@ -109,14 +109,14 @@ def _one_row(spec: str, dataset: Rows, scan: Scan | None, zero: Sequence[float] 
         values, source = _median(dataset, (scan or dataset.scan()).n_rows, seed)
     if len(values) != len(dataset.columns.features):
         raise OptionError(
-            f"--baseline {spec}: has {len(values)} values. Expected one for each of the "
+            f"`baseline={spec}`: has {len(values)} values. Expected one for each of the "
             f"{len(dataset.columns.features)} features. Try a file with the feature columns."
         )
     without = [name for name, value in zip(dataset.columns.features, values, strict=True) if not np.isfinite(value)]
     if without:
         raise DataError(
-            f"--baseline {spec}: {dataset.path} has no finite value in column {listed(without)}. "
-            f"Try --exclude {without[0]}, or --baseline zeros."
+            f"`baseline={spec}`: {dataset.path} has no finite value in column {listed(without)}. "
+            f"Try `exclude={without[0]}`, or `baseline=zeros`."
         )
     return Baselines(values[np.newaxis], 1, source)
 
@@ -138,17 +138,17 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
         values = np.atleast_2d(np.asarray(spec))
         if values.ndim != 2 or values.shape[1] != len(features):
             raise OptionError(
-                f"baseline: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
+                f"`baseline`: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
             )
-        return ArrayDataset(values, features), "baseline"
+        return ArrayDataset(values, features), "`baseline`"
     require_baselines(spec)
     missing = [name for name in features if name not in open_table(spec).schema.names]
     if missing:
         raise DataError(
-            f"--baseline {spec}: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
+            f"`baseline={spec}`: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
             "Expected the feature columns of the data."
         )
-    return open_dataset(spec, features=features), f"--baseline {spec}"
+    return open_dataset(spec, features=features), f"`baseline={spec}`"
 
 
 def require_baselines(spec: str) -> None:
@@ -157,7 +157,7 @@ def require_baselines(spec: str) -> None:
         return
     if not locate(spec).exists() and not any(character in spec for character in "*?[./\\"):
         raise OptionError(
-            f"--baseline {spec}: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
+            f"`baseline={spec}`: is neither a keyword nor a file. Expected one of {', '.join(KEYWORDS)}, or a Parquet "
             f"or CSV file with the feature columns.{did_you_mean(spec, KEYWORDS)}"
         )
     find_files(spec)

@@ -31,7 +31,7 @@ class Columns:
 class Roles:
     """What the user, and the model's file, said about columns.
 
-    features        --features, in that order; None: not given
+    features        `features`, in that order; None: not given
     model_features  the names that the model was trained with; None: its file does not say
     """
 
@@ -45,7 +45,7 @@ class Roles:
 def choose_columns(table: TableFiles, roles: Roles) -> Columns:
     """Settle which columns are features, keys and label.
 
-    Features are those of --features, else the model's own, else every column that has no other role.
+    Features are those of `features`, else the model's own, else every column that has no other role.
 
     Raises:
         OptionError: an option names a column that the table lacks, or gives one column two roles.
@@ -55,10 +55,10 @@ def choose_columns(table: TableFiles, roles: Roles) -> Columns:
         _refuse_header_of_numbers(table)
     _refuse_unfit_names(table)
     label = () if roles.label is None else (roles.label,)
-    for option, names in (("--key", roles.keys), ("--label", label), ("--exclude", roles.exclude)):
+    for option, names in (("key", roles.keys), ("label", label), ("exclude", roles.exclude)):
         _require_columns(table, option, names)
     features = _choose_features(table, roles)
-    _refuse_reserved(table.path, "--key", roles.keys, RESERVED_FOR_KEYS)
+    _refuse_reserved(table.path, "`key`", roles.keys, RESERVED_FOR_KEYS)
     _refuse_reserved(table.path, "feature", features, RESERVED)
     _require_numbers(table, features, roles)
     return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
@@ -72,23 +72,23 @@ def choose_text_columns(
     Raises OptionError for a column that is not there or has two roles, DataError for one that holds no text.
     """
     _refuse_unfit_names(table)
-    options = ("--text", "--text-pair")
+    options = ("text", "text_pair")
     for option, name in zip(options, texts, strict=False):
         _require_columns(table, option, (name,))
         _require_text(table, option, name)
-    for option, names in (("--key", keys), ("--label", () if label is None else (label,))):
+    for option, names in (("key", keys), ("label", () if label is None else (label,))):
         _require_columns(table, option, names)
     if len(set(texts)) < len(texts):
-        raise OptionError(f"--text-pair {texts[0]}: is the column of --text too. Expected another one.")
+        raise OptionError(f"`text_pair={texts[0]}`: is the column of `text` too. Expected another one.")
     if label in texts:
-        raise OptionError(f"--label {label}: is a column of texts. Expected the column of classes.")
-    _refuse_reserved(table.path, "--key", keys, RESERVED_FOR_KEYS)
+        raise OptionError(f"`label={label}`: is a column of texts. Expected the column of classes.")
+    _refuse_reserved(table.path, "`key`", keys, RESERVED_FOR_KEYS)
     return Columns(tuple(texts), tuple(dict.fromkeys(keys)), label)
 
 
 def _choose_features(table: TableFiles, roles: Roles) -> tuple[str, ...]:
     if roles.features is not None:
-        _require_columns(table, "--features", roles.features)
+        _require_columns(table, "features", roles.features)
         features = roles.features
     elif roles.model_features is not None:
         _require_model_columns(table, roles.model_features)
@@ -97,13 +97,13 @@ def _choose_features(table: TableFiles, roles: Roles) -> tuple[str, ...]:
         return _all_others(table, roles)
     repeated = [name for name, count in Counter(features).items() if count > 1]
     if repeated:
-        raise OptionError(f"--features: column {repeated[0]!r} is listed twice. Expected each column once.")
-    for option, names in (("--key", roles.keys), ("--exclude", roles.exclude)):
+        raise OptionError(f"`features`: column {repeated[0]!r} is listed twice. Expected each column once.")
+    for option, names in (("key", roles.keys), ("exclude", roles.exclude)):
         for name in names:
             if name in features:
                 raise OptionError(
-                    f"{option} {name}: the column is also a feature. Expected one role for a column. "
-                    f"Try without {option} {name}, or a list of --features that leaves it out."
+                    f"`{option}={name}`: the column is also a feature. Expected one role for a column. "
+                    f"Try without `{option}={name}`, or a list of `features` that leaves it out."
                 )
     return features
 
@@ -122,8 +122,8 @@ def _all_others(table: TableFiles, roles: Roles) -> tuple[str, ...]:
         what = "is the index that pandas stored" if has_name else "has no name, as the index that pandas writes"
         raise DataError(
             f"{table.path}: column {quoted(indices[0])} {what}. Expected features only. Try "
-            f"{' '.join(f'--key {argument(name)}' for name in indices)} to carry it along, --exclude "
-            f"{column_list(indices)} to leave it out, or --features to list the features where it is one."
+            f"{' '.join(f'`key={argument(name)}`' for name in indices)} to carry it along, "
+            f"`exclude={column_list(indices)}` to leave it out, or `features` to list the features where it is one."
         )
     return features
 
@@ -133,7 +133,7 @@ def _refuse_header_of_numbers(table: TableFiles) -> None:
     if name is not None:
         raise DataError(
             f"{table.path}: its columns are called by numbers, such as {name!r}: does the file lack a header? Expected "
-            f"names in the first line. Try {table.naming()}; or --features with these names, where they are right."
+            f"names in the first line. Try {table.naming()}; or `features` with these names, where they are right."
         )
 
 
@@ -153,11 +153,11 @@ def _refuse_unfit_names(table: TableFiles) -> None:
 
 
 def _require_columns(table: TableFiles, option: str, names: Sequence[str]) -> None:
-    if option == "--features" and not names:
-        raise OptionError("--features: names no column. Expected at least one.")
+    if option == "features" and not names:
+        raise OptionError("`features`: names no column. Expected at least one.")
     for name in names:
         if name not in table.schema.names:
-            raise _missing_column(OptionError, f"{option} {printable(name)}", name, table)
+            raise _missing_column(OptionError, f"`{option}={printable(name)}`", name, table)
 
 
 def _missing_column(kind: type[IhcliError], start: str, name: str, table: TableFiles) -> IhcliError:
@@ -176,7 +176,7 @@ def _require_model_columns(table: TableFiles, features: Sequence[str]) -> None:
             f"{table.path}: lacks {len(missing)} of the {len(features)} columns that the model takes: "
             f"{listed(missing)}. Expected {listed(features)}, got {len(names)} columns: {listed(names)}."
             f"{did_you_mean(missing[0], names)} "
-            "Try --features to list other columns in the model's order."
+            "Try `features` to list other columns in the model's order."
         )
 
 
@@ -185,7 +185,7 @@ def _refuse_reserved(path: str, role: str, names: Sequence[str], reserved: Seque
         if name in reserved:
             raise DataError(
                 f"{path}: {role} {quoted(name)} has the name of a column that a run writes. "
-                f"Expected none of {', '.join(reserved)}. Try to rename the column, or --exclude {column_list([name])}."
+                f"Expected none of {', '.join(reserved)}. Try to rename the column, or `exclude={column_list([name])}`."
             )
 
 
@@ -200,7 +200,7 @@ def _require_numbers(table: TableFiles, features: Sequence[str], roles: Roles) -
     advice = "Try to encode it as numbers."
     if roles.features is None and roles.model_features is None:
         advice = (
-            f"Try --key {argument(first)} to carry it along, --exclude {column_list([first])}, or --features to list "
+            f"Try `key={argument(first)}` to carry it along, `exclude={column_list([first])}`, or `features` to list "
             "the features."
         )
     kept = [*roles.keys, *([] if roles.label is None else [roles.label])]
@@ -217,7 +217,9 @@ def _require_text(table: TableFiles, option: str, name: str) -> None:
     others = [field.name for field in table.schema if _is_text(field.type)]
     advice = f". Try one of the columns of text: {listed(others)}." if others else ", and no column holds any."
     encoding = " in UTF-8" if pa.types.is_binary(type_) else ""  # in a CSV file other encodings come as bytes
-    raise DataError(f"{option} {name}: holds {_type_in_words(type_)} in {table.path}. Expected text{encoding}{advice}")
+    raise DataError(
+        f"`{option}={name}`: holds {_type_in_words(type_)} in {table.path}. Expected text{encoding}{advice}"
+    )
 
 
 def _is_text(type_: pa.DataType) -> bool:

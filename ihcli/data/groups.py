@@ -49,7 +49,7 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
     Raises OptionError where the file is not of that form, a feature is in two groups, or a group is empty; with
     `columns` also where a feature is unknown or a group's name is taken.
     """
-    option = f"--groups {path}"
+    option = f"`groups={path}`"
     file = locate(path)
     try:
         if isinstance(file, Path) and file.exists() and not file.is_file():
@@ -84,9 +84,9 @@ def groups_by_prefix(features: Sequence[str], separator: str) -> dict[str, tuple
 
     Raises OptionError where the separator is empty, makes no group, or a group would have the name of a feature.
     """
-    option = f"--groups-by {separator}"
+    option = f"`groups_by={separator}`"
     if not separator:
-        raise OptionError("--groups-by: the separator is empty. Expected text such as = or _.")
+        raise OptionError("`groups_by`: the separator is empty. Expected text such as = or _.")
     beginnings = {feature: _beginnings(feature, separator) for feature in features}
     shared = Counter(beginning for found in beginnings.values() for beginning in found)
     members: dict[str, list[str]] = {}
@@ -107,7 +107,7 @@ def _beginnings(feature: str, separator: str) -> list[str]:
     return [beginning for beginning in beginnings if beginning.replace(separator, "")]
 
 
-def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: str = "--groups") -> None:
+def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: str = "`groups`") -> None:
     """Refuse groups that do not fit the columns.
 
     Raises OptionError naming the group and column: a feature that is unknown or in two groups, an empty group, a group
@@ -121,8 +121,8 @@ def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns, option: 
                 f"{option}: group {name!r} names {feature!r}, which is not a feature. Expected some of "
                 f"{listed(columns.features)}.{did_you_mean(feature, columns.features)}"
             )
-    is_by_prefix = option.startswith("--groups-by")
-    remedy = "--groups FILE, which names groups as you like" if is_by_prefix else "another name for the group"
+    is_by_prefix = option.startswith("`groups_by")
+    remedy = "`groups=FILE`, which names groups as you like" if is_by_prefix else "another name for the group"
     for name in groups:
         taken = {
             "a feature outside it": name in columns.features and name not in grouped,

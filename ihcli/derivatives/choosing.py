@@ -46,7 +46,7 @@ def choose_engine(
     Raises OptionError where "mlp" is wanted and cannot serve.
     """
     if wanted not in WANTED:
-        raise OptionError(f"--engine-derivatives: {wanted!r} is no engine. Expected one of {', '.join(WANTED)}.")
+        raise OptionError(f"`engine`: {wanted!r} is no engine. Expected one of {', '.join(WANTED)}.")
     general = AutogradEngine(function, memory_bytes)
     if wanted == "autograd":
         return Choice(general, "asked for")
@@ -58,7 +58,7 @@ def choose_engine(
     except NotAChainError as reason:
         if wanted == "mlp":
             raise OptionError(
-                f"--engine-derivatives mlp: cannot serve this model: {reason}. Expected a chain of affine layers and "
+                f"`engine=mlp`: cannot serve this model: {reason}. Expected a chain of affine layers and "
                 "element-wise activations. Try auto."
             ) from None
         return Choice(general, f"not in closed form: {reason}")

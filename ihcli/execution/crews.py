@@ -64,6 +64,6 @@ def _failure(writer: RunWriter, failed: list[FailedChunk]) -> str:
     more = f" and {len(failed) - SHOWN} more chunks" if len(failed) > SHOWN else ""
     return (
         f"{writer.path}: {sum(chunk.rows for chunk in failed)} rows could not be explained, each chunk tried "
-        f"{MOST_ATTEMPTS} times: {'; '.join(rows)}{more}. All others are done. Try the same command with --resume, "
+        f"{MOST_ATTEMPTS} times: {'; '.join(rows)}{more}. All others are done. Try the same command with `resume`, "
         "which tries these again."
     )

@@ -144,8 +144,8 @@ class Dealer:
         self._stillborn += not worker.is_ready
         if self._stillborn >= MOST_ATTEMPTS:
             raise RunError(
-                f"--workers: {self._stillborn} workers in a row ended before they were ready ({reason}). Expected "
-                "memory for a model in each. Try fewer --workers."
+                f"`workers`: {self._stillborn} workers in a row ended before they were ready ({reason}). Expected "
+                "memory for a model in each. Try fewer `workers`."
             )
         for dealt in worker.held.values():
             self._try_again(dealt, reason)
@@ -161,5 +161,5 @@ class Dealer:
         if self._failed > MOST_FAILED:
             raise RunError(
                 f"{self._failed} chunks failed, each {MOST_ATTEMPTS} times; the last, rows {chunk.first_row} to "
-                f"{chunk.first_row + len(chunk) - 1}: {error}. The run is given up. Try --resume when that is mended."
+                f"{chunk.first_row + len(chunk) - 1}: {error}. The run is given up. Try `resume` when that is mended."
             )

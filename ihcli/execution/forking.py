@@ -31,7 +31,7 @@ def begin() -> ForkServerContext:
         if "AF_UNIX" not in str(error):
             raise
         raise OptionError(
-            f"--workers: processes meet at a socket in {tempfile.gettempdir()}, a path too long for one. "
+            f"`workers`: processes meet at a socket in {tempfile.gettempdir()}, a path too long for one. "
             "Try a short directory in the environment variable TMPDIR, such as TMPDIR=/tmp."
         ) from error
     return context

@@ -116,12 +116,12 @@ def _of_method(explainer: AnyExplainer, trial: _Trial) -> Iterator[tuple[str, st
     method = explainer.method
     if isinstance(explainer, TableExplainer) and method.many_baselines:
         b = len(explainer.baselines.values)
-        yield f"-m {partner(method, many_baselines=False).name}", "one baseline: ", b
+        yield f"method={partner(method, many_baselines=False).name}", "one baseline: ", b
         if b >= 20:
-            yield f"--baseline-rows {b // 10}", "", b / (b // 10)
+            yield f"baseline_rows={b // 10}", "", b / (b // 10)
     if method.second_order:
         first = partner(method, order=1)
-        yield f"-m {first.name}", "no interactions: ", trial.gain(replace(trial.explainer, method=first))
+        yield f"method={first.name}", "no interactions: ", trial.gain(replace(trial.explainer, method=first))
 
 
 def _of_effort(trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
@@ -129,7 +129,7 @@ def _of_effort(trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
     if effort.steps is None and effort.tolerance < LARGE_TOLERANCE:
         larger = min(LARGE_TOLERANCE, 10 * effort.tolerance)
         other = replace(trial.explainer, effort=replace(effort, tolerance=larger))
-        yield f"--tolerance {larger:g}", "", trial.gain(other)
+        yield f"tolerance={larger:g}", "", trial.gain(other)
 
 
 def _of_cores(trial: _Trial, workers: int) -> Iterator[tuple[str, str, float | None]]:
@@ -139,13 +139,13 @@ def _of_cores(trial: _Trial, workers: int) -> Iterator[tuple[str, str, float | N
         return
     with _one_thread() as before:
         gain = 1.0 if before == 1 else trial.gain(trial.explainer)
-    yield f"--workers {cores}", "", None if gain is None else min(cores, cores * gain)
+    yield f"workers={cores}", "", None if gain is None else min(cores, cores * gain)
 
 
 def _limit(rows: int, wall_s: float) -> Remedy:
     fit = max(1, int(rows * LONG_S / wall_s))
     digits = 10 ** max(0, int(math.log10(fit)) - 1)
-    return Remedy(f"--limit {fit // digits * digits}", "about a minute")
+    return Remedy(f"limit={fit // digits * digits}", "about a minute")
 
 
 def _hurried(explainer: AnyExplainer) -> tuple[AnyExplainer, float]:

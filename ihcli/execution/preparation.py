@@ -98,7 +98,7 @@ class PreparedRun:
         if changed:
             raise RunError(
                 f"{changed[0]}: was changed while the run read it. Expected model and data that stay as they are until "
-                "the end. Try --overwrite to begin anew, once nothing writes to it."
+                "the end. Try `overwrite` to begin anew, once nothing writes to it."
             )
 
 
@@ -137,7 +137,7 @@ def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
     if request.text is not None:
         return _prepare_texts(request, model, model_files, request.text, pilot)
     if model.text is not None:
-        raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try --text COLUMN.")
+        raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
     return _prepare_table(request, model, model_files, pilot)
 
 
@@ -214,7 +214,7 @@ def _device(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError:
-        raise OptionError(f"--device: {name!r} is no device. Expected auto, cpu or cuda, also cuda:1.") from None
+        raise OptionError(f"`device`: {name!r} is no device. Expected auto, cpu or cuda, also cuda:1.") from None
 
 
 def _require_feature_count(model: Model, dataset: Dataset) -> None:
@@ -224,7 +224,7 @@ def _require_feature_count(model: Model, dataset: Dataset) -> None:
     takes = f" ({listed(model.feature_names)})" if model.feature_names else ""
     raise DataError(
         f"{dataset.path}: has {len(features)} features ({listed(features)}), but {model.path} takes "
-        f"{model.n_inputs}{takes}. Try --features to choose columns, or --exclude, --key and --label to take them out."
+        f"{model.n_inputs}{takes}. Try `features` to choose columns, or `exclude`, `key` and `label` to take them out."
     )
 
 
@@ -235,7 +235,7 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
         values = "value" if first.count == 1 else "values"
         raise DataError(
             f"{request.data}: column {first.column!r} has {first.count} {first.kind} {values}, the first in row "
-            f"{first.first_row}{others}. Expected finite numbers. Try --missing flag, which writes such rows without "
+            f"{first.first_row}{others}. Expected finite numbers. Try `missing=flag`, which writes such rows without "
             "figures."
         )
     if scan.n_complete == 0:
@@ -250,7 +250,7 @@ def _groups(request: RunRequest, dataset: Dataset) -> Groups:
         return Groups.of(features, read_groups(request.groups, dataset.columns))
     if request.groups_by is not None:
         groups = groups_by_prefix(features, request.groups_by)
-        check_groups(groups, dataset.columns, f"--groups-by {request.groups_by}")
+        check_groups(groups, dataset.columns, f"`groups_by={request.groups_by}`")
         return Groups.of(features, groups)
     return Groups.of(features)
 

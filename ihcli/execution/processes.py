@@ -111,7 +111,7 @@ def _serve(pipe: Connection, number: int, commission: Commission, environment: M
             pipe.send(Refused(number, error))
             return
         except Exception as error:
-            told = f"--workers: a worker could not load the model: {in_words(error)}. Try fewer --workers."
+            told = f"`workers`: a worker could not load the model: {in_words(error)}. Try fewer `workers`."
             pipe.send(Refused(number, RunError(told)))
             return
         pipe.send(Ready(number))

@@ -112,7 +112,7 @@ def ray_executor(workforce: Workforce, device: str) -> CrewExecutor:
     try:
         import ray
     except ImportError as error:
-        raise PackageError("--executor ray: needs the package ray. Try pip install 'ihcli[ray]'.") from error
+        raise PackageError("`executor=ray`: needs the package ray. Try pip install 'ihcli[ray]'.") from error
     _connect(workforce)
     try:
         crew = _gather(workforce, device)
@@ -148,7 +148,7 @@ def _gpus_per_worker(workforce: Workforce, device: str, there: float) -> float:
     if wanted is None:
         return 1.0 if device != "cpu" and there else 0.0
     if wanted > there:
-        raise OptionError(f"--gpus-per-worker: the cluster has {there:g} GPUs. Expected at most that, got {wanted:g}.")
+        raise OptionError(f"`gpus_per_worker`: the cluster has {there:g} GPUs. Expected at most that, got {wanted:g}.")
     return wanted
 
 
@@ -169,7 +169,7 @@ def _connect(workforce: Workforce) -> None:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).strip().partition("\n")[0].partition(". ")[0]
         raise OptionError(
-            f"--ray-address {address}: {reason}. Expected auto or HOST:PORT of a running cluster. Try ray status, "
+            f"`ray_address={address}`: {reason}. Expected auto or HOST:PORT of a running cluster. Try ray status, "
             "and RAY_AUTH_MODE=token where the cluster asks for a token."
         ) from error
 

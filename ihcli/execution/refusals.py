@@ -53,7 +53,7 @@ def refuse_contradictions(request: RunRequest) -> None:
     else:
         _refuse_table_options(request)
     if request.groups is not None and request.groups_by is not None:
-        raise OptionError("--groups: cannot be used together with --groups-by. Try one of them.")
+        raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
     if request.text is not None:
         require_one_baseline(method)
     elif request.baseline is not None:
@@ -67,18 +67,18 @@ def _is_here(path: str) -> bool:
 
 def _refuse_table_options(request: RunRequest) -> None:
     given = {
-        "--features": request.features,
-        "--exclude": request.exclude,
-        "--groups": request.groups,
-        "--groups-by": request.groups_by,
+        "`features`": request.features,
+        "`exclude`": request.exclude,
+        "`groups`": request.groups,
+        "`groups_by`": request.groups_by,
     }
     for option, value in given.items():
         if value:
-            raise OptionError(f"{option}: is for tables of numbers, and --text explains texts. Try without {option}.")
+            raise OptionError(f"{option}: is for tables of numbers, and `text` explains texts. Try without {option}.")
 
 
 def _refuse_text_options(request: RunRequest) -> None:
     if request.text_pair is not None:
-        raise OptionError("--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.")
+        raise OptionError("`text_pair`: is the second text beside `text`. Expected both. Try `text=COLUMN`.")
     if request.units != RunRequest.units:
-        raise OptionError(f"--units {request.units}: is for texts, and --text is not given. Try --text COLUMN.")
+        raise OptionError(f"`units={request.units}`: is for texts, and `text` is not given. Try `text=COLUMN`.")

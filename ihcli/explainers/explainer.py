@@ -24,7 +24,9 @@ from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoo
 
 T = TypeVar("T")
 
-MEMORY_RAN_OUT = "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller --memory."
+MEMORY_RAN_OUT = (
+    "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller `memory_bytes`."
+)
 PROBE_ROWS = 8
 KINKED_EVALUATIONS = 64
 """Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
@@ -258,9 +260,9 @@ def _kinked_budget(effort: Effort, n_baselines: int) -> int:
 def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> str:
     names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
     remedy = (
-        "Try --smooth auto, which replaces them with SoftPlus"
+        "Try `smooth=auto`, which replaces them with SoftPlus"
         if operations.replaceable and not is_smoothed
-        else f"Try --method {partner(method, order=1).name}, which needs no second derivatives"
+        else f"Try `method={partner(method, order=1).name}`, which needs no second derivatives"
     )
     return (
         f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
@@ -274,18 +276,18 @@ def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
     return [
         f"SoftPlus with beta {smoothing.beta:g} drifts by {smoothing.drift:.1%} of the output's standard deviation "
         f"and changes {smoothing.changed:.1%} of the predictions on a sample, more than the "
-        f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger --smooth, or "
-        "--smooth-tolerance."
+        f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger `smooth`, or "
+        "`smooth_tolerance`."
     ]
 
 
 def _check_effort(effort: Effort, n_baselines: int) -> None:
     if effort.steps is not None and effort.steps not in STEPS:
-        raise OptionError(f"--steps: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
+        raise OptionError(f"`steps`: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
     least = NODES * n_baselines
     if effort.max_evaluations is not None and effort.max_evaluations < least and effort.steps is None:
         raise OptionError(
-            f"--max-evaluations: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
+            f"`max_evaluations`: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
             f"nodes for each of the {n_baselines} baselines."
         )
 

@@ -165,7 +165,7 @@ def prepare_text_explainer(
     reader = reader_of(model)
     encoded = [text for text in encode(reader, sample[:SAMPLE_TEXTS], units) if text is not None]
     if not encoded:
-        raise DataError("--text: the tokenizer finds no token in any text of a sample. Try another column.")
+        raise DataError("`text`: the tokenizer finds no token in any text of a sample. Try another column.")
     shortest = min(len(text.ids) for text in encoded)
     few = [text for text in encoded if len(text.ids) == shortest][:PROBE_TEXTS]
 
@@ -189,7 +189,7 @@ def reader_of(model: Model) -> TextReader:
     if model.text is None:
         raise ModelError(
             f"{model.path or 'model'}: a {model.format}, which takes numbers. Expected a Hugging Face checkpoint of a "
-            "text classifier. Try without --text."
+            "text classifier. Try without `text`."
         )
     return model.text
 

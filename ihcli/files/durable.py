@@ -116,9 +116,9 @@ def disk_errors(path: Location) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = (
-            "Try to make room, then the same command with --resume"
+            "Try to make room, then the same command with `resume`"
             if error.errno in NO_SPACE
-            else "Try another directory with -o"
+            else "Try another directory with `out`"
         )
         raise RunError(f"{path}: cannot be written: {error.strerror or error}. {remedy}.") from error
 

@@ -64,7 +64,7 @@ def refusal(path: Location) -> RunError:
         owner = (_read(path) or "").partition("\n")[0]
     return RunError(
         f"{path}: {owner or 'another process'} is writing it now. Expected one process for one run. "
-        "Try again when that is done, or another -o."
+        "Try again when that is done, or another `out`."
     )
 
 

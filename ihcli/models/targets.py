@@ -48,12 +48,12 @@ class Target:
 
     def _labelled(self, labels: np.ndarray | None, first_row: int) -> np.ndarray:
         if labels is None:
-            raise DataError("--target label: the data has no label column. Try --label COLUMN.")
+            raise DataError("`target=label`: the data has no label column. Try `label=COLUMN`.")
         chosen = [_label_index(value, self.names) for value in labels]
         if None in chosen:
             row = chosen.index(None)
             raise DataError(
-                f"--label: row {first_row + row} of the data holds {labels[row]!r}, which is no output of the model. "
+                f"`label`: row {first_row + row} of the data holds {labels[row]!r}, which is no output of the model. "
                 f"Expected {_listed(self.names)}, or an index below {len(self.names)} where these are no numbers."
             )
         return np.array(chosen, dtype=np.int64)
@@ -73,13 +73,13 @@ def resolve_target(spec: str | int | None, n_outputs: int, output_names: Sequenc
         return Target(PREDICTED if n_outputs > 1 else names[0], names)
     word = str(spec)
     if word == LABEL and n_outputs == 1:
-        raise OptionError("--target label: the model has one output, which no label chooses. Try leaving it out.")
+        raise OptionError("`target=label`: the model has one output, which no label chooses. Try leaving it out.")
     if word in (PREDICTED, ALL, LABEL) or word in names:
         return Target(word, names)
     if word.isdecimal() and int(word) < n_outputs:
         return Target(names[int(word)], names)
     raise OptionError(
-        f"--target: {spec!r} is no output of the model. Expected one of {_listed(names)}, an index from 0 to "
+        f"`target`: {spec!r} is no output of the model. Expected one of {_listed(names)}, an index from 0 to "
         f"{n_outputs - 1}, {PREDICTED}, {ALL} or {LABEL}."
     )
 

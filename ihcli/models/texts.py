@@ -71,7 +71,7 @@ class TextReader:
         Raises OptionError for units other than "word" and "token", ModelError for an id without an embedding.
         """
         if units not in UNITS:
-            raise OptionError(f"--units: {units!r} is not known. Expected {WORD} or {TOKEN}.")
+            raise OptionError(f"`units`: {units!r} is not known. Expected {WORD} or {TOKEN}.")
         if not texts:
             return []
         limit = {} if self.max_tokens is None else {"max_length": self.max_tokens}
@@ -99,7 +99,7 @@ class TextReader:
         Raises OptionError for another kind, or where the tokenizer has no such token.
         """
         if kind not in BASELINES:
-            raise OptionError(f"--baseline: {kind!r} is no baseline for texts. Expected {self._kinds()}.")
+            raise OptionError(f"`baseline`: {kind!r} is no baseline for texts. Expected {self._kinds()}.")
         ids = np.stack([text.ids for text in texts])
         if kind == ZEROS:
             return self._flat(torch.zeros_like(self._embedded(ids)), texts)
@@ -179,7 +179,7 @@ class TextReader:
         token = getattr(self.tokenizer, f"{kind}_token_id")
         if token is None or token >= self.embedding.num_embeddings:
             raise OptionError(
-                f"--baseline {kind}: the model's tokenizer has no {kind} token. Expected {self._kinds()}."
+                f"`baseline={kind}`: the model's tokenizer has no {kind} token. Expected {self._kinds()}."
             )
         return int(token)
 

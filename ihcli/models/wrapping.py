@@ -118,14 +118,14 @@ def checked_device(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise OptionError(
-            f"--device: {str(device)!r} cannot be used ({first_line(error)}). Try --device cpu."
+            f"`device`: {str(device)!r} cannot be used ({first_line(error)}). Try `device=cpu`."
         ) from None
 
 
 def checked_dtype(dtype: torch.dtype | None) -> torch.dtype | None:
     """Return the dtype; raises OptionError for one that attributions cannot be computed in."""
     if dtype is not None and dtype not in FULL_DTYPES:
-        raise OptionError(f"--dtype: {named(dtype)} is not supported. Expected float32 or float64.")
+        raise OptionError(f"`dtype`: {named(dtype)} is not supported. Expected float32 or float64.")
     return dtype
 
 

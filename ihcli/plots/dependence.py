@@ -36,10 +36,10 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
     """
     require_table(result, "dependence")
     if request.feature is None:
-        raise OptionError("--feature: is not given. Expected the feature whose values are the horizontal axis.")
-    require_feature(result, "--feature", request.feature)
+        raise OptionError("`feature`: is not given. Expected the feature whose values are the horizontal axis.")
+    require_feature(result, "feature", request.feature)
     if request.color_by is not None:
-        require_feature(result, "--color-by", request.color_by)
+        require_feature(result, "color_by", request.color_by)
     target = one_target(result, request.target)
     feature, partner = request.feature, request.color_by or strongest_partner(result, target, request.feature)
     panels = _Panels(result, target, feature, partner)
@@ -49,8 +49,8 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
     values = feature_values(result, names, sample.rows, request.data)
     if np.isnan(values.numbers[:, 0]).all():
         raise DataError(
-            f"--feature {feature}: has no values: it is a group of several columns and not one-hot, or missing in all "
-            "rows. Expected a feature of one column, or a one-hot group. Try another --feature."
+            f"`feature={feature}`: has no values: it is a group of several columns and not one-hot, or missing in all "
+            "rows. Expected a feature of one column, or a one-hot group. Try another `feature`."
         )
     return panels.draw(sample, values, request.seed)
 

@@ -63,7 +63,7 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str
     features = by_target(result.run.summary_attributions())[target]
     pairs = by_target(result.run.summary_interactions()).get(target)
     if pairs is None:
-        raise OptionError(f"--target: {result.path} has no pairs of target {target!r}. Expected two features at least.")
+        raise OptionError(f"`target`: {result.path} has no pairs of target {target!r}. Expected two features at least.")
     found = features["feature"].to_pylist()
     ends = [pairs[column].to_pylist() for column in ("feature_i", "feature_j")]
     names = list(result.feature_names) or sorted({*found, *ends[0], *ends[1]})

@@ -46,15 +46,15 @@ def one_target(result: Result, target: str | None) -> str:
     if target is None:
         if len(known) > 1:
             raise OptionError(
-                f"--target: {result.path} explains {len(known)} targets, and a picture shows one. "
-                f"Expected one of {listed(known)}. Try --target {known[0]}."
+                f"`target`: {result.path} explains {len(known)} targets, and a picture shows one. "
+                f"Expected one of {listed(known)}. Try `target={known[0]}`."
             )
         if not known:
             raise RunError(f"{result.path}: no row has values. Expected one explained row at least.")
         return known[0]
     if target not in known:
         raise OptionError(
-            f"--target: {result.path} has no target {target!r}. Expected one of {listed(known)}."
+            f"`target`: {result.path} has no target {target!r}. Expected one of {listed(known)}."
             f"{did_you_mean(target, known)}"
         )
     return target
@@ -64,7 +64,7 @@ def require_feature(result: Result, option: str, name: str) -> None:
     """Raise OptionError where the run has no such feature."""
     if name not in result.feature_names:
         raise OptionError(
-            f"{option} {name}: {result.path} has no such feature. Expected one of {len(result.feature_names)}: "
+            f"`{option}={name}`: {result.path} has no such feature. Expected one of {len(result.feature_names)}: "
             f"{listed(result.feature_names)}.{did_you_mean(name, result.feature_names)}"
         )
 

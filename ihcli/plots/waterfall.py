@@ -43,12 +43,12 @@ def draw_waterfall(result: Result, request: PlotRequest) -> "Figure":
 
 
 def record_of_request(result: Result, request: PlotRequest) -> Record:
-    """Return the record that --row or --key means; raises OptionError, and RunError where it has no values."""
+    """Return the record that `row` or `key` means; raises OptionError, and RunError where it has no values."""
     if request.row is None and not request.key:
-        raise OptionError(f"--row: is not given. Expected which row {request.kind} shows. Try --row 0.")
+        raise OptionError(f"`row`: is not given. Expected which row {request.kind} shows. Try `row=0`.")
     record = result.record(request.row, key=request.key, target=request.target)
     if not record.has_values:
-        raise RunError(f"--row {record.row}: has no values, its status is {record.quality['status']}.")
+        raise RunError(f"`row={record.row}`: has no values, its status is {record.quality['status']}.")
     return record
 
 

@@ -141,7 +141,7 @@ def _recorded_table(result: Result) -> TableFiles:
     if not any(is_reachable(place, result.path) for place in places):
         raise DataError(
             f"{recorded['path']}: is where {result.path} says its data are, on another store than the run. Expected "
-            "data that were named to this command. Try --data FILE or URL."
+            "data that were named to this command. Try `data=FILE` or URL."
         )
     looked_for = f"no such file or directory{''.join(f', and no {place}' for place in places[1:])}"
     told = DataError(f"{places[0]}: {looked_for}. {_explained(result)}")
@@ -155,29 +155,29 @@ def _recorded_table(result: Result) -> TableFiles:
             return table
         told = DataError(
             f"{table.path}: has changed since {result.path} explained it. Expected the same content. "
-            "Try --data FILE with the table as it was, or ihcli explain again."
+            "Try `data=FILE` with the table as it was, or ihcli explain again."
         )
     raise told
 
 
 def _explained(result: Result) -> str:
-    return f"{result.path} explained it, and holds no values of features. Try --data FILE with a copy of it."
+    return f"{result.path} explained it, and holds no values of features. Try `data=FILE` with a copy of it."
 
 
 def _other_table(result: Result, path: str) -> TableFiles:
-    """Open a table named by the user; it must have as many rows as were explained, or more where --limit cut them."""
+    """Open a table named by the user; it must have as many rows as were explained, or more where `limit` cut them."""
     table = open_table(path)
     name = next((name for name in result.feature_names if name in table.schema.names), None)
     if name is None:
         raise DataError(
-            f"--data {path}: has none of the features of {result.path}. Expected {listed(result.feature_names)}, got "
+            f"`data={path}`: has none of the features of {result.path}. Expected {listed(result.feature_names)}, got "
             f"{listed(table.schema.names)}."
         )
     rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.feature_type(name))])))
     expected = int(_recorded(result)["rows"])
     is_cut = (result.info.get("arguments") or {}).get("limit") is not None
     if rows < expected or (rows > expected and not is_cut):
-        raise DataError(f"--data {path}: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
+        raise DataError(f"`data={path}`: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
     return table
 
 
@@ -251,6 +251,6 @@ def _refuse_unknown(result: Result, features: Sequence[str]) -> None:
     for name in features:
         if name not in result.feature_names:
             raise OptionError(
-                f"--feature: there is no {name!r}. Expected one of {len(result.feature_names)} features: "
+                f"`feature`: there is no {name!r}. Expected one of {len(result.feature_names)} features: "
                 f"{listed(result.feature_names)}.{did_you_mean(name, result.feature_names)}"
             )

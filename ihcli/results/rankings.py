@@ -78,17 +78,17 @@ def pairs_of_records(records: Sequence[Record], choice: Choice, is_text: bool) -
 
 def _no_effects(record: Record) -> str:
     if record.top_pairs is None:
-        return "the run stores no interactions of single rows. Try ihcli explain with --interactions full."
+        return "the run stores no interactions of single rows. Try ihcli explain with `interactions=full`."
     return (
-        "--main-effects: the run stores the largest pairs of every row only. "
-        "Try ihcli explain with --interactions full."
+        "`main_effects`: the run stores the largest pairs of every row only. "
+        "Try ihcli explain with `interactions=full`."
     )
 
 
 def _explained(records: Sequence[Record]) -> Iterator[Record]:
     for record in records:
         if not record.has_values:
-            raise RunError(f"--row {record.row}: has no values, its status is {record.quality['status']}.")
+            raise RunError(f"`row={record.row}`: has no values, its status is {record.quality['status']}.")
         yield record
 
 
@@ -127,8 +127,8 @@ def _frequent(table: pa.Table, min_count: int) -> pa.Table:
         return table
     if not len(kept):
         raise OptionError(
-            f"--min-count: nothing was seen {min_count} times. Expected at most {counts.max()}, got {min_count}. "
-            f"Try --min-count {max(1, counts.max() // 2)}."
+            f"`min_count`: nothing was seen {min_count} times. Expected at most {counts.max()}, got {min_count}. "
+            f"Try `min_count={max(1, counts.max() // 2)}`."
         )
     return table.take(_integers(kept, pa.int64()))
 
@@ -165,7 +165,7 @@ def _with_main_effects(run: Run, pairs: pa.Table) -> pa.Table:
     if missing := [name for name in MAIN if name not in features.column_names]:
         raise RunError(
             f"{run.path}: its summary has no column {missing[0]}, as an older ihcli wrote it. "
-            "Try ihcli explain again with --overwrite."
+            "Try ihcli explain again with `overwrite`."
         )
     mains = {column: features[main] for main, column in MAIN.items()}
     mains |= dict.fromkeys(PAIR, features["feature"]) | {"share": features["main_mean_abs"]}
@@ -252,5 +252,5 @@ def _refuse_unknown(wanted: Sequence[str], known: set[str]) -> None:
         if name not in known:
             close = get_close_matches(name, sorted(known), n=1, cutoff=0) or ["another name"]
             raise OptionError(
-                f"--feature: there is no {name!r}. Expected one of {len(known)} names, got {name}. Try {close[0]}."
+                f"`feature`: there is no {name!r}. Expected one of {len(known)} names, got {name}. Try {close[0]}."
             )

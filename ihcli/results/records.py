@@ -20,7 +20,7 @@ class Record:
     names         G features or groups; of a text its units, in reading order
     attributions  (G,): phi; NaN where the row has no values
     interactions  (G, G): Gamma; None where the run stores no matrices
-    top_pairs     of a run with --interactions top:K: feature, feature and signed pair effect, largest first; else None
+    top_pairs     of a run with `interactions=top:K`: feature, feature and signed pair effect, largest first; else None
     quality       prediction, baseline_prediction, completeness_gap, relative_error, evaluations and status, and drift
                   and sampling_error where the run has them; None where the row has no value
     """

@@ -145,12 +145,12 @@ class Result:
         require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self._columns])
         entries = table.to_pylist()
         if not entries:
-            raise OptionError(f"--row {row}: there is no such row. Expected 0 to {self.n_rows - 1}.")
+            raise OptionError(f"`row={row}`: there is no such row. Expected 0 to {self.n_rows - 1}.")
         if target is not None:
             names = [entry[TARGET] for entry in entries]
             entries = [entry for entry in entries if entry[TARGET] == target]
             if not entries:
-                raise OptionError(f"--target: row {row} has no target {target!r}. Expected {', '.join(names)}.")
+                raise OptionError(f"`target`: row {row} has no target {target!r}. Expected {', '.join(names)}.")
         features = None if self.is_text else self.feature_names
         stored = {}
         if self.run.has_interactions:
@@ -241,17 +241,17 @@ class Result:
             return int(row)
         for name in key:
             if name not in self.keys:
-                known = ", ".join(self.keys) or "none: the run was made without --key"
-                raise OptionError(f"--key {name}: {self.path} has no such key column. Expected one of {known}.")
+                known = ", ".join(self.keys) or "none: the run was made without `key`"
+                raise OptionError(f"`key={name}`: {self.path} has no such key column. Expected one of {known}.")
         rows = self.run.attribution_parts.rows_where(key)
         if len(rows) == 1:
             return rows[0]
         shown = ", ".join(f"{name}={value}" for name, value in key.items())
         if not rows:
-            raise OptionError(f"--key {shown}: no row of {self.path} has it.")
+            raise OptionError(f"`key={shown}`: no row of {self.path} has it.")
         listed = ", ".join(map(str, rows[:NAMED_ROWS])) + (", ..." if len(rows) > NAMED_ROWS else "")
         raise OptionError(
-            f"--key {shown}: {len(rows)} rows of {self.path} have it: {listed}. Expected one. Try --row {rows[0]}."
+            f"`key={shown}`: {len(rows)} rows of {self.path} have it: {listed}. Expected one. Try `row={rows[0]}`."
         )
 
     def _matrix(self, record: Record) -> np.ndarray:
@@ -272,7 +272,7 @@ class Result:
         if holds_top_pairs(field.type):
             raise RunError(
                 f"{self.path}: stores the largest pairs of every row only. Expected whole matrices. "
-                "Try ihcli explain with --interactions full."
+                "Try ihcli explain with `interactions=full`."
             )
 
     def _positions(self, rows: Sequence[int] | None, target: str | None) -> dict[int, int]:

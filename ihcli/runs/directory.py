@@ -16,13 +16,13 @@ def refuse_existing(path: str | Location, replaces: bool) -> None:
     if not path.exists():
         return
     if not path.is_dir():
-        raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another -o.")
+        raise RunError(f"{path}: is a file. Expected a new directory for the run. Try another `out`.")
     if not (path / INFO).is_file():
         if (path / SHARDS).is_dir():
-            raise RunError(f"{path}: {UNMERGED}, or another -o.")
+            raise RunError(f"{path}: {UNMERGED}, or another `out`.")
         if all(entry.name == LOCK or is_temporary(entry) for entry in path.iterdir()):
             return
-        raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with -o.")
+        raise RunError(f"{path}: holds files that are not a run, so it is left alone. Try a new directory with `out`.")
     if not replaces:
         raise _existing(path)
 
@@ -32,8 +32,8 @@ def _existing(path: Location) -> RunError:
         return refusal(path)
     status = open_run(path).status
     if status == DONE:
-        return RunError(f"{path}: holds a run already. Try --overwrite to replace it, or another -o.")
+        return RunError(f"{path}: holds a run already. Try `overwrite` to replace it, or another `out`.")
     return RunError(
-        f"{path}: holds a run that did not finish (status {status}). Try --resume to go on with it, --overwrite to "
-        "begin anew, or another -o."
+        f"{path}: holds a run that did not finish (status {status}). Try `resume` to go on with it, `overwrite` to "
+        "begin anew, or another `out`."
     )

@@ -23,7 +23,7 @@ ODD = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-WRONG = "Try ihcli verify, and ihcli explain again with --overwrite."
+WRONG = "Try ihcli verify, and ihcli explain again with `overwrite`."
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -57,7 +57,7 @@ def opened_part(path: Location, footer: pq.FileMetaData | None = None) -> Iterat
             yield file
     except (pa.ArrowException, OSError) as error:
         raise RunError(
-            f"{path}: cannot be read: {first_line(error)}. Try ihcli explain again with --overwrite."
+            f"{path}: cannot be read: {first_line(error)}. Try ihcli explain again with `overwrite`."
         ) from error
 
 

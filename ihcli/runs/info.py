@@ -19,7 +19,7 @@ MOST_BYTES = 256 << 20
 MOST_COUNT = 1 << 53
 DONE = "done"
 NEW = {"status": "running"}  # run.json of a run that is just being made
-ADVICE = "Try run.json as ihcli explain wrote it, or ihcli explain again with --overwrite."
+ADVICE = "Try run.json as ihcli explain wrote it, or ihcli explain again with `overwrite`."
 
 
 class Told(dict[str, Any]):

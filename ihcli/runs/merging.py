@@ -23,7 +23,6 @@ from ihcli.runs.totals import RunTotals
 from ihcli.runs.writer import RunWriter
 
 VERSIONS = ("ihcli", "torch")
-OPTIONS = {"memory_bytes": "--memory"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def merge(path: Location, warned: Callable[[str], None], tell: Tell = unheard) -
     if (path / INFO).is_file() and not (path / SHARDS).is_dir():
         return _merged_before(path)
     if not shards_of(path):
-        raise RunError(f"{path}: holds no shards of a run. Expected a directory that ihcli explain --shard I/N wrote.")
+        raise RunError(f"{path}: holds no shards of a run. Expected a directory that ihcli explain `shard=I/N` wrote.")
     with locked(path, warned):
         shards = _require_all(path, within(tell, 0, 0.5))
         _require_same(path, shards)
@@ -61,7 +60,7 @@ def merge(path: Location, warned: Callable[[str], None], tell: Tell = unheard) -
 def _merged_before(path: Location) -> RunTotals:
     run = open_run(path)
     if run.status != DONE:
-        raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with --resume.")
+        raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with `resume`.")
     return RunTotals.told(path, run.info["totals"])
 
 
@@ -115,7 +114,7 @@ def _examine(path: Location, shard: Shard) -> _FinishedShard | str:
     state = StateFiles(home).newest(parts)
     progress = Progress() if state is None else Progress.of_state(state)
     if len(parts) != sum(map(len, progress.parts)):
-        return f"{shard} lost the record of its parts, and needs --overwrite"
+        return f"{shard} lost the record of its parts, and needs `overwrite`"
     progress.wall_s = info["totals"]["wall_s"]
     return _FinishedShard(shard, info, progress)
 
@@ -125,25 +124,20 @@ def _command(path: Location, begun: list[Shard]) -> str:
     infos = (open_run(home_of(path, shard)).info for shard in begun if (home_of(path, shard) / INFO).is_file())
     arguments = next((info["arguments"] for info in infos if "arguments" in info), None)
     if arguments is None:
-        return f"ihcli explain again with -o {path} --shard I/{begun[0].count} --resume."
-    return (
-        f"{shlex.join(['ihcli', 'explain', *_words(arguments), '-o', str(path)])} --shard I/{begun[0].count} --resume"
-    )
+        return f"ihcli explain again with `out={path}` `shard=I/{begun[0].count}` `resume`."
+    options = (*_options(arguments), f"`out={shlex.quote(str(path))}`", f"`shard=I/{begun[0].count}`", "`resume`")
+    return " ".join((shlex.join(["ihcli", "explain", arguments["model"], arguments["data"]]), *options))
 
 
-def _words(arguments: Mapping[str, Any]) -> Iterator[str]:
-    yield from (arguments["model"], arguments["data"])
+def _options(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options that are not as by default."""
     for field in fields(RunRequest):
         value = arguments.get(field.name)
         default = None if field.default is MISSING else field.default
         if field.name in ("model", "data") or value in (None, False, []) or value == default:
             continue
-        option = OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
-        if value is True:
-            yield option
-            continue
         for single in [",".join(value)] if field.name == "features" else value if isinstance(value, list) else [value]:
-            yield from (option, str(single))
+            yield f"`{field.name}`" if single is True else f"`{field.name}={shlex.quote(str(single))}`"
 
 
 def _require_same(path: Location, shards: list[_FinishedShard]) -> None:
@@ -154,7 +148,7 @@ def _require_same(path: Location, shards: list[_FinishedShard]) -> None:
             if expected.get(name) != got.get(name):
                 raise RunError(
                     f"{path}: shards {first.shard} and {other.shard} are not of one run. Expected the same {name}, got "
-                    f"{expected.get(name)!r} and {got.get(name)!r}. Try to run one of them again with --overwrite."
+                    f"{expected.get(name)!r} and {got.get(name)!r}. Try to run one of them again with `overwrite`."
                 )
 
 
@@ -174,7 +168,7 @@ def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) 
             lost = n_parts - sum(number < n_parts for number in numbers)
             raise RunError(
                 f"{path / directory}: lacks {lost} of {n_parts} parts, the first is {part_name(first)}. "
-                "Try to run the shards they belong to again with --overwrite."
+                "Try to run the shards they belong to again with `overwrite`."
             )
 
 

@@ -135,7 +135,7 @@ def _lists(
     if sizes.sum() > MOST_LISTED:
         raise RunError(
             f"{name}: one part would hold {sizes.sum()} values. Expected at most {MOST_LISTED}. "
-            "Try a smaller --chunk-rows, or --interactions top:K."
+            "Try a smaller `chunk_rows`, or `interactions=top:K`."
         )
     offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
     values = pa.array(np.concatenate([*kept, np.zeros(0, _float_type(arrays))]))

@@ -22,9 +22,9 @@ NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes
 VERSIONS = ("ihcli", "torch")
 # What the same options can come to mean otherwise: another device, or a file of baselines that changed.
 MEANINGS = {
-    ("device",): "--device {}",
-    ("dtype",): "--dtype {}",
-    ("engine", "name"): "--engine-derivatives {}",
+    ("device",): "`device={}`",
+    ("dtype",): "`dtype={}`",
+    ("engine", "name"): "`engine={}`",
     ("baseline", "sha256"): "baselines of SHA-256 {:.12}",
 }
 
@@ -105,9 +105,9 @@ class BegunRun:
     def _require_none(self, differences: list[str]) -> None:
         if differences:
             raise RunError(
-                f"{self.path}: --resume goes on with the run that was begun, but {len(differences)} "
+                f"{self.path}: `resume` goes on with the run that was begun, but {len(differences)} "
                 f"{'thing differs' if len(differences) == 1 else 'things differ'}. {'; '.join(differences)}. "
-                "Try as it was begun, or --overwrite to begin anew."
+                "Try as it was begun, or `overwrite` to begin anew."
             )
 
 
@@ -122,7 +122,7 @@ def find_begun(path: Location) -> BegunRun | None:
     if info == NEW:
         return None
     if "arguments" not in info:
-        raise RunError(f"{path / INFO}: does not tell with what the run was begun. Try --overwrite to begin anew.")
+        raise RunError(f"{path / INFO}: does not tell with what the run was begun. Try `overwrite` to begin anew.")
     return BegunRun(path, info)
 
 
@@ -131,7 +131,6 @@ def _words(expected: str, got: str) -> str:
 
 
 def _option(name: str, value: Any) -> str:
-    option = f"--{name.replace('_', '-')}"
     if value is None or value == []:
-        return f"no {option}"
-    return f"{option} {','.join(map(str, value)) if isinstance(value, list) else value}"
+        return f"no `{name}`"
+    return f"`{name}={','.join(map(str, value)) if isinstance(value, list) else value}`"

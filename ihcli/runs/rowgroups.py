@@ -173,7 +173,7 @@ def _value_of(schema: pa.Schema, name: str, value: Any) -> pa.Scalar:
         return pa.scalar(value).cast(type_)
     except pa.ArrowException as error:
         raise OptionError(
-            f"--key {name}={value}: the column holds {type_}. Expected a value of that type, got {value!r}."
+            f"`key={name}={value}`: the column holds {type_}. Expected a value of that type, got {value!r}."
         ) from error
 
 

@@ -71,7 +71,7 @@ class Run:
         if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
             raise RunError(
                 f"{self.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}. "
-                f"Try ihcli explain with --method {names_of(order=2)[0]}."
+                f"Try ihcli explain with `method={names_of(order=2)[0]}`."
             )
         return self._summary_table(INTERACTIONS)
 
@@ -82,7 +82,7 @@ class Run:
                 raise RunError(f"{self.path}: the run is still going on, so it has no summary yet. Try again later.")
             raise RunError(
                 f"{self.path}: the run did not finish (status {self.status}), so it has no summary. "
-                "Try the same ihcli explain with --resume, which keeps the finished parts."
+                "Try the same ihcli explain with `resume`, which keeps the finished parts."
             )
         return file
 
@@ -98,10 +98,12 @@ def open_run(path: str | Location) -> Run:
     """Open a run directory; raises RunError where the path is not one."""
     path = locate(path)
     if not path.exists():
-        raise RunError(absence(path, "run", "the directory that ihcli explain wrote with -o"))
+        raise RunError(absence(path, "run", "the directory that ihcli explain wrote with `out`"))
     if not (path / INFO).is_file():
         if (path / SHARDS).is_dir():
             raise RunError(f"{path}: {UNMERGED}.")
-        raise RunError(f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with -o.")
+        raise RunError(
+            f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with `out`."
+        )
     require_own(path / INFO)
     return Run(path, read_info(path / INFO))

@@ -31,8 +31,8 @@ class Shard:
         found = SHARD.fullmatch(text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise OptionError(
-                f"--shard: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs "
-                "count from 0, try --shard $((INDEX + 1))/N."
+                f"`shard`: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs "
+                "count from 0, try `shard=$((INDEX + 1))/N`."
             )
         return cls(int(found[1]), int(found[2]))
 
@@ -105,7 +105,7 @@ class Place:
             refuse_existing(self.path, replaces)
             return
         if (self.path / INFO).is_file():
-            raise RunError(f"{self.path}: holds a run already, not shards of one. Try another -o.")
+            raise RunError(f"{self.path}: holds a run already, not shards of one. Try another `out`.")
         if self.path.is_dir():
             self._refuse_other_shards()
         refuse_existing(self.home, replaces)
@@ -136,12 +136,12 @@ class Place:
 
     def _refuse_other_shards(self) -> None:
         if any(self.path.iterdir()) and not (self.path / SHARDS).is_dir():
-            raise RunError(f"{self.path}: holds files that are no shards of a run. Try a new directory with -o.")
+            raise RunError(f"{self.path}: holds files that are no shards of a run. Try a new directory with `out`.")
         others = {shard.count for shard in shards_of(self.path)}
         if self.shard is not None and others - {self.shard.count}:
             raise RunError(
-                f"{self.path}: holds shards of a run cut into {min(others)}. Expected --shard I/{min(others)}, got "
-                f"--shard {self.shard}. Try that, or another -o."
+                f"{self.path}: holds shards of a run cut into {min(others)}. Expected `shard=I/{min(others)}`, got "
+                f"`shard={self.shard}`. Try that, or another `out`."
             )
 
 

@@ -24,5 +24,5 @@ class InteractionStorage:
         if kind == "top" and count.isdecimal() and int(count) > 0:
             return cls("top", int(count))
         raise OptionError(
-            f"--interactions {option}: is not understood. Expected full, top:K with K at least 1, or none."
+            f"`interactions={option}`: is not understood. Expected full, top:K with K at least 1, or none."
         )

@@ -92,7 +92,7 @@ def smooth_model(model: Model, beta: float) -> Model:
     """
     if not (math.isfinite(beta) and beta > 0):
         raise OptionError(
-            f"--smooth: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try --smooth auto."
+            f"`smooth`: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try `smooth=auto`."
         )
     if isinstance(model.module, ExportedModule):
         return replace(model, module=smooth_exported(model.module, float(beta)))
@@ -126,7 +126,7 @@ def resolve_smoothing(
     second_order: bool,
     tolerance: float,
 ) -> tuple[Model, Smoothing | None]:
-    """Return the model as `--smooth` asks, and what that did to it (None: nothing was replaced).
+    """Return the model as `smooth` asks, and what that did to it (None: nothing was replaced).
 
     auto      `choose_beta` where second derivatives are needed and something can be replaced, else none
     none      the model as it is
@@ -151,8 +151,8 @@ def _parse_beta(option: float | str) -> float:
         return float(option)
     except ValueError:
         raise OptionError(
-            f"--smooth: {option!r} is no setting. Expected auto, none or a number above 0, got {option!r}. "
-            "Try --smooth auto."
+            f"`smooth`: {option!r} is no setting. Expected auto, none or a number above 0, got {option!r}. "
+            "Try `smooth=auto`."
         ) from None
 
 

@@ -162,7 +162,7 @@ def _copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
         except RuntimeError as error:
             raise ModelError(
                 f"model: this TorchScript module cannot be copied, so its operations cannot be replaced "
-                f"({first_line(error)}). Expected a module that torch.jit.save accepts. Try --smooth none."
+                f"({first_line(error)}). Expected a module that torch.jit.save accepts. Try `smooth=none`."
             ) from error
         buffer.seek(0)
         copied: torch.jit.ScriptModule = torch.jit.load(buffer)

@@ -45,7 +45,7 @@ class Described:
     def of(cls, info: Mapping[str, Any]) -> "Described":
         """Read run.json; raises RunError where the run is not done, or something is not told or cannot be."""
         if info.get("status") != DONE:
-            raise RunError(f"status {info.get('status')!r}. Expected {DONE!r}. Try ihcli explain with --resume")
+            raise RunError(f"status {info.get('status')!r}. Expected {DONE!r}. Try ihcli explain with `resume`")
         untold = [name for name in NEEDED if name not in info]
         if untold:
             raise RunError(f"does not tell {', '.join(untold)}")

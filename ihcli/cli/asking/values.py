@@ -96,7 +96,7 @@ class ShardOfRun(click.ParamType):
         try:
             return value if isinstance(value, Shard) else Shard.parse(value)
         except OptionError as error:
-            self.fail(str(error).removeprefix("--shard: "), param, ctx)
+            self.fail(str(error).removeprefix("`shard`: "), param, ctx)
 
 
 class ColumnList(click.ParamType):

@@ -11,7 +11,7 @@ from ihcli.wording import either
 
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
 RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
-LACKING = ("--workers", *(f"-m {name}" for name in names_of(order=1)))
+LACKING = ("workers", *(f"method={name}" for name in names_of(order=1)))
 MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from ihcli.cli.asking.options import TRUST, debug_option
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.tables import csv_text, json_line
 from ihcli.cli.showing.terminal import cell, say, show, tell
 from ihcli.errors import RunError
@@ -73,7 +74,8 @@ def verify(
     from ihcli.verification import FAILED, NOT_CHECKED
 
     with reading_run(run):
-        findings = list(_findings(run, model, data, sample, seed, trust))
+        found = _findings(run, model, data, sample, seed, trust)
+        findings = [replace(finding, detail=spelled(finding.detail)) for finding in found]
     _write(findings, format_name or ("table" if sys.stdout.isatty() else "lines"))
     failed = [finding.check for finding in findings if finding.outcome == FAILED]
     left_out = sum(finding.outcome == NOT_CHECKED for finding in findings)

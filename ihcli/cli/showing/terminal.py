@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from ihcli.cli.showing.spelling import spelled
 from ihcli.wording import printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ LAYOUT = "\n\t"
 
 
 def line(text: str) -> str:
-    """Return text as one printable line, without its middle where it goes on and on."""
+    """Return text as one printable line with options as here, without its middle where it goes on and on."""
+    text = spelled(text)
     if len(text) <= MOST_LINE:
         return printable(text, at_most=None)
     end = MOST_LINE // 4

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from ihcli.cli.showing.spelling import spelled
 from ihcli.methods import uncertified
 from ihcli.quality import MISSED, WITHOUT_VALUES, Status
 
@@ -47,7 +48,8 @@ def size_in_words(size_bytes: float) -> str:
 
 def outlook_in_words(outlook: "Outlook", lacking: tuple[str, ...] = ()) -> str:
     """Return what stands before a long run: how long, and which options would make it shorter, but those lacking."""
-    remedies = [f"{found.option} ({found.gain})" for found in outlook.remedies if not found.option.startswith(lacking)]
+    kept = (found for found in outlook.remedies if not found.option.startswith(lacking))
+    remedies = [f"{spelled(f'`{found.option}`', short=True)} ({found.gain})" for found in kept]
     least = "at least " if outlook.is_least else "about "
     return (
         f"{outlook.rows:,} rows are expected to take {least}{duration_in_words(outlook.wall_s)}. "

@@ -33,7 +33,7 @@ def argument(text: str) -> str:
 
 
 def column_list(names: Sequence[str]) -> str:
-    """Return names as the argument of --features and --exclude, in quotes where they hold commas or blanks."""
+    """Return names as the argument of `features` and `exclude`, in quotes where they hold commas or blanks."""
     return argument(",".join(map(_listed, names)))
 
 

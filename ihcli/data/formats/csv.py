@@ -155,7 +155,7 @@ class CsvFiles(TableFiles):
         value = re.fullmatch("invalid value '(.*)'", told)
         meant = numerals_of([value[1]], self._head.separator) if value else None
         conversion = self._conversion({name: meant}, kept) if meant else None
-        advice = f"Try --exclude {column_list([name])}, or leave the value empty and use --missing flag."
+        advice = f"Try `exclude={column_list([name])}`, or leave the value empty and use `missing=flag`."
         return DataError(
             f"{file}: column {quoted(name)}, row {row}: {told}. Expected {expected}. {conversion or advice}"
         )

@@ -61,7 +61,7 @@ def _pipeline_step(whole: str, steps: list[Any], pipeline: Record, loader: Loade
         return f"try {line}, and {loader.written(suffix)} as MODEL."
     return (
         f"try, with your table as DATA.csv, {line}, then {loader.written(suffix)} as MODEL and {_TRANSFORMED} as DATA; "
-        "--groups or --groups-by make one feature of the columns that came of one."
+        "`groups` or `groups_by` make one feature of the columns that came of one."
     )
 
 

@@ -1,6 +1,6 @@
 """What a pickled file holds that is not read, and the step that leads from it to a model, in one sentence each.
 
-A refusal that `--trust` would only put off is final: it comes at once, with or without the flag, and runs nothing.
+A refusal that `trust` would only put off is final: it comes at once, with or without the flag, and runs nothing.
 """
 
 import sys
@@ -48,7 +48,7 @@ _QUANTIZED = ("torch.ao.nn.", "torch.nn.quantized.", "torch.nn.intrinsic.", "tor
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a file holds and what to try, which `--trust` would change nothing about."""
+    """What a file holds and what to try, which `trust` would change nothing about."""
 
     what: str
     step: str
@@ -105,7 +105,7 @@ def _module_refusal(outline: Outline, loader: Loader) -> Refusal | None:
         return None
     names = listed([f"{_MAIN}{printable(name)}" for name in classes], 5)
     return Refusal(
-        f"asks for {names}, of the script that saved it, which --trust cannot find",
+        f"asks for {names}, of the script that saved it, which `trust` cannot find",
         f"{_TRUSTING} try, where that script is, and with its name in place of train, "
         + _scripted("", root, outline, loader),
     )

@@ -24,7 +24,7 @@ def count_message(model: Model, expected: int, got: int) -> str:
     names = "" if model.feature_names is None else f" ({', '.join(model.feature_names[:10])})"
     return (
         f"{model.subject}: takes {expected} inputs{names} but the data has {got} features. "
-        "Try --features to choose columns, or --exclude, --key and --label to take columns out."
+        "Try `features` to choose columns, or `exclude`, `key` and `label` to take columns out."
     )
 
 
@@ -75,7 +75,7 @@ def outputs_message(model: Model, dtype: torch.dtype) -> str:
     if dtype.is_complex:
         remedy = "Try a module that returns their real part, .real, or their size, .abs()"
     elif dtype in FULL_DTYPES:
-        remedy = f"Try taking a cast out of the model, or --dtype {named(dtype)}"
+        remedy = f"Try taking a cast out of the model, or `dtype={named(dtype)}`"
     elif dtype.is_floating_point:
         remedy = "Try taking .half() and other casts out of the model"
     else:
@@ -129,7 +129,7 @@ def device_remedy(device: torch.device, wanted: torch.device) -> str:
     """Say what to do about a graph that holds a device."""
     where = "" if _is_here(device) else " on a machine that has it, which this one does not"
     return (
-        f"Try --device {device}{where}, or tracing or exporting it again on {wanted}: model.to('{wanted}'), and an "
+        f"Try `device={device}`{where}, or tracing or exporting it again on {wanted}: model.to('{wanted}'), and an "
         "example that is there, too"
     )
 

@@ -119,7 +119,7 @@ def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> None:
         row = int((~finite).nonzero()[0])
         raise ModelError(
             f"{subject}: the output of probe row {row} is not finite. Expected numbers. Try checking that the data "
-            "is scaled as in training, or --dtype float64."
+            "is scaled as in training, or `dtype=float64`."
         )
 
 

@@ -189,7 +189,7 @@ def _check_weights(source: Source) -> None:
     elif not source.trust:
         raise UnsafeModelError(
             f"{directory}: holds its weights as a pickle ({PICKLED_WEIGHTS[0]}). Expected {WEIGHTS}. Try saving it "
-            "again with save_pretrained(..., safe_serialization=True) or, only if you trust who made it, --trust."
+            "again with save_pretrained(..., safe_serialization=True) or, only if you trust who made it, `trust`."
         )
 
 

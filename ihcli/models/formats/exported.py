@@ -76,7 +76,7 @@ def read(source: Source) -> Model:
             f"{source.path}: a {Kind.EXPORTED.value}, which can run code of the file's choosing while it is loaded. "
             "Nothing of the file was run. Try saving the model as TorchScript with "
             "torch.jit.trace(model.eval(), example_row).save(path), or, only if you trust who made the file, the flag "
-            "--trust."
+            "`trust`."
         )
     program, names = _load(source)
     batch, n_inputs = _signature(program, source)
@@ -174,7 +174,7 @@ def _constants(graph: torch.fx.GraphModule) -> Iterator[Any]:
 def _dtype_message(source: Source, constant: torch.dtype, stored: torch.dtype) -> str:
     wanted = named(source.dtype or stored)
     again = f"export it again from a model converted to {wanted}"
-    remedy = f"Try --dtype {named(stored)}, or {again}" if constant == stored else f"Try to {again}, without casts"
+    remedy = f"Try `dtype={named(stored)}`, or {again}" if constant == stored else f"Try to {again}, without casts"
     return (
         f"{source.path}: an exported program that holds its dtype as a constant, so that it cannot run in {wanted}. "
         f"{remedy}."

@@ -88,7 +88,7 @@ def _replaced(path: Path, culprit: str) -> UnsafeModelError:
     return UnsafeModelError(
         f"{path}: holds {culprit}, which torch.nn does not put there and which calls of the model could run. Expected "
         "layers as torch.nn makes them. Nothing of the file was run. Try taking it off the model before it is saved, "
-        f"saving the model as TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust."
+        f"saving the model as TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag `trust`."
     )
 
 
@@ -99,7 +99,7 @@ def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
     return UnsafeModelError(
         f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
         f"layers of torch.nn or {scikit_learn.EXPECTED}. Nothing of the file was run. Try saving the model as "
-        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag --trust{away}."
+        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag `trust`{away}."
     )
 
 
@@ -122,7 +122,7 @@ def _trusted(path: Path, free: Callable[[Path], Any]) -> Any:
             f"class is, or {_SAFE_WAY} where it exists."
         ) from None
     except Exception as error:
-        # A pickle may raise anything; the user is told what, and --debug shows the rest.
+        # A pickle may raise anything; the user is told what, and `debug` shows the rest.
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ModelError(f"{path}: cannot be loaded ({reason}). Try saving or copying it again.") from error
 

@@ -70,7 +70,7 @@ def _refuse(source: Source, refusals: Iterator[str]) -> None:
     for words in refusals:
         raise UnsafeModelError(
             f"{source.path}: {words}. Nothing of the file was run. Try, only if you trust who made the file, the flag "
-            "--trust."
+            "`trust`."
         )
 
 
@@ -130,6 +130,6 @@ def _refuse_other_dtype(model: Model) -> None:
             if accepted is not None and _is_of(dtype, accepted.outputs):
                 raise ModelError(
                     f"{model.path}: a frozen or traced model that holds its dtype as a constant, so that it cannot run "
-                    f"in {named(model.dtype)}. Try --dtype {named(dtype)}, or save it again without torch.jit.freeze "
+                    f"in {named(model.dtype)}. Try `dtype={named(dtype)}`, or save it again without torch.jit.freeze "
                     f"or from a model converted to {named(model.dtype)}."
                 )

@@ -22,7 +22,7 @@ def compare_keys(run: Run, described: Described, table: TableFiles) -> Finding:
     interactions are those of attributions by another check. Raises RunError and DataError where a file cannot be read.
     """
     if not described.keys:
-        return not_checked(CHECK, "the run has no key columns. Try ihcli explain with --key")
+        return not_checked(CHECK, "the run has no key columns. Try ihcli explain with `key`")
     faults = Faults(CHECK, f"{', '.join(described.keys)} of every row are those of the data")
     data = _Window(_keys(table, described))
     for entries in run.attribution_parts.stream([ROW, *described.keys]):
