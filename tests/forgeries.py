@@ -17,8 +17,11 @@ from model_files import quietly
 from torch import nn
 
 from ihcli.execution.pipeline import run
+from ihcli.runs.info import RunInfo
+from ihcli.runs.kinds import kind_of
 from ihcli.runs.request import RunRequest
 from ihcli.runs.seals import sealed
+from ihcli.runs.told import read_as
 from ihcli.runs.totals import Observer
 
 ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
@@ -122,7 +125,8 @@ def value(column: str, place: int = 0, factor: float = 1.01) -> Callable[[pa.Tab
 def tell(path: Path, **changes: Any) -> None:
     """Change run.json, and seal it again as who forges it would."""
     info = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps(sealed({**info, **changes})))
+    forged = read_as(kind_of(RunInfo), {**info, **changes}, path / "run.json")  # whatever its types
+    (path / "run.json").write_text(sealed(forged).text())
 
 
 def edit(path: Path, *keys: str, new: Any) -> None:

@@ -12,6 +12,7 @@ from ihcli.explanation import Explanation
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.quality import Status
 from ihcli.results.result import Result, read
+from ihcli.runs.info import RunInfo
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -44,21 +45,23 @@ def write_table_run(
     data = path / "data.parquet"
     pq.write_table(pa.table(dict(zip(names, values.T, strict=True))), data)
     writer.write_info(
-        {
-            "status": "done",
-            "arguments": {"tolerance": 0.01, "target": "all"},
-            "model": {"path": f"models/{IMAGE}", "format": "TorchScript"},
-            "data": {"path": str(data), "sha256": files_fingerprint([data]), "rows": n_rows},
-            "features": list(names),
-            "keys": [KEY],
-            "method": {"name": "eh", "title": "Expected Hessians"},
-            "smoothing": {
-                **{"beta": 5.0, "replaced": ["relu x2"], "kinks": [f"max_pool {IMAGE}"], "drift": 0.003},
-                **{"changed": 0.0, "within_tolerance": True},
-            },
-            "warnings": [f"beware of {ENDING}"],
-            "totals": {"rows": n_rows, "wall_s": 1.5},
-        }
+        RunInfo.of(
+            {
+                "status": "done",
+                "arguments": {"tolerance": 0.01, "target": "all"},
+                "model": {"path": f"models/{IMAGE}", "format": "TorchScript"},
+                "data": {"path": str(data), "sha256": files_fingerprint([data]), "rows": n_rows},
+                "features": list(names),
+                "keys": [KEY],
+                "method": {"name": "eh", "title": "Expected Hessians"},
+                "smoothing": {
+                    **{"beta": 5.0, "replaced": ["relu x2"], "kinks": [f"max_pool {IMAGE}"], "drift": 0.003},
+                    **{"changed": 0.0, "within_tolerance": True},
+                },
+                "warnings": [f"beware of {ENDING}"],
+                "totals": {"rows": n_rows, "wall_s": 1.5},
+            }
+        )
     )
     return read(path / "run"), explanation, values
 

@@ -19,6 +19,7 @@ from prepared import python
 
 from ihcli.explanation import Explanation
 from ihcli.quality import Status
+from ihcli.runs.info import RunInfo
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -63,7 +64,7 @@ def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bo
     writer.write_summary(summary.attributions(), summary.interactions())
     info = {"status": "done", "features": list(FEATURES), "keys": ["patient"]}
     method = {"name": "ih" if second_order else "ig"}
-    writer.write_info({**info, "method": method, "totals": {"rows": 6}})
+    writer.write_info(RunInfo.of({**info, "method": method, "totals": {"rows": 6}}))
     return explanation
 
 

@@ -21,6 +21,7 @@ from runs import begun, made_up_explanation, on_terminal
 from ihcli.cli import main
 from ihcli.cli.showing.progress import BarNarrator, _interruption
 from ihcli.cli.showing.words import duration_in_words, number_in_words, share_in_words, size_in_words
+from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest
 from ihcli.runs.shards import Place
@@ -204,7 +205,7 @@ def test_an_interruption_names_what_is_kept(fake: FakeRun) -> None:
 def test_an_interruption_before_any_row_tells_what_is_there(tmp_path: Path, status: str | None, told: str) -> None:
     out = tmp_path / "run"
     if status is not None:
-        create_run(out).write_info({"status": status, "arguments": {}})
+        create_run(out).write_info(RunInfo.of({"status": status, "arguments": {}}))
     assert _interruption(Place(out), rows_done=0, resume=False) == f"Interrupted before {told.format(out=out)}"
 
 

@@ -22,6 +22,7 @@ from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_te
 from ihcli.cli import main
 from ihcli.cli.showing.words import number_in_words
 from ihcli.errors import OptionError
+from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest
 from ihcli.runs.run import open_run
@@ -285,7 +286,7 @@ def test_rows_and_keys_that_cannot_be_shown_are_named(
 def test_a_key_column_may_hold_an_equals_sign(tmp_path: Path) -> None:
     writer = create_run(tmp_path / "run")
     writer.write_part(0, made_up_explanation(), pa.table({"a=b": ["=1", "=2", "=3", "4", "5", "6"]}))
-    writer.write_info({"features": FEATURES, "keys": ["a=b"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["a=b"]}))
     assert {record["_row"] for record in records(ask(tmp_path / "run", "--key", "a=b==2").stdout)} == {"1"}
 
 

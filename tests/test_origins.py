@@ -16,7 +16,9 @@ from torch import nn
 from ihcli.cli import main
 from ihcli.results.explained_data import feature_values
 from ihcli.results.result import read
+from ihcli.runs.info import RunInfo
 from ihcli.runs.origins import origins_of, places_of, there
+from ihcli.runs.told import plain
 from ihcli.verification import FAILED, PASSED, verify_run
 
 ORIGINS = ("model file", "data files", "groups file")
@@ -147,21 +149,22 @@ def test_a_run_of_an_older_ihcli_is_read_from_where_it_was_asked_for(project: Pa
     run = project / "runs" / "first"
     info = json.loads((run / "run.json").read_text())
     info = {name: told for name, told in info.items() if name not in ("origins", "sha256")}
-    assert places_of(info, "data", run) == ["data/*.csv"]
-    assert places_of(info, "groups", run) == ["groups.toml"]
+    assert places_of(RunInfo.of(info), "data", run) == ["data/*.csv"]
+    assert places_of(RunInfo.of(info), "groups", run) == ["groups.toml"]
     (run / "run.json").write_text(json.dumps(info))
     assert outcomes(run) == dict.fromkeys(ORIGINS, PASSED)
 
 
 def test_urls_stay_as_they_are_and_are_not_asked_for_unless_named() -> None:
     told = origins_of({"model": "s3://bucket/model.pt", "groups": None}, Path("run"))
-    assert told == {"model": {"absolute": "s3://bucket/model.pt"}}
-    places = places_of({"origins": told, "model": {"path": "s3://bucket/model.pt"}}, "model", Path("run"))
+    assert plain(told) == {"model": {"absolute": "s3://bucket/model.pt"}}
+    info = RunInfo.of({"origins": plain(told), "model": {"path": "s3://bucket/model.pt"}})
+    places = places_of(info, "model", Path("run"))
     assert places == ["s3://bucket/model.pt"]
     assert list(there(places, Path("run"))) == []
 
 
 def test_a_place_may_hold_anything(tmp_path: Path) -> None:
     for told in ({}, {"origins": {"model": {}}}, {"origins": {"model": {"absolute": "\0"}}}, {"model": {"path": ""}}):
-        places = places_of(told, "model", tmp_path)
+        places = places_of(RunInfo.of(told), "model", tmp_path)
         assert [place for place in there(places, tmp_path) if place not in ("", ".")] == []

@@ -17,6 +17,7 @@ from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
 from ihcli.files import parquet as encoding
 from ihcli.quality import COLUMNS, RESERVED
+from ihcli.runs.info import RunInfo
 from ihcli.runs.run import open_run
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
@@ -62,7 +63,7 @@ def written(path: Path, explanation: Explanation, keys: pa.Table = KEYS, interac
     summary = Summary()
     summary.update(explanation)
     writer.write_summary(summary.attributions(), summary.interactions())
-    writer.write_info({"status": "done"})
+    writer.write_info(RunInfo.of({"status": "done"}))
     return path
 
 
@@ -255,7 +256,7 @@ def test_a_run_reads_with_duckdb(tmp_path):
 
 def test_run_json_keeps_its_order_and_holds_plain_values(tmp_path):
     info = {"z": np.float32(0.5), "a": np.array([1, 2]), "gap": np.nan, "path": Path("x"), "nested": {"b": (1, True)}}
-    create_run(tmp_path / "run").write_info(info)
+    create_run(tmp_path / "run").write_info(RunInfo.of(info))
     text = (tmp_path / "run" / "run.json").read_text()
     assert text.startswith('{\n  "z": 0.5,\n  "a": [\n')
     assert json.loads(text) == {"z": 0.5, "a": [1, 2], "gap": None, "path": "x", "nested": {"b": [1, True]}}
@@ -263,7 +264,7 @@ def test_run_json_keeps_its_order_and_holds_plain_values(tmp_path):
 
 def test_a_new_run_says_that_it_is_running(tmp_path):
     create_run(tmp_path / "deep" / "run")
-    assert open_run(tmp_path / "deep" / "run").info == {"status": "running"}
+    assert open_run(tmp_path / "deep" / "run").info.content() == {"status": "running"}
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):

@@ -273,7 +273,7 @@ def test_overlapping_does_not_change_a_byte(folder: Path, tmp_path: Path, method
     request = request_of(folder, method=method, chunk_rows=3)
     run(request, tmp_path / "run", Observer())
     prepared = prepare_run(request)
-    asked = open_run(tmp_path / "run").info["sha256"]["question"]
+    asked = open_run(tmp_path / "run").info.sha256.question
     writer, summary = replace(create_run(tmp_path / "plain"), question=asked), Summary()
     for part, chunk in enumerate(prepared.chunks()):
         explanation = prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row)

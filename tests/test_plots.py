@@ -27,6 +27,7 @@ from ihcli.plots.sample import sample_rows
 from ihcli.plots.swarm import HALF_HEIGHT, stacked
 from ihcli.quality import Status
 from ihcli.results.result import Result, read
+from ihcli.runs.info import RunInfo
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -63,7 +64,7 @@ def write(path: Path, explanation: Explanation, interactions: str = "full", meth
     info = {"status": "done", "features": list(names), "keys": ["patient"], "method": {"name": method}}
     info |= {"arguments": {"tolerance": 0.01}, "totals": {"rows": n_rows}}
     info |= {"data": {"path": str(path / "data.parquet"), "sha256": sha256, "rows": n_rows}}
-    writer.write_info(info)
+    writer.write_info(RunInfo.of(info))
     return read(path / "run")
 
 

@@ -21,6 +21,7 @@ from ihcli.results.rankings import (
     ranked_pairs,
 )
 from ihcli.results.result import read
+from ihcli.runs.info import RunInfo
 from ihcli.runs.run import Run, open_run
 from ihcli.runs.writer import create_run
 from ihcli.summaries.texts import TextSummary
@@ -130,7 +131,7 @@ def write_counted_run(path: Path) -> Run:
     summary.update(explanation)
     writer = create_run(path)
     writer.write_summary(summary.attributions(), summary.interactions())
-    writer.write_info({"units": "word", "totals": {"rows": 4}})
+    writer.write_info(RunInfo.of({"units": "word", "totals": {"rows": 4}}))
     return open_run(path)
 
 
@@ -236,7 +237,7 @@ def test_units_of_a_text_come_with_their_positions(tmp_path: Path) -> None:
 def test_the_largest_pairs_that_a_run_stores_are_ranked(tmp_path: Path) -> None:
     writer = create_run(tmp_path / "run", interactions="top:2")
     writer.write_part(0, made_up_explanation(), pa.table({"patient": list("abcdef")}))
-    writer.write_info({"features": FEATURES, "keys": ["patient"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     record = read(tmp_path / "run").record(3)
     found = pairs_of_records([record], Choice(ALL), False).to_pylist()
     assert [(e["feature_i"], e["feature_j"], e["effect"]) for e in found] == list(record.top_pairs)
@@ -247,7 +248,7 @@ def test_the_largest_pairs_that_a_run_stores_are_ranked(tmp_path: Path) -> None:
 def test_a_key_named_like_a_column_of_the_ranking_is_kept_apart(tmp_path: Path) -> None:
     writer = create_run(tmp_path / "run")
     writer.write_part(0, made_up_explanation(), pa.table({"rank": list("abcdef")}))
-    writer.write_info({"features": FEATURES, "keys": ["rank"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["rank"]}))
     found = features_of_records([read(tmp_path / "run").record(3)], Choice(1), False)
     assert (found["key_rank"].to_pylist(), found["rank"].to_pylist()) == (["d"], [1])
 

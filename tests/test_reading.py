@@ -16,6 +16,7 @@ from runs import FEATURES, TEXTS, made_up_explanation, write_run, write_text_run
 import ihcli
 from ihcli.errors import OptionError, RunError
 from ihcli.results.result import Result
+from ihcli.runs.info import RunInfo
 from ihcli.runs.writer import create_run
 
 BOTH = ("benign", "malignant")
@@ -38,7 +39,9 @@ def with_a_missing_row(run: Path, row: int) -> Result:
     write_run(run)
     writer = create_run(run, overwrite=True)
     writer.write_part(0, replace(explanation, **changed, status=status), KEYS)
-    writer.write_info({"status": "failed", "features": FEATURES, "keys": ["patient"], "method": {"name": "ih"}})
+    writer.write_info(
+        RunInfo.of({"status": "failed", "features": list(FEATURES), "keys": ["patient"], "method": {"name": "ih"}})
+    )
     return ihcli.read(run)
 
 
@@ -86,7 +89,7 @@ def test_drift_and_sampling_error_are_told_where_the_run_has_them(run: Path) -> 
     writer = create_run(run, overwrite=True)
     measured = replace(made_up_explanation(), drift=np.full(6, 0.25), sampling_error=np.full(6, 0.125))
     writer.write_part(0, measured, KEYS)
-    writer.write_info({"features": FEATURES, "keys": ["patient"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     quality = ihcli.read(run).record(0).quality
     assert (quality["drift"], quality["sampling_error"]) == (0.25, 0.125)
 
@@ -127,7 +130,7 @@ def test_what_is_not_there_is_named(run: Path, ask: Callable[[Result], Any], mes
 def test_a_key_that_several_rows_share_lists_them(run: Path) -> None:
     writer = create_run(run)
     writer.write_part(0, made_up_explanation(), pa.table({"ward": ["A", "B", "A", "A", "B", "B"]}))
-    writer.write_info({"features": FEATURES, "keys": ["ward"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["ward"]}))
     with pytest.raises(OptionError) as caught:
         ihcli.read(run).record(key={"ward": "A"})
     assert str(caught.value) == f"`key=ward=A`: 3 rows of {run} have it: 0, 2, 3. Expected one. Try `row=0`."
@@ -147,7 +150,7 @@ def test_an_array_of_float32_stays_one_and_parts_are_joined(run: Path) -> None:
     writer = create_run(run)
     for part in range(2):
         writer.write_part(part, replace(single, row=single.row + 6 * part), KEYS)
-    writer.write_info({"features": FEATURES, "keys": ["patient"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     array = ihcli.read(run).interaction_array([11, 0])
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, single.interactions[[5, 0]])
@@ -177,7 +180,7 @@ def test_runs_that_store_less_say_so(run: Path, kind: str) -> None:
     explanation = made_up_explanation()
     writer = create_run(run, interactions=kind)
     writer.write_part(0, explanation, KEYS)
-    writer.write_info({"features": FEATURES, "keys": ["patient"]})
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     result = ihcli.read(run)
     record = result.record(1)
     assert record.interactions is None

@@ -156,7 +156,7 @@ def test_a_consistent_run_of_another_model_passes_alone_and_fails_with_the_model
     torch.save(net, other)
     run(replace(folder.request("eh"), model=str(other)), tmp_path / "run", Observer())
     info = json.loads((tmp_path / "run" / "run.json").read_text())
-    tell(tmp_path / "run", model={**info["model"], "sha256": open_run(folder.run("eh")).info["model"]["sha256"]})
+    tell(tmp_path / "run", model={**info["model"], "sha256": open_run(folder.run("eh")).info.model.sha256})
     tell(tmp_path / "run", arguments={**info["arguments"], "model": str(folder.path / "net.pt")})
     alone = {finding.check for finding in verify_run(tmp_path / "run") if finding.outcome == FAILED}
     assert alone == {"model file", "question"}

@@ -121,7 +121,7 @@ def test_a_run_killed_at_random_moments_goes_on_to_the_same_bytes(
     undisturbed: tuple[RunRequest, Path, int], tmp_path: Path
 ) -> None:
     asked, expected, _ = undisturbed
-    wall_s = open_run(expected).info["totals"]["wall_s"]  # so that kills find it at all of its stages
+    wall_s = open_run(expected).info.totals.wall_s  # so that kills find it at all of its stages
     moments, kills = random.Random(0), 0
     while kills < RANDOM_KILLS / len(KINDS):
         out = tmp_path / str(kills)

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,13 @@ from forgeries import Folder, change, part
 import ihcli
 from ihcli.cli import main
 from ihcli.errors import IhcliError, RunError
-from ihcli.runs.info import ARGUMENTS, RUN, Told, faults_of, read_info
+from ihcli.runs.info import RUNNING, RunInfo, read_info
+from ihcli.runs.kinds import faults_of, kind_of
+from ihcli.runs.origins import places_of
 from ihcli.runs.request import RunRequest
+from ihcli.runs.seals import is_sealed, question, question_sha256, sealed
+from ihcli.runs.told import UNTOLD
+from ihcli.runs.totals import RunTotals
 
 KINDS = ("ih", "largest pairs", "texts")
 DEEP: list[Any] = []
@@ -157,11 +162,74 @@ def test_resuming_reads_no_odd_run_json(folder: Folder, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["eh of all targets, grouped", *KINDS, "ih smoothed"])
 def test_every_value_of_a_real_run_json_has_a_type(folder: Folder, kind: str) -> None:
     info = info_of(folder.run(kind))
-    assert list(faults_of(info)) == []
-    assert set(info) <= set(RUN.keys)
-    assert set(ARGUMENTS.keys) == {field.name for field in fields(RunRequest)}
+    known = kind_of(RunInfo)
+    assert list(faults_of(info, known)) == []
+    assert set(info) <= set(known.keys)
+    assert set(info["arguments"]) == {field.name for field in fields(RunRequest)}
     for place in paths_of(info):
-        assert len(list(faults_of(altered(info, place, [1.5])))) == 1, place
+        assert len(list(faults_of(altered(info, place, [1.5]), known))) == 1, place
+
+
+WRITTEN = {file.stem: file for file in sorted((Path(__file__).parent / "run_infos").glob("*.json"))}
+"""As ihcli wrote them when run.json was a plain dictionary."""
+SAME = {"groups": "eh of all targets, grouped", "texts": "texts", "smoothed": "ih smoothed"}
+
+
+@pytest.mark.parametrize("file", WRITTEN.values(), ids=WRITTEN)
+def test_a_run_json_of_before_is_read_and_written_to_the_byte(file: Path) -> None:
+    info = read_info(file)
+    assert info.text() == file.read_text()
+    if info.is_done:
+        assert is_sealed(info)
+        assert sealed(info).text() == file.read_text()
+        assert question_sha256(info) == info.sha256.question
+        assert not is_sealed(info.but(target="another"))
+
+
+def test_a_run_that_was_interrupted_before_asks_what_it_asks_once_resumed() -> None:
+    interrupted, resumed = (read_info(WRITTEN[name]) for name in ("interrupted", "resumed"))
+    assert question_sha256(interrupted) == resumed.sha256.question
+    anew = interrupted.but(status=RUNNING, finished=UNTOLD, error=UNTOLD)
+    going_on = anew.continuing(interrupted, *resumed.resumed)
+    done = sealed(going_on.done(resumed.finished, resumed.totals, resumed.sha256))
+    assert done.text() == WRITTEN["resumed"].read_text()
+
+
+def names_in(value: Any) -> Any:
+    """Return the keys of objects within each other, in their order."""
+    return [(name, names_in(entry)) for name, entry in value.items()] if isinstance(value, dict) else None
+
+
+@pytest.mark.parametrize(("written", "kind"), SAME.items(), ids=SAME)
+def test_a_new_run_json_has_the_keys_of_before_in_their_order(folder: Folder, written: str, kind: str) -> None:
+    assert names_in(info_of(folder.run(kind))) == names_in(json.loads(WRITTEN[written].read_text()))
+
+
+def test_a_run_json_without_newer_keys_is_read_as_it_was_meant() -> None:
+    content = json.loads(WRITTEN["groups"].read_text())
+    for name in ("origins", "sha256", "groups", "engine"):
+        del content[name]
+    del content["totals"]["truncated"], content["arguments"]["text"], content["arguments"]["units"]
+    info = RunInfo.of(content)
+    assert (info.units, info.resumed, info.shards, info.failed_chunks) == (None, (), (), ())
+    assert info.arguments == replace(read_info(WRITTEN["groups"]).arguments)
+    assert RunTotals.told(Path("run"), info.totals).truncated == 0
+    assert places_of(info, "model", Path("run")) == [content["model"]["path"]]
+    assert info.seals.content() == {}
+    assert not is_sealed(info)
+    assert info.content() == content
+    assert question(info)["engine name"] is None
+    assert "text" not in question(info)
+
+
+def test_what_a_run_json_tells_beside_what_is_known_stays_in_it(tmp_path: Path) -> None:
+    content = {"colour": [1, {"a": None}], "model": {"path": "m", "weight": 0.5}, "status": "done"}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    info = read_info(tmp_path / "run.json")
+    assert info.content() == content
+    assert info.but(target="x").content() == content | {"target": "x"}
+    with pytest.raises(TypeError, match="RunInfo has no colour"):
+        info.but(colour="red")
 
 
 def test_a_fault_names_the_place_and_both_types(tmp_path: Path) -> None:
@@ -174,14 +242,25 @@ def test_a_fault_names_the_place_and_both_types(tmp_path: Path) -> None:
     )
 
 
+LACKING: dict[Callable[[RunInfo], Any], str] = {
+    lambda told: told.status: "status",
+    lambda told: told.totals.rows: "totals.rows",
+    lambda told: told.shards[0].device: "shards[0].device",
+    lambda told: told.feature_names: "features",
+    lambda told: told.n_parts: "data",
+}
+
+
 def test_what_is_not_told_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"totals": {}, "shards": [{}]}))
     told = read_info(tmp_path / "run.json")
-    assert told.get("status") is None
-    for place, name in ((told, "status"), (told["totals"], "rows"), (told["shards"][0], "device")):
-        with pytest.raises(RunError, match=r"run\.json: does not tell '(totals\.|shards\[0\]\.)?" + name):
-            place[name]
-    assert Told({"a": 1}) == {"a": 1}
+    for ask, name in LACKING.items():
+        with pytest.raises(RunError) as caught:
+            ask(told)
+        assert str(caught.value) == (
+            f"{tmp_path}/run.json: does not tell '{name}'. Expected what ihcli explain writes. Try run.json as ihcli "
+            "explain wrote it, or ihcli explain again with `overwrite`."
+        )
 
 
 def _a_link(file: Path) -> None:

@@ -15,6 +15,7 @@ from stores import in_memory
 
 from ihcli.execution.pipeline import run
 from ihcli.files.locations import Location
+from ihcli.runs.info import RunInfo
 from ihcli.runs.merging import merge
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import Workforce
@@ -42,7 +43,9 @@ def hashed(path: Path) -> dict[str, Any]:
 
 
 def told(path: Location) -> dict[str, Any]:
-    return {name: seal for name, seal in open_run(path).info["sha256"].items() if name not in ("question", "run")}
+    return {
+        name: seal for name, seal in open_run(path).info.sha256.content().items() if name not in ("question", "run")
+    }
 
 
 class Stopping(Observer):
@@ -62,7 +65,7 @@ def test_run_json_tells_the_sha256_of_every_file(folder: Folder, kind: str) -> N
     path = folder.run(kind)
     assert told(path) == hashed(path)
     info = json.loads((path / "run.json").read_text())
-    assert is_sealed(info)
+    assert is_sealed(RunInfo.of(info))
     for file in [*path.glob("attributions/*"), *path.glob("interactions/*")]:
         assert pq.read_schema(file).metadata[b"question"].decode() == info["sha256"]["question"]
 
@@ -128,22 +131,26 @@ CHANGES = {"tolerance": 0.5, "seed": 1, "steps": 9, "method": "ig", "limit": 3, 
 @pytest.mark.parametrize("name", CHANGES)
 def test_another_argument_is_another_question(folder: Folder, name: str) -> None:
     info = json.loads((folder.run("ih") / "run.json").read_text())
-    assert question_sha256({**info, "arguments": {**info["arguments"], name: CHANGES[name]}}) != question_sha256(info)
-    assert question_sha256({**info, "target": "9"}) != question_sha256(info)
+    asked = question_sha256(RunInfo.of(info))
+    changed = {**info, "arguments": {**info["arguments"], name: CHANGES[name]}}
+    assert question_sha256(RunInfo.of(changed)) != asked
+    assert question_sha256(RunInfo.of({**info, "target": "9"})) != asked
 
 
 def test_a_seal_is_of_everything_but_itself() -> None:
-    info = sealed({"status": "done", "totals": {"rows": 3, "wall_s": 0.1}, "sha256": {"question": "q"}})
-    assert is_sealed(info)
-    assert sealed(info) == info
-    assert is_sealed(json.loads(json.dumps(info, indent=4, sort_keys=True)))
-    for change in ({"status": "failed"}, {"totals": {"rows": 3, "wall_s": 0.2}}, {"more": None}, {"sha256": {}}):
-        assert not is_sealed({**info, **change})
+    told = {"status": "done", "totals": {"rows": 3, "wall_s": 0.1}, "sha256": {"question": "q"}, "of a stranger": [1.5]}
+    info = sealed(RunInfo.of(told)).content()
+    assert is_sealed(RunInfo.of(info))
+    assert sealed(RunInfo.of(info)).content() == info
+    assert is_sealed(RunInfo.of(json.loads(json.dumps(info, indent=4, sort_keys=True))))
+    changes: list[dict[str, Any]] = [{"status": "failed"}, {"totals": {"rows": 3, "wall_s": 0.2}}, {"sha256": {}}]
+    for change in (*changes, {"more": None}, {"units": None}, {"of a stranger": [1.6]}):
+        assert not is_sealed(RunInfo.of({**info, **change}))
 
 
 def test_digests_are_stored_as_bytes() -> None:
     digests = [(bytes([part]) * 32, bytes([part + 100]) * 32) for part in range(3)]
     assert read_digests(stored_digests(digests)) == digests
     assert read_digests(stored_digests([])) == []
-    assert seals_of_parts(digests)["interactions"][2] == "66" * 32
-    assert seals_of_parts([]) == {}
+    assert seals_of_parts(digests).interactions[2] == "66" * 32
+    assert seals_of_parts([]).content() == {}

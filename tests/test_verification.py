@@ -16,6 +16,7 @@ from model_files import quietly
 
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import run
+from ihcli.runs.info import RunInfo
 from ihcli.runs.seals import question_sha256
 from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
@@ -335,7 +336,7 @@ def test_what_was_asked_stands_in_every_part_and_fails_when_run_json_is_sealed_a
     tell(path)
     assert set(failed(path)) == {"question"}
     info = json.loads((path / "run.json").read_text())
-    tell(path, sha256={**info["sha256"], "question": question_sha256(info)})
+    tell(path, sha256={**info["sha256"], "question": question_sha256(RunInfo.of(info))})
     assert failed(path)["question"] == "8 parts of another question, first attributions/part-000000.parquet"
 
 

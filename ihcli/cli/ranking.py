@@ -159,13 +159,13 @@ class Ranking:
 
     def _least_count(self, run: "Run") -> int:
         """Return how often an entry must have been seen: in few texts, and in tables, once."""
-        if run.info.get("units") is None:
+        if run.info.units is None:
             if self.min_count is not None:
                 raise click.UsageError(NO_COUNTS)
             return 1
         if self.min_count is not None:
             return self.min_count
-        return MIN_COUNT if run.info["totals"]["rows"] >= MANY_TEXTS else 1
+        return MIN_COUNT if run.info.totals.rows >= MANY_TEXTS else 1
 
     def _shown_row(self, run: "Run", kind: Kind, choice: "Choice", target: str | None) -> Shown:
         from ihcli.results.result import Result
@@ -304,7 +304,7 @@ def _value_of_key(key: str, columns: tuple[str, ...]) -> tuple[str, str]:
 def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
     """Return what stands above each target: how many rows, or texts, its figures are of."""
     counts = dict(zip(table["target"].to_pylist(), table["rows"].to_pylist(), strict=True))
-    if run.info.get("units") is None:
+    if run.info.units is None:
         return {target: f"target {target}, {rows} rows" for target, rows in counts.items()}
     least = f", at least {min_count}" if min_count > 1 else ""
     return {target: f"target {target}, rows: occurrences in texts{least}" for target in counts}

@@ -6,7 +6,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 from ihcli.data.baselines import is_file
 from ihcli.errors import RunError
@@ -19,13 +18,25 @@ from ihcli.explainers.tables import TableExplainer
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
-from ihcli.runs.info import DONE, plain
+from ihcli.runs.info import (
+    RUNNING,
+    BaselineInfo,
+    DataInfo,
+    EngineInfo,
+    FailedChunkInfo,
+    MethodInfo,
+    ModelInfo,
+    RunInfo,
+    SealsInfo,
+    SmoothingInfo,
+    VersionsInfo,
+)
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.origins import origins_of
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun
-from ihcli.runs.seals import QUESTION, SEALS, question_sha256
+from ihcli.runs.seals import question_sha256
 from ihcli.runs.shards import Place, Shard
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
@@ -95,14 +106,15 @@ def _explain_into(
     begun: BegunRun | None,
     replaces: bool,
 ) -> RunTotals:
-    info = _describe(prepared, place.path) | ({} if place.shard is None else {"shard": str(place.shard)})
+    info = _describe(prepared, place.path)
+    info = info if place.shard is None else info.of_shard(str(place.shard))
     if begun is not None:
         begun.require_same_meaning(info)
-        info = begun.continued(info, _now())
+        info = info.continuing(begun.info, _now())
     rows = announce(prepared, observer, place.shard)
     interactions = prepared.request.interactions
     writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
-    asked = question_sha256(plain(info))
+    asked = question_sha256(info)
     writer = replace(writer, question=asked)
     with _kept_honest(writer, info):
         writer.write_info(info)
@@ -113,9 +125,9 @@ def _explain_into(
             observer.foreseen(outlook)
         with prepared.unchanged():
             executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
-        seals = {QUESTION: asked, **(keeper.summarise() if place.shard is None else {})}
+        seals = keeper.summarise() if place.shard is None else SealsInfo()
         totals = keeper.totals()
-        writer.write_info({**info, "status": DONE, "finished": _now(), "totals": totals.stored(), SEALS: seals})
+        writer.write_info(info.done(_now(), totals.stored(), seals.but(question=asked)))
         if place.shard is None:
             writer.states.forget()
     return totals
@@ -138,69 +150,74 @@ def _tasks(prepared: PreparedRun, done: Progress, shard: Shard | None) -> Iterat
 
 
 @contextmanager
-def _kept_honest(writer: RunWriter, info: dict[str, Any]) -> Iterator[None]:
+def _kept_honest(writer: RunWriter, info: RunInfo) -> Iterator[None]:
     """Say in run.json that a run failed or was interrupted, or remove it when it has no finished part."""
     try:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        failed = [asdict(chunk) for chunk in error.chunks] if isinstance(error, FailedChunksError) else []
+        chunks = error.chunks if isinstance(error, FailedChunksError) else ()
+        failed = [FailedChunkInfo(**asdict(chunk)) for chunk in chunks]
         with suppress(RunError):  # a full disk would hide what happened first
-            told = {"failed_chunks": failed} if failed else {}
-            writer.write_info({**info, "status": status, "finished": _now(), "error": str(error), **told})
+            writer.write_info(info.stopped(status, _now(), str(error), failed))
             writer.abandon()
         raise
 
 
-def _describe(prepared: PreparedRun, path: Location) -> dict[str, Any]:
-    request, explainer = prepared.request, prepared.explainer
+def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
+    request, explainer, dataset = prepared.request, prepared.explainer, prepared.dataset
     baseline = request.baseline if is_file(request.baseline) else None
     named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
+    explained = explainer.description()
     smoothing = explainer.smoothing
-    return {
-        "status": "running",
-        "started": _now(),
-        "arguments": asdict(request),
-        "model": {
-            "path": str(request.model),
-            "sha256": path_fingerprint(locate(request.model)),
-            "format": explainer.original.format,
-            "outputs": list(explainer.target.names),
-        },
-        "data": {
-            "path": str(request.data),
-            "sha256": prepared.dataset.fingerprint(),
-            "format": prepared.dataset.format,
-            "files": [str(file) for file in prepared.dataset.files],
-            "rows": prepared.scan.n_rows,
-        },
-        "origins": origins_of(named, path),
-        **explainer.description(),
-        "keys": list(prepared.dataset.columns.keys),
-        "method": {"name": explainer.method.name, "title": explainer.method.title},
-        "target": explainer.target.spec,
-        "groups": _groups(prepared),
-        "groups_sha256": None if request.groups is None else path_fingerprint(locate(request.groups)),
-        "smoothing": None if smoothing is None else asdict(smoothing),
-        "engine": {"name": explainer.engine.name, "reason": explainer.engine_reason},
-        "device": str(explainer.model.device),
-        "dtype": str(explainer.model.dtype).removeprefix("torch."),
-        "memory_bytes": explainer.memory_bytes,
-        "chunk_rows": prepared.chunk_rows,
-        "warnings": list(prepared.warnings),
-        "versions": {
-            "ihcli": version("ihcli"),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")},
-        },
-    }
+    return RunInfo(
+        status=RUNNING,
+        started=_now(),
+        arguments=request,
+        model=ModelInfo(
+            path=str(request.model),
+            sha256=path_fingerprint(locate(request.model)),
+            format=explainer.original.format,
+            outputs=explainer.target.names,
+        ),
+        data=DataInfo(
+            path=str(request.data),
+            sha256=dataset.fingerprint(),
+            format=dataset.format,
+            files=tuple(str(file) for file in dataset.files),
+            rows=prepared.scan.n_rows,
+        ),
+        origins=origins_of(named, path),
+        features=None if explained["features"] is None else tuple(explained["features"]),
+        units=explained.get("units"),
+        baseline=BaselineInfo(**explained["baseline"]),
+        keys=tuple(dataset.columns.keys),
+        method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
+        target=explainer.target.spec,
+        groups=_groups(prepared),
+        groups_sha256=None if request.groups is None else path_fingerprint(locate(request.groups)),
+        smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
+        engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
+        device=str(explainer.model.device),
+        dtype=str(explainer.model.dtype).removeprefix("torch."),
+        memory_bytes=explainer.memory_bytes,
+        chunk_rows=prepared.chunk_rows,
+        warnings=tuple(prepared.warnings),
+        versions=_versions(),
+    )
 
 
-def _groups(prepared: PreparedRun) -> dict[str, list[str]] | None:
+def _versions() -> VersionsInfo:
+    packages = ("ihcli", "torch", "transformers", "numpy", "pyarrow")
+    return VersionsInfo(python=platform.python_version(), **{name: version(name) for name in packages})
+
+
+def _groups(prepared: PreparedRun) -> dict[str, tuple[str, ...]] | None:
     explainer = prepared.explainer
     if not isinstance(explainer, TableExplainer):
         return None
-    return explainer.groups.members(prepared.dataset.columns.features) or None
+    members = explainer.groups.members(prepared.dataset.columns.features)
+    return {name: tuple(columns) for name, columns in members.items()} or None
 
 
 def _now() -> str:

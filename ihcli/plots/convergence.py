@@ -58,7 +58,7 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
         style |= {"markersize": 3 if len(drawn) > 1000 else 4.5, "markeredgewidth": 0, "alpha": 0.75}
         axes[0].plot(drawn.row[mask], np.maximum(drawn.error[mask], floor), label=f"{name}: {count:,}", **style)
         axes[1].plot(drawn.row[mask], drawn.evaluations[mask], **style)
-    tolerance = (result.info.get("arguments") or {}).get("tolerance")
+    tolerance = result.run.info.tolerance
     if tolerance:
         axes[0].axhline(tolerance, color="#303030", linewidth=1, linestyle="--", label=f"tolerance {tolerance:g}")
     _scale(axes, entries)

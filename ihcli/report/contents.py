@@ -18,7 +18,7 @@ from ihcli.report.trust import Trust, trust_of
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
-from ihcli.runs.info import plain
+from ihcli.runs.told import if_told, plain
 from ihcli.wording import either
 
 MOST_TARGETS = 8
@@ -124,7 +124,7 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
         warnings=warnings_of(result),
         trust=trust,
         texts=result.is_text,
-        unit=result.info.get("units"),
+        unit=result.run.info.units,
         features=None if result.is_text else len(result.feature_names),
         names=[clipped(name) for name in names.place],
         keys=[clipped(name) for name in result.keys],
@@ -218,6 +218,7 @@ def _has_summary_of_pairs(result: Result) -> bool:
 
 
 def _title(result: Result) -> str:
-    named = [(result.info.get(part) or {}).get("path") for part in ("model", "data")]
+    info = result.run.info
+    named = (if_told(lambda: info.model.path), if_told(lambda: info.data.path))
     found = [name_of(path) for path in named if path]
     return clipped(" on ".join(found) or result.path.name)

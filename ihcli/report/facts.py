@@ -1,10 +1,11 @@
 """What was run, in words: a run.json as pairs of a label and a value."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ihcli.report.numbers import clipped
 from ihcli.results.result import Result
+from ihcli.runs.told import if_told
 
 MOST_WARNINGS = 50
 
@@ -16,41 +17,37 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
 
 def warnings_of(result: Result) -> list[str]:
     """Return the warnings of the run."""
-    found = [clipped(str(warning), 2_000) for warning in result.info.get("warnings") or []]
+    told = if_told(lambda: result.run.info.warnings) or ()
+    found = [clipped(warning, 2_000) for warning in told]
     more = len(found) - MOST_WARNINGS
     return [*found[:MOST_WARNINGS], *([f"And {more} more, in run.json."] if more > 0 else [])]
 
 
 def _facts(result: Result) -> Iterator[tuple[str, Any]]:
-    info = result.info
-    model, data, arguments = _part(info, "model"), _part(info, "data"), _part(info, "arguments")
+    info, told = result.run.info, if_told
     yield "Run", result.path
-    yield "Method", _joined([result.method, _part(info, "method").get("title")], ": ")
-    yield "Model", _joined([model.get("path"), model.get("format")])
-    yield "Data", _joined([data.get("path"), data.get("format")])
+    yield "Method", _joined([result.method, told(lambda: info.method.title)], ": ")
+    yield "Model", _joined([told(lambda: info.model.path), told(lambda: info.model.format)])
+    yield "Data", _joined([told(lambda: info.data.path), told(lambda: info.data.format)])
     yield "Rows", f"{result.n_rows:,}"
     yield "Features", None if result.is_text else f"{len(result.feature_names):,}"
-    yield "Texts in column", _joined([arguments.get("text"), arguments.get("text_pair")])
-    yield "Explained by", info.get("units")
+    yield "Texts in column", _joined([told(lambda: info.arguments.text), told(lambda: info.arguments.text_pair)])
+    yield "Explained by", info.units
     yield "Keys", ", ".join(result.keys)
-    yield "Target", info.get("target")
-    yield "Baseline", _part(info, "baseline").get("source")
-    yield "Tolerance", arguments.get("tolerance")
-    yield "Fixed steps", arguments.get("steps")
-    yield "Stored interactions", arguments.get("interactions")
-    yield "Groups", arguments.get("groups") or arguments.get("groups_by")
-    yield "Derivatives", _part(info, "engine").get("name")
-    yield "Device", _joined([info.get("device"), info.get("dtype")])
-    yield "Started", info.get("started")
-    yield "Took", _seconds(_part(info, "totals").get("wall_s"))
-    yield "Versions", ", ".join(f"{name} {number}" for name, number in _part(info, "versions").items())
-    yield "Model SHA-256", model.get("sha256")
-    yield "Data SHA-256", data.get("sha256")
-
-
-def _part(info: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = info.get(name)
-    return found if isinstance(found, dict) else {}
+    yield "Target", told(lambda: info.target)
+    yield "Baseline", told(lambda: info.baseline.source)
+    yield "Tolerance", info.tolerance
+    yield "Fixed steps", told(lambda: info.arguments.steps)
+    yield "Stored interactions", told(lambda: info.arguments.interactions)
+    yield "Groups", told(lambda: info.arguments.groups or info.arguments.groups_by)
+    yield "Derivatives", told(lambda: info.engine.name)
+    yield "Device", _joined([told(lambda: info.device), told(lambda: info.dtype)])
+    yield "Started", told(lambda: info.started)
+    yield "Took", _seconds(told(lambda: info.totals.wall_s))
+    versions = told(lambda: info.versions.content()) or {}
+    yield "Versions", ", ".join(f"{name} {number}" for name, number in versions.items())
+    yield "Model SHA-256", told(lambda: info.model.sha256)
+    yield "Data SHA-256", told(lambda: info.data.sha256)
 
 
 def _joined(values: list[Any], separator: str = ", ") -> str:

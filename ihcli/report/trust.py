@@ -9,6 +9,7 @@ import pyarrow as pa
 from ihcli.quality import COLUMNS, EVALUATIONS, ROW, STATUS, TARGET, TRUNCATED, Status
 from ihcli.report.numbers import clipped, rounded
 from ihcli.results.result import Result
+from ihcli.runs.told import if_told
 
 BINS = 40
 LEAST_ERROR = 1e-9  # smaller ones are drawn as this
@@ -72,7 +73,7 @@ def trust_of(result: Result) -> tuple[Trust, pa.Table]:
         rows=result.n_rows,
         ok=statuses.get(Status.OK, 0),
         statuses=statuses,
-        tolerance=(result.info.get("arguments") or {}).get("tolerance"),
+        tolerance=result.run.info.tolerance,
         quantiles=QUANTILES,
         spreads={column.attribute: _spread(table[column.name], column.is_relative) for column in spreads},
         evaluations=float(np.sum(table[EVALUATIONS].to_numpy())) / max(1, result.n_rows),
@@ -93,8 +94,10 @@ def _spread(column: pa.ChunkedArray, is_logarithmic: bool) -> Spread:
 
 
 def _smoothing(result: Result) -> dict[str, Any] | None:
-    found = result.info.get("smoothing")
-    if not isinstance(found, dict):
+    found = if_told(lambda: result.run.info.smoothing)
+    if found is None:
         return None
-    lists = {name: [clipped(str(item)) for item in found.get(name) or []] for name in ("replaced", "kinks")}
-    return {name: found.get(name) for name in ("beta", "drift", "changed", "within_tolerance")} | lists
+    names = ("beta", "drift", "changed", "within_tolerance")
+    told = dict.fromkeys((*names, "replaced", "kinks")) | found.content()
+    lists = {name: [clipped(item) for item in told[name] or []] for name in ("replaced", "kinks")}
+    return {name: told[name] for name in names} | lists

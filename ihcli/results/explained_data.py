@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +14,8 @@ from ihcli.errors import DataError, OptionError, RunError
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.files.locations import Location, is_reachable
 from ihcli.results.result import Result
-from ihcli.runs.names import INFO
 from ihcli.runs.origins import places_of, there
+from ihcli.runs.told import if_told
 from ihcli.wording import did_you_mean, listed
 
 NONE = "(none)"
@@ -96,7 +95,7 @@ def _active(columns: np.ndarray) -> np.ndarray:
 
 def _categories(result: Result, group: str, columns: Sequence[str]) -> tuple[str, ...]:
     """Return what a group's columns stand for: their names without the group's and the separator behind it."""
-    separator = (result.info.get("arguments") or {}).get("groups_by") or _sign_behind(group, columns)
+    separator = if_told(lambda: result.run.info.arguments.groups_by) or _sign_behind(group, columns)
     start = f"{group}{separator}"
     return tuple((column.removeprefix(start) or column) if separator else column for column in columns)
 
@@ -136,11 +135,11 @@ def _read(
 
 
 def _recorded_table(result: Result) -> TableFiles:
-    recorded = _recorded(result)
-    places = places_of(result.info, "data", result.path)
+    recorded = result.run.info.data
+    places = places_of(result.run.info, "data", result.path)
     if not any(is_reachable(place, result.path) for place in places):
         raise DataError(
-            f"{recorded['path']}: is where {result.path} says its data are, on another store than the run. Expected "
+            f"{recorded.path}: is where {result.path} says its data are, on another store than the run. Expected "
             "data that were named to this command. Try `data=FILE` or URL."
         )
     looked_for = f"no such file or directory{''.join(f', and no {place}' for place in places[1:])}"
@@ -151,7 +150,7 @@ def _recorded_table(result: Result) -> TableFiles:
         except DataError as error:
             told = DataError(f"{error} {_explained(result)}")
             continue
-        if files_fingerprint(table.files) == recorded["sha256"]:
+        if files_fingerprint(table.files) == recorded.sha256:
             return table
         told = DataError(
             f"{table.path}: has changed since {result.path} explained it. Expected the same content. "
@@ -174,18 +173,11 @@ def _other_table(result: Result, path: str) -> TableFiles:
             f"{listed(table.schema.names)}."
         )
     rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.feature_type(name))])))
-    expected = int(_recorded(result)["rows"])
-    is_cut = (result.info.get("arguments") or {}).get("limit") is not None
+    expected = result.run.info.data.rows
+    is_cut = if_told(lambda: result.run.info.arguments.limit) is not None
     if rows < expected or (rows > expected and not is_cut):
         raise DataError(f"`data={path}`: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
     return table
-
-
-def _recorded(result: Result) -> dict[str, Any]:
-    recorded = result.info.get("data")
-    if not isinstance(recorded, dict) or not {"path", "sha256", "rows"} <= recorded.keys():
-        raise RunError(f"{result.path / INFO}: does not tell 'data'. Expected what ihcli explain writes.")
-    return recorded
 
 
 def _columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -208,16 +200,16 @@ def _is_number(table: TableFiles, column: str) -> bool:
 
 def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, ...]], bool]:
     """Return the columns of each group, and whether all are known; run.json of older runs tells the options alone."""
-    if (recorded := result.info.get("groups")) is not None:
-        if not isinstance(recorded, dict) or not all(_is_list_of_names(members) for members in recorded.values()):
-            raise RunError(f"{result.path / INFO}: does not tell 'groups'. Expected what ihcli explain writes.")
-        return {name: tuple(members) for name, members in recorded.items()}, True
-    arguments = result.info.get("arguments") or {}
-    if separator := arguments.get("groups_by"):
+    info = result.run.info
+    if (recorded := if_told(lambda: info.groups)) is not None:
+        if not all(recorded.values()):
+            raise info.lacks("groups")
+        return recorded, True
+    if separator := if_told(lambda: info.arguments.groups_by):
         return _groups_by_prefix(result, table, separator), True
-    if not arguments.get("groups"):
+    if not if_told(lambda: info.arguments.groups):
         return {}, True
-    for place in there(places_of(result.info, "groups", result.path), result.path, table.path):
+    for place in there(places_of(result.run.info, "groups", result.path), result.path, table.path):
         with suppress(OptionError):
             return read_groups(place), True
     return {}, False
@@ -232,10 +224,6 @@ def _groups_by_prefix(result: Result, table: TableFiles, separator: str) -> dict
         if found and prefix and column not in features:
             members.setdefault(prefix, []).append(column)
     return {name: tuple(members[name]) for name in features if len(members.get(name, ())) > 1}
-
-
-def _is_list_of_names(members: Any) -> bool:
-    return isinstance(members, list) and bool(members) and all(isinstance(member, str) for member in members)
 
 
 def _unfit(table: TableFiles, name: str, result: Result) -> DataError:

@@ -30,7 +30,7 @@ from ihcli.results.records import (
     stored_interactions,
 )
 from ihcli.runs.files import PART, require_types
-from ihcli.runs.names import INFO
+from ihcli.runs.info import DONE
 from ihcli.runs.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -59,33 +59,33 @@ class Result:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The content of run.json."""
-        return self.run.info
+        """The content of run.json, as it stands there."""
+        return self.run.info.content()
 
     @property
     def method(self) -> str:
         """Name of the method: ig, eg, ih or eh."""
-        return str(self._told("method")["name"])
+        return self.run.info.method.name
 
     @property
     def is_text(self) -> bool:
         """Whether texts were explained: every row has units of its own instead of the run's features."""
-        return self.info.get("units") is not None
+        return self.run.info.units is not None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The G features or groups; empty for texts."""
-        return () if self.is_text else tuple(self._told("features"))
+        return self.run.info.feature_names
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The key columns."""
-        return tuple(self._told("keys"))
+        return self.run.info.keys
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """The explained outputs of which there are values, in the order in which they appear."""
-        if self.info.get("status") == "done":
+        if self.run.status == DONE:
             return tuple(self.run.summary_attributions()["target"].unique().to_pylist())
         entries = self.run.attributions([TARGET, PREDICTION])
         return tuple(entries.filter(entries[PREDICTION].is_valid())[TARGET].unique().to_pylist())
@@ -93,8 +93,8 @@ class Result:
     @cached_property
     def n_rows(self) -> int:
         """How many rows of the data are explained; of a run that did not finish, those of its finished parts."""
-        totals = self.info.get("totals")
-        return int(totals["rows"]) if totals else self.run.attribution_parts.n_rows
+        info = self.run.info
+        return info.totals.rows if info.tells("totals") else self.run.attribution_parts.n_rows
 
     @property
     def attributions(self) -> "pd.DataFrame":
@@ -228,11 +228,6 @@ class Result:
     def _columns(self) -> tuple[str, ...]:
         """Columns of an attributions part that hold units and values."""
         return (UNITS, ATTRIBUTIONS) if self.is_text else self.feature_names
-
-    def _told(self, name: str) -> Any:
-        if self.info.get(name) is None:
-            raise RunError(f"{self.path / INFO}: does not tell {name!r}. Expected what ihcli explain writes.")
-        return self.info[name]
 
     def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
         if (row is None) == (not key):

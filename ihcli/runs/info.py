@@ -1,203 +1,303 @@
-"""run.json as anybody may have written it: read within bounds, every value of its type, and what is missing said so."""
+"""run.json: the only reader and writer of it, of ihcli's own and of whatever anybody may have written in its place."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from ihcli.errors import RunError
 from ihcli.files.foreign import foreign_json
 from ihcli.files.locations import Location
-from ihcli.files.stores import StorePath
-from ihcli.wording import printable
+from ihcli.methods import names_of
+from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
+from ihcli.runs.names import part_count
+from ihcli.runs.request import RunRequest
+from ihcli.runs.told import ADVICE, UNTOLD, Told, if_told, left_out, read_as, record, untold
 
 MOST_BYTES = 256 << 20
 """Of a run.json: one of 1,000,000 parts, which it tells the SHA-256 of, takes about that."""
-MOST_COUNT = 1 << 53
-DONE = "done"
-NEW = {"status": "running"}  # run.json of a run that is just being made
-ADVICE = "Try run.json as ihcli explain wrote it, or ihcli explain again with `overwrite`."
+RUNNING, DONE = "running", "done"
 
 
-class Told(dict[str, Any]):
-    """An object of run.json; asking for a key that it does not have is a RunError that names both.
+@record
+class ModelInfo(Told):
+    """The model that was explained; the outputs are all that it has."""
 
-    file   run.json
-    place  of the object in it, with a dot behind; empty for all of it
+    path: str
+    sha256: str
+    format: str
+    outputs: tuple[str, ...]
+
+
+@record
+class DataInfo(Told):
+    """The data that were explained; rows are those that were asked for."""
+
+    path: str
+    sha256: str
+    format: str
+    files: tuple[str, ...]
+    rows: Count
+
+
+@record
+class Origin(Told):
+    """Where a file was, and where it was seen from the run; URLs and runs on a store have no such place."""
+
+    absolute: str = untold()
+    from_run: str = untold()
+
+
+@record
+class BaselineInfo(Told):
+    """The baselines: so many rows drawn from a population; those of texts have no SHA-256, the model has them."""
+
+    source: str
+    rows: Count
+    population: Count
+    sha256: str = untold()
+
+
+@record
+class MethodInfo(Told):
+    """The method, by its row in `ihcli.methods.METHODS`."""
+
+    name: str
+    title: str
+
+
+@record
+class SmoothingInfo(Told):
+    """What smoothing did to the model, see `ihcli.smoothing.Smoothing`."""
+
+    beta: float | None
+    replaced: tuple[str, ...]
+    kinks: tuple[str, ...]
+    drift: float | None
+    changed: float | None
+    within_tolerance: bool
+
+
+@record
+class EngineInfo(Told):
+    """Who took derivatives, and why."""
+
+    name: str
+    reason: str
+
+
+@record
+class VersionsInfo(Told):
+    """Versions of what computed."""
+
+    ihcli: str
+    python: str
+    torch: str
+    transformers: str
+    numpy: str
+    pyarrow: str
+
+
+@record
+class TotalsInfo(Told):
+    """What came of it: rows of the data, entries (rows x targets) and their statuses, evaluations and seconds."""
+
+    rows: Count
+    entries: Count
+    statuses: Mapping[str, Count]
+    evaluations: Count
+    truncated: Count = 0
+    wall_s: float
+
+
+@record
+class FailedChunkInfo(Told):
+    """Rows that were tried again and again."""
+
+    part: Count
+    first_row: Count
+    rows: Count
+    error: str
+
+
+@record
+class SealsInfo(Told):
+    """SHA-256 of what was asked, of the files of the run, and of run.json without this; see `ihcli.runs.seals`."""
+
+    question: str = untold()
+    attributions: tuple[str, ...] = untold()
+    interactions: tuple[str, ...] = untold()
+    summary: Mapping[str, str] = untold()
+    run: str = untold()
+
+    def parts(self, kind: str) -> tuple[str, ...]:
+        """Return those of the parts of a kind; none where they are not told."""
+        found: tuple[str, ...] = vars(self).get(kind, ())
+        return found
+
+    def of_summary(self) -> Mapping[str, str]:
+        """Return those of the tables of the summary, by their kind; none where they are not told."""
+        return if_told(lambda: self.summary) or {}
+
+
+@record
+class ShardInfo(Told):
+    """One of the shards that a run was merged from."""
+
+    shard: str
+    started: str
+    finished: str
+    device: str
+    memory_bytes: Positive
+    totals: TotalsInfo
+
+
+@record
+class RunInfo(Told):
+    """What run.json tells of a run, its keys in this order.
+
+    status    running, interrupted, failed or done; a killed run stays running
+    keys      the key columns
+    features  the G features or groups that are explained; None for texts
+    units     what texts are explained by; None for tables
+    target    what was asked for, or taken where nothing was: predicted, all, label or an output
+    groups    columns of each group
+    shard     which share of a run it is, while it is one
+    resumed   when it was gone on with
     """
 
-    def __init__(
-        self, values: Iterable[tuple[str, Any]] | Mapping[str, Any] = (), *, file: object = "run.json", place: str = ""
-    ) -> None:
-        super().__init__(values)
-        self._file = file
-        self._place = place
+    status: str
+    started: str
+    arguments: RunRequest
+    model: ModelInfo
+    data: DataInfo
+    origins: Mapping[str, Origin]
+    features: tuple[str, ...] | None
+    units: str | None = left_out(None)
+    baseline: BaselineInfo
+    keys: tuple[str, ...]
+    method: MethodInfo
+    target: str
+    groups: Mapping[str, tuple[str, ...]] | None
+    groups_sha256: str | None
+    smoothing: SmoothingInfo | None
+    engine: EngineInfo
+    device: str
+    dtype: str
+    memory_bytes: Positive
+    chunk_rows: Positive
+    warnings: tuple[str, ...]
+    versions: VersionsInfo
+    shard: str = untold()
+    resumed: tuple[str, ...] = left_out(())
+    finished: str = untold()
+    error: str = untold()
+    failed_chunks: tuple[FailedChunkInfo, ...] = left_out(())
+    totals: TotalsInfo = untold()
+    sha256: SealsInfo = untold()
+    shards: tuple[ShardInfo, ...] = left_out(())
 
-    def __missing__(self, key: str) -> Any:
-        raise RunError(f"{self._file}: does not tell {self._place + str(key)!r}. {ADVICE}")
+    @classmethod
+    def of(cls, content: Mapping[str, Any], file: object = "run.json") -> "RunInfo":
+        """Return what the content of a run.json tells; raises RunError where a value is not of its type."""
+        kind = kind_of(RunInfo)
+        for fault in faults_of(content, kind):
+            raise RunError(f"{file}: {fault}. {ADVICE}")
+        info: RunInfo = read_as(kind, content, file)
+        return info
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the run was killed while it was made: nothing is told yet."""
+        return self.content() == NEW.content()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all rows are explained and summed up."""
+        return self.status == DONE
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The G features or groups; empty for texts. Raises RunError where neither is told."""
+        if self.units is not None:
+            return ()
+        if self.features is None:
+            raise self.lacks("features")
+        return self.features
+
+    @property
+    def tolerance(self) -> float | None:
+        """What was asked for; None where it is not told."""
+        return self.arguments.tolerance if self.tells("arguments") and self.arguments.tells("tolerance") else None
+
+    @property
+    def second_order(self) -> bool:
+        """Whether there are interactions."""
+        return self.method.name in names_of(order=2)
+
+    @property
+    def seals(self) -> SealsInfo:
+        """What it tells of SHA-256, be it nothing."""
+        return if_told(lambda: self.sha256) or SealsInfo()
+
+    @property
+    def n_parts(self) -> int:
+        """Into how many parts the data are cut."""
+        return part_count(self.data.rows, self.chunk_rows)
+
+    def of_shard(self, shard: str) -> Self:
+        """Return this of a share of the run."""
+        return self.but(shard=shard)
+
+    def continuing(self, begun: "RunInfo", now: str) -> Self:
+        """Return this of a run that goes on: what it was begun with, and when it was resumed."""
+        return self.but(started=begun.started, arguments=begun.arguments, resumed=(*begun.resumed, now))
+
+    def done(self, finished: str, totals: TotalsInfo, seals: SealsInfo) -> Self:
+        """Return this of a run that came to its end."""
+        return self.but(status=DONE, finished=finished, totals=totals, sha256=seals)
+
+    def stopped(self, status: str, finished: str, error: str, chunks: Sequence[FailedChunkInfo] = ()) -> Self:
+        """Return this of a run that failed or was interrupted."""
+        return self.but(status=status, finished=finished, error=error, failed_chunks=tuple(chunks) or UNTOLD)
+
+    def merged(self, shards: Sequence["RunInfo"], totals: TotalsInfo, seals: SealsInfo) -> Self:
+        """Return this of the run that all shards make; `self` is one of them."""
+        return self.but(
+            started=min(info.started for info in shards),
+            finished=max(info.finished for info in shards),
+            shard=UNTOLD,
+            resumed=UNTOLD,
+            totals=totals,
+            sha256=seals,
+            shards=tuple(info._as_shard() for info in shards),
+        )
+
+    def with_seal(self, sha256: str | None) -> Self:
+        """Return this with another SHA-256 of run.json, or with none."""
+        return self.but(sha256=self.seals.but(run=UNTOLD if sha256 is None else sha256))
+
+    def text(self) -> str:
+        """Return the text of run.json; NaN and infinity are null in it."""
+        return json.dumps(self.content(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _as_shard(self) -> ShardInfo:
+        return ShardInfo(
+            shard=self.shard,
+            started=self.started,
+            finished=self.finished,
+            device=self.device,
+            memory_bytes=self.memory_bytes,
+            totals=self.totals,
+        )
 
 
-def read_info(file: Location) -> Told:
+NEW = RunInfo.of({"status": RUNNING})
+"""Of a run that is just being made."""
+
+
+def read_info(file: Location) -> RunInfo:
     """Return what a run.json tells; raises RunError where it cannot be read, or a value is not of its type."""
-    info = foreign_json(file, RunError, at_most_bytes=MOST_BYTES, advice=ADVICE)
-    if not isinstance(info, dict):
+    content = foreign_json(file, RunError, at_most_bytes=MOST_BYTES, advice=ADVICE)
+    if not isinstance(content, dict):
         raise RunError(f"{file}: is not what ihcli explain writes. Expected a JSON object. {ADVICE}")
-    for fault in faults_of(info):
-        raise RunError(f"{file}: {fault}. {ADVICE}")
-    told: Told = _told(info, file, "")
-    return told
-
-
-def faults_of(info: Any, kind: "_Kind | None" = None, place: str = "") -> Iterator[str]:
-    """Give what is wrong with the values of a run.json; keys that are not known may hold anything."""
-    kind = RUN if kind is None else kind
-    if not kind.fits(info):
-        yield f"{printable(place)!r} is {_in_words(info)}. Expected {kind.words}"
-        return
-    if isinstance(info, list) and kind.each is not None:
-        for position, value in enumerate(info):
-            if isinstance(value, dict) or not kind.each.fits(value):
-                yield from faults_of(value, kind.each, f"{place}[{position}]")
-    if isinstance(info, dict):
-        for name, value in info.items():
-            known = kind.keys.get(name, kind.each)
-            if known is not None:
-                yield from faults_of(value, known, f"{place}.{name}".removeprefix("."))
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a value may be.
-
-    each  kind of the entries of a list, or of the values of an object under keys of any name; None: any
-    keys  kinds of the values of an object by their keys
-    """
-
-    words: str
-    fits: Callable[[Any], bool]
-    each: "_Kind | None" = None
-    keys: Mapping[str, "_Kind"] = field(default_factory=dict)
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST_COUNT
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_COUNT
-
-
-ANY = _Kind("anything", lambda value: True)
-WORD = _Kind("text", lambda value: isinstance(value, str))
-FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
-NUMBER = _Kind("a number", _is_number)
-COUNT = _Kind("a whole number of at least 0", lambda value: _is_count(value, 0))
-POSITIVE = _Kind("a whole number of at least 1", lambda value: _is_count(value, 1))
-
-
-def _or_null(kind: _Kind) -> _Kind:
-    return _Kind(f"{kind.words} or null", lambda value: value is None or kind.fits(value), kind.each, kind.keys)
-
-
-def _list(each: _Kind) -> _Kind:
-    return _Kind(f"a list, each {each.words}", lambda value: isinstance(value, list), each)
-
-
-def _object(keys: Mapping[str, _Kind], each: _Kind | None = None) -> _Kind:
-    return _Kind("an object", lambda value: isinstance(value, dict), each, keys)
-
-
-WORDS = _list(WORD)
-ARGUMENTS = _object(
-    {
-        **dict.fromkeys(("model", "data", "method", "smooth", "device", "missing", "interactions", "units"), WORD),
-        **dict.fromkeys(("baseline", "target", "label", "groups", "groups_by", "dtype"), _or_null(WORD)),
-        **dict.fromkeys(("text", "text_pair", "engine_derivatives"), _or_null(WORD)),
-        **dict.fromkeys(("key", "exclude"), WORDS),
-        "features": _or_null(WORDS),
-        **dict.fromkeys(("tolerance", "smooth_tolerance"), NUMBER),
-        **dict.fromkeys(("memory_bytes", "limit", "max_evaluations", "steps", "chunk_rows"), _or_null(POSITIVE)),
-        **dict.fromkeys(("baseline_rows", "seed"), COUNT),
-        "trust": FLAG,
-    }
-)
-TOTALS = _object(
-    {
-        **dict.fromkeys(("rows", "entries", "evaluations", "truncated"), COUNT),
-        "statuses": _object({}, COUNT),
-        "wall_s": NUMBER,
-    }
-)
-SHARD = _object(
-    {**dict.fromkeys(("shard", "started", "finished", "device"), WORD), "memory_bytes": POSITIVE, "totals": TOTALS}
-)
-RUN = _object(
-    {
-        **dict.fromkeys(("status", "started", "finished", "error", "target", "device", "dtype", "shard"), WORD),
-        **dict.fromkeys(("units", "groups_sha256"), _or_null(WORD)),
-        **dict.fromkeys(("keys", "warnings", "resumed"), WORDS),
-        **dict.fromkeys(("memory_bytes", "chunk_rows"), POSITIVE),
-        "arguments": ARGUMENTS,
-        "model": _object({**dict.fromkeys(("path", "sha256", "format"), WORD), "outputs": WORDS}),
-        "data": _object({**dict.fromkeys(("path", "sha256", "format"), WORD), "files": WORDS, "rows": COUNT}),
-        "features": _or_null(WORDS),
-        "baseline": _object({**dict.fromkeys(("source", "sha256"), WORD), "rows": COUNT, "population": COUNT}),
-        **dict.fromkeys(("method", "engine", "versions"), _object({}, WORD)),
-        "smoothing": _or_null(
-            _object(
-                {
-                    **dict.fromkeys(("beta", "drift", "changed"), _or_null(NUMBER)),
-                    **dict.fromkeys(("replaced", "kinks"), WORDS),
-                    "within_tolerance": FLAG,
-                }
-            )
-        ),
-        "failed_chunks": _list(
-            _object({**dict.fromkeys(("part", "first_row", "rows"), COUNT), "error": WORD}),
-        ),
-        "totals": TOTALS,
-        "origins": _object({}, _object({}, WORD)),
-        "groups": _or_null(_object({}, WORDS)),
-        "sha256": _object(
-            {
-                **dict.fromkeys(("question", "run"), WORD),
-                **dict.fromkeys(("attributions", "interactions"), WORDS),
-                "summary": _object({}, WORD),
-            }
-        ),
-        "shards": _list(SHARD),
-    }
-)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "an object" if isinstance(value, dict) else "null" if value is None else printable(repr(value), 60)
-
-
-def _told(value: Any, file: Location, place: str) -> Any:
-    if isinstance(value, list):
-        return [_told(entry, file, f"{place[:-1]}[{position}].") for position, entry in enumerate(value)]
-    if isinstance(value, dict):
-        told = {name: _told(entry, file, f"{place}{name}.") for name, entry in value.items()}
-        return Told(told, file=file, place=place)
-    return value
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON can hold: numpy values and tuples as Python's, paths as text, NaN and infinity as None."""
-    if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str | Path | StorePath):  # names of files need not be UTF-8, and then hold what JSON cannot
-        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    return value
+    return RunInfo.of(content, file)

@@ -4,11 +4,11 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import chain
-from typing import Any
 
 from ihcli.data.rows import Chunk
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
+from ihcli.runs.info import SealsInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
@@ -93,13 +93,13 @@ class Keeper:
         took = time.monotonic() - self._since
         self._last_part, self._state_due = None, self._since + max(STATE_S, STATE_TIMES * took)
 
-    def summarise(self) -> dict[str, Any]:
+    def summarise(self) -> SealsInfo:
         """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
         summary = self._progress.summary
         written = self.writer.write_summary(summary.attributions(), summary.interactions())
         if isinstance(summary, TextSummary) and summary.note:
             self.warn(summary.note)
-        return {**self._progress.seals(self.writer.digests_of), "summary": written}
+        return self._progress.seals(self.writer.digests_of).but(summary=written)
 
     def totals(self) -> RunTotals:
         """Return the totals of what is kept."""

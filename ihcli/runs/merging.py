@@ -1,7 +1,7 @@
 """Shards made one run: checked to be whole and of one kind, summaries merged, run.json written; no torch."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -10,13 +10,12 @@ from ihcli.errors import RunError
 from ihcli.files.durable import remove_tree
 from ihcli.files.locations import Location
 from ihcli.files.lock import is_locked, locked
-from ihcli.methods import names_of
-from ihcli.runs.info import DONE
+from ihcli.runs.info import RunInfo
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_name
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest
 from ihcli.runs.run import open_run
-from ihcli.runs.seals import QUESTION, SEALS, question, question_sha256
+from ihcli.runs.seals import question, question_sha256
 from ihcli.runs.shards import PART, Shard, home_of, shards_of
 from ihcli.runs.states import StateFiles
 from ihcli.runs.totals import RunTotals
@@ -28,7 +27,7 @@ VERSIONS = ("ihcli", "torch")
 @dataclass(frozen=True)
 class _FinishedShard:
     shard: Shard
-    info: Mapping[str, Any]
+    info: RunInfo
     progress: Progress
 
 
@@ -59,26 +58,17 @@ def merge(path: Location, warned: Callable[[str], None], tell: Tell = unheard) -
 
 def _merged_before(path: Location) -> RunTotals:
     run = open_run(path)
-    if run.status != DONE:
+    if not run.info.is_done:
         raise RunError(f"{path}: is one run, not shards of one. Try ihcli explain with `resume`.")
-    return RunTotals.told(path, run.info["totals"])
+    return RunTotals.told(path, run.info.totals)
 
 
 def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
     writer, totals = RunWriter(path), RunTotals.of(path, progress)
     summary = writer.write_summary(progress.summary.attributions(), progress.summary.interactions())
     infos = [finished.info for finished in shards]
-    told = ("shard", "started", "finished", "device", "memory_bytes")
-    writer.write_info(
-        {
-            **{name: value for name, value in infos[0].items() if name not in ("shard", "resumed")},
-            "started": min(info["started"] for info in infos),
-            "finished": max(info["finished"] for info in infos),
-            "totals": totals.stored(),
-            SEALS: {QUESTION: question_sha256(infos[0]), **progress.seals(writer.digests_of), "summary": summary},
-            "shards": [{name: info[name] for name in told} | {"totals": info["totals"]} for info in infos],
-        }
-    )
+    seals = progress.seals(writer.digests_of).but(question=question_sha256(infos[0]), summary=summary)
+    writer.write_info(infos[0].merged(infos, totals.stored(), seals))
     remove_tree(path / SHARDS)
     return totals
 
@@ -108,35 +98,35 @@ def _examine(path: Location, shard: Shard) -> _FinishedShard | str:
     info = open_run(home).info
     if is_locked(home):
         return f"{shard} is still going on"
-    if info["status"] != DONE:
-        return f"{shard} did not finish (status {info['status']})"
-    parts = shard.parts(_n_parts(info))
+    if not info.is_done:
+        return f"{shard} did not finish (status {info.status})"
+    parts = shard.parts(info.n_parts)
     state = StateFiles(home).newest(parts)
     progress = Progress() if state is None else Progress.of_state(state)
     if len(parts) != sum(map(len, progress.parts)):
         return f"{shard} lost the record of its parts, and needs `overwrite`"
-    progress.wall_s = info["totals"]["wall_s"]
+    progress.wall_s = info.totals.wall_s
     return _FinishedShard(shard, info, progress)
 
 
 def _command(path: Location, begun: list[Shard]) -> str:
     """Return the command that does what is missing, from what one of the shards was begun with."""
     infos = (open_run(home_of(path, shard)).info for shard in begun if (home_of(path, shard) / INFO).is_file())
-    arguments = next((info["arguments"] for info in infos if "arguments" in info), None)
-    if arguments is None:
+    asked = next((info.arguments for info in infos if info.tells("arguments")), None)
+    if asked is None:
         return f"ihcli explain again with `out={path}` `shard=I/{begun[0].count}` `resume`."
-    options = (*_options(arguments), f"`out={shlex.quote(str(path))}`", f"`shard=I/{begun[0].count}`", "`resume`")
-    return " ".join((shlex.join(["ihcli", "explain", arguments["model"], arguments["data"]]), *options))
+    options = (*_options(asked), f"`out={shlex.quote(str(path))}`", f"`shard=I/{begun[0].count}`", "`resume`")
+    return " ".join((shlex.join(["ihcli", "explain", asked.model, asked.data]), *options))
 
 
-def _options(arguments: Mapping[str, Any]) -> Iterator[str]:
+def _options(asked: RunRequest) -> Iterator[str]:
     """Yield the options that are not as by default."""
     for field in fields(RunRequest):
-        value = arguments.get(field.name)
+        value = getattr(asked, field.name)
         default = None if field.default is MISSING else field.default
-        if field.name in ("model", "data") or value in (None, False, []) or value == default:
+        if field.name in ("model", "data") or value in (None, False, ()) or value == default:
             continue
-        for single in [",".join(value)] if field.name == "features" else value if isinstance(value, list) else [value]:
+        for single in [",".join(value)] if field.name == "features" else value if isinstance(value, tuple) else [value]:
             yield f"`{field.name}`" if single is True else f"`{field.name}={shlex.quote(str(single))}`"
 
 
@@ -152,14 +142,14 @@ def _require_same(path: Location, shards: list[_FinishedShard]) -> None:
                 )
 
 
-def _settings(info: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(info: RunInfo) -> dict[str, Any]:
     """Return what shards of one run share."""
-    return {**question(info), **{f"versions {name}": info["versions"][name] for name in VERSIONS}}
+    return {**question(info), **{f"versions {name}": getattr(info.versions, name) for name in VERSIONS}}
 
 
-def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) -> None:
-    n_parts = _n_parts(info)
-    matrices = info["method"]["name"] in names_of(order=2) and info["arguments"]["interactions"] != "none"
+def _require_parts(path: Location, info: RunInfo, progress: Progress) -> None:
+    n_parts = info.n_parts
+    matrices = info.second_order and info.arguments.interactions != "none"
     for directory in (ATTRIBUTIONS, INTERACTIONS) if matrices else (ATTRIBUTIONS,):
         there = {file.name for file in (path / directory).glob("part-*.parquet")}
         first = next((part for part in range(n_parts) if part_name(part) not in there), None)
@@ -170,7 +160,3 @@ def _require_parts(path: Location, info: Mapping[str, Any], progress: Progress) 
                 f"{path / directory}: lacks {lost} of {n_parts} parts, the first is {part_name(first)}. "
                 "Try to run the shards they belong to again with `overwrite`."
             )
-
-
-def _n_parts(info: Mapping[str, Any]) -> int:
-    return -(-info["data"]["rows"] // info["chunk_rows"])

@@ -17,3 +17,8 @@ def part_name(index: int) -> str:
 def part_files(directory: Location) -> list[Location]:
     """Return the parts in a directory, in order."""
     return sorted(directory.glob("part-*.parquet"))
+
+
+def part_count(rows: int, chunk_rows: int) -> int:
+    """Return into how many parts so many rows are cut."""
+    return -(-rows // chunk_rows)

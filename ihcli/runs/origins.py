@@ -2,20 +2,24 @@
 
 import glob
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ihcli.errors import IhcliError
 from ihcli.files.locations import Location, is_glob, is_reachable, is_url, locate, matching
-from ihcli.runs.seals import within
+from ihcli.runs.info import Origin, RunInfo
+from ihcli.runs.told import if_told
 
-ORIGINS, ABSOLUTE, FROM_RUN = "origins", "absolute", "from_run"
-NAMED = {"model": ("model", "path"), "data": ("data", "path")}
-"""Keys of run.json under which what the user named stands; of others, an argument."""
+NAMED: Mapping[str, Callable[[RunInfo], str | None]] = {
+    "model": lambda info: info.model.path,
+    "data": lambda info: info.data.path,
+    "groups": lambda info: info.arguments.groups,
+    "baseline": lambda info: info.arguments.baseline,
+}
+"""What the user named, by what it is of."""
 
 
-def origins_of(named: Mapping[str, str | None], run: Location) -> dict[str, dict[str, str]]:
+def origins_of(named: Mapping[str, str | None], run: Location) -> dict[str, Origin]:
     """Return what run.json says of where files are: URLs as they are, and paths also from the run's directory.
 
     Parameters:
@@ -24,14 +28,14 @@ def origins_of(named: Mapping[str, str | None], run: Location) -> dict[str, dict
     return {name: _places(place, run) for name, place in named.items() if place is not None}
 
 
-def places_of(info: Mapping[str, Any], name: str, run: Location) -> list[str]:
+def places_of(info: RunInfo, name: str, run: Location) -> list[str]:
     """Return where a file of a run may be, in the order in which to look: where it was, beside the run, from here."""
-    told = within(info, (ORIGINS, name)) or {}
-    found = [told[ABSOLUTE]] if ABSOLUTE in told else []
-    if FROM_RUN in told and isinstance(run, Path):
-        found.append(_joined(os.path.abspath(run), told[FROM_RUN]))
-    written = within(info, NAMED.get(name, ("arguments", name)))
-    return list(dict.fromkeys([*found, *([] if written is None else [written])]))
+    told = (if_told(lambda: info.origins) or {}).get(name, Origin())
+    found = [if_told(lambda: told.absolute)]
+    if isinstance(run, Path) and told.tells("from_run"):
+        found.append(_joined(os.path.abspath(run), told.from_run))
+    found.append(if_told(lambda: NAMED[name](info)))
+    return list(dict.fromkeys(place for place in found if place is not None))
 
 
 def there(places: list[str], *named: str | Location) -> Iterator[str]:
@@ -41,13 +45,13 @@ def there(places: list[str], *named: str | Location) -> Iterator[str]:
             yield place
 
 
-def _places(place: str, run: Location) -> dict[str, str]:
+def _places(place: str, run: Location) -> Origin:
     if is_url(place):
-        return {ABSOLUTE: place}
+        return Origin(absolute=place)
     absolute = _joined(os.getcwd(), place)
     if not isinstance(run, Path):
-        return {ABSOLUTE: absolute}
-    return {ABSOLUTE: absolute, FROM_RUN: os.path.relpath(os.path.join(os.getcwd(), place), run.absolute())}
+        return Origin(absolute=absolute)
+    return Origin(absolute=absolute, from_run=os.path.relpath(os.path.join(os.getcwd(), place), run.absolute()))
 
 
 def _joined(directory: str, place: str) -> str:

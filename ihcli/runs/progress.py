@@ -10,6 +10,7 @@ from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation, TextExplanation
 from ihcli.files.foreign import one_message
 from ihcli.quality import Status
+from ihcli.runs.info import SealsInfo
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import TextSummary
@@ -85,7 +86,7 @@ class Progress:
         elif other._summary is not None:
             self._summary.merge(other._summary)  # type: ignore[arg-type]
 
-    def seals(self, digests_of: Callable[[int], Digests]) -> dict[str, list[str]]:
+    def seals(self, digests_of: Callable[[int], Digests]) -> SealsInfo:
         """Return what run.json says of the parts; `digests_of` gives what is not known of one."""
         parts = [part for some in self.parts for part in some]
         return seals_of_parts([self.digests.get(part) or digests_of(part) for part in parts])

@@ -1,12 +1,14 @@
-"""What a run can be asked; no torch."""
+"""What a run can be asked, as run.json keeps it; no torch."""
 
 from dataclasses import dataclass
 
 from ihcli.methods import DEFAULT
+from ihcli.runs.kinds import Count, Positive
+from ihcli.runs.told import Told
 
 
 @dataclass(frozen=True)
-class RunRequest:
+class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
     `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default, `text`
@@ -21,7 +23,7 @@ class RunRequest:
     tolerance: float = 0.01
     smooth: str = "auto"
     device: str = "auto"
-    memory_bytes: int | None = None
+    memory_bytes: Positive | None = None
     key: tuple[str, ...] = ()
     label: str | None = None
     exclude: tuple[str, ...] = ()
@@ -29,15 +31,15 @@ class RunRequest:
     groups: str | None = None
     groups_by: str | None = None
     missing: str = "error"
-    limit: int | None = None
-    baseline_rows: int = 200
-    seed: int = 0
-    max_evaluations: int | None = None
-    steps: int | None = None
+    limit: Positive | None = None
+    baseline_rows: Count = 200
+    seed: Count = 0
+    max_evaluations: Positive | None = None
+    steps: Positive | None = None
     smooth_tolerance: float = 0.01
     interactions: str = "full"
     dtype: str | None = None
-    chunk_rows: int | None = None
+    chunk_rows: Positive | None = None
     engine_derivatives: str = "auto"
     trust: bool = False
     text: str | None = None

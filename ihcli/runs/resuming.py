@@ -1,7 +1,8 @@
 """What a resumed run shares with the run that was begun, and what it takes over from it; no torch."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -10,97 +11,94 @@ from ihcli.data.formats.opening import open_table
 from ihcli.errors import RunError
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.runs.info import DONE, NEW, plain
+from ihcli.runs.info import RunInfo
 from ihcli.runs.names import INFO
 from ihcli.runs.request import RunRequest
 from ihcli.runs.run import open_run
-from ihcli.runs.seals import within
+from ihcli.runs.told import if_told, plain
 from ihcli.runs.totals import RunTotals
 
 # The first three are compared by content, the device as it is chosen; the last three do not change what is explained.
 NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes", "trust")
 VERSIONS = ("ihcli", "torch")
 # What the same options can come to mean otherwise: another device, or a file of baselines that changed.
-MEANINGS = {
-    ("device",): "`device={}`",
-    ("dtype",): "`dtype={}`",
-    ("engine", "name"): "`engine={}`",
-    ("baseline", "sha256"): "baselines of SHA-256 {:.12}",
+MEANINGS: Mapping[str, Callable[[RunInfo], str]] = {
+    "`device={}`": lambda info: info.device,
+    "`dtype={}`": lambda info: info.dtype,
+    "`engine={}`": lambda info: info.engine.name,
+    "baselines of SHA-256 {:.12}": lambda info: info.baseline.sha256,
 }
 
 
 @dataclass(frozen=True)
 class BegunRun:
-    """A run on disk that was begun, by whatever it was stopped.
-
-    info  the content of its run.json
-    """
+    """A run on disk that was begun, by whatever it was stopped."""
 
     path: Location
-    info: Mapping[str, Any]
+    info: RunInfo
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.info["status"] == DONE
+        return self.info.is_done
 
     def settle(self, request: RunRequest) -> RunRequest:
         """Return the request with the chunks of the begun run, and with its memory where none is asked for.
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded.
         """
-        memory_bytes = request.memory_bytes or self.info["memory_bytes"]
-        return replace(request, chunk_rows=self.info["chunk_rows"], memory_bytes=memory_bytes)
+        memory_bytes = request.memory_bytes or self.info.memory_bytes
+        return replace(request, chunk_rows=self.info.chunk_rows, memory_bytes=memory_bytes)
 
     def require_same_question(self, request: RunRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
         files = (*self._groups(request), *self._contents(request))
         self._require_none([*self._options(request), *files, *self._versions()])
 
-    def require_same_meaning(self, info: Mapping[str, Any]) -> None:
+    def require_same_meaning(self, info: RunInfo) -> None:
         """Raise RunError where the options have come to mean something else; `info` is what run.json would say now."""
-        found = [(words, within(self.info, keys), within(info, keys)) for keys, words in MEANINGS.items()]
-        self._require_none([_words(words.format(old), words.format(new)) for words, old, new in found if old != new])
-
-    def continued(self, info: Mapping[str, Any], now: str) -> dict[str, Any]:
-        """Return what run.json says once the run goes on: what it was begun with, and when it was resumed."""
-        begun = {name: self.info[name] for name in ("started", "arguments")}
-        return {**info, **begun, "resumed": [*self.info.get("resumed", []), now]}
+        differences = []
+        for words, ask in MEANINGS.items():
+            old, new = if_told(partial(ask, self.info)), if_told(partial(ask, info))
+            if old != new:
+                differences.append(_words(words.format(old or "unknown"), words.format(new or "unknown")))
+        self._require_none(differences)
 
     def totals(self) -> RunTotals:
         """Return the totals of a run that is done."""
-        return RunTotals.told(self.path, self.info["totals"])
+        return RunTotals.told(self.path, self.info.totals)
 
     def _options(self, request: RunRequest) -> Iterator[str]:
-        begun, asked = self.info["arguments"], plain(asdict(request))
-        for name, value in asked.items():
-            are_files = name == "baseline" and is_file(begun.get(name)) and is_file(value)  # later, by their values
-            if name not in NOT_COMPARED and begun.get(name) != value and not are_files:
-                yield _words(_option(name, begun.get(name)), _option(name, value))
-        if request.chunk_rows not in (None, self.info["chunk_rows"]):
-            yield _words(_option("chunk_rows", self.info["chunk_rows"]), _option("chunk_rows", request.chunk_rows))
+        for name, value in request.content().items():
+            begun = plain(getattr(self.info.arguments, name))
+            are_files = name == "baseline" and is_file(begun) and is_file(value)  # later, by their values
+            if name not in NOT_COMPARED and begun != value and not are_files:
+                yield _words(_option(name, begun), _option(name, value))
+        if request.chunk_rows not in (None, self.info.chunk_rows):
+            yield _words(_option("chunk_rows", self.info.chunk_rows), _option("chunk_rows", request.chunk_rows))
 
     def _contents(self, request: RunRequest) -> Iterator[str]:
-        model = locate(request.model)
-        if not model.exists() or path_fingerprint(model) != self.info["model"]["sha256"]:
-            yield _words(f"the model {self.info['model']['path']} as it was", f"other content in {request.model}")
-        if files_fingerprint(open_table(request.data).files) != self.info["data"]["sha256"]:
-            yield _words(f"the data {self.info['data']['path']} as they were", f"other content in {request.data}")
+        model, told = locate(request.model), self.info
+        if not model.exists() or path_fingerprint(model) != told.model.sha256:
+            yield _words(f"the model {told.model.path} as it was", f"other content in {request.model}")
+        if files_fingerprint(open_table(request.data).files) != told.data.sha256:
+            yield _words(f"the data {told.data.path} as they were", f"other content in {request.data}")
 
     def _groups(self, request: RunRequest) -> Iterator[str]:
-        begun, asked = self.info["arguments"].get("groups"), request.groups
+        begun, asked = self.info.arguments.groups, request.groups
         if begun is None or asked is None:
             if begun != asked:
                 yield _words(_option("groups", begun), _option("groups", asked))
             return
         file = locate(asked)
-        if not file.exists() or path_fingerprint(file) != self.info["groups_sha256"]:
+        if not file.exists() or path_fingerprint(file) != self.info.groups_sha256:
             yield _words(f"the groups of {begun} as they were", f"other content in {asked}")
 
     def _versions(self) -> Iterator[str]:
         for name in VERSIONS:
-            if self.info["versions"][name] != version(name):
-                yield _words(f"{name} {self.info['versions'][name]}", version(name))
+            begun = getattr(self.info.versions, name)
+            if begun != version(name):
+                yield _words(f"{name} {begun}", version(name))
 
     def _require_none(self, differences: list[str]) -> None:
         if differences:
@@ -119,9 +117,9 @@ def find_begun(path: Location) -> BegunRun | None:
     if not (path / INFO).is_file():
         return None
     info = open_run(path).info
-    if info == NEW:
+    if info.is_new:
         return None
-    if "arguments" not in info:
+    if not info.tells("arguments"):
         raise RunError(f"{path / INFO}: does not tell with what the run was begun. Try `overwrite` to begin anew.")
     return BegunRun(path, info)
 

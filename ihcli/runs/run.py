@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
@@ -13,9 +12,10 @@ from ihcli.files.lock import is_locked
 from ihcli.methods import names_of
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
 from ihcli.runs.files import opened_part, require_own, require_types
-from ihcli.runs.info import read_info
+from ihcli.runs.info import RunInfo, read_info
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY
 from ihcli.runs.rowgroups import PartFiles
+from ihcli.runs.told import if_told
 from ihcli.wording import either
 
 UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
@@ -25,13 +25,10 @@ STATISTICS = ("mean_abs", "mean", "std", "share", "rows")
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was opened; tables are read when asked for.
-
-    info  the content of run.json
-    """
+    """A run that was opened; tables are read when asked for."""
 
     path: Location
-    info: dict[str, Any]
+    info: RunInfo
 
     @cached_property
     def attribution_parts(self) -> PartFiles:
@@ -46,7 +43,7 @@ class Run:
     @property
     def status(self) -> str:
         """One of running, interrupted, failed and done; a killed run stays running."""
-        return str(self.info.get("status", "unknown"))
+        return if_told(lambda: self.info.status) or "unknown"
 
     @property
     def has_interactions(self) -> bool:

@@ -5,57 +5,75 @@ Whoever forges a run can make new ones: they prove nothing about who wrote it.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-SEALS, QUESTION, WHOLE = "sha256", "question", "run"
+from ihcli.runs.info import RunInfo, SealsInfo
+from ihcli.runs.told import if_told, plain
+
+QUESTION = "question"  # the name of its SHA-256 in the metadata of parts
 PARTS = ("attributions", "interactions")
 FREE = ("model", "data", "device", "memory_bytes", "trust", "chunk_rows", "groups")
 """Arguments that do not tell what is explained, or that the content of a file tells better than its place."""
-TOLD = (
-    *(("model", "sha256"), ("model", "outputs"), ("data", "sha256"), ("data", "rows")),
-    *(("features",), ("units",), ("keys",), ("method", "name"), ("target",), ("groups_sha256",)),
-    *(("baseline", "sha256"), ("baseline", "rows"), ("baseline", "population")),
-    *(("smoothing", "beta"), ("engine", "name"), ("dtype",), ("chunk_rows",)),
-)
+TOLD: Mapping[str, Callable[[RunInfo], Any]] = {
+    "model sha256": lambda info: info.model.sha256,
+    "model outputs": lambda info: info.model.outputs,
+    "data sha256": lambda info: info.data.sha256,
+    "data rows": lambda info: info.data.rows,
+    "features": lambda info: info.features,
+    "units": lambda info: info.units,
+    "keys": lambda info: info.keys,
+    "method name": lambda info: info.method.name,
+    "target": lambda info: info.target,
+    "groups sha256": lambda info: info.groups_sha256,
+    "baseline sha256": lambda info: info.baseline.sha256,
+    "baseline rows": lambda info: info.baseline.rows,
+    "baseline population": lambda info: info.baseline.population,
+    "smoothing beta": lambda info: None if info.smoothing is None else info.smoothing.beta,
+    "engine name": lambda info: info.engine.name,
+    "dtype": lambda info: info.dtype,
+    "chunk rows": lambda info: info.chunk_rows,
+}
 
 Digests = tuple[bytes, ...]
 """SHA-256 of the files of one part, in the order of PARTS."""
 
 
-def question(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was asked, by names: equal wherever the files lie, on whatever machine, for all shards of a run."""
-    arguments = dict(info["arguments"])
-    if within(info, ("baseline", "sha256")) is not None:
+def question(info: RunInfo) -> dict[str, Any]:
+    """Return what was asked, by names: equal wherever the files lie, on whatever machine, for all shards of a run.
+
+    What run.json does not tell is None.
+    """
+    told = {name: plain(if_told(partial(ask, info))) for name, ask in TOLD.items()}
+    arguments = info.arguments.content()
+    if told["baseline sha256"] is not None:
         arguments.pop("baseline", None)
-    asked = {name.replace("_", " "): value for name, value in arguments.items() if name not in FREE}
-    told = {" ".join(keys).replace("_", " "): within(info, keys) for keys in TOLD}
-    return {**asked, **told}
+    return {**{name.replace("_", " "): value for name, value in arguments.items() if name not in FREE}, **told}
 
 
-def question_sha256(info: Mapping[str, Any]) -> str:
+def question_sha256(info: RunInfo) -> str:
     """Return the SHA-256 of what was asked, which every part keeps."""
     return _sha256(question(info))
 
 
-def sealed(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what run.json says with the seal of all that it says; `info` is plain."""
-    seals = {name: seal for name, seal in info.get(SEALS, {}).items() if name != WHOLE}
-    without = {**info, SEALS: seals}
-    return {**without, SEALS: {**seals, WHOLE: _sha256(without)}}
+def sealed(info: RunInfo) -> RunInfo:
+    """Return a run.json with the seal of all that it tells."""
+    return info.with_seal(_sha256(info.with_seal(None).content()))
 
 
-def is_sealed(info: Mapping[str, Any]) -> bool:
+def is_sealed(info: RunInfo) -> bool:
     """Return whether run.json is as it was sealed."""
-    return bool(sealed(info)[SEALS][WHOLE] == within(info, (SEALS, WHOLE)))
+    told = if_told(lambda: info.sha256.run)
+    return told is not None and told == sealed(info).sha256.run
 
 
-def seals_of_parts(digests: Sequence[Digests]) -> dict[str, list[str]]:
+def seals_of_parts(digests: Sequence[Digests]) -> SealsInfo:
     """Return what run.json says of the parts, in their order."""
     kinds = zip(PARTS, zip(*digests, strict=True), strict=False)
-    return {kind: [digest.hex() for digest in found] for kind, found in kinds}
+    return SealsInfo().but(**{kind: tuple(digest.hex() for digest in found) for kind, found in kinds})
 
 
 def stored_digests(digests: Sequence[Digests]) -> np.ndarray:
@@ -67,14 +85,6 @@ def stored_digests(digests: Sequence[Digests]) -> np.ndarray:
 def read_digests(stored: np.ndarray) -> list[Digests]:
     """Return the digests of which these are the bytes."""
     return [tuple(digest.tobytes() for digest in found) for found in stored]
-
-
-def within(info: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """Return a value by the keys that lead to it, None where one of them is not told."""
-    found: Any = info
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
 
 
 def _sha256(value: object) -> str:

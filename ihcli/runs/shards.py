@@ -9,7 +9,7 @@ from ihcli.files.durable import disk_errors, make_directory, remove_temporaries,
 from ihcli.files.locations import Location
 from ihcli.runs.directory import refuse_existing
 from ihcli.runs.info import NEW
-from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_count
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import RunWriter, create_run, reopen_run
 
@@ -54,7 +54,7 @@ class Shard:
 
     def rows(self, n_rows: int, chunk_rows: int) -> int:
         """Return how many of so many rows are its own."""
-        starts = (part * chunk_rows for part in self.parts(-(-n_rows // chunk_rows)))
+        starts = (part * chunk_rows for part in self.parts(part_count(n_rows, chunk_rows)))
         return sum(min(chunk_rows, n_rows - start) for start in starts)
 
 

@@ -1,13 +1,15 @@
 """What a run tells while it goes and when it is done, and what it is expected to cost."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from ihcli.files.locations import Location
+from ihcli.runs.info import TotalsInfo
 
 if TYPE_CHECKING:  # summaries of texts import pandas, which takes as long as all else that a request needs
     from ihcli.runs.progress import Progress
+
+TOTALS = tuple(each.name for each in fields(TotalsInfo))
 
 
 @dataclass(frozen=True)
@@ -135,20 +137,18 @@ class RunTotals:
     @classmethod
     def of(cls, path: Location, progress: "Progress") -> "RunTotals":
         """Return the totals of a run that came so far."""
-        names = ("rows", "entries", "statuses", "evaluations", "truncated", "wall_s")
-        return cls(path=path, **{name: getattr(progress, name) for name in names})
+        return cls(path=path, **{name: getattr(progress, name) for name in TOTALS})
 
     @classmethod
-    def told(cls, path: Location, totals: Mapping[str, Any]) -> "RunTotals":
+    def told(cls, path: Location, totals: TotalsInfo) -> "RunTotals":
         """Return the totals of a run that was finished before, from what run.json says of them."""
-        names = ("rows", "entries", "statuses", "evaluations", "wall_s")
-        found = {name: totals[name] for name in names}
-        return cls(path=path, **found, truncated=totals.get("truncated", 0), was_done=True)
+        found = {name: getattr(totals, name) for name in TOTALS}
+        return cls(path=path, **found, was_done=True)
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> TotalsInfo:
         """Return what run.json says of them."""
-        names = ("rows", "entries", "statuses", "evaluations", "truncated")
-        return {**{name: getattr(self, name) for name in names}, "wall_s": round(self.wall_s, 3)}
+        found = {name: getattr(self, name) for name in TOTALS}
+        return TotalsInfo(**{**found, "wall_s": round(self.wall_s, 3)})
 
     @property
     def missed(self) -> int:

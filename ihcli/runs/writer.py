@@ -1,9 +1,7 @@
 """The files of a run, written whole or not at all."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +19,13 @@ from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.parquet import write_table
 from ihcli.runs.directory import refuse_existing
-from ihcli.runs.info import DONE, NEW, plain
+from ihcli.runs.info import NEW, RunInfo
 from ihcli.runs.names import ATTRIBUTIONS, DIRECTORIES, INFO, INTERACTIONS, SUMMARY, part_files, part_name
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.seals import Digests, sealed
 from ihcli.runs.states import StateFiles
 from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.told import if_told
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,9 @@ class RunWriter:
             if table is not None
         }
 
-    def write_info(self, info: Mapping[str, Any]) -> None:
-        """Write run.json, replacing the one before; keys keep their order, and NaN and infinity become null.
-
-        That of a finished run is sealed.
-        """
-        told = plain(info)
-        told = sealed(told) if told.get("status") == DONE else told
-        text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    def write_info(self, info: RunInfo) -> None:
+        """Write run.json, replacing the one before; that of a finished run is sealed."""
+        text = (sealed(info) if if_told(lambda: info.is_done) else info).text()
         with replacing(self.home / INFO) as stream:
             stream.write(text.encode())
 

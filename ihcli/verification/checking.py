@@ -48,7 +48,7 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
     yield parts.columns.finding()
     yield from rows.findings()
     yield from pairing.findings(described)
-    yield from counts.findings(described.info["totals"], int(described.info["data"]["rows"]))
+    yield from counts.findings(described.info.totals, described.info.data.rows)
     yield from statuses.findings()
     yield from gaps.findings()
     yield from gammas.findings(described)

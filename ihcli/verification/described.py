@@ -1,9 +1,7 @@
 """What run.json says of a run, as far as its other files must agree with it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +9,10 @@ import pyarrow as pa
 from ihcli.errors import IhcliError, RunError
 from ihcli.methods import METHODS
 from ihcli.quality import COMPLETENESS_GAP, RELATIVE_ERROR, Present, QualityColumn, columns_of
-from ihcli.runs.info import DONE
+from ihcli.runs.info import DONE, RunInfo
+from ihcli.runs.names import part_count
 from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.told import if_told
 
 FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
 NEEDED = (
@@ -29,7 +29,7 @@ class Described:
     outputs   names of the model's outputs;  target is predicted, all, label or one of them
     """
 
-    info: Mapping[str, Any]
+    info: RunInfo
     method: str
     features: tuple[str, ...] | None
     keys: tuple[str, ...]
@@ -42,38 +42,42 @@ class Described:
     chunk_rows: int
 
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> "Described":
+    def of(cls, info: RunInfo) -> "Described":
         """Read run.json; raises RunError where the run is not done, or something is not told or cannot be."""
-        if info.get("status") != DONE:
-            raise RunError(f"status {info.get('status')!r}. Expected {DONE!r}. Try ihcli explain with `resume`")
-        untold = [name for name in NEEDED if name not in info]
+        status = if_told(lambda: info.status)
+        if status != DONE:
+            raise RunError(f"status {status!r}. Expected {DONE!r}. Try ihcli explain with `resume`")
+        untold = [name for name in NEEDED if not info.tells(name)]
         if untold:
             raise RunError(f"does not tell {', '.join(untold)}")
         try:
             return cls._of(info)
-        except (KeyError, TypeError, ValueError, AttributeError, IhcliError) as error:
+        except (ValueError, IhcliError) as error:
             raise RunError(f"cannot be understood: {type(error).__name__} {error}") from error
 
     @classmethod
-    def _of(cls, info: Mapping[str, Any]) -> "Described":
+    def _of(cls, info: RunInfo) -> "Described":
+        for name in ("tolerance", "interactions"):  # which have defaults
+            if not info.arguments.tells(name):
+                raise info.arguments.lacks(name)
         described = cls(
             info=info,
-            method=info["method"]["name"],
-            features=None if info["features"] is None else tuple(map(str, info["features"])),
-            keys=tuple(map(str, info["keys"])),
-            target=str(info["target"]),
-            outputs=tuple(map(str, info["model"]["outputs"])),
-            tolerance=float(info["arguments"]["tolerance"]),
-            dtype=info["dtype"],
-            storage=InteractionStorage.parse(info["arguments"]["interactions"]),
-            rows=int(info["totals"]["rows"]),
-            chunk_rows=int(info["chunk_rows"]),
+            method=info.method.name,
+            features=info.features,
+            keys=info.keys,
+            target=info.target,
+            outputs=info.model.outputs,
+            tolerance=info.arguments.tolerance,
+            dtype=info.dtype,
+            storage=InteractionStorage.parse(info.arguments.interactions),
+            rows=info.totals.rows,
+            chunk_rows=info.chunk_rows,
         )
-        if described.method not in METHODS or described.dtype not in FLOATS or described.chunk_rows < 1:
-            raise ValueError(f"method {described.method}, dtype {described.dtype}, chunk_rows {described.chunk_rows}")
-        if (described.features is None) != (info.get("units") is not None):
+        if described.method not in METHODS or described.dtype not in FLOATS:
+            raise ValueError(f"method {described.method}, dtype {described.dtype}")
+        if (described.features is None) != (info.units is not None):
             raise ValueError("features and units: one of both tells what is explained")
-        if described.n_baselines < 1 or set(info["totals"]) < {"rows", "entries", "statuses", "evaluations"}:
+        if described.n_baselines < 1 or not all(map(info.totals.tells, ("entries", "statuses", "evaluations"))):
             raise ValueError("baseline or totals are incomplete")
         return described
 
@@ -116,12 +120,12 @@ class Described:
     @property
     def n_baselines(self) -> int:
         """B."""
-        return int(self.info["baseline"]["rows"])
+        return self.info.baseline.rows
 
     @property
     def n_parts(self) -> int:
         """How many part files there must be."""
-        return -(-self.rows // self.chunk_rows)
+        return part_count(self.rows, self.chunk_rows)
 
     @property
     def float_type(self) -> pa.DataType:
@@ -136,10 +140,10 @@ class Described:
     @cached_property
     def columns(self) -> tuple[QualityColumn, ...]:
         """The columns beside the values that its parts have."""
-        present: set[Present] = {"smoothed"} if self.info["smoothing"] is not None else set()
+        present: set[Present] = {"smoothed"} if self.info.smoothing is not None else set()
         if self.features is None:
             present.add("texts")
-        elif int(self.info["baseline"]["population"]) > self.n_baselines:
+        elif self.info.baseline.population > self.n_baselines:
             present.add("subsampled")
         return columns_of(present)
 

@@ -99,7 +99,7 @@ class Matrices:
             yield self._sums.finding() if known else not_checked("row sums", _no_error(run))
             yield self._symmetry.finding()
         elif run.second_order:
-            reason = f"the run stores no matrices (`interactions={run.info['arguments']['interactions']}`)"
+            reason = f"the run stores no matrices (`interactions={run.info.arguments.interactions}`)"
             yield not_checked("row sums", reason)
             yield not_checked("symmetry", reason)
 

@@ -100,14 +100,14 @@ class Parts:
 def origins(run: Described, path: Location) -> Iterator[Finding]:
     """Compare the files that the run was made from with what they were, where they still are."""
     info = run.info
-    yield _unchanged("model file", places_of(info, "model", path), info["model"]["sha256"], path, _file_sha256)
-    yield _unchanged("data files", places_of(info, "data", path), info["data"]["sha256"], path, _data_sha256)
-    if info["arguments"].get("groups") is not None:
-        yield _unchanged("groups file", places_of(info, "groups", path), info["groups_sha256"], path, _file_sha256)
+    yield _unchanged("model file", places_of(info, "model", path), info.model.sha256, path, _file_sha256)
+    yield _unchanged("data files", places_of(info, "data", path), info.data.sha256, path, _data_sha256)
+    if info.arguments.groups is not None:
+        yield _unchanged("groups file", places_of(info, "groups", path), info.groups_sha256, path, _file_sha256)
 
 
 def _unchanged(
-    check: str, places: list[str], sha256: str, run: Location, sha256_of: Callable[[str], str | None]
+    check: str, places: list[str], sha256: str | None, run: Location, sha256_of: Callable[[str], str | None]
 ) -> Finding:
     """Compare what is at the first of the places that holds what was read then, or else anything."""
     if not any(is_reachable(place, run) for place in places):
@@ -145,7 +145,7 @@ def _data_sha256(place: str) -> str | None:
     return files_fingerprint(open_table(place).files)
 
 
-def _compared(check: str, path: str, found: str, sha256: str) -> Finding:
+def _compared(check: str, path: str, found: str, sha256: str | None) -> Finding:
     if found == sha256:
         return Finding(check, PASSED, f"{path} is unchanged", 1)
     return Finding(check, FAILED, f"{path} changed since the run: SHA-256 {found:.12} instead of {sha256:.12}", 1)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from ihcli.quality import (
     UNITS,
     Status,
 )
+from ihcli.runs.info import TotalsInfo
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
@@ -140,21 +140,20 @@ class Counts:
         if TRUNCATED in block.entries.column_names:
             self._truncated += int(block.numbers(TRUNCATED).sum())
 
-    def findings(self, totals: Mapping[str, Any], data_rows: int) -> Iterator[Finding]:
+    def findings(self, totals: TotalsInfo, data_rows: int) -> Iterator[Finding]:
         """Return what came of it."""
         found = {
             **{name: getattr(self, f"_{name}") for name in COUNTED},
-            "statuses": dict(sorted(self._statuses.items())),
+            "statuses": dict(self._statuses),
         }
-        told = {**totals, "statuses": dict(sorted(totals["statuses"].items()))}
-        told.setdefault("truncated", 0)
+        told = {name: getattr(totals, name) for name in found}
         differing = [
             f"{name}: {told[name]} in run.json, {found[name]} in the parts"
             for name in found
             if told[name] != found[name]
         ]
-        if data_rows != totals["rows"]:
-            differing.append(f"rows: {data_rows} in the data, {totals['rows']} explained")
+        if data_rows != totals.rows:
+            differing.append(f"rows: {data_rows} in the data, {totals.rows} explained")
         words = f"rows, entries, statuses and evaluations are the totals of run.json: {_listed(self._statuses)}"
         outcome = FAILED if differing else PASSED
         yield Finding("totals", outcome, "; ".join(differing) or words, self._entries)

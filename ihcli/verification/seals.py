@@ -7,7 +7,8 @@ from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location
 from ihcli.runs.files import require_own
 from ihcli.runs.names import SUMMARY, part_name
-from ihcli.runs.seals import PARTS, QUESTION, SEALS, is_sealed, question_sha256
+from ihcli.runs.seals import PARTS, QUESTION, is_sealed, question_sha256
+from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Faults, Finding, not_checked
 
@@ -23,7 +24,8 @@ class Seals:
     def __init__(self, run: Described, path: Location) -> None:
         self._path = path
         self._info = run.info
-        self._seals: Mapping[str, object] = run.info.get(SEALS) or {}
+        self._seals = run.info.seals
+        self._question = if_told(lambda: self._seals.question)
         self._asked = Faults("question", "every part was written for what run.json says was asked")
         self._files = Faults("SHA-256", "every part and summary is, to the byte, what was written")
         self._kept: set[str | None] = set()
@@ -34,11 +36,11 @@ class Seals:
         asked = None if kept is None else kept.decode(errors="replace")
         self._kept.add(asked)
         self._asked.checked += 1
-        self._asked.add("parts of another question", int(asked != self._seals.get(QUESTION)), name)
+        self._asked.add("parts of another question", int(asked != self._question), name)
 
     def findings(self) -> Iterator[Finding]:
         """Read every file once, and return what came of it."""
-        if not self._seals and self._kept <= {None}:
+        if not self._seals.content() and self._kept <= {None}:
             for check in ("seal", "question", "SHA-256"):
                 yield not_checked(check, UNSEALED)
             return
@@ -46,7 +48,7 @@ class Seals:
         seal.checked = 1
         seal.add("line or more that was edited", int(not is_sealed(self._info)), "run.json")
         yield seal.finding()
-        changed = question_sha256(self._info) != self._seals.get(QUESTION)
+        changed = question_sha256(self._info) != self._question
         self._asked.add("argument or more of run.json that was edited", int(changed))
         yield self._asked.finding()
         for kind in PARTS:
@@ -55,22 +57,20 @@ class Seals:
         yield self._files.finding()
 
     def _compare_parts(self, kind: str) -> None:
-        directory, told = self._path / kind, self._seals.get(kind) or []
+        directory, told = self._path / kind, self._seals.parts(kind)
         there = sum(1 for _ in directory.glob("part-*.parquet")) if directory.is_dir() else 0
-        count = len(told) if isinstance(told, list) else 0
-        self._files.add("parts without a SHA-256", max(0, there - count), kind)
-        for number, sha256 in enumerate(told if isinstance(told, list) else []):
+        self._files.add("parts without a SHA-256", max(0, there - len(told)), kind)
+        for number, sha256 in enumerate(told):
             self._compare(directory / part_name(number), sha256)
 
     def _compare_summaries(self) -> None:
-        told = self._seals.get(SUMMARY)
-        told = told if isinstance(told, dict) else {}
+        told = self._seals.of_summary()
         for kind in PARTS:
             file = self._path / SUMMARY / f"{kind}.parquet"
             if kind in told or file.exists():
                 self._compare(file, told.get(kind))
 
-    def _compare(self, file: Location, sha256: object) -> None:
+    def _compare(self, file: Location, sha256: str | None) -> None:
         self._files.checked += 1
         try:
             require_own(file)

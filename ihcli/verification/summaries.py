@@ -64,7 +64,7 @@ class Summaries:
         if not is_whole:
             return "parts are missing or cannot be read"
         if kind == "interactions" and not self._run.stores_matrices:
-            return f"the run stores no matrices (`interactions={self._run.info['arguments']['interactions']}`)"
+            return f"the run stores no matrices (`interactions={self._run.info.arguments.interactions}`)"
         return self._of_texts.note or None
 
 

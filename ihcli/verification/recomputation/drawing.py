@@ -22,6 +22,7 @@ from ihcli.results.result import Result
 from ihcli.runs.origins import places_of, there
 from ihcli.runs.request import RunRequest
 from ihcli.verification.described import Described
+from ihcli.wording import listed
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,9 @@ def _place_of(run: Described, name: str, path: Location, question: Question) -> 
 
 def _request(run: Described, question: Question, path: Location, dtype: str) -> RunRequest:
     """Return what the run was asked, but for what shall be independent of it."""
-    told: dict[str, Any] = run.info["arguments"]
-    stated: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    try:
-        request = RunRequest(**stated)
-    except TypeError as error:
-        raise RunError(f"run.json: holds arguments of another version of ihcli: {error}.") from error
+    request = run.info.arguments
+    if request.others:
+        raise RunError(f"run.json: holds arguments of another version of ihcli: {listed(sorted(request.others))}.")
     for what, place in (("baselines", request.baseline), ("groups", request.groups)):
         if place is not None and not is_reachable(place, question.data):
             raise RunError(f"run.json: tells of {what} on another store than DATA, {place}. Expected a path.")
@@ -99,14 +97,14 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         request = replace(request, baseline=_place_of(run, "baseline", path, question))
     if request.groups is not None:
         request = replace(request, groups=_place_of(run, "groups", path, question))
-    smoothing = run.info["smoothing"]
+    smoothing = run.info.smoothing
     return replace(
         request,
         model=question.model,
         data=question.data,
         dtype=dtype,
         device="auto",
-        smooth="none" if smoothing is None else repr(float(smoothing["beta"])),
+        smooth="none" if smoothing is None else repr(smoothing.beta),
         engine_derivatives="autograd",
         memory_bytes=None,
         steps=None,

@@ -17,6 +17,7 @@ from ihcli.integration.computing import computation_of
 from ihcli.quality import DRIFT, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run
+from ihcli.runs.told import if_told, plain
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prepare
@@ -75,14 +76,14 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
 
 def _origins(run: Described, question: Question) -> Iterator[Finding]:
     for check, path, found, told in (
-        ("MODEL", question.model, path_fingerprint(locate(question.model)), run.info["model"]),
-        ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info["data"]),
+        ("MODEL", question.model, path_fingerprint(locate(question.model)), run.info.model),
+        ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info.data),
     ):
-        if found == told["sha256"]:
+        if found == told.sha256:
             yield Finding(check, PASSED, f"{path} is what the run was made from", 1)
         else:
-            detail = f"{path} is not what the run was made from ({told['path']}): SHA-256 {found:.12} instead of "
-            yield Finding(check, FAILED, f"{detail}{told['sha256']:.12}", 1)
+            detail = f"{path} is not what the run was made from ({told.path}): SHA-256 {found:.12} instead of "
+            yield Finding(check, FAILED, f"{detail}{told.sha256:.12}", 1)
 
 
 def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
@@ -90,8 +91,8 @@ def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
     told, now = run.info, prepared.explainer.description()
     faults = Faults("setting", "features, baselines and outputs are those of the run")
     faults.checked = 3
-    faults.add("other features", int(now["features"] != told["features"]))
-    faults.add("other baselines", int(now["baseline"].get("sha256") != told["baseline"].get("sha256")))
+    faults.add("other features", int(now["features"] != plain(told.features)))
+    faults.add("other baselines", int(now["baseline"].get("sha256") != if_told(lambda: told.baseline.sha256)))
     faults.add("other outputs", int(prepared.explainer.target.names != run.outputs))
     yield faults.finding()
 
@@ -102,7 +103,7 @@ class Recomputation:
     def __init__(self, run: Described, prepared: PreparedRun, drawn: list[Drawn], question: Question) -> None:
         self._run = run
         self._explainer = prepared.explainer
-        self._population = int(run.info["baseline"]["population"])
+        self._population = run.info.baseline.population
         self._drawn = drawn
         self._wanted = min(question.sample, run.rows)
         self._rng = np.random.default_rng(question.seed)
