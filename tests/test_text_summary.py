@@ -9,8 +9,10 @@ import pytest
 
 from ihcli.explanation import TextExplanation
 from ihcli.quality import Status
+from ihcli.summaries import occurrences as moments
 from ihcli.summaries import texts as text_summary
-from ihcli.summaries.texts import PAIR_KEYS, Occurrences, TextSummary
+from ihcli.summaries.occurrences import Occurrences
+from ihcli.summaries.texts import PAIR_KEYS, TextSummary
 
 WORDS = ("not", "bad", "good", "Good", "é", "a\0b", "a\0c", "nan", "", "[CLS]", "\N{GRINNING FACE}", "None", "the")
 FREQUENCIES = 0.6 ** np.arange(len(WORDS)) / (0.6 ** np.arange(len(WORDS))).sum()
@@ -224,8 +226,8 @@ def test_states_hold_no_objects() -> None:
 
 
 def test_what_is_dropped_is_rare_and_counts_are_off_by_no_more_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_summary, "MOST_KEPT", 120)
-    monkeypatch.setattr(text_summary, "LEAST_PENDING", 300)
+    monkeypatch.setattr(moments, "MOST_KEPT", 120)
+    monkeypatch.setattr(moments, "LEAST_PENDING", 300)
     explanation = made_up(400)
     _, _, pairs = occurrences(explanation)
     summary = TextSummary()
@@ -242,13 +244,13 @@ def test_what_is_dropped_is_rare_and_counts_are_off_by_no_more_than_said(monkeyp
 
 
 def test_dropping_is_told_by_the_state_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_summary, "MOST_KEPT", 60)
+    monkeypatch.setattr(moments, "MOST_KEPT", 60)
     summary = summary_of(made_up(400))
     assert through_state(summary).note == summary.note is not None
 
 
 def test_many_parts_are_merged_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_summary, "LEAST_PENDING", 100)
+    monkeypatch.setattr(moments, "LEAST_PENDING", 100)
     parts = [made_up(10, seed=seed) for seed in range(30)]
     summary = TextSummary()
     for part in parts:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ihcli.data.columns import Columns
 from ihcli.data.survey import NumberTally, Sampler, Scan, Survey, Tally
+from ihcli.files.arrays import numbers
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Rows(ABC):
 
 def no_keys(n_rows: int) -> pa.Table:
     """Return a table of so many rows and no columns."""
-    return pa.table({"row": np.empty(n_rows, np.int8)}).select([])
+    return pa.table({"row": numbers(np.empty(n_rows, np.int8))}).select([])
 
 
 def _cut(blocks: Iterator[Chunk], chunk_rows: int, limit: int | None) -> Iterator[Chunk]:

@@ -21,15 +21,16 @@ class AutogradEngine:
 
     function      maps (P, D) to (P, K)
     memory_bytes  bound on what a batch may hold
+    batched       whether backward passes may take several directions at once, as pays where there is much to do
     """
 
     name = "autograd"
 
-    def __init__(self, function: Callable[[Tensor], Tensor], memory_bytes: int) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor], memory_bytes: int, batched: bool = True) -> None:
         self._function = function
         self.memory_bytes = memory_bytes
         self._bytes_per_point: dict[int, float] = {}  # by D, which is a text's length times the embedding's
-        self._batched = True
+        self._batched = batched
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the bytes that one point's forward was seen to save, and the passes that hold them again."""
@@ -115,15 +116,15 @@ class AutogradEngine:
         """Return the sums' columns of these groups, (len(groups), R, G)."""
         if not summed.requires_grad:
             return gates.new_zeros(len(groups), *gates.shape)
-        directions = gates.new_zeros(len(groups), *gates.shape)
-        for i, group in enumerate(groups):
-            directions[i, :, group] = 1
         if self._batched and len(groups) > 1:
+            directions = gates.new_zeros(len(groups), *gates.shape)
+            for i, group in enumerate(groups):
+                directions[i, :, group] = 1
             try:
-                return _gradient(summed, gates, directions, retain_graph=True, batched=True)
+                return _gradient(summed, gates, directions, retain_graph=True)
             except ModelCallError:  # an operation without a batching rule
                 self._batched = False
-        return torch.stack([_gradient(summed, gates, direction, retain_graph=True) for direction in directions])
+        return torch.stack([_gradient(summed[:, group].sum(), gates, retain_graph=True) for group in groups])
 
 
 def _slices(n_groups: int, size: int) -> list[range]:
@@ -133,16 +134,15 @@ def _slices(n_groups: int, size: int) -> list[range]:
 def _gradient(
     of: Tensor,
     at: Tensor,
-    direction: Tensor | None = None,
+    directions: Tensor | None = None,
     *,
     create_graph: bool = False,
     retain_graph: bool | None = None,
-    batched: bool = False,
 ) -> Tensor:
     """Return the gradient, and zeros where nothing depends on `at`, as in the second derivative of a linear model."""
     if not of.requires_grad:
         return torch.zeros_like(at)
-    found = gradient(of, at, direction, create_graph=create_graph, retain_graph=retain_graph, batched=batched)
+    found = gradient(of, at, directions, create_graph=create_graph, retain_graph=retain_graph)
     if found is not None:
         return found
-    return at.new_zeros(len(direction), *at.shape) if batched and direction is not None else torch.zeros_like(at)
+    return torch.zeros_like(at) if directions is None else at.new_zeros(len(directions), *at.shape)

@@ -64,23 +64,26 @@ def guarded(subject: str) -> Iterator[None]:
 def gradient(
     of: Tensor,
     at: Tensor,
-    direction: Tensor | None = None,
+    directions: Tensor | None = None,
     *,
     create_graph: bool = False,
     retain_graph: bool | None = None,
-    batched: bool = False,
     subject: str = "model",
 ) -> Tensor | None:
-    """Return what torch.autograd.grad does, None where nothing depends on `at`; raises what `guarded` raises."""
+    """Return what torch.autograd.grad does, None where nothing depends on `at`; raises what `guarded` raises.
+
+    directions  (k, *of.shape): k products in one backward pass; None: `of` is a scalar. To compare shapes of directions
+                torch imports what it knows of symbolic ones, and with it sympy, which takes a third of a second once.
+    """
     with guarded(subject):
         return torch.autograd.grad(
             of,
             at,
-            direction,
+            directions,
             create_graph=create_graph,
             retain_graph=retain_graph,
             allow_unused=True,
-            is_grads_batched=batched,
+            is_grads_batched=directions is not None,
         )[0]
 
 

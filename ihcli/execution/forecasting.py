@@ -28,7 +28,6 @@ from ihcli.runs.shards import Shard
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Estimate, Observer
 from ihcli.summaries.tables import Summary
-from ihcli.summaries.texts import MOST_KEPT
 
 PILOT_S = 1.5
 """Of explaining rows for a forecast: as much as makes batches as full as those of the run."""
@@ -239,7 +238,7 @@ def _summary_lines(prepared: PreparedRun, pilot: Pilot, rows: int) -> tuple[floa
     ):
         power = math.log2(here / half) if half else 1.0
         grown = here * max(1.0, rows / len(drawn)) ** power
-        lines.append(min(MOST_KEPT, grown * told / max(1, among)))  # told apart by target
+        lines.append(min(summary.most_lines, grown * told / max(1, among)))  # told apart by target
     return lines[0], lines[1]
 
 

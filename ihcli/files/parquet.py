@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ihcli.files.arrays import values_of
 from ihcli.files.durable import disk_errors, make_directory, replacing
 from ihcli.files.leaves import leaves_of
 from ihcli.files.locations import Location
@@ -77,7 +78,7 @@ def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
     is_large = column.nbytes * longer >= LEAST_COMPRESSED_BYTES
     if not is_large or not isinstance(column.type, pa.FixedShapeTensorType):
         return is_large
-    values = column.chunk(0).storage.flatten().to_numpy()
+    values = values_of(column.chunk(0).storage.flatten())
     starts = np.linspace(0, max(0, len(values) - SAMPLE_VALUES), SAMPLES, dtype=int)
     sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])
     planes = np.ascontiguousarray(sample.view(np.uint8).reshape(len(sample), -1).T)
@@ -91,5 +92,5 @@ def _counts_up(column: pa.ChunkedArray) -> bool:
     """
     if not pa.types.is_integer(column.type) or column.null_count or len(column) < 2:
         return False
-    steps = np.diff(column.to_numpy())
+    steps = np.diff(np.concatenate([values_of(chunk) for chunk in column.chunks]))
     return bool(2 * np.count_nonzero(steps == 1) > len(steps))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
+from ihcli.files.arrays import numbers
 from ihcli.quality import ROW
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
@@ -130,7 +131,7 @@ def _frequent(table: pa.Table, min_count: int) -> pa.Table:
             f"`min_count`: nothing was seen {min_count} times. Expected at most {counts.max()}, got {min_count}. "
             f"Try `min_count={max(1, counts.max() // 2)}`."
         )
-    return table.take(_integers(kept, pa.int64()))
+    return table.take(numbers(kept, pa.int64()))
 
 
 def _per_target(table: pa.Table, change: Callable[[pa.Table], pa.Table]) -> pa.Table:
@@ -147,7 +148,7 @@ def _reranked(ranking: pa.Table, by: str | None) -> pa.Table:
         sort_keys=[("size", "ascending"), ("rank", "ascending")],
     )
     place = ranking.schema.get_field_index("rank")
-    ranks = _integers(np.arange(1, ranking.num_rows + 1), pa.int32())
+    ranks = numbers(np.arange(1, ranking.num_rows + 1), pa.int32())
     definition = {"definition": f"by the size of {statistic} within the target, 1 is the largest", "unit": "1"}
     field = ranking.schema.field("rank").with_metadata(definition)
     return ranking.take(order).set_column(place, field, ranks)
@@ -157,7 +158,7 @@ def _with_features(ranking: pa.Table, names: tuple[str, ...], features: Sequence
     entries = zip(*(ranking[name].to_pylist() for name in names), strict=True)
     wanted = set(features)
     kept = [position for position, entry in enumerate(entries) if not wanted.isdisjoint(entry)]
-    return ranking.take(_integers(np.array(kept), pa.int64()))
+    return ranking.take(numbers(np.array(kept), pa.int64()))
 
 
 def _with_main_effects(run: Run, pairs: pa.Table) -> pa.Table:
@@ -184,11 +185,6 @@ def _with_kind(table: pa.Table, kind: str) -> pa.Table:
     offsets = np.arange(n + 1, dtype=np.int32) * len(kind)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(kind.encode() * n)]
     return table.append_column("kind", pa.Array.from_buffers(pa.string(), n, buffers))
-
-
-def _integers(values: np.ndarray, type_: pa.DataType) -> pa.Array:
-    stored = values.astype(type_.to_pandas_dtype())
-    return pa.Array.from_buffers(type_, len(stored), [None, pa.py_buffer(stored)])
 
 
 def _with_shares(ranking: pa.Table) -> pa.Table:

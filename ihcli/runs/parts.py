@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
+from ihcli.files.arrays import numbers, strings
 from ihcli.quality import (
     ATTRIBUTIONS,
     COLUMNS,
@@ -155,7 +156,7 @@ def _identity(explanation: AnyExplanation, keys: pa.Table) -> tuple[list[pa.Fiel
         position = explanation.row - explanation.row.min()
         if position.max() >= keys.num_rows:
             raise ValueError(f"{keys.num_rows} rows of keys for {position.max() + 1} rows of data")
-        taken = keys.take(pa.array(position))
+        taken = keys.take(numbers(position))
         fields += [
             pa.field(field.name, field.type, metadata=field_metadata("key column of the data")) for field in keys.schema
         ]
@@ -170,14 +171,14 @@ def _field(column: QualityColumn, values: np.ndarray) -> pa.Field:
 
 def _stored(column: QualityColumn, values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
     if column.type == "string":
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return strings([None if value is None else str(value) for value in values])
     if column.is_measure:
         return _numbers(values, is_empty)
-    return pa.array(values, column.arrow_type)
+    return numbers(values, column.arrow_type)
 
 
 def _numbers(values: np.ndarray, is_empty: np.ndarray) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values), mask=is_empty | np.isnan(values))
+    return numbers(values, is_null=is_empty | np.isnan(values))
 
 
 def _table(
@@ -194,8 +195,8 @@ def _table(
 
 def _tensors(interactions: np.ndarray, is_empty: np.ndarray) -> pa.Array:
     n_features = interactions.shape[1]
-    values = pa.array(np.ascontiguousarray(interactions).reshape(-1))
-    mask = pa.array(is_empty) if is_empty.any() else None
+    values = numbers(interactions.reshape(-1))
+    mask = numbers(is_empty) if is_empty.any() else None
     stored = pa.FixedSizeListArray.from_arrays(values, n_features * n_features, mask=mask)
     type_ = pa.fixed_shape_tensor(values.type, (n_features, n_features), dim_names=("feature_i", "feature_j"))
     return pa.ExtensionArray.from_storage(type_, stored)
@@ -215,11 +216,11 @@ def _top_pairs(explanation: Explanation, is_empty: np.ndarray, top: int) -> pa.A
         chosen = _largest(np.abs(effects), top)
         pairs.append(chosen)
         values.append(effects[chosen])
-    chosen, names = np.concatenate(pairs), pa.array(explanation.feature_names, pa.string())
-    columns = [names.take(pa.array(first[chosen])), names.take(pa.array(second[chosen]))]
-    structs = pa.StructArray.from_arrays([*columns, pa.array(np.concatenate(values))], ["i", "j", "value"])
+    chosen, names = np.concatenate(pairs), strings(explanation.feature_names)
+    columns = [names.take(numbers(places[chosen])) for places in (first, second)]
+    structs = pa.StructArray.from_arrays([*columns, numbers(np.concatenate(values))], ["i", "j", "value"])
     offsets = np.concatenate([[0], np.cumsum(np.where(is_empty, 0, top))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), structs, mask=pa.array(is_empty) if is_empty.any() else None)
+    return pa.ListArray.from_arrays(numbers(offsets), structs, mask=numbers(is_empty) if is_empty.any() else None)
 
 
 def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:

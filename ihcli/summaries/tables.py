@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.explanation import Explanation
+from ihcli.files.arrays import numbers, strings
 from ihcli.quality import OUTPUT_UNIT
 
 BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
@@ -249,7 +250,7 @@ class Summary:
 
     def _names_at(self, places: np.ndarray) -> pa.Array:
         """Return names as Arrow's strings: of millions of pairs no Python object is made."""
-        return pa.array(self._names, pa.string()).take(pa.array(places))
+        return strings(self._names).take(numbers(places))
 
 
 def _summarise(explanation: Explanation) -> dict[str, TargetSummary]:
@@ -319,13 +320,13 @@ def _ranked(target: str, moments: Moments) -> tuple[np.ndarray, Ranking]:
     order = largest_first(moments.mean_abs)
     total = moments.mean_abs.sum()
     return order, {
-        "target": pa.repeat(target, len(order)),
+        "target": strings([target]).take(numbers(np.zeros(len(order), np.int64))),
         "rank": np.arange(1, len(order) + 1, dtype=np.int32),
         "mean_abs": moments.mean_abs[order],
         "mean": moments.mean[order],
         "std": moments.std[order],
         "share": moments.mean_abs[order] / total if total > 0 else np.zeros(len(order)),
-        "rows": pa.repeat(pa.scalar(moments.count, pa.int64()), len(order)),
+        "rows": np.full(len(order), moments.count, np.int64),
     }
 
 
@@ -334,6 +335,12 @@ def statistics_table(names: tuple[str, ...], rankings: Sequence[Ranking]) -> pa.
     columns, fields = [], []
     for name in names:
         type_, definition, unit = STATISTICS[name]
-        columns.append(pa.chunked_array([pa.array(ranking[name], type_) for ranking in rankings], type_))
+        columns.append(pa.chunked_array([_column(ranking[name], type_) for ranking in rankings], type_))
         fields.append(pa.field(name, type_, metadata={"definition": definition, "unit": unit}))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _column(values: np.ndarray | pa.Array, type_: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return strings(values.tolist()) if pa.types.is_string(type_) else numbers(values, type_)
