@@ -291,7 +291,7 @@ def test_runs_on_a_store_are_read_by_every_command(folder: Path, bucket: StorePa
 def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, store: StorePath) -> None:
     asked = request_of(folder, limit=6)
     run(asked, store / "run", Observer())
-    with pytest.raises(RunError, match=r"run.*: holds a run already\. Try --overwrite"):
+    with pytest.raises(RunError, match=r"run.*: holds a run already\. Try `overwrite`"):
         run(asked, store / "run", Observer())
     (store / "run" / "notes.txt").write_bytes(b"mine")
     run(replace(asked, limit=2), store / "run", Observer(), overwrite=True)
