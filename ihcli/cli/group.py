@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.options import debug_option
+from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.sections import SETTINGS
 from ihcli.cli.commands.attributions import attributions
 from ihcli.cli.commands.explain import explain

@@ -49,3 +49,8 @@ class Declaration:
     def declare(self, section: str) -> Callable[[Command], Command]:
         """Return the decorator that gives the option to a command."""
         return click.option(*self.names, cls=SectionedOption, section=section, **self.settings)
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """Give a command an option of its own."""
+    return click.option(*names, cls=SectionedOption, **settings)

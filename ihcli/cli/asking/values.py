@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,19 @@ def _unquoted(entry: str) -> str:
     name = entry.strip()
     is_quoted = re.fullmatch(r'"(?:[^"]|"")*"', name) is not None
     return name[1:-1].replace('""', '"') if is_quoted else name
+
+
+def values_of_keys(columns: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """Return the value of each key column from COL=VALUE, for the key columns that there are."""
+    return dict(_value_of_key(key, columns) for key in keys)
+
+
+def _value_of_key(key: str, columns: Sequence[str]) -> tuple[str, str]:
+    """Split COL=VALUE at the first = behind a key column, as names may hold one, too."""
+    if "=" not in key:
+        raise click.UsageError(f"--key {key}: Expected COL=VALUE with a RUN, got {key!r}. Try --key {key}=VALUE.")
+    column = next((name for name in columns if key.startswith(f"{name}=")), key.partition("=")[0])
+    return column, key[len(column) + 1 :]
 
 
 def _number(text: str) -> float | None:

@@ -2,8 +2,9 @@
 
 import click
 
+from ihcli.cli.asking.ranking import Ranking, ranking_options
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
-from ihcli.cli.ranking import Kind, Ranking, ranking_options
+from ihcli.cli.ranking import Kind, show
 
 COLUMNS = ("rank", "feature", "mean_abs", "mean", "std", "share", "main_mean_abs")
 RECORD_COLUMNS = ("rank", "position", "feature", "attribution", "share")
@@ -25,4 +26,4 @@ def attributions(context: click.Context, ranking: Ranking) -> None:
     """
     from ihcli.results.rankings import features_of_records, ranked_features
 
-    ranking.show(context, Kind(ranked_features, features_of_records, COLUMNS, RECORD_COLUMNS))
+    show(ranking, context, Kind(ranked_features, features_of_records, COLUMNS, RECORD_COLUMNS))

@@ -4,16 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ihcli.cli.asking.options import (
-    DAILY,
-    INTERACTIONS,
-    RARE,
+from ihcli.cli.asking.computation import (
     Computation,
     computing_options,
     debug_option,
     place_options,
     reporting_options,
 )
+from ihcli.cli.asking.options import DAILY, INTERACTIONS, RARE
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.showing.failures import MISSED_TOLERANCE
 from ihcli.cli.showing.terminal import say, tell

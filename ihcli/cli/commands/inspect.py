@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.options import TRUST, debug_option
+from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.options import TRUST
 from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand
 from ihcli.cli.showing.terminal import tell
 from ihcli.errors import ModelError

@@ -2,8 +2,9 @@
 
 import click
 
-from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
-from ihcli.cli.ranking import Kind, Ranking, option, ranking_options
+from ihcli.cli.asking.ranking import Ranking, ranking_options
+from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
+from ihcli.cli.ranking import Kind, show
 from ihcli.cli.showing.heat import Heat
 from ihcli.errors import OptionError
 from ihcli.methods import method_named, names_of, partner
@@ -34,7 +35,7 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
         _require_second_order(ranking.computation.values["method"])
     from ihcli.results.rankings import pairs_of_records, ranked_pairs
 
-    ranking.show(context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
+    show(ranking, context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
 
 
 def _require_second_order(name: str) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from ihcli.cli.asking.options import debug_option
+from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.terminal import say

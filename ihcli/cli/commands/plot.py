@@ -4,10 +4,9 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.options import debug_option
-from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand
-from ihcli.cli.asking.values import WholeNumber
-from ihcli.cli.ranking import option, values_of_keys
+from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, option
+from ihcli.cli.asking.values import WholeNumber, values_of_keys
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.tables import require_writable
 from ihcli.cli.showing.terminal import say
@@ -91,7 +90,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     with reading_run(path):
         result = read(path)
         keys = given.pop("key", ())
-        key = values_of_keys(result, keys) if keys else {}
+        key = values_of_keys(result.keys, keys) if keys else {}
         write_plot(result, PlotRequest(kind, key=key, **given), file)
     say(f"Picture written to {out}.")
 

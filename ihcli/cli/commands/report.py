@@ -2,10 +2,9 @@
 
 import click
 
-from ihcli.cli.asking.options import debug_option
-from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
+from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber
-from ihcli.cli.ranking import option
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.tables import Destination
 from ihcli.cli.showing.terminal import say

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.options import TRUST, debug_option
+from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.options import TRUST
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.failures import reading_run

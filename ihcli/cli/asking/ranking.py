@@ -1,0 +1,138 @@
+"""What is asked of a ranking: of a run, or of MODEL and DATA, which of its entries, and where they go."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ihcli.cli.asking.computation import Computation, computing_options, debug_option, reporting_options
+from ihcli.cli.asking.options import DAILY, RARE, TARGET
+from ihcli.cli.asking.sections import Command, Declaration, option
+from ihcli.cli.asking.values import WholeNumber
+from ihcli.cli.showing.tables import FORMATS, Destination
+
+WITH_DATA = "With MODEL and DATA"
+STATISTICS = ("mean_abs", "mean", "std", "share")
+TOP_K_HELP = "How many of every target to show."
+BY_HELP = "Rank by this statistic over rows; of mean by its size, and shown with its sign."
+FEATURE_HELP = "Only entries with this feature or group; ranks stay those among all. Repeatable: with any of them."
+MIN_COUNT, MANY_TEXTS = 5, 100
+MIN_COUNT_HELP = (
+    "Of texts: only units and pairs seen at least so often; ranks are those among them.  "
+    f"[default: {MIN_COUNT} of {MANY_TEXTS} texts or more, else 1]"
+)
+NO_COUNTS = "--min-count: is for texts; every row of a table has all of its features. Try again without it."
+ROW_HELP = "Show this row of the data (from 0) instead: its values with their signs, the largest first."
+KEY_HELP = "Of a RUN, COL=VALUE: show the row with this key instead. With MODEL and DATA, COL: as ihcli explain."
+TARGET_HELP = "Of a RUN: the target to show.  [default: all]  With MODEL and DATA: what to explain, as ihcli explain."
+FORMAT_HELP = (
+    "How to write; arrow is an IPC stream.  "
+    "[default: as -o FILE is named, else a table on a terminal and csv in a pipe]"
+)
+KEEP_HELP = "Directory in which to keep the run, with the interactions of every row.  [default: nothing is kept]"
+OVERWRITE_HELP = "Replace the file that is there, and the run of --keep."
+KEY = Declaration(("--key",), {"multiple": True, "metavar": "COL[=VALUE]", "help": KEY_HELP})
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the user asked to see ranked, and where it shall go."""
+
+    path: str
+    data: str | None
+    target: str | None
+    top_k: int
+    by: str | None
+    feature: tuple[str, ...]
+    row: int | None
+    min_count: int | None
+    keep: str | None
+    overwrite: bool
+    destination: Destination
+    computation: Computation
+    strict: bool
+    quiet: bool
+    main_effects: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What --key was given."""
+        return tuple(self.computation.values["key"])
+
+    @property
+    def is_of_one_row(self) -> bool:
+        """Whether one row is shown instead of all of them ranked."""
+        return self.row is not None or (self.data is None and bool(self.keys))
+
+    def check(self, context: click.Context) -> None:
+        """Refuse what does not go together; before any work. Raises click.UsageError."""
+        if self.is_of_one_row and self.by is not None:
+            raise click.UsageError("--by: is of all rows; of one row the largest come first. Try again without it.")
+        if self.is_of_one_row and self.min_count is not None:
+            raise click.UsageError("--min-count: is of all texts; of one, all units are ranked. Try again without it.")
+        if self.data is not None:
+            if self.min_count is not None and self.computation.values["text"] is None:
+                raise click.UsageError(NO_COUNTS)
+            return
+        from ihcli.files.locations import locate
+
+        if locate(self.path).is_file():
+            raise click.UsageError(
+                f"Missing argument 'DATA': {self.path} is a file, not a run. Try ihcli {context.info_name} MODEL DATA."
+            )
+        given = [name for name in self.computation.given(context) if name != "--key"]
+        given += ["--keep"] if self.keep is not None else []
+        if given:
+            raise click.UsageError(
+                f"{', '.join(given)}: for MODEL and DATA only; a RUN is computed already. Try again without."
+            )
+        if self.row is not None and self.keys:
+            raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")
+
+
+def ranking_options(*more: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Give a command the arguments and options of a ranking, and `more`; it receives them as one argument, `ranking`.
+
+    --key stands for the columns of explain's, so a RUN and MODEL with DATA share it.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_ranking(*arguments: Any, format_name: str | None, out: str, **values: Any) -> None:
+            destination = Destination(out, format_name, values["overwrite"])
+            command(*arguments, ranking=Ranking(**values, destination=destination))
+
+        decorated: Command = with_ranking
+        for decorator in reversed((*_decorators(), *more, *_computing())):
+            decorated = decorator(decorated)
+        return decorated
+
+    return decorate
+
+
+def _decorators() -> tuple[Callable[[Command], Command], ...]:
+    return (
+        click.argument("path", metavar="RUN|MODEL"),
+        click.argument("data", required=False),
+        option("--top-k", type=WholeNumber(1), metavar="N", default=20, show_default=True, help=TOP_K_HELP),
+        option("--by", type=click.Choice(STATISTICS), help=f"{BY_HELP}  [default: mean_abs]"),
+        option("--feature", multiple=True, metavar="NAME", help=FEATURE_HELP),
+        option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP),
+        option("--min-count", type=WholeNumber(1), metavar="N", help=MIN_COUNT_HELP),
+    )
+
+
+def _computing() -> tuple[Callable[[Command], Command], ...]:
+    daily = tuple(KEY if declared.parameter == "key" else declared for declared in DAILY if declared is not TARGET)
+    return (
+        option("--target", metavar="NAME", help=TARGET_HELP),
+        option("--format", "format_name", type=click.Choice(FORMATS), help=FORMAT_HELP),
+        option("-o", "--out", metavar="FILE", default="-", help="File to write.  [default: - (standard output)]"),
+        option("--overwrite", is_flag=True, help=OVERWRITE_HELP),
+        option("--keep", section=WITH_DATA, metavar="RUN", help=KEEP_HELP),
+        computing_options(daily, RARE, WITH_DATA),
+        reporting_options,
+        debug_option,
+    )
