@@ -1,6 +1,7 @@
 """What the command line says before it computes, and how it ends: help, version, usage, failures, closed pipes."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -14,16 +15,22 @@ from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
 COMMANDS = ("explain", "interactions", "attributions", "plot", "report", "inspect", "verify", "merge")
-DAILY = (
-    *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
-    *("--dry-run", "--resume", "--overwrite"),
-)
-ADVANCED = (
-    *("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing", "--limit", "--baseline-rows"),
-    *("--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--interactions", "--dtype", "--chunk-rows"),
-    *("--engine-derivatives", "--text", "--text-pair", "--units", "--trust", "--shard", "--executor", "--workers"),
-    *("--ray-address", "--gpus-per-worker", "--strict", "--quiet", "--debug"),
-)
+SECTIONS = {
+    "Options": (
+        *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
+        *("--dry-run", "--resume", "--overwrite", "--help"),
+    ),
+    "Texts": ("--text", "--text-pair", "--units"),
+    "Groups and columns": ("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing"),
+    "Large runs": (
+        *("--limit", "--chunk-rows", "--interactions", "--shard", "--executor", "--workers", "--ray-address"),
+        "--gpus-per-worker",
+    ),
+    "Advanced": (
+        *("--baseline-rows", "--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--dtype"),
+        *("--engine-derivatives", "--trust", "--strict", "--quiet", "--debug"),
+    ),
+}
 IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
 IMPORTED += "print(json.dumps(list(sys.modules)), file=sys.stderr)"
 
@@ -60,10 +67,22 @@ def test_version_is_printed() -> None:
     assert ask("--version").stdout.startswith("ihcli ")
 
 
-def test_day_to_day_options_stand_before_the_advanced_ones() -> None:
-    daily, _, advanced = ask("explain", "--help").stdout.partition("Options:")[2].partition("Advanced:")
-    assert options_in(daily) == [*DAILY, "--help"]
-    assert sorted(options_in(advanced)) == sorted(ADVANCED)
+def test_options_stand_under_titles_day_to_day_ones_first() -> None:
+    _, *parts = re.split(
+        r"(?m)^(\w[\w ]*):\n", ask("explain", "--help").stdout.partition("Options:")[2].join(["Options:", ""])
+    )
+    assert {title: tuple(options_in(text)) for title, text in zip(parts[::2], parts[1::2], strict=True)} == SECTIONS
+    assert parts[::2] == list(SECTIONS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_conflicts_name_parameters_that_there_are(command: str) -> None:
+    parameters = main.commands[command].params
+    names = {parameter.name for parameter in parameters}
+    for parameter in parameters:
+        for conflict in getattr(parameter, "conflicts", ()):
+            assert {conflict.other, conflict.unless or conflict.other} <= names, parameter.name
+            assert "Try " in conflict.words
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -103,7 +103,7 @@ def test_a_store_that_goes_on_refusing_is_an_error_that_leaves_nothing(monkeypat
     place.mkdir()
     refusing(monkeypatch, 1 + len(PATIENCE_S))
     with (
-        pytest.raises(RunError, match=r"run\.json: cannot be written: slow down\. Try another directory with -o\."),
+        pytest.raises(RunError, match=r"run\.json: cannot be written: slow down\. Try another directory with `out`\."),
         replacing(place / "run.json") as stream,
     ):
         stream.write(b"new")

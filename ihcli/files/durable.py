@@ -29,23 +29,29 @@ def replacing(path: Location) -> Iterator[BinaryIO]:
 
     Raises RunError where the disk or the store refuses.
     """
-    with disk_errors(path):
-        if isinstance(path, StorePath):
-            content = io.BytesIO()
-            yield content
-            _put_patiently(path, content.getbuffer())
-            return
-        temporary = path.with_name(_temporary_name(path))
-        try:
-            with temporary.open("xb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-            sync_directory(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with disk_errors(path), whole(path) as stream:
+        yield stream
+
+
+@contextmanager
+def whole(path: Location) -> Iterator[BinaryIO]:
+    """Do as `replacing`, for whoever has words of his own for what the disk or the store refuses; raises OSError."""
+    if isinstance(path, StorePath):
+        content = io.BytesIO()
+        yield content
+        _put_patiently(path, content.getbuffer())
+        return
+    temporary = path.with_name(_temporary_name(path))
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def put(path: StorePath, content: bytes | memoryview) -> None:

@@ -1,16 +1,15 @@
 """What the options of a computation make: the request, the workforce, and what commands receive of them."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ihcli.cli.asking.options import PLACES, REPORTING
-from ihcli.cli.asking.sections import ADVANCED, OPTIONS, Command, Declaration, SectionedOption
+from ihcli.cli.asking.sections import ADVANCED, LARGE_RUNS, Command, Declaration, SectionedOption, is_given
 from ihcli.cli.showing.failures import DEBUG
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def place_options(command: Command) -> Command:
 
     decorated: Command = with_place
     for declaration in reversed(PLACES):
-        decorated = declaration.declare(ADVANCED)(decorated)
+        decorated = declaration.declare(LARGE_RUNS)(decorated)
     return decorated
 
 
@@ -60,15 +59,13 @@ def reporting_options(command: Command) -> Command:
     return command
 
 
-def computing_options(
-    daily: tuple[Declaration, ...], rare: tuple[Declaration, ...], title: str = OPTIONS
-) -> Callable[[Command], Command]:
+def computing_options(titled: Mapping[str, Sequence[Declaration]]) -> Callable[[Command], Command]:
     """Give a command the options of a computation; it receives them as one argument, `computation`.
 
-    daily  options that stand under `title`
-    rare   options that stand under "Advanced"
+    titled  the options, by the title of `--help` under which they stand
     """
-    names = [declaration.parameter for declaration in (*daily, *rare)]
+    declared = [(title, declaration) for title, declarations in titled.items() for declaration in declarations]
+    names = [declaration.parameter for _, declaration in declared]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -76,9 +73,8 @@ def computing_options(
             command(computation=Computation({name: values.pop(name) for name in names}), **values)
 
         decorated: Command = with_computation
-        for section, declarations in ((ADVANCED, rare), (title, daily)):
-            for declaration in reversed(declarations):
-                decorated = declaration.declare(section)(decorated)
+        for title, declaration in reversed(declared):
+            decorated = declaration.declare(title)(decorated)
         return decorated
 
     return decorate
@@ -104,6 +100,5 @@ class Computation:
         return [
             parameter.opts[-1]
             for parameter in context.command.params
-            if parameter.name in self.values
-            and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+            if parameter.name in self.values and is_given(context, parameter.name)
         ]

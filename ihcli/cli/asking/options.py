@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.sections import Declaration
+from ihcli.cli.asking.sections import ADVANCED, COLUMNS, LARGE_RUNS, TEXTS, Declaration
 from ihcli.cli.asking.values import (
     ColumnList,
     InteractionsSetting,
@@ -91,7 +91,7 @@ DAILY = (
         help="Column that identifies rows: carried into every output, not a feature. Repeatable.",
     ),
 )
-RARE = (
+OF_TEXTS = (
     _option(
         "--text",
         metavar="COL",
@@ -105,6 +105,8 @@ RARE = (
         show_default=True,
         help="What is explained of a text: words, each the sum of its pieces, or the tokenizer's tokens.",
     ),
+)
+OF_COLUMNS = (
     _option(
         "--features",
         type=ColumnList(),
@@ -139,7 +141,17 @@ RARE = (
         show_default=True,
         help="Missing or infinite inputs: stop before any work, or write the row with nulls and its status.",
     ),
+)
+OF_LARGE_RUNS = (
     _option("--limit", type=WholeNumber(1), metavar="N", help="Explain the first N rows only.  [default: all]"),
+    _option(
+        "--chunk-rows",
+        type=WholeNumber(1),
+        metavar="N",
+        help="Rows read and written together.  [default: chosen by size]",
+    ),
+)
+RARE = (
     _option(
         "--baseline-rows",
         type=WholeNumber(1),
@@ -175,12 +187,6 @@ RARE = (
         help="Precision of the model's computations.  [default: that of the model file]",
     ),
     _option(
-        "--chunk-rows",
-        type=WholeNumber(1),
-        metavar="N",
-        help="Rows read and written together.  [default: chosen by size]",
-    ),
-    _option(
         "--engine-derivatives",
         type=click.Choice(["auto", "autograd", "mlp"]),
         default="auto",
@@ -190,6 +196,8 @@ RARE = (
     ),
     TRUST,
 )
+OTHERS = {TEXTS: OF_TEXTS, COLUMNS: OF_COLUMNS, LARGE_RUNS: OF_LARGE_RUNS, ADVANCED: RARE}
+"""What a computation can be asked besides the daily options, by the titles of `--help`."""
 INTERACTIONS = _option(
     "--interactions",
     type=InteractionsSetting(),

@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
 from ihcli.cli.asking.computation import Computation, computing_options, debug_option, reporting_options
-from ihcli.cli.asking.options import DAILY, RARE, TARGET
-from ihcli.cli.asking.sections import Command, Declaration, option
+from ihcli.cli.asking.options import DAILY, OTHERS, TARGET
+from ihcli.cli.asking.sections import Command, Conflict, Declaration, option
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.tables import FORMATS, Destination
 
@@ -33,7 +33,12 @@ FORMAT_HELP = (
 )
 KEEP_HELP = "Directory in which to keep the run, with the interactions of every row.  [default: nothing is kept]"
 OVERWRITE_HELP = "Replace the file that is there, and the run of --keep."
-KEY = Declaration(("--key",), {"multiple": True, "metavar": "COL[=VALUE]", "help": KEY_HELP})
+BY_IS_OF_ALL = "--by: is of all rows; of one row the largest come first. Try again without it."
+COUNT_IS_OF_ALL = "--min-count: is of all texts; of one, all units are ranked. Try again without it."
+ONE_OF_BOTH = "--row, --key: each tells which row to show. Try one of them."
+NOT_WITH_ROW = (Conflict("by", BY_IS_OF_ALL), Conflict("min_count", COUNT_IS_OF_ALL))
+NOT_WITH_KEY = tuple(replace(conflict, unless="data") for conflict in (*NOT_WITH_ROW, Conflict("row", ONE_OF_BOTH)))
+KEY = Declaration(("--key",), {"multiple": True, "metavar": "COL[=VALUE]", "help": KEY_HELP, "conflicts": NOT_WITH_KEY})
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,6 @@ class Ranking:
 
     def check(self, context: click.Context) -> None:
         """Refuse what does not go together; before any work. Raises click.UsageError."""
-        if self.is_of_one_row and self.by is not None:
-            raise click.UsageError("--by: is of all rows; of one row the largest come first. Try again without it.")
-        if self.is_of_one_row and self.min_count is not None:
-            raise click.UsageError("--min-count: is of all texts; of one, all units are ranked. Try again without it.")
         if self.data is not None:
             if self.min_count is not None and self.computation.values["text"] is None:
                 raise click.UsageError(NO_COUNTS)
@@ -88,8 +89,6 @@ class Ranking:
             raise click.UsageError(
                 f"{', '.join(given)}: for MODEL and DATA only; a RUN is computed already. Try again without."
             )
-        if self.row is not None and self.keys:
-            raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")
 
 
 def ranking_options(*more: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -119,7 +118,7 @@ def _decorators() -> tuple[Callable[[Command], Command], ...]:
         option("--top-k", type=WholeNumber(1), metavar="N", default=20, show_default=True, help=TOP_K_HELP),
         option("--by", type=click.Choice(STATISTICS), help=f"{BY_HELP}  [default: mean_abs]"),
         option("--feature", multiple=True, metavar="NAME", help=FEATURE_HELP),
-        option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP),
+        option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP, conflicts=NOT_WITH_ROW),
         option("--min-count", type=WholeNumber(1), metavar="N", help=MIN_COUNT_HELP),
     )
 
@@ -132,7 +131,7 @@ def _computing() -> tuple[Callable[[Command], Command], ...]:
         option("-o", "--out", metavar="FILE", default="-", help="File to write.  [default: - (standard output)]"),
         option("--overwrite", is_flag=True, help=OVERWRITE_HELP),
         option("--keep", section=WITH_DATA, metavar="RUN", help=KEEP_HELP),
-        computing_options(daily, RARE, WITH_DATA),
+        computing_options({WITH_DATA: daily, **OTHERS}),
         reporting_options,
         debug_option,
     )

@@ -1,26 +1,54 @@
 """Sections of `--help`: options that know their title, and commands that print one list per title."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Command = Callable[..., None]
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-OPTIONS, ADVANCED = "Options", "Advanced"
+OPTIONS, TEXTS, COLUMNS = "Options", "Texts", "Groups and columns"
+LARGE_RUNS, ADVANCED = "Large runs", "Advanced"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An option that another one does not go with.
+
+    other   its name as a parameter
+    words   what is said where both are given
+    unless  a parameter with which they go together all the same
+    """
+
+    other: str
+    words: str
+    unless: str | None = None
 
 
 class SectionedOption(click.Option):
-    """An option that knows under which title of `--help` it stands."""
+    """An option that knows under which title of `--help` it stands, and what it does not go with."""
 
-    def __init__(self, *declarations: Any, section: str = OPTIONS, **settings: Any) -> None:
+    def __init__(
+        self, *declarations: Any, section: str = OPTIONS, conflicts: Sequence[Conflict] = (), **settings: Any
+    ) -> None:
         super().__init__(*declarations, **settings)
         self.section = section
+        self.conflicts = tuple(conflicts)
 
 
 class SectionedCommand(click.Command):
-    """A command whose `--help` lists options under the title of their section, day-to-day ones first."""
+    """A command whose `--help` lists options under the titles of their sections, and that refuses conflicts."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Refuse options that do not go together, then run the command. Raises click.UsageError."""
+        for parameter in self.params:
+            for conflict in getattr(parameter, "conflicts", ()):
+                both = is_given(ctx, parameter.name or "") and is_given(ctx, conflict.other)
+                if both and not (conflict.unless and is_given(ctx, conflict.unless)):
+                    raise click.UsageError(conflict.words)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section, in the order in which sections are first met."""
@@ -32,6 +60,11 @@ class SectionedCommand(click.Command):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def is_given(context: click.Context, parameter: str) -> bool:
+    """Return whether an option or argument stands on the command line."""
+    return context.get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 @dataclass(frozen=True)

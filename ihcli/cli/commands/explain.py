@@ -11,8 +11,8 @@ from ihcli.cli.asking.computation import (
     place_options,
     reporting_options,
 )
-from ihcli.cli.asking.options import DAILY, INTERACTIONS, RARE
-from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.asking.options import DAILY, INTERACTIONS, OF_LARGE_RUNS, OTHERS
+from ihcli.cli.asking.sections import LARGE_RUNS, OPTIONS, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.showing.failures import MISSED_TOLERANCE
 from ihcli.cli.showing.terminal import say, tell
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from ihcli.runs.request import Workforce
     from ihcli.runs.shards import Shard
 
+KEEP_OR_REPLACE = "--resume keeps the run that is there, --overwrite replaces it. Try one of them."
+
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Explain every row of a table.")
 @click.argument("model")
 @click.argument("data")
-@click.option("-o", "--out", cls=SectionedOption, metavar="RUN", help="Directory to write; needed unless --dry-run.")
-@computing_options(DAILY, (*RARE, INTERACTIONS))
-@click.option(
-    "--dry-run", cls=SectionedOption, is_flag=True, help="Explain a few rows, print what all would cost, write nothing."
-)
-@click.option(
+@option("-o", "--out", metavar="RUN", help="Directory to write; needed unless --dry-run.")
+@computing_options({OPTIONS: DAILY, **OTHERS, LARGE_RUNS: (*OF_LARGE_RUNS, INTERACTIONS)})
+@option("--dry-run", is_flag=True, help="Explain a few rows, print what all would cost, write nothing.")
+@option(
     "--resume",
-    cls=SectionedOption,
     is_flag=True,
+    conflicts=[Conflict("overwrite", KEEP_OR_REPLACE)],
     help="Go on with the run that is there, with the options it was begun with; begin it where there is none.",
 )
-@click.option("--overwrite", cls=SectionedOption, is_flag=True, help="Replace the run that is there.")
+@option("--overwrite", is_flag=True, help="Replace the run that is there.")
 @place_options
 @reporting_options
 @debug_option
@@ -67,8 +67,6 @@ def explain(
     """
     if out is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--out': the directory to write. Try -o run, or --dry-run.")
-    if resume and overwrite:
-        raise click.UsageError("--resume keeps the run that is there, --overwrite replaces it. Try one of them.")
     if workforce.executor == "local" and (workforce.ray_address or workforce.gpus_per_worker):
         raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
     from ihcli.execution.refusals import refuse_early
@@ -83,7 +81,7 @@ def explain(
 
         forking.begin()  # before this process imports what it needs, so that both go on at once
     from ihcli.cli.showing.progress import compute, foresee
-    from ihcli.cli.showing.words import forecast_in_words, summary_in_words
+    from ihcli.cli.showing.words import closing_in_words, forecast_in_words
 
     if place is None:
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
@@ -92,15 +90,7 @@ def explain(
     totals = compute(
         request, place.path, overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
     )
-    if not quiet and totals.was_done and shard is not None:
-        say(f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows.")
-    elif not quiet and totals.was_done:
-        say(f"The run in {out} is finished already, {totals.rows} rows; nothing is left to do.")
-    elif not quiet:
-        first, *others = summary_in_words(totals, request)
-        written = f"Run written to {out}."
-        if shard is not None:
-            written = f"Shard {shard} written to {out}; ihcli merge {out} makes one run of all."
-        say(f"{first} {written}", *others)
+    if not quiet:
+        say(*closing_in_words(totals, request, f"{out}", shard))
     if strict and totals.missed:
         context.exit(MISSED_TOLERANCE)

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from ihcli.cli.asking.computation import debug_option
-from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, option
+from ihcli.cli.asking.ranking import ONE_OF_BOTH
+from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber, values_of_keys
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.tables import require_writable
@@ -44,7 +45,7 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--target", metavar="NAME", help=TARGET_HELP)
 @option("--top-k", type=WholeNumber(1), metavar="N", help=TOP_K_HELP)
 @option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP)
-@option("--key", multiple=True, metavar="COL=VALUE", help=KEY_HELP)
+@option("--key", multiple=True, metavar="COL=VALUE", help=KEY_HELP, conflicts=[Conflict("row", ONE_OF_BOTH)])
 @option("--feature", metavar="NAME", help=FEATURE_HELP)
 @option("--color-by", metavar="NAME", help=COLOR_HELP)
 @option("--pairs", is_flag=True, help=PAIRS_HELP)
@@ -103,5 +104,3 @@ def _refuse_others(context: click.Context, kind: str, given: dict[str, Any]) -> 
             raise click.UsageError(f"{parameter.opts[-1]}: is not for {kind}. Expected with {kinds}. Try without it.")
     if given.get("main_effects") and kind == "bar" and not given.get("pairs"):
         raise click.UsageError("--main-effects: is for pairs. Try --pairs too.")
-    if "row" in given and "key" in given:
-        raise click.UsageError("--row, --key: each tells which row to show. Try one of them.")

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
-NAME_LETTERS = 50  # of a temporary name, which may be longer than the file's own
 BETWEEN = 2  # blanks of a table beside each column
 
 
@@ -118,20 +116,17 @@ class Destination:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
+        from ihcli.files.durable import replacing, whole
+
         path = self._location
         if not isinstance(path, Path):
-            from ihcli.files.durable import replacing
-
             with replacing(path) as stream:
                 yield stream
             return
+        is_device = path.exists() and not path.is_file()  # or a pipe
         try:
-            if path.exists() and not path.is_file():  # a pipe or a device
-                with path.open("wb") as stream:
-                    yield stream
-            else:
-                with _replacing(path) as stream:
-                    yield stream
+            with path.open("wb") if is_device else whole(path) as stream:
+                yield stream
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -147,19 +142,6 @@ def require_writable(file: "Location", overwrite: bool) -> None:
         raise OptionError(f"-o {file}: exists already. Try --overwrite to replace it, or another -o.")
     if isinstance(file, Path) and not file.parent.is_dir():
         raise OptionError(f"-o {file}: there is no directory {file.parent}. Try creating it first.")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose content takes the file's name once it is whole."""
-    temporary = path.with_name(f".{path.name[:NAME_LETTERS]}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as stream:
-            yield stream
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _records(table: "pa.Table") -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from ihcli.quality import MISSED, WITHOUT_VALUES, Status
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
+    from ihcli.runs.shards import Shard
     from ihcli.runs.totals import Estimate, Outlook, RunTotals
 
 BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -89,6 +90,19 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     if empty := _counts(totals, WITHOUT_VALUES):
         sentences.append(f"{sum(empty.values())} {of_all} have no values ({_listed(empty)}){flagged}.")
     return sentences
+
+
+def closing_in_words(totals: "RunTotals", request: "RunRequest", out: str, shard: "Shard | None") -> list[str]:
+    """Return the sentences that end `ihcli explain`: the summary, and where it was written."""
+    if totals.was_done and shard is not None:
+        return [f"Shard {shard} of the run in {out} is finished already, {totals.rows} rows."]
+    if totals.was_done:
+        return [f"The run in {out} is finished already, {totals.rows} rows; nothing is left to do."]
+    written = f"Run written to {out}."
+    if shard is not None:
+        written = f"Shard {shard} written to {out}; ihcli merge {out} makes one run of all."
+    first, *others = summary_in_words(totals, request)
+    return [f"{first} {written}", *others]
 
 
 def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
