@@ -3,7 +3,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test quick lint docs bench clean
+
+# What guards the mathematics, the tables and the layout.
+QUICK := layout method_table quality wording \
+	quadrature batching panels certify certify_kinks methods gates leaves \
+	derivatives_autograd derivatives_chain derivatives_choosing derivatives_jets derivatives_mlp \
+	dataset survey groups baselines numerals output rowgroups encoding states summary
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +32,9 @@ demo: $(VENV)/installed  ## explain the sample data and print its top pairs
 
 test: $(VENV)/installed-for-tests  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: $(VENV)/installed-for-tests  ## run the tests of the mathematics, the tables and the layout
+	$(BIN)/python -m pytest -q -n 2 $(QUICK:%=tests/test_%.py)
 
 lint: $(VENV)/installed-for-tests  ## check style and types
 	$(BIN)/ruff check .

@@ -221,3 +221,11 @@ def test_tests_that_pages_name_exist() -> None:
             assert name in tests, f"{page.name}: {name}"
         for name in re.findall(r"`(test_\w+)`", text):
             assert f"def {name}(" in everything, f"{page.name}: {name}"
+
+
+def test_tests_that_make_quick_names_exist() -> None:
+    listed = re.search(r"^QUICK := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed is not None
+    names = listed[1].replace("\\", " ").split()
+    assert len(names) > 20
+    assert [name for name in names if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []
