@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prepared
@@ -15,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from ihcli.files.stores import StorePath
 
+for contract in ("engine_contract", "executor_contract", "store_contract"):
+    pytest.register_assert_rewrite(contract)  # as in files of tests, so that a failure shows both sides
 os.environ["OMP_NUM_THREADS"] = "1"  # read once, when numpy or torch is imported; commands inherit it
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,6 +32,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[WHILE_TESTING].close()
+
+
+@pytest.fixture(scope="session")
+def small_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a small network and its table; not to be written into."""
+    from small_runs import write_inputs
+
+    return write_inputs(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def run_alone(small_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of that network over its table, written by one process."""
+    from small_runs import request_of
+
+    from ihcli.execution.pipeline import run
+    from ihcli.runs.totals import Observer
+
+    out = tmp_path_factory.mktemp("small") / "alone"
+    run(request_of(small_inputs), out, Observer())
+    return out
 
 
 @pytest.fixture(scope="session")

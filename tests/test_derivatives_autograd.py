@@ -5,29 +5,14 @@ import warnings
 
 import pytest
 import torch
-from oracles import dense_derivatives
-from problems import MEMORY_BYTES, Function, Polynomial, network, normal, softplus, straight_paths
+from engine_contract import GROUPINGS, N_INPUTS, EngineContract, assert_agrees, network, some_points
+from problems import MEMORY_BYTES, Function, Polynomial, normal, straight_paths
+from problems import network as layers
 from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import DIRECTIONS, AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.models import wrap_module
-
-EXACT = {"rtol": 1e-11, "atol": 1e-13}
-"""Both sides differentiate the same float64 operations, in another order."""
-N_INPUTS = 6
-GROUPINGS = {"ungrouped": None, "grouped": [0, 1, 0, 2, 1, 1], "one group": [0] * N_INPUTS}
-
-
-def deep_network() -> nn.Module:
-    return network([N_INPUTS, 9, 8], lambda: softplus(3), seed=1, n_outputs=3)
-
-
-def some_points(paths: Paths) -> tuple[Tensor, Tensor]:
-    """Put three points on every path, some of them shared between rows in t."""
-    n_paths = paths.n_rows * paths.n_baselines
-    t = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64).repeat(n_paths)
-    return torch.arange(n_paths).repeat_interleave(3), t
 
 
 @pytest.fixture(params=GROUPINGS)
@@ -41,51 +26,19 @@ def paths(request) -> Paths:
 
 
 def assert_agrees_with_dense_derivatives(function: Function, paths: Paths, engine: AutogradEngine) -> None:
-    path, t = some_points(paths)
-    dense = [dense_derivatives(function, paths, p, s) for p, s in zip(path.tolist(), t.tolist(), strict=True)]
-    value, first, second = (torch.stack(part) for part in zip(*dense, strict=True))
-
-    torch.testing.assert_close(engine.values(paths, path, t), value, **EXACT)
-    for got in (engine.gradients(paths, path, t), engine.curvatures(paths, path, t)[:2]):
-        torch.testing.assert_close(got, (value, first), **EXACT)
-    torch.testing.assert_close(engine.curvatures(paths, path, t)[2], second.sum(2), **EXACT)
-
-    weights = normal(len(t), seed=4)
-    rows, sums = engine.assemble(paths, path, t, weights)
-    expected = torch.zeros(paths.n_rows, *second.shape[1:], dtype=second.dtype)
-    expected.index_add_(0, paths.rows(path), weights[:, None, None] * second)
-    assert rows.tolist() == list(range(paths.n_rows))
-    torch.testing.assert_close(sums, expected, **EXACT)
+    assert_agrees(function, paths, engine, *some_points(paths))
 
 
-def test_a_network_agrees_with_its_dense_hessian(paths):
-    module = deep_network()
-    assert_agrees_with_dense_derivatives(module, paths, AutogradEngine(module, MEMORY_BYTES))
+class TestAutograd(EngineContract):
+    def engine(self, function: Function, paths: Paths, memory_bytes: int = MEMORY_BYTES) -> AutogradEngine:
+        return AutogradEngine(function, memory_bytes)
 
 
 def test_more_groups_than_directions_in_a_slice_agree():
     n = DIRECTIONS + 3
-    module = network([n, 5], nn.Tanh, seed=5)
+    module = layers([n, 5], nn.Tanh, seed=5)
     paths = straight_paths(normal(2, n, seed=6))
     assert_agrees_with_dense_derivatives(module, paths, AutogradEngine(module, MEMORY_BYTES))
-
-
-def test_rows_of_a_batch_are_returned_as_they_are_numbered():
-    module = deep_network()
-    paths = straight_paths(normal(4, N_INPUTS, seed=2), outputs=torch.tensor([2, 0, 1, 0]))
-    t = torch.tensor([0.2, 0.9, 0.4], dtype=torch.float64)
-    engine = AutogradEngine(module, MEMORY_BYTES)
-    rows, sums = engine.assemble(paths, torch.tensor([3, 1, 3]), t, torch.ones(3, dtype=torch.float64))
-    assert rows.tolist() == [1, 3]
-    second = [dense_derivatives(module, paths, p, s)[2] for p, s in ((1, 0.9), (3, 0.2), (3, 0.4))]
-    torch.testing.assert_close(sums, torch.stack([second[0], second[1] + second[2]]), **EXACT)
-
-
-@pytest.mark.parametrize("group_of", GROUPINGS.values(), ids=GROUPINGS)
-def test_a_linear_model_has_zero_second_derivatives(group_of):
-    linear = nn.Linear(N_INPUTS, 3).double()
-    paths = straight_paths(normal(3, N_INPUTS, seed=7), group_of=group_of)
-    assert_agrees_with_dense_derivatives(linear, paths, AutogradEngine(linear, MEMORY_BYTES))
 
 
 def test_inputs_the_model_ignores_have_zero_derivatives():
@@ -140,44 +93,22 @@ def _scripted(module: nn.Module) -> nn.Module:
 
 
 def test_a_torchscript_module_agrees_however_often_it_is_called(paths):
-    module = deep_network()
+    module = network()
     engine = AutogradEngine(wrap_module(_scripted(module)).outputs, MEMORY_BYTES)
     for _ in range(4):
         assert_agrees_with_dense_derivatives(module, paths, engine)
 
 
-def test_derivatives_work_where_gradients_are_switched_off(paths):
-    module = deep_network()
-    with torch.no_grad():
-        value, gradient, curvature = AutogradEngine(module, MEMORY_BYTES).curvatures(paths, *some_points(paths))
-    assert not any(found.requires_grad for found in (value, gradient, curvature))
-    assert curvature.abs().sum() > 0
-
-
-def test_parameters_gather_no_gradients():
-    module = deep_network().requires_grad_(True)
-    paths = straight_paths(normal(2, N_INPUTS, seed=13))
-    engine = AutogradEngine(module, MEMORY_BYTES)
-    path, t = some_points(paths)
-    engine.curvatures(paths, path, t)
-    engine.assemble(paths, path, t, torch.ones_like(t))
-    assert all(parameter.grad is None for parameter in module.parameters())
-
-
 def test_a_batch_grows_with_memory_and_shrinks_with_directions(paths):
-    points = [AutogradEngine(deep_network(), 10**k).batch_points(paths, 1) for k in range(2, 9)]
+    points = [AutogradEngine(network(), 10**k).batch_points(paths, 1) for k in range(2, 9)]
     assert points == sorted(points)
     assert points[-1] >= 100 * points[2] > 100
-    engine = AutogradEngine(deep_network(), 10**6)
+    engine = AutogradEngine(network(), 10**6)
     assert engine.batch_points(paths, 0) > engine.batch_points(paths, 1) > engine.batch_points(paths, 30) >= 1
 
 
-def test_a_batch_never_falls_below_one_point(paths):
-    assert AutogradEngine(deep_network(), 1).batch_points(paths, 100) == 1
-
-
 def test_a_large_model_takes_fewer_directions_at_once_and_agrees(paths):
-    engine, small = (AutogradEngine(deep_network(), memory) for memory in (10**8, 10**4))
+    engine, small = (AutogradEngine(network(), memory) for memory in (10**8, 10**4))
     assert small.batch_points(paths, 0) > 1  # a pass over some points fits, one in every direction does not
     path, t = some_points(paths)
     weights = torch.ones_like(t)
@@ -192,6 +123,6 @@ def test_inputs_of_another_length_are_measured_anew():
 
 def test_a_wider_network_takes_smaller_batches():
     paths = straight_paths(normal(2, N_INPUTS, seed=14))
-    narrow, wide = (network([N_INPUTS, width], nn.Tanh, seed=15) for width in (10, 1000))
+    narrow, wide = (layers([N_INPUTS, width], nn.Tanh, seed=15) for width in (10, 1000))
     narrow_points, wide_points = (AutogradEngine(m, 10**8).batch_points(paths, 1) for m in (narrow, wide))
     assert wide_points < narrow_points / 3

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from engine_contract import EngineContract
 from problems import (
     MEMORY_BYTES,
     SOFTPLUS_THRESHOLD,
@@ -80,6 +81,11 @@ def copied(function: Function) -> Function:
 
 def closed(function: Function, paths: Paths, memory_bytes: int = MEMORY_BYTES) -> MlpEngine:
     return MlpEngine(find_chain(function, paths.inputs), memory_bytes)
+
+
+class TestMlp(EngineContract):
+    def engine(self, function: Function, paths: Paths, memory_bytes: int = MEMORY_BYTES) -> MlpEngine:
+        return closed(function, paths, memory_bytes)
 
 
 def mixed_points(paths: Paths, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -200,16 +206,6 @@ def test_every_depth_agrees_with_fewer_as_many_and_more_inputs_than_units(widths
     assert_agrees(nn.Sequential(net, nn.Softmax(dim=1)), some_paths(n_inputs, n_outputs=2))
 
 
-@pytest.mark.parametrize("group_of", [None, [0, 1, 0, 2, 1, 1]], ids=["ungrouped", "grouped"])
-def test_a_single_linear_layer_has_no_second_derivatives(group_of: list[int] | None) -> None:
-    layer = nn.Linear(6, 4).double().requires_grad_(False)
-    paths = some_paths(6, group_of, n_outputs=4)
-    found = everything(closed(layer, paths), paths, mixed_points(paths))
-    assert not found["curvatures: F'"].any()
-    assert not found["assemble"].any()
-    assert_agrees(layer, paths)
-
-
 @pytest.mark.parametrize("n_inputs", [2, 6, 7])
 @pytest.mark.parametrize("last", [nn.Sigmoid, nn.Tanh, nn.Softplus, partial(nn.Softmax, dim=1), partial(nn.GLU, dim=1)])
 def test_heads_that_bend_agree_also_right_behind_the_first_layer(last: Callable[[], nn.Module], n_inputs: int) -> None:
@@ -234,32 +230,9 @@ def test_a_head_whose_weights_still_gather_gradients_agrees() -> None:
     assert_agrees(lambda z: scale * net(z), some_paths())
 
 
-def test_a_layer_whose_weights_still_gather_gradients_leaves_none() -> None:
-    net = network([D, WIDTH], nn.Tanh, seed=12).requires_grad_(True)
-    paths = some_paths()
-    found = everything(closed(net, paths), paths, mixed_points(paths))
-    assert not any(tensor.requires_grad for tensor in found.values())
-    assert all(parameter.grad is None for parameter in net.parameters())
-
-
 def test_sharp_and_saturated_activations_agree() -> None:
     assert_agrees(network([D, WIDTH, 7], lambda: softplus(200), seed=13, scale=3), some_paths())
     assert_agrees(network([D, WIDTH, 7], nn.Sigmoid, seed=13, scale=30), some_paths())
-
-
-@pytest.mark.parametrize("group_of", [None, [0, 0, 1, 1]])
-def test_a_row_equal_to_its_baseline_has_exactly_zero_derivatives(group_of: list[int] | None) -> None:
-    x = normal(3, 4, seed=14)
-    paths = straight_paths(x, x[1:2], group_of)
-    path = torch.arange(3).repeat_interleave(4)
-    t = torch.tensor([0.0, 0.2, 0.7, 1.0]).double().repeat(3)
-    engine = closed(network([4, 9, 5], nn.Tanh, seed=15), paths)
-    _, gradient, curvature = engine.curvatures(paths, path, t)
-    _, matrices = engine.assemble(paths, path, t, torch.ones_like(t))
-    for found in (engine.gradients(paths, path, t)[1], gradient, curvature):
-        assert not found[path == 1].any()
-        assert found[path != 1].abs().sum() > 0
-    assert not matrices[1].any()
 
 
 def test_inputs_that_do_not_move_have_exactly_zero_derivatives() -> None:
@@ -284,18 +257,6 @@ def test_one_point_and_equal_and_prime_counts_a_path_agree(n_inputs: int) -> Non
         t, weights = torch.linspace(0, 1, len(path)).double(), normal(len(path), seed=18)
         expected = everything(theirs, paths, (path, t, weights))
         assert_close(everything(ours, paths, (path, t, weights)), expected, EXACT)
-
-
-def test_paths_out_of_order_agree() -> None:
-    """As bisection leaves them: left halves of all panels, then right halves."""
-    net, paths = network([D, WIDTH, 7], nn.Tanh, seed=19), some_paths(n_rows=3, n_baselines=2)
-    path = torch.tensor([0, 2, 5]).repeat(2).repeat_interleave(3)
-    points = path, torch.linspace(0, 1, len(path)).double(), normal(len(path), seed=20)
-    assert_close(
-        everything(closed(net, paths), paths, points),
-        everything(AutogradEngine(net, MEMORY_BYTES), paths, points),
-        EXACT,
-    )
 
 
 @pytest.mark.parametrize("n_inputs", [4, D, 30])

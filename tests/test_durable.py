@@ -77,16 +77,6 @@ def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:
     return waited
 
 
-def test_a_file_of_a_store_is_written_whole_or_not_at_all(store: StorePath) -> None:
-    store.mkdir()
-    with replacing(store / "run.json") as stream:
-        stream.write(b"old")
-        assert content(store) == {}
-    with pytest.raises(RunError, match=r"run\.json.*: cannot be written: boom"):
-        fail_to_write(store / "run.json")
-    assert content(store) == {"run.json": b"old"}
-
-
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_store_that_refuses_is_asked_again(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     place = in_memory()

@@ -15,11 +15,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from executor_contract import ExecutorContract
 from runs import begun
+from small_runs import MEMORY_BYTES, Hearing, assert_same_run, content, request_of
 from stumbling import Stumbling, Waiting
-from torch import nn
 
-from ihcli.errors import DataError, RunError
+from ihcli.errors import RunError
 from ihcli.execution.dealing import WAITING
 from ihcli.execution.pipeline import run
 from ihcli.execution.processes import ProcessCrew
@@ -29,48 +30,8 @@ from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.totals import Observer
 
 TWO = Workforce(workers=2)
-MEMORY_BYTES = 1 << 26
 STOPS_WITHIN_S = 20  # seconds on an idle machine; tests share theirs
 SAMPLE = Path(__file__).parents[1] / "sample_data"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("processes")
-    torch.manual_seed(0)
-    torch.save(nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 2)).eval(), folder / "net.pt")
-    table = pd.DataFrame(np.random.default_rng(0).standard_normal((41, 4)), columns=["a", "b", "c", "d"])
-    table.insert(0, "id", [f"{i:03d}" for i in range(len(table))])
-    table.insert(1, "label", np.arange(41) % 2)
-    table.to_parquet(folder / "table.parquet")
-    return folder
-
-
-def request_of(folder: Path, workers: int = 1, **options: object) -> RunRequest:
-    """Ask for so much memory that each of the workers has what one would have alone."""
-    base = RunRequest(str(folder / "net.pt"), str(folder / "table.parquet"), key=("id",), label="label", chunk_rows=2)
-    return replace(base, **{"memory_bytes": workers * MEMORY_BYTES, "max_evaluations": 64, **options})
-
-
-def content(out: Path) -> dict[str, bytes]:
-    files = (file for file in out.rglob("*") if file.is_file() and file.name != "run.json")
-    return {str(file.relative_to(out)): file.read_bytes() for file in files}
-
-
-def assert_same_run(out: Path, expected: Path) -> None:
-    assert content(out) == content(expected)
-    assert {file.name for file in out.iterdir()} == {file.name for file in expected.iterdir()}
-    totals = [json.loads((path / "run.json").read_text())["totals"] for path in (out, expected)]
-    for each in totals:
-        del each["wall_s"]
-    assert totals[0] == totals[1]
-    assert pq.read_table(out / "attributions")["_row"].to_pylist() == list(range(41))
-
-
-@pytest.fixture(scope="module")
-def alone(folder: Path) -> Path:
-    run(request_of(folder), folder / "alone", Observer())
-    return folder / "alone"
 
 
 @pytest.fixture(autouse=True)
@@ -79,17 +40,8 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def test_two_workers_write_the_run_of_one_process(folder: Path, alone: Path, tmp_path: Path) -> None:
-    rows = []
-
-    class Counting(Observer):
-        def chunk_done(self, done: Progress) -> None:
-            rows.append(done.rows)
-
-    totals = run(request_of(folder, 2), tmp_path / "run", Counting(), workforce=TWO)
-    assert_same_run(tmp_path / "run", alone)
-    assert rows == [2] * 20 + [1]
-    assert totals.wall_s > 0
+class TestProcesses(ExecutorContract):
+    workforce = TWO
 
 
 def test_texts_are_explained_by_workers_too(tmp_path: Path) -> None:
@@ -126,7 +78,7 @@ class Killing(Observer):
 
 @pytest.mark.parametrize("after", [1, 6])
 def test_a_killed_worker_loses_and_doubles_nothing(
-    folder: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    small_inputs: Path, run_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     killing, hire = Killing(after, tmp_path / "run"), ProcessCrew.hire
 
@@ -135,41 +87,12 @@ def test_a_killed_worker_loses_and_doubles_nothing(
         return hire(self)
 
     monkeypatch.setattr(ProcessCrew, "hire", noted)
-    run(request_of(folder, 2), tmp_path / "run", killing, workforce=TWO)
+    run(request_of(small_inputs, 2), tmp_path / "run", killing, workforce=TWO)
     assert killing.killed == 1
-    assert_same_run(tmp_path / "run", alone)
+    assert_same_run(tmp_path / "run", run_alone)
 
 
-def test_a_run_of_workers_goes_on_with_one_process(folder: Path, alone: Path, tmp_path: Path) -> None:
-    class Stopping(Observer):
-        left = 4
-
-        def chunk_done(self, done: Progress) -> None:
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    out = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        run(request_of(folder, 2), out, Stopping(), workforce=TWO)
-    assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
-    assert not list(out.rglob(".part-*"))
-    observer = Hearing()
-    run(request_of(folder), out, observer, resume=True)
-    assert observer.before == 8
-    assert_same_run(out, alone)
-
-
-class Hearing(Observer):
-    """Remembers how many rows were there before."""
-
-    before = 0
-
-    def resumed(self, rows: int) -> None:
-        self.before = rows
-
-
-def test_a_run_of_one_process_goes_on_with_workers(folder: Path, alone: Path, tmp_path: Path) -> None:
+def test_a_run_of_one_process_goes_on_with_workers(small_inputs: Path, run_alone: Path, tmp_path: Path) -> None:
     class Stopping(Observer):
         def chunk_done(self, done: Progress) -> None:
             if 5 in done.parts[0]:
@@ -177,20 +100,10 @@ def test_a_run_of_one_process_goes_on_with_workers(folder: Path, alone: Path, tm
 
     out, observer = tmp_path / "run", Hearing()
     with pytest.raises(KeyboardInterrupt):
-        run(request_of(folder), out, Stopping())
-    run(request_of(folder, 2), out, observer, resume=True, workforce=TWO)
+        run(request_of(small_inputs), out, Stopping())
+    run(request_of(small_inputs, 2), out, observer, resume=True, workforce=TWO)
     assert observer.before >= 12
-    assert_same_run(out, alone)
-
-
-def test_a_label_that_is_no_output_ends_the_run_with_its_message(folder: Path, tmp_path: Path) -> None:
-    table = pd.read_parquet(folder / "table.parquet")
-    table.loc[30, "label"] = 7
-    table.to_parquet(tmp_path / "odd.parquet")
-    asked = request_of(folder, 2, data=str(tmp_path / "odd.parquet"), target="label")
-    with pytest.raises(DataError, match="7"):
-        run(asked, tmp_path / "run", Observer(), workforce=TWO)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    assert_same_run(out, run_alone)
 
 
 @pytest.mark.parametrize(
@@ -198,12 +111,12 @@ def test_a_label_that_is_no_output_ends_the_run_with_its_message(folder: Path, t
     [(False, "these rows are too much"), (True, "its process was killed by SIGKILL")],
 )
 def test_rows_that_fail_again_and_again_are_reported_and_the_rest_is_done(
-    folder: Path, tmp_path: Path, kills: bool, words: str
+    small_inputs: Path, tmp_path: Path, kills: bool, words: str
 ) -> None:
     out = tmp_path / "run"
-    first = np.float32(pd.read_parquet(folder / "table.parquet")["a"][14])
+    first = np.float32(pd.read_parquet(small_inputs / "table.parquet")["a"][14])
     torch.save(Stumbling(float(first), tmp_path / "mended", kills).eval(), tmp_path / "net.pt")
-    asked = request_of(folder, 2, model=str(tmp_path / "net.pt"), trust=True, engine_derivatives="autograd")
+    asked = request_of(small_inputs, 2, model=str(tmp_path / "net.pt"), trust=True, engine_derivatives="autograd")
     with pytest.raises(FailedChunksError) as caught:
         run(asked, out, Observer(), workforce=TWO)
     assert f"2 rows could not be explained, each chunk tried 3 times: rows 14 to 15 ({words})." in str(caught.value)
@@ -222,7 +135,7 @@ def test_rows_that_fail_again_and_again_are_reported_and_the_rest_is_done(
     assert "failed_chunks" not in json.loads((out / "run.json").read_text())
 
 
-def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(small_inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
 
     class InTheWay(Observer):
@@ -233,20 +146,20 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(folder: Path, 
                 (out / "interactions" / f"part-{part:06d}.parquet" / "x").mkdir(parents=True, exist_ok=True)
 
     with pytest.raises(RunError, match=r"part-0000\d\d\.parquet: cannot be written: "):
-        run(request_of(folder, 2), out, InTheWay(), workforce=TWO)
+        run(request_of(small_inputs, 2), out, InTheWay(), workforce=TWO)
     assert not list(out.rglob(".part-*"))
     assert json.loads((out / "run.json").read_text())["status"] == "failed"
 
 
 def test_parts_that_come_before_the_first_are_no_lost_run(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted while the first chunk is still under way: others are written, and none is counted yet."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-    first = np.float32(pd.read_parquet(folder / "table.parquet")["a"][0])
+    first = np.float32(pd.read_parquet(small_inputs / "table.parquet")["a"][0])
     torch.save(Waiting(float(first), tmp_path / "go on").eval(), tmp_path / "net.pt")
     out = tmp_path / "run"
-    command = ("explain", tmp_path / "net.pt", folder / "table.parquet", "-o", out, "--trust", "--workers", "2")
+    command = ("explain", tmp_path / "net.pt", small_inputs / "table.parquet", "-o", out, "--trust", "--workers", "2")
     roles = ("--key", "id", "--label", "label", "--chunk-rows", "2", "--engine-derivatives", "autograd")
     with begun(*command, *roles, until=(out / "attributions" / "part-000002.parquet").exists) as process:
         process.send_signal(signal.SIGTERM)

@@ -6,11 +6,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_runs import write_inputs
 from torch import nn
 
 from ihcli.errors import RunError
@@ -34,13 +34,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("merging")
-    torch.manual_seed(0)
-    torch.save(nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 2)).eval(), folder / "net.pt")
-    table = pd.DataFrame(np.random.default_rng(0).standard_normal((19, 4)), columns=["a", "b", "c", "d"])
-    table.insert(0, "id", [f"{i:03d}" for i in range(len(table))])
-    table.to_parquet(folder / "table.parquet")
-    return folder
+    return write_inputs(tmp_path_factory.mktemp("merging"), n_rows=19, activation=nn.Softplus, width=8, labelled=False)
 
 
 def request_of(folder: Path, **options: object) -> RunRequest:
