@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import explanations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,23 +37,16 @@ def made_up_explanation(
     n_entries, n_features = n_rows * len(targets), len(FEATURES)
     half = np.random.default_rng(SEED).normal(size=(n_entries, n_features, n_features))
     interactions = half + half.transpose(0, 2, 1)
-    attributions = interactions.sum(axis=2)
-    baseline_prediction = np.full(n_entries, 0.5)
-    return Explanation(
+    explanation = explanations.of_table(
+        interactions,
+        FEATURES,
+        targets * n_rows,
         row=np.repeat(np.arange(n_rows), len(targets)),
-        target=np.array(targets * n_rows, dtype=object),
-        feature_names=FEATURES,
-        attributions=attributions,
-        interactions=interactions if second_order else None,
-        prediction=baseline_prediction + attributions.sum(axis=1),
-        baseline_prediction=baseline_prediction,
-        completeness_gap=np.zeros(n_entries),
-        relative_error=np.full(n_entries, 1e-3),
-        sampling_error=None,
-        drift=None,
-        evaluations=np.full(n_entries, 8, np.int32),
+        prediction=0.5 + interactions.sum(axis=(1, 2)),
+        baseline_prediction=np.full(n_entries, 0.5),
         status=np.full(n_entries, status, dtype=object),
     )
+    return explanation if second_order else replace(explanation, interactions=None)
 
 
 def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bool = True) -> Explanation:

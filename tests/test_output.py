@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import explanations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -30,20 +31,14 @@ def explained(n_rows: int = 4, n_features: int = 3, dtype: type = np.float32, fi
     rng = np.random.default_rng(n_rows)
     interactions = rng.standard_normal((n_rows, n_features, n_features)).astype(dtype)
     interactions += interactions.transpose(0, 2, 1)
-    return Explanation(
+    return explanations.of_table(
+        interactions,
+        [f"f{i}" for i in range(n_features)],
+        ["benign"] * n_rows,
         row=np.arange(first_row, first_row + n_rows),
-        target=np.full(n_rows, "benign"),
-        feature_names=tuple(f"f{i}" for i in range(n_features)),
-        attributions=interactions.sum(axis=2),
-        interactions=interactions,
         prediction=rng.standard_normal(n_rows).astype(dtype),
         baseline_prediction=rng.standard_normal(n_rows).astype(dtype),
         completeness_gap=np.full(n_rows, 1e-9),
-        relative_error=np.full(n_rows, 1e-3),
-        sampling_error=None,
-        drift=None,
-        evaluations=np.full(n_rows, 8),
-        status=np.full(n_rows, "ok", dtype=object),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import explanations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import OptionError, RunError
-from ihcli.explanation import Explanation, TextExplanation
+from ihcli.explanation import Explanation
 from ihcli.results.rankings import (
     Choice,
     by_target,
@@ -110,23 +111,8 @@ def write_counted_run(path: Path) -> Run:
         units[i] = ("a", "b", "c", "d", "e")[: i + 2]
         half = rng.normal(size=(i + 2, i + 2))
         gammas[i] = half + half.T
-    entries, figures = np.repeat(np.arange(4), 2), np.zeros(8)
-    explanation = TextExplanation(
-        row=entries,
-        target=np.array(BOTH * 4, object),
-        prediction=figures,
-        baseline_prediction=figures,
-        completeness_gap=figures,
-        relative_error=figures,
-        sampling_error=None,
-        drift=None,
-        evaluations=figures,
-        status=np.full(8, "ok", object),
-        units=units[entries],
-        attributions=np.array([gammas[i].sum(1) for i in entries], object),
-        interactions=gammas[entries],
-        truncated=np.zeros(8, bool),
-    )
+    entries = np.repeat(np.arange(4), 2)
+    explanation = explanations.of_texts(units[entries], gammas[entries], BOTH * 4, row=entries)
     summary = TextSummary()
     summary.update(explanation)
     writer = create_run(path)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import explanations
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,22 +19,7 @@ def explained(n_rows: int, seed: int = 0, offset: float = 0.0, targets: tuple[st
     rng = np.random.default_rng(seed)
     interactions = rng.standard_normal((n_rows, len(NAMES), len(NAMES))) * [1, 2, 3, 4] + offset
     interactions += interactions.transpose(0, 2, 1)
-    zeros = np.zeros(n_rows)
-    return Explanation(
-        row=np.arange(n_rows),
-        target=np.array(targets)[np.arange(n_rows) % len(targets)],
-        feature_names=NAMES,
-        attributions=interactions.sum(axis=2),
-        interactions=interactions,
-        prediction=zeros,
-        baseline_prediction=zeros,
-        completeness_gap=zeros,
-        relative_error=zeros,
-        sampling_error=None,
-        drift=None,
-        evaluations=zeros.astype(np.int32),
-        status=np.full(n_rows, "ok", dtype=object),
-    )
+    return explanations.of_table(interactions, NAMES, np.array(targets)[np.arange(n_rows) % len(targets)])
 
 
 def rows_of(explanation: Explanation, chosen: np.ndarray | slice) -> Explanation:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import replace
 
+import explanations
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ SEED = 3
 def made_up(n_texts: int = 60, second_order: bool = True, longest: int = 9, seed: int = SEED) -> TextExplanation:
     """Return texts of units that repeat, within a text too; some without values."""
     rng = np.random.default_rng(seed)
-    units, phi, gamma = (np.empty(n_texts, object) for _ in range(3))
+    units, gamma = (np.empty(n_texts, object) for _ in range(2))
     status = rng.choice(
         np.array(
             [Status.OK, Status.OK, Status.OK, Status.NOT_CONVERGED, Status.MISSING_INPUT, Status.NON_FINITE], object
@@ -37,24 +38,8 @@ def made_up(n_texts: int = 60, second_order: bool = True, longest: int = 9, seed
         units[i] = tuple(rng.choice(np.array(WORDS, object), rng.integers(1, longest + 1), p=FREQUENCIES))
         half = rng.normal(size=(len(units[i]),) * 2)
         gamma[i] = half + half.T if status[i] != Status.NON_FINITE else np.full_like(half, np.nan)
-        phi[i] = gamma[i].sum(1)
-    figures = np.zeros(n_texts)
-    return TextExplanation(
-        row=np.arange(n_texts),
-        target=rng.choice(np.array(TARGETS, object), n_texts),
-        prediction=figures,
-        baseline_prediction=figures,
-        completeness_gap=figures,
-        relative_error=figures,
-        sampling_error=None,
-        drift=None,
-        evaluations=np.zeros(n_texts, np.int32),
-        status=status,
-        units=units,
-        attributions=phi,
-        interactions=gamma if second_order else None,
-        truncated=np.zeros(n_texts, bool),
-    )
+    explanation = explanations.of_texts(units, gamma, rng.choice(np.array(TARGETS, object), n_texts), status=status)
+    return explanation if second_order else replace(explanation, interactions=None)
 
 
 def part_of(explanation: TextExplanation, some: slice) -> TextExplanation:
