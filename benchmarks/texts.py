@@ -21,11 +21,13 @@ from benchmarks.setup import Setup, alone, watch
 from benchmarks.tables import Cell, Result
 from ihcli import load_model
 from ihcli.data.texts import open_texts
-from ihcli.explainers.explainer import Settings
-from ihcli.explainers.texts import TextExplainer, encode, prepare_text_explainer
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
 from ihcli.integration.certify import Effort
 from ihcli.models import Model
 from ihcli.models.texts import EncodedText
+from ihcli.readers.texts import TextReader
 
 SOURCE = ("CHECKPOINT", "TEXTS", "COLUMN")
 FIRST, SENTENCES, STEP = 200, 8, 2
@@ -119,7 +121,7 @@ def _ours(source: Source, count: int, truth: Path) -> Found:
 
 def _theirs(source: Source, count: int, step: int, truth: Path) -> Found:
     model, texts = _opened(source, count)
-    encoded = encode(model.text, texts[::step], "token")
+    encoded = TextReader("token").on(model).encode(texts[::step]).values.tolist()
     seen = watch(lambda: [_timed(lambda text=text: published_interactions(model, text)) for text in encoded])
     return Found(
         errors=_errors([gamma.numpy() for gamma, _ in seen.value], torch.load(truth)[::step]),
@@ -159,8 +161,8 @@ def _opened(source: Source, count: int) -> tuple[Model, np.ndarray]:
     return load_model(checkpoint), texts[:: len(texts) // count][:count]
 
 
-def _explainer(model: Model, texts: np.ndarray, tolerance: float) -> TextExplainer:
-    return prepare_text_explainer(model, texts, Settings(effort=Effort(tolerance)), "token", "zeros")
+def _explainer(model: Model, texts: np.ndarray, tolerance: float) -> Explainer:
+    return prepare(model, TextReader("token"), texts, Settings(effort=Effort(tolerance)))
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

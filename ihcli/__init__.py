@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ihcli.explanation import Explanation, TextExplanation
-    from ihcli.library import IhcliWarning, explain, explain_texts
+    from ihcli.library import IhcliWarning, explain, explain_records, explain_texts
     from ihcli.models import Model, load_model
     from ihcli.results.records import Record
     from ihcli.results.result import Result, read
@@ -18,6 +18,7 @@ __all__ = [
     "Result",
     "TextExplanation",
     "explain",
+    "explain_records",
     "explain_texts",
     "load_model",
     "read",
@@ -31,6 +32,7 @@ _HOMES = {
     "Result": "ihcli.results.result",
     "TextExplanation": "ihcli.explanation",
     "explain": "ihcli.library",
+    "explain_records": "ihcli.library",
     "explain_texts": "ihcli.library",
     "load_model": "ihcli.models",
     "read": "ihcli.results.result",

@@ -1,8 +1,8 @@
-"""The library's front door: explain rows, or texts, in memory."""
+"""The library's front door: explain rows, texts, or records of another kind, in memory."""
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,16 +13,17 @@ from ihcli.data.groups import Groups, check_groups
 from ihcli.data.tables import ArrayDataset
 from ihcli.data.texts import have_words
 from ihcli.errors import DataError, ModelError
-from ihcli.explainers.explainer import MEMORY_RAN_OUT, Settings
-from ihcli.explainers.tables import TableQuestion
-from ihcli.explainers.texts import prepare_text_explainer
-from ihcli.explanation import Explanation, TextExplanation
+from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
+from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
 from ihcli.integration.certify import Effort
 from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS
-
-E = TypeVar("E", covariant=True)
+from ihcli.readers import Reader
+from ihcli.readers.tables import TableQuestion
+from ihcli.readers.texts import TextReader, reads_texts
 
 
 class IhcliWarning(UserWarning):
@@ -70,7 +71,7 @@ def explain(
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
     wrapped = model if isinstance(model, Model) else wrap_module(model)
-    if wrapped.text is not None:
+    if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
     data = _as_dataset(wrapped, x)
     settings = Settings(
@@ -90,8 +91,9 @@ def explain(
     if survey.scan.n_complete == 0:
         raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
     with evaluating(wrapped.module):
-        explainer = asked.explainer(wrapped, data, survey, settings)
-        return _explained(explainer, np.concatenate(list(data.inputs())), labels)
+        reader = asked.reader(wrapped, data, survey)
+        explainer = prepare(wrapped, reader, survey.sample.first(reader.sample_records), settings)
+        return cast(Explanation, _explained(explainer, np.concatenate(list(data.inputs())), labels))
 
 
 def explain_texts(
@@ -118,7 +120,7 @@ def explain_texts(
         texts, pairs: N strings each; None, and nothing but space, is flagged missing_input.
         units: "word", each the sum of its pieces, or "token".
         method: one over one baseline, ig or ih.
-        baseline: "zeros", "pad" or "mask", see `ihcli.models.texts.TextReader.baseline`.
+        baseline: "zeros", "pad" or "mask", see `ihcli.models.texts.TextEmbedder.baseline`.
         target and all others: as for `explain`.
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
@@ -132,26 +134,60 @@ def explain_texts(
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
     )
-    explainer = prepare_text_explainer(model, inputs[have_words(inputs)], settings, units, baseline)
-    return _explained(explainer, inputs, labels)
+    explainer = prepare(model, TextReader(units, baseline), inputs[have_words(inputs)], settings)
+    return cast(TextExplanation, _explained(explainer, inputs, labels))
 
 
-class _Explains(Protocol[E]):
-    """What explainers of tables and of texts have in common here."""
+def explain_records(
+    model: Model | nn.Module,
+    records: Sequence[Any],
+    reader: Reader,
+    *,
+    method: str = DEFAULT,
+    target: str | int | None = None,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    tolerance: float = 0.01,
+    smooth: str | float = "auto",
+    smooth_tolerance: float = 0.01,
+    max_evaluations: int | None = None,
+    steps: int | None = None,
+    memory_bytes: int | None = None,
+) -> AnyExplanation:
+    """Explain records of a kind of your own.
 
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
+    Parameters:
+        model: a loaded model, or a torch module, called by the reader's `outputs`.
+        records: N of them, each whatever the reader reads; one without input is flagged missing_input.
+        reader: how a record becomes inputs; see `ihcli.readers.Reader`.
+        method: one over many baselines where the reader has many.
+        target and all others: as for `explain`.
 
-    @property
-    def memory_ran_out(self) -> bool: ...
+    Returns an Explanation where the reader's units are the same for all records, else a TextExplanation.
+    Raises DataError, OptionError and ModelError; warns with IhcliWarning.
+    """
+    if not len(records):
+        raise DataError("records: there are none. Expected one at least.")
+    wrapped = model if isinstance(model, Model) else wrap_module(model)
+    settings = Settings(
+        method=method,
+        target=target,
+        effort=Effort(tolerance, max_evaluations, steps),
+        smooth=smooth,
+        smooth_tolerance=smooth_tolerance,
+        memory_bytes=memory_bytes,
+    )
+    present = np.flatnonzero(reader.on(wrapped).encode(records).present)
+    sample = [records[i] for i in present[: reader.sample_records]]
+    with evaluating(wrapped.module):
+        return _explained(prepare(wrapped, reader, sample, settings), records, labels)
 
-    def explain(self, inputs: np.ndarray, labels: np.ndarray | None = None, /) -> E: ...
 
-
-def _explained(explainer: _Explains[E], inputs: np.ndarray, labels: Sequence[Any] | np.ndarray | None) -> E:
+def _explained(
+    explainer: Explainer, records: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray | None
+) -> AnyExplanation:
     for text in explainer.warnings:
         warnings.warn(text, IhcliWarning, stacklevel=3)
-    explanation = explainer.explain(inputs, None if labels is None else np.asarray(labels, dtype=object))
+    explanation = explainer.explain(records, None if labels is None else np.asarray(labels, dtype=object))
     if explainer.memory_ran_out:
         warnings.warn(MEMORY_RAN_OUT, IhcliWarning, stacklevel=3)
     return explanation

@@ -8,10 +8,12 @@ from torch import nn
 from ihcli.advance import parts_told, unheard, within
 from ihcli.data.baselines import Baselines
 from ihcli.data.groups import Groups
-from ihcli.explainers.explainer import Settings
-from ihcli.explainers.tables import TableExplainer, prepare_table_explainer
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
 from ihcli.integration.certify import Effort
 from ihcli.models import wrap_module
+from ihcli.readers.tables import TableReader
 
 
 def test_a_part_is_heard_as_a_part_of_the_whole() -> None:
@@ -31,14 +33,14 @@ def test_parts_count_by_their_sizes() -> None:
     assert list(parts_told([], heard.append)) == []
 
 
-def explainer_of(method: str, kind: str, memory_bytes: int) -> TableExplainer:
+def explainer_of(method: str, kind: str, memory_bytes: int) -> Explainer:
     torch.manual_seed(0)
     layers = (nn.Linear(6, 16), nn.ReLU() if kind == "relu" else nn.Softplus(beta=20), nn.Linear(16, 1))
     baselines = np.random.default_rng(1).standard_normal((1 if method in ("ih", "ig") else 7, 6))
-    return prepare_table_explainer(
+    groups = Groups.of([f"x{i}" for i in range(6)])
+    return prepare(
         wrap_module(nn.Sequential(*layers).eval()),
-        Groups.of([f"x{i}" for i in range(6)]),
-        Baselines(baselines, len(baselines), "made up"),
+        TableReader(groups, Baselines(baselines, len(baselines), "made up")),
         np.random.default_rng(2).standard_normal((20, 6)),
         Settings(method, memory_bytes=memory_bytes, effort=Effort(1e-3), engine="autograd"),
     )

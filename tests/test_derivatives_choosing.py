@@ -20,12 +20,13 @@ from ihcli.derivatives.jets import aten
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
-from ihcli.explainers.explainer import Settings
-from ihcli.explainers.tables import prepare_table_explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
 from ihcli.explanation import Explanation
 from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
+from ihcli.readers.tables import TableReader
 
 EXACT = 1e-9
 """Float64, relative to the largest entry of an explanation."""
@@ -239,7 +240,7 @@ def explained(module: nn.Module, engine: str, method: str, groups: dict[str, lis
     base = baselines_for(method, D, seed=31).numpy()
     settings = Settings(method=method, effort=Effort(1e-4), engine=engine, memory_bytes=MEMORY_BYTES)
     named = Groups.of([f"x{i}" for i in range(D)], groups)
-    prepared = prepare_table_explainer(wrap_module(module), named, Baselines(base, len(base), "test"), x, settings)
+    prepared = prepare(wrap_module(module), TableReader(named, Baselines(base, len(base), "test")), x, settings)
     assert prepared.engine.name == ("autograd" if engine == "autograd" else "mlp")
     assert prepared.engine_reason == ("asked for" if engine == "autograd" else CHAIN)
     return prepared.explain(x)
@@ -264,14 +265,9 @@ def test_asking_for_the_closed_form_fails_before_any_row_is_explained() -> None:
     settings = replace(Settings(), engine="mlp")
     baselines = Baselines(np.zeros((1, D)), 1, "zeros")
     module = Skipping().eval()
+    reader = TableReader(Groups.of([str(i) for i in range(D)]), baselines)
     with pytest.raises(OptionError, match="`engine=mlp`: cannot serve this model"):
-        prepare_table_explainer(
-            wrap_module(module),
-            Groups.of([str(i) for i in range(D)]),
-            baselines,
-            normal(4, D, seed=33).numpy(),
-            settings,
-        )
+        prepare(wrap_module(module), reader, normal(4, D, seed=33).numpy(), settings)
 
 
 def test_activations_by_function_and_by_layer_give_the_same_engine() -> None:

@@ -27,6 +27,7 @@ ORDER = (
     "integration",
     "models",
     "smoothing",
+    "readers",
     "explainers",
     "summaries",
     "runs",
@@ -40,7 +41,17 @@ ORDER = (
 )
 MOST_ROOMS = 30
 MOST_FLOORS = 10
-NEED_TORCH = {"memory", "derivatives", "integration", "models", "smoothing", "explainers", "execution", "library"}
+NEED_TORCH = {
+    "memory",
+    "derivatives",
+    "integration",
+    "models",
+    "smoothing",
+    "readers",
+    "explainers",
+    "execution",
+    "library",
+}
 TORCH_COMES_LATER = ("ihcli.execution.forking", "ihcli.execution.overlap", "ihcli.execution.refusals")
 COMPUTES = ("ihcli.verification.recomputation", "ihcli.cli.showing.progress")
 

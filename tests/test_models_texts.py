@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 
 from ihcli.errors import ModelError, OptionError
 from ihcli.models import load_model
-from ihcli.models.texts import EncodedText, TextReader
+from ihcli.models.texts import EncodedText, TextEmbedder
 
 TEXT = "An unbelievably bad movie, not good!"
 EVERY = pytest.mark.parametrize("name", checkpoints.ARCHITECTURES)
-Readers = Callable[[str], TextReader]
+Readers = Callable[[str], TextEmbedder]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Readers:
     """The reader of every architecture, its checkpoint written when it is first asked for."""
     root, found = tmp_path_factory.mktemp("checkpoints"), {}
 
-    def reader(name: str) -> TextReader:
+    def reader(name: str) -> TextEmbedder:
         if name not in found:
             found[name] = load_model(checkpoints.save(root / name, name)).text
         return found[name]
@@ -31,7 +31,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Readers:
     return reader
 
 
-def encode(reader: TextReader, text: str, pair: str | None = None, units: str = "word") -> EncodedText:
+def encode(reader: TextEmbedder, text: str, pair: str | None = None, units: str = "word") -> EncodedText:
     (encoded,) = reader.encode([text], None if pair is None else [pair], units)
     return encoded
 

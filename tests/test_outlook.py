@@ -48,7 +48,7 @@ def per_row(row_s: float) -> Cost:
     def cost(explainer: Any, rows: int) -> float:
         order = 10 if explainer.method.second_order else 1
         effort = 3 / 16 if explainer.effort.steps else 1 if explainer.effort.tolerance < 0.1 else 0.5
-        return rows * len(explainer.baselines.values) * order * effort * row_s
+        return rows * explainer.reader.n_baselines * order * effort * row_s
 
     return cost
 

@@ -19,7 +19,7 @@ from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import PreparedRun, prepare_run
-from ihcli.explainers.tables import TableExplainer
+from ihcli.explainers.explainer import Explainer
 from ihcli.explanation import Explanation
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
@@ -233,16 +233,16 @@ def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(
         def chunk_done(self, done: Progress) -> None:
             counted.append(done.rows)
 
-    explain = TableExplainer.explain
+    explain = Explainer.explain
 
     def interrupted(
-        self: TableExplainer, inputs: np.ndarray, labels: object = None, first_row: int = 0, *tell: object
+        self: Explainer, inputs: np.ndarray, labels: object = None, first_row: int = 0, *tell: object
     ) -> Explanation:
         if first_row == 20:
             raise KeyboardInterrupt
         return explain(self, inputs, labels, first_row)
 
-    monkeypatch.setattr(TableExplainer, "explain", interrupted)
+    monkeypatch.setattr(Explainer, "explain", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(request_of(folder, chunk_rows=10), tmp_path / "run", Counting())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"

@@ -20,8 +20,8 @@ from torch import nn
 from ihcli.errors import RunError
 from ihcli.execution import preparation
 from ihcli.execution.pipeline import run
-from ihcli.explainers import explainer
-from ihcli.explainers.tables import TableExplainer
+from ihcli.explainers import settling
+from ihcli.explainers.explainer import Explainer
 from ihcli.explanation import Explanation
 from ihcli.files.lock import LOCK
 from ihcli.runs import keeping
@@ -175,7 +175,7 @@ def test_a_last_file_that_does_not_fit_leaves_a_run_that_only_lacks_its_summary(
         "Try the same ihcli explain with `resume`, which keeps the finished parts."
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(TableExplainer, "explain", forbidden)
+        patched.setattr(Explainer, "explain", forbidden)
         run(asked, out, Observer(), resume=True)
     assert content(out) == content(tmp_path / "whole")
 
@@ -231,11 +231,11 @@ def test_chunks_and_memory_are_those_of_the_first_session(
 ) -> None:
     asked = request_of(folder, chunk_rows=None, memory_bytes=None)
     monkeypatch.setattr(preparation, "CHUNK_BYTES", 3000)
-    monkeypatch.setattr(explainer, "default_memory_bytes", lambda _: 40_000)
+    monkeypatch.setattr(settling, "default_memory_bytes", lambda _: 40_000)
     run(asked, tmp_path / "whole", Observer())
     out = stopped(asked, tmp_path / "run", after=1)
     monkeypatch.setattr(preparation, "CHUNK_BYTES", 5000)
-    monkeypatch.setattr(explainer, "default_memory_bytes", lambda _: 1 << 30)
+    monkeypatch.setattr(settling, "default_memory_bytes", lambda _: 1 << 30)
     run(asked, out, Observer(), resume=True)
     assert len(content(out)) > 4
     assert content(out) == content(tmp_path / "whole")
@@ -255,7 +255,7 @@ def test_a_finished_run_is_left_as_it_is(folder: Path, tmp_path: Path, monkeypat
     asked, out = request_of(folder), tmp_path / "run"
     first = run(asked, out, Observer())
     before = content(out) | {"run.json": (out / "run.json").read_bytes()}
-    monkeypatch.setattr(TableExplainer, "explain", forbidden)
+    monkeypatch.setattr(Explainer, "explain", forbidden)
     again = run(asked, out, Observer(), resume=True)
     assert again == replace(first, was_done=True, wall_s=again.wall_s)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from ihcli.errors import DataError, ModelError, OptionError
-from ihcli.explainers import texts as text_explainer
-from ihcli.explainers.explainer import Settings
-from ihcli.explainers.texts import TextExplainer, encode, prepare_text_explainer
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
 from ihcli.explanation import TextExplanation
 from ihcli.integration.certify import Effort
 from ihcli.models import Model, load_model, wrap_module
-from ihcli.models.texts import EncodedText
+from ihcli.models.texts import EncodedText, TextEmbedder
 from ihcli.quality import Status
+from ihcli.readers.texts import TEXT_BYTES, TextReader
 
 EVERY = pytest.mark.parametrize("name", checkpoints.ARCHITECTURES)
 TEXT = "an unbelievably bad movie, not good!"
@@ -51,13 +52,21 @@ def as_rows(*texts: str | None) -> np.ndarray:
     return rows
 
 
+def encode(embedder: TextEmbedder | None, rows: np.ndarray, units: str) -> list[EncodedText]:
+    return TextReader(units, "zeros", embedder).encode(rows).values.tolist()
+
+
+def prepare_texts(model: Model, sample: np.ndarray, settings: Settings, units: str, baseline: str) -> Explainer:
+    return prepare(model, TextReader(units, baseline), sample, settings)
+
+
 def explainer_of(
     model: Model, *, units: str = "word", baseline: str = "zeros", sample: tuple[str, ...] = TEXTS[:2], **settings
-) -> TextExplainer:
+) -> Explainer:
     settings.setdefault("smooth", "none")
     if "DistilBert" in model.format and settings.get("method") != "ig":
         settings["smooth"] = 5.0  # its head has a ReLU
-    return prepare_text_explainer(model, as_rows(*sample), Settings(**settings), units, baseline)
+    return prepare_texts(model, as_rows(*sample), Settings(**settings), units, baseline)
 
 
 def explain(model: Model, *texts: str | None, **settings) -> TextExplanation:
@@ -121,7 +130,7 @@ def test_every_architecture_agrees_with_differences_of_plain_gradients(name: str
     limits = LOOSE if name in MIXED else TIGHT
     explainer = explainer_of(models(name), target="POSITIVE", effort=Effort(limits["tolerance"]))
     found = explainer.explain(as_rows("not a bad movie"))
-    (text,) = encode(explainer.reader, as_rows("not a bad movie"), "word")
+    (text,) = encode(explainer.reader.embedder, as_rows("not a bad movie"), "word")
     phi, gamma, change = oracle(explainer.model, text, "zeros", 1)
     assert found.status.tolist() == [Status.OK]
     assert relative(found.attributions[0], phi) < limits["phi"]
@@ -135,12 +144,12 @@ def test_other_baselines_agree_too_and_special_tokens_get_nothing(name: str, bas
     limits = LOOSE if name in MIXED else TIGHT
     explainer = explainer_of(models(name), baseline=baseline, target="NEGATIVE", effort=Effort(limits["tolerance"]))
     found = explainer.explain(as_rows(TEXT))
-    (text,) = encode(explainer.reader, as_rows(TEXT), "word")
+    (text,) = encode(explainer.reader.embedder, as_rows(TEXT), "word")
     phi, gamma, _ = oracle(explainer.model, text, baseline, 0, second_order=name == "bert")
     assert relative(found.attributions[0], phi) < limits["phi"]
     if gamma is not None:
         assert relative(found.interactions[0], gamma) < limits["gamma"]
-    special = [i for i, unit in enumerate(text.units) if unit in explainer.reader.tokenizer.all_special_tokens]
+    special = [i for i, unit in enumerate(text.units) if unit in explainer.reader.embedder.tokenizer.all_special_tokens]
     assert special
     assert not found.attributions[0][special].any()
     assert not found.interactions[0][special].any()
@@ -155,11 +164,11 @@ def texts_of(name: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def explained(models: Models) -> Callable[[str], tuple[TextExplainer, TextExplanation]]:
+def explained(models: Models) -> Callable[[str], tuple[Explainer, TextExplanation]]:
     """Return TEXTS as every architecture explains them at the default tolerance, and its explainer."""
-    found: dict[str, tuple[TextExplainer, TextExplanation]] = {}
+    found: dict[str, tuple[Explainer, TextExplanation]] = {}
 
-    def explanation(name: str) -> tuple[TextExplainer, TextExplanation]:
+    def explanation(name: str) -> tuple[Explainer, TextExplanation]:
         if name not in found:
             explainer = explainer_of(models(name), target="POSITIVE")
             found[name] = explainer, explainer.explain(as_rows(*texts_of(name)))
@@ -168,7 +177,7 @@ def explained(models: Models) -> Callable[[str], tuple[TextExplainer, TextExplan
     return explanation
 
 
-Explained = Callable[[str], tuple[TextExplainer, TextExplanation]]
+Explained = Callable[[str], tuple[Explainer, TextExplanation]]
 
 
 @EVERY
@@ -195,7 +204,7 @@ def test_interactions_sum_to_attributions_and_these_to_the_change_of_the_output(
 @EVERY
 def test_the_reported_error_is_at_least_the_true_one(name: str, explained: Explained) -> None:
     explainer, found = explained(name)
-    for i, text in enumerate(encode(explainer.reader, as_rows(*texts_of(name)[:3]), "word")):
+    for i, text in enumerate(encode(explainer.reader.embedder, as_rows(*texts_of(name)[:3]), "word")):
         phi, _, _ = oracle(explainer.model, text, "zeros", 1, second_order=False)
         for got in (found.attributions[i], found.interactions[i].sum(1)):
             assert relative(got, phi) <= found.relative_error[i] + (1e-4 if name in MIXED else ROUNDING)
@@ -392,25 +401,25 @@ def test_texts_beyond_the_limit_are_cut_and_flagged(models: Models) -> None:
 def test_a_model_is_smoothed_where_its_head_has_a_relu(models: Models) -> None:
     model = models("distilbert")
     rows = as_rows(*TEXTS)
-    explainer = prepare_text_explainer(model, rows, Settings(target="POSITIVE"), "word", "zeros")
+    explainer = prepare_texts(model, rows, Settings(target="POSITIVE"), "word", "zeros")
     assert explainer.smoothing is not None
     assert explainer.smoothing.replaced == ("relu",)
     found = explainer.explain(rows)
     with torch.no_grad():
         plain, smooth = (
-            [float(one.outputs(explainer.reader.inputs([text]))[0, 1]) for text in encoded(model, *TEXTS)]
+            [float(one.outputs(explainer.reader.embedder.inputs([text]))[0, 1]) for text in encoded(model, *TEXTS)]
             for one in (model, explainer.model)
         )
     np.testing.assert_allclose(found.drift, np.subtract(smooth, plain), atol=ROUNDING)
     np.testing.assert_allclose(found.prediction, smooth, rtol=ROUNDING)
     assert np.abs(found.drift).max() > 1e-6
-    first = prepare_text_explainer(model, rows, Settings(method="ig"), "word", "zeros")
+    first = prepare_texts(model, rows, Settings(method="ig"), "word", "zeros")
     assert (first.smoothing, first.explain(rows[:1]).drift) == (None, None)
 
 
 def test_a_relu_that_is_left_is_warned_about(models: Models) -> None:
     settings = Settings(smooth="none", effort=Effort(1e-3))
-    explainer = prepare_text_explainer(models("distilbert"), as_rows(*TEXTS), settings, "word", "zeros")
+    explainer = prepare_texts(models("distilbert"), as_rows(*TEXTS), settings, "word", "zeros")
     assert any("the model's gradient jumps along the paths (relu)" in text for text in explainer.warnings)
 
 
@@ -424,7 +433,7 @@ def test_a_tokenizer_that_knows_little_is_warned_about(models: Models) -> None:
 def test_chunks_are_small_where_texts_are_long(models: Models) -> None:
     short, long = explainer_of(models("bert")), explainer_of(models("bert"), sample=("good " * 30, "a"))
     assert (short.longest, long.longest) == (10, 32)
-    assert short.row_bytes == long.row_bytes == text_explainer.TEXT_BYTES
+    assert short.row_bytes == long.row_bytes == TEXT_BYTES
     assert replace(long, longest=512).row_bytes == 8 * 512**2
     every = explainer_of(models("bert"), target="all")
     assert every.row_bytes == 2 * short.row_bytes
@@ -434,16 +443,16 @@ def test_what_cannot_be_is_said_before_any_work(models: Models) -> None:
     model, settings = models("bert"), Settings()
     table = wrap_module(torch.nn.Linear(3, 1).eval())
     with pytest.raises(ModelError, match=r"^model: a .*, which takes numbers\. Expected a Hugging Face checkpoint"):
-        prepare_text_explainer(table, as_rows(TEXT), settings, "word", "zeros")
+        prepare_texts(table, as_rows(TEXT), settings, "word", "zeros")
     with pytest.raises(DataError, match=r"^`text`: the tokenizer finds no token in any text of a sample"):
-        prepare_text_explainer(model, as_rows(None, " "), settings, "word", "zeros")
+        prepare_texts(model, as_rows(None, " "), settings, "word", "zeros")
     with pytest.raises(
         OptionError, match=r"^`baseline`: 'mean' is no baseline for texts\. Expected zeros, pad or mask"
     ):
-        prepare_text_explainer(model, as_rows(TEXT), settings, "word", "mean")
+        prepare_texts(model, as_rows(TEXT), settings, "word", "mean")
     with pytest.raises(OptionError, match=r"^`units`: 'char' is not known\. Expected word or token"):
-        prepare_text_explainer(model, as_rows(TEXT), settings, "char", "zeros")
+        prepare_texts(model, as_rows(TEXT), settings, "char", "zeros")
     with pytest.raises(
         OptionError, match=r"^`baseline=mask`: the model's tokenizer has no mask token\. Expected zeros"
     ):
-        prepare_text_explainer(models("gpt2"), as_rows(TEXT), settings, "word", "mask")
+        prepare_texts(models("gpt2"), as_rows(TEXT), settings, "word", "mask")

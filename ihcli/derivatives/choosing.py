@@ -35,7 +35,7 @@ def choose_engine(
     probe: Paths,
     memory_bytes: int,
     wanted: str = "auto",
-    may_be_chain: bool = True,
+    unlike_chain: str = "",
     second_order: bool = True,
 ) -> Choice:
     """Return the engine for a function from (P, D) to (P, K).
@@ -43,7 +43,7 @@ def choose_engine(
     probe         paths of a few real rows to a few baselines, on which the engines are compared
     memory_bytes  of the engine; the matrices that are compared keep to it too, but for those of one row
     wanted        "auto", or "autograd" or "mlp"
-    may_be_chain  whether to look for one, which keeps every array of a forward
+    unlike_chain  why no chain is looked for, which keeps every array of a forward; empty: it is looked for
     second_order  whether matrices will be asked for, and so are compared
 
     Raises OptionError where "mlp" is wanted and cannot serve.
@@ -54,8 +54,8 @@ def choose_engine(
     if wanted == "autograd":
         return Choice(general, "asked for")
     try:
-        if not may_be_chain:
-            raise NotAChainError("the model reads texts")
+        if unlike_chain:
+            raise NotAChainError(unlike_chain)
         closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
         plain = AutogradEngine(function, memory_bytes, batched=probe.n_groups > FEW_GROUPS)
         _compare(plain, closed, probe, _compared_rows(probe, memory_bytes) if second_order else 0)

@@ -14,9 +14,6 @@ import torch
 
 from ihcli.execution.choosing import plan_devices
 from ihcli.execution.preparation import PreparedRun, prepare_run
-from ihcli.explainers.tables import TableExplainer
-from ihcli.explainers.texts import TextExplainer
-from ihcli.explainers.texts import encode as encode_texts
 from ihcli.explanation import AnyExplanation
 from ihcli.files.parquet import encode
 from ihcli.memory import peak_bytes
@@ -88,7 +85,7 @@ def estimate(
     return Estimate(
         rows=rows,
         pilot_rows=pilot.rows,
-        features=len(explainer.groups.names) if isinstance(explainer, TableExplainer) else None,
+        features=None if explainer.reader.units is None else len(explainer.reader.units),
         targets=explainer.targets_per_row,
         evaluations_per_row=float(pilot.explanation.evaluations.sum()) / pilot.rows,
         share_converged=float((pilot.explanation.status == Status.OK).mean()) if explainer.method.error_of else None,
@@ -152,7 +149,7 @@ def _pilot(prepared: PreparedRun, most: int) -> Pilot:
     progress = Progress.of_part(0, n, explanation)
     sizes = _part_sizes(prepared, explanation, keys.slice(0, n), min(most, prepared.chunk_rows))
     keep_s = time.monotonic() - started + (sizes[0] + (n - 1) * sizes[1]) / DISK_BYTES_PER_S
-    if n == 1 < len(inputs) and isinstance(explainer, TableExplainer):  # one row alone has no deviation
+    if n == 1 < len(inputs) and explainer.reader.units is not None:  # one row alone has no deviation
         progress.merge(Progress.of_part(1, 1, first))
     return Pilot(n, explanation, explain_s, keep_s, sizes, progress, peak_bytes())
 
@@ -226,10 +223,11 @@ def _summary_lines(prepared: PreparedRun, pilot: Pilot, rows: int) -> tuple[floa
     Of texts they are counted among those that were drawn, explained or not, and grow beyond by the power that the
     second half of these shows (Heaps 1978).
     """
-    summary, explainer = pilot.progress.summary, prepared.explainer
-    if isinstance(summary, Summary) or not isinstance(explainer, TextExplainer):
+    summary, reader = pilot.progress.summary, prepared.explainer.reader
+    if isinstance(summary, Summary):
         return summary.lines
-    drawn = [text.units for text in encode_texts(explainer.reader, prepared.pilot, explainer.units) if text is not None]
+    encoded = reader.encode(prepared.pilot)
+    drawn = reader.own_units(encoded.values[encoded.present])
     # Texts without words, and those whose label is no output, have none.
     explained = _distinct(units for units in getattr(pilot.explanation, "units", ()) if units is not None)
     lines = []

@@ -13,8 +13,7 @@ import torch
 from ihcli.errors import IhcliError
 from ihcli.execution.forecasting import rows_to_try
 from ihcli.execution.preparation import PreparedRun
-from ihcli.explainers.tables import TableExplainer
-from ihcli.explainers.texts import TextExplainer
+from ihcli.explainers.explainer import Explainer
 from ihcli.integration.certify import NODES, STEPS
 from ihcli.methods import partner
 from ihcli.runs.totals import Outlook, Remedy
@@ -30,8 +29,6 @@ KEEP_S, RANK_S = 3e-8, 1e-6
 WORTHWHILE = 1.3
 LARGE_TOLERANCE = 0.1
 GROWTH = 8
-
-AnyExplainer = TableExplainer | TextExplainer
 
 
 def look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None:
@@ -71,7 +68,7 @@ def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | Non
     return Outlook(rows, wall_s, tuple(remedies), is_least=rows < FEW_ROWS)
 
 
-def seconds_of(explainer: AnyExplainer, inputs: np.ndarray, labels: np.ndarray | None) -> float:
+def seconds_of(explainer: Explainer, inputs: np.ndarray, labels: np.ndarray | None) -> float:
     """Return how long explaining these rows takes."""
     started = time.perf_counter()
     explainer.explain(inputs, labels)
@@ -83,7 +80,7 @@ class _Trial:
 
     def __init__(
         self,
-        explainer: AnyExplainer,
+        explainer: Explainer,
         inputs: np.ndarray,
         labels: np.ndarray | None,
         took_s: float,
@@ -94,7 +91,7 @@ class _Trial:
         self._took_s = took_s
         self._budget_s = budget_s
 
-    def gain(self, other: AnyExplainer) -> float | None:
+    def gain(self, other: Explainer) -> float | None:
         """Return how many times less the other takes; None where there is no time to try."""
         if self._took_s > self._budget_s:
             return None
@@ -103,7 +100,7 @@ class _Trial:
         return self._took_s / max(took_s, 1e-9)
 
 
-def _remedies(explainer: AnyExplainer, trial: _Trial, share: float, workers: int) -> Iterator[Remedy]:
+def _remedies(explainer: Explainer, trial: _Trial, share: float, workers: int) -> Iterator[Remedy]:
     """Yield what helps, by how much; `share` of the time goes into explaining, the rest stays."""
     for option, how, gain in (*_of_method(explainer, trial), *_of_effort(trial), *_of_cores(trial, workers)):
         whole = 1 / (1 - share + share / (gain or 1.0))
@@ -112,10 +109,10 @@ def _remedies(explainer: AnyExplainer, trial: _Trial, share: float, workers: int
             yield Remedy(option, f"{how}{times} times less")
 
 
-def _of_method(explainer: AnyExplainer, trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
+def _of_method(explainer: Explainer, trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
     method = explainer.method
-    if isinstance(explainer, TableExplainer) and method.many_baselines:
-        b = len(explainer.baselines.values)
+    if method.many_baselines:
+        b = explainer.reader.n_baselines
         yield f"method={partner(method, many_baselines=False).name}", "one baseline: ", b
         if b >= 20:
             yield f"baseline_rows={b // 10}", "", b / (b // 10)
@@ -148,26 +145,23 @@ def _limit(rows: int, wall_s: float) -> Remedy:
     return Remedy(f"limit={fit // digits * digits}", "about a minute")
 
 
-def _hurried(explainer: AnyExplainer) -> tuple[AnyExplainer, float]:
+def _hurried(explainer: Explainer) -> tuple[Explainer, float]:
     """Return an explainer that takes the fewest nodes of one baseline, and how many times more the real one takes."""
-    scale, effort = NODES / STEPS[0], replace(explainer.effort, steps=STEPS[0])
-    if not isinstance(explainer, TableExplainer):
-        return replace(explainer, effort=effort), scale
-    baselines = explainer.baselines
-    one = replace(baselines, values=baselines.values[:1])
-    return replace(explainer, effort=effort, baselines=one), scale * len(baselines.values)
+    effort, reader = replace(explainer.effort, steps=STEPS[0]), explainer.reader
+    hurried = replace(explainer, effort=effort, reader=reader.with_one_baseline())
+    return hurried, NODES / STEPS[0] * reader.n_baselines
 
 
 def _others_s(prepared: PreparedRun, rows: int) -> float:
     """Return the seconds of summing up and writing matrices of rows, beside explaining, and of ranking their pairs."""
     explainer = prepared.explainer
-    if not isinstance(explainer, TableExplainer) or not explainer.method.second_order:
+    if explainer.reader.units is None or not explainer.method.second_order:
         return 0.0
-    values = explainer.targets_per_row * len(explainer.groups.names) ** 2
+    values = explainer.targets_per_row * len(explainer.reader.units) ** 2
     return values * (KEEP_S * rows / torch.get_num_threads() + RANK_S / 2)
 
 
-def _at_once(explainer: AnyExplainer, workers: int) -> int:
+def _at_once(explainer: Explainer, workers: int) -> int:
     """Return how many times the pace of this process they have: on a CPU workers share its threads."""
     return 1 if explainer.model.device.type == "cpu" else workers
 

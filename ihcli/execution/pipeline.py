@@ -14,7 +14,6 @@ from ihcli.execution.forecasting import announce
 from ihcli.execution.outlook import look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.execution.tasks import Executor, FailedChunksError, Task
-from ihcli.explainers.tables import TableExplainer
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
@@ -194,7 +193,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         keys=tuple(dataset.columns.keys),
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
         target=explainer.target.spec,
-        groups=_groups(prepared),
+        groups=explainer.reader.members(dataset.columns.features),
         groups_sha256=None if request.groups is None else path_fingerprint(locate(request.groups)),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
@@ -210,14 +209,6 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
 def _versions() -> VersionsInfo:
     packages = ("ihcli", "torch", "transformers", "numpy", "pyarrow")
     return VersionsInfo(python=platform.python_version(), **{name: version(name) for name in packages})
-
-
-def _groups(prepared: PreparedRun) -> dict[str, tuple[str, ...]] | None:
-    explainer = prepared.explainer
-    if not isinstance(explainer, TableExplainer):
-        return None
-    members = explainer.groups.members(prepared.dataset.columns.features)
-    return {name: tuple(columns) for name, columns in members.items()} or None
 
 
 def _now() -> str:

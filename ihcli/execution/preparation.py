@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ihcli.data.baselines import Baselines
 from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
 from ihcli.data.rows import Chunk
-from ihcli.data.survey import Scan
+from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.refusals import refuse_contradictions
-from ihcli.explainers.explainer import Settings
-from ihcli.explainers.tables import SAMPLE_ROWS, TableExplainer, TableQuestion, prepare_table_explainer
-from ihcli.explainers.texts import SAMPLE_TEXTS, TextExplainer, prepare_text_explainer, reader_of
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.explainers.settling import prepare
 from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location, locate
 from ihcli.integration.certify import Effort
@@ -25,6 +24,9 @@ from ihcli.methods import method_named
 from ihcli.models import Model, load_model
 from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
+from ihcli.readers import Reader
+from ihcli.readers.tables import TableQuestion, TableReader
+from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import RunRequest
 from ihcli.wording import listed
 
@@ -40,6 +42,7 @@ class PreparedRun:
     """A request whose model and data were opened and checked; nothing is written yet.
 
     model_files  as they were before the model was read
+    reader       of the rows, before it is put on the model
     sample       real rows, complete ones, drawn from all of them;  pilot: more of them, for a forecast
     warnings     sentences the user should read before trusting the result
     """
@@ -48,8 +51,9 @@ class PreparedRun:
     model_files: Snapshot
     dataset: Dataset
     scan: Scan
+    reader: Reader
     sample: np.ndarray
-    explainer: TableExplainer | TextExplainer
+    explainer: Explainer
     warnings: tuple[str, ...]
     pilot: np.ndarray
 
@@ -89,9 +93,7 @@ class PreparedRun:
             device=device,
             memory_bytes=memory_bytes,
         )
-        if isinstance(explainer, TableExplainer):
-            return Recipe(settled, self.sample, explainer.groups, explainer.baselines)
-        return Recipe(settled, self.sample, None, None)
+        return Recipe(settled, self.reader, self.sample)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -107,20 +109,30 @@ class Recipe:
     """What makes the explainer of a prepared run in another process: all is settled, and no data are read again.
 
     request  with the beta of the smoothing and the engine that were chosen
-    groups, baselines  None for texts
     """
 
     request: RunRequest
+    reader: Reader
     sample: np.ndarray
-    groups: Groups | None
-    baselines: Baselines | None
 
-    def explainer(self) -> TableExplainer | TextExplainer:
+    def explainer(self) -> Explainer:
         """Load the model and make the explainer."""
-        request, model, settings = self.request, _load(self.request), _settings(self.request)
-        if self.groups is None or self.baselines is None:
-            return prepare_text_explainer(model, self.sample, settings, request.units, request.baseline or ZEROS)
-        return prepare_table_explainer(model, self.groups, self.baselines, self.sample, settings)
+        return prepare(_load(self.request), self.reader, self.sample, _settings(self.request))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Data that were opened and surveyed, and their reader.
+
+    drawn  rows at random, as many as a forecast wants
+    notes  what the data alone give to say
+    """
+
+    dataset: Dataset
+    survey: Survey
+    reader: Reader
+    drawn: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
@@ -134,11 +146,20 @@ def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
     refuse_contradictions(request)
     model_files = _snapshot(locate(request.model))
     model = _load(request)
-    if request.text is not None:
-        return _prepare_texts(request, model, model_files, request.text, pilot)
-    if model.text is not None:
-        raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
-    return _prepare_table(request, model, model_files, pilot)
+    opened = (_open_table if request.text is None else _open_texts)(request, model, pilot)
+    sample = opened.survey.sample.first(opened.reader.sample_records)
+    explainer = prepare(model, opened.reader, sample, _settings(request))
+    return PreparedRun(
+        request=request,
+        model_files=model_files,
+        dataset=opened.dataset,
+        scan=opened.survey.scan,
+        reader=opened.reader,
+        sample=sample,
+        explainer=explainer,
+        warnings=(*explainer.warnings, *opened.notes),
+        pilot=opened.drawn,
+    )
 
 
 def _load(request: RunRequest) -> Model:
@@ -155,7 +176,9 @@ def _snapshot(model: Location) -> Snapshot:
         return Snapshot({})
 
 
-def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot, pilot: bool) -> PreparedRun:
+def _open_table(request: RunRequest, model: Model, pilot: bool) -> _Opened:
+    if reads_texts(model):
+        raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
     dataset = open_dataset(
         request.data,
         keys=request.key,
@@ -165,7 +188,6 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot, pil
         model_features=model.feature_names,
     )
     _require_feature_count(model, dataset)
-    pilot_rows = _pilot_rows(request, dataset) if pilot else SAMPLE_ROWS
     asked = TableQuestion(
         request.baseline,
         method_named(request.method).many_baselines,
@@ -174,26 +196,26 @@ def _prepare_table(request: RunRequest, model: Model, model_files: Snapshot, pil
         request.seed,
         request.limit,
     )
-    survey = asked.survey(dataset, max(SAMPLE_ROWS, pilot_rows))
+    wanted = max(TableReader.sample_records, _pilot_rows(request, dataset) if pilot else 0)
+    survey = asked.survey(dataset, wanted)
     _require_complete_inputs(request, survey.scan)
-    explainer = asked.explainer(model, dataset, survey, _settings(request))
-    sample, drawn = survey.sample.first(SAMPLE_ROWS), survey.sample.first(pilot_rows)
-    return PreparedRun(request, model_files, dataset, survey.scan, sample, explainer, explainer.warnings, drawn)
+    return _Opened(dataset, survey, asked.reader(model, dataset, survey), survey.sample.first(wanted))
 
 
-def _prepare_texts(request: RunRequest, model: Model, model_files: Snapshot, column: str, pilot: bool) -> PreparedRun:
-    reader_of(model)  # before its data: a table of numbers has no column of texts to name
-    dataset = open_texts(request.data, column, request.text_pair, keys=request.key, label=request.label)
-    survey = dataset.survey(PILOT_TEXTS if pilot else SAMPLE_TEXTS, request.seed, request.limit)
+def _open_texts(request: RunRequest, model: Model, pilot: bool) -> _Opened:
+    embedder_of(model)  # before its data: a table of numbers has no column of texts to name
+    dataset = open_texts(request.data, request.text or "", request.text_pair, keys=request.key, label=request.label)
+    wanted = PILOT_TEXTS if pilot else TextReader.sample_records
+    survey = dataset.survey(wanted, request.seed, request.limit)
     scan = survey.scan
     if scan.n_complete == 0:
-        raise DataError(f"{request.data}: every text in column {column!r} is empty or null. Expected one at least.")
-    sample = survey.sample.first(SAMPLE_TEXTS)
-    explainer = prepare_text_explainer(model, sample, _settings(request), request.units, request.baseline or ZEROS)
+        raise DataError(
+            f"{request.data}: every text in column {request.text!r} is empty or null. Expected one at least."
+        )
     empty = scan.n_rows - scan.n_complete
     noted = f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {Status.MISSING_INPUT}."
-    warnings = (*explainer.warnings, *([noted] if empty else []))
-    return PreparedRun(request, model_files, dataset, scan, sample, explainer, warnings, survey.sample.values)
+    reader = TextReader(request.units, request.baseline or ZEROS)
+    return _Opened(dataset, survey, reader, survey.sample.first(wanted), (noted,) if empty else ())
 
 
 def _settings(request: RunRequest) -> Settings:

@@ -1,92 +1,52 @@
-"""A model made ready to explain: checked, smoothed where asked, with its engine and target; rows or texts alike."""
+"""Records explained, of whatever kind: a model made ready, and a reader that knows what the records are."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.advance import Tell, parts_told, unheard
 from ihcli.derivatives import Engine
-from ihcli.derivatives.choosing import choose_engine
-from ihcli.derivatives.paths import Paths
-from ihcli.errors import ModelCallError, OptionError
-from ihcli.integration.assembly import ExplainedRows
-from ihcli.integration.certify import NODES, STEPS, Effort, find_kinks
-from ihcli.integration.kinks import is_piecewise_linear
-from ihcli.memory import default_memory_bytes
-from ihcli.methods import DEFAULT, Method, method_named, partner
+from ihcli.errors import ModelCallError
+from ihcli.explainers.gathering import Form, gathered, nothing
+from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
+from ihcli.integration.certify import Effort
+from ihcli.integration.computing import computation_of
+from ihcli.methods import Method
 from ihcli.models import Model
-from ihcli.models.checking.preflight import preflight
-from ihcli.models.targets import Target, resolve_target
-from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
+from ihcli.models.targets import PREDICTED, Target
+from ihcli.readers import Encoded, Reader, Shape
+from ihcli.readers.opening import inputs_of, paths_to
+from ihcli.readers.reader import Load
+from ihcli.smoothing import Smoothing
 
 T = TypeVar("T")
 
 MEMORY_RAN_OUT = (
     "memory ran out, so batches were made smaller and done again; nothing is lost. Try a smaller `memory_bytes`."
 )
-PROBE_ROWS = 8
-KINKED_EVALUATIONS = 64
-"""Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of an explanation, beside model, rows, groups and baselines.
-
-    smooth            "auto", "none" or beta
-    smooth_tolerance  most drift and share of changed predictions that "auto" admits
-    memory_bytes      bound on the working set; None: a share of what is free
-    engine            "auto", "autograd" or "mlp": who takes derivatives
-    """
-
-    method: str = DEFAULT
-    target: str | int | None = None
-    effort: Effort = field(default_factory=Effort)
-    smooth: str | float = "auto"
-    smooth_tolerance: float = 0.01
-    memory_bytes: int | None = None
-    engine: str = "auto"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Real rows that a model is tried on before it explains others.
-
-    batches      inputs (n, D), each batch of one D, on the model's device and in its dtype
-    paths        makes paths of a few of them for a model
-    n_baselines  B
-    batch_bytes  most that a batch may hold, whatever the memory
-    is_text      whether they are texts: no closed form is looked for, and kinks only where an operation hints at one
-    """
-
-    batches: tuple[Tensor, ...]
-    paths: Callable[[Model], Paths]
-    n_baselines: int
-    batch_bytes: int
-    is_text: bool
-
-    @property
-    def probe(self) -> Tensor:
-        """The few rows of one batch that preflight takes."""
-        return self.batches[0][:PROBE_ROWS]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explainer:
-    """What explaining takes that does not depend on the rows; `settle` makes one.
+    """Explains records with one model, reader, method and target; `ihcli.explainers.settling.prepare` makes one.
 
     model      as explained, smoothed where asked;  original is the model as it came
+    reader     of the records, put on the model
     smoothing  what replacing did, None when nothing was replaced
     engine_reason  why this engine was taken, in words;  engine_bytes is what it was given for a batch
     piecewise_linear  whether f is piecewise linear along the paths, so that first order follows its kinks
+    longest    groups that a record has; of those with units of their own, the most of a sample
+    largest    shape of the largest record of a sample
     warnings   sentences the user should read before trusting the result
     """
 
     model: Model
     original: Model
+    reader: Reader
     smoothing: Smoothing | None
     method: Method
     target: Target
@@ -96,6 +56,8 @@ class Explainer:
     piecewise_linear: bool
     effort: Effort
     memory_bytes: int
+    longest: int
+    largest: Shape
     warnings: tuple[str, ...]
 
     @property
@@ -107,6 +69,60 @@ class Explainer:
     def memory_ran_out(self) -> bool:
         """Return whether a batch did not fit, so that batches were made smaller."""
         return self.engine.memory_bytes < self.engine_bytes
+
+    @property
+    def load(self) -> Load:
+        """Return what decides how much memory a record holds, beside its shape."""
+        refined = self.piecewise_linear or self.method.second_order
+        return Load(self.model.dtype.itemsize, self.method.second_order, refined)
+
+    @property
+    def row_bytes(self) -> int:
+        """Return about what one row of the data and its explanation hold in memory, in bytes, or more."""
+        return self.reader.row_bytes(self.longest, self.targets_per_row, self.load)
+
+    def working_bytes(self, rows: int) -> int:
+        """Return about what panels and matrices hold while so many rows are explained, in bytes."""
+        entries = min(rows * self.targets_per_row, self._block_size(self.largest))
+        return entries * self.reader.held_bytes(self.largest, self.load)
+
+    def description(self) -> Mapping[str, Any]:
+        """Return what run.json says of features and baselines."""
+        return self.reader.description()
+
+    def explain(
+        self,
+        records: Sequence[Any] | np.ndarray,
+        labels: np.ndarray | None = None,
+        first_row: int = 0,
+        tell: Tell = unheard,
+    ) -> AnyExplanation:
+        """Explain N records; those without input are returned as such, without figures.
+
+        `tell` hears now and then what share of them is done.
+
+        Raises DataError when the target is each row's label and a label names no output.
+        """
+        encoded = self.reader.encode(records)
+        numbers = first_row + np.arange(len(records))
+        row, output, original = self._entries(encoded, labels, first_row)
+        blocks = list(self._blocks(encoded, row))
+
+        def explained(block: np.ndarray, told: Tell) -> AnyExplanation:
+            return self.telling_rows(
+                lambda some: self._explain_block(encoded.values[row[some]], output[some], original[some], told),
+                block,
+                numbers[row],
+            )
+
+        parts = [explained(*part) for part in parts_told(blocks, tell)]
+        known = encoded.present[row]
+        explanation = join_explanations(parts or [nothing(self.reader, self._form)])
+        explanation = scatter(in_order(explanation, np.concatenate([*blocks, np.zeros(0, np.int64)])), known)
+        names = np.array(self.target.names, dtype=object)[output]
+        if self.target.spec == PREDICTED:
+            names[~known] = None
+        return replace(explanation, row=numbers[row], target=names)
 
     def outputs(self, inputs: Tensor) -> np.ndarray:
         """Return the original model's outputs (n, K) as float64, in batches that fit."""
@@ -134,6 +150,38 @@ class Explainer:
                 reason,
             ) from error
 
+    def _entries(
+        self, encoded: Encoded, labels: np.ndarray | None, first_row: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return for each entry its record, the output that is explained, and what the original model gives there."""
+        numbers = first_row + np.arange(len(encoded.kind))
+        outputs = np.full((len(numbers), len(self.target.names)), np.nan)
+        for _, alike in encoded.alike():
+            outputs[alike] = self.telling_rows(
+                lambda some: self.outputs(inputs_of(self.reader, self.original, encoded.values[some])), alike, numbers
+            )
+        row, output = self.target.select(outputs, labels, first_row)
+        return row, output, outputs[row, output]
+
+    def _blocks(self, encoded: Encoded, row: np.ndarray) -> Iterator[np.ndarray]:
+        """Put entries of one shape together, as many as half of the memory budget holds."""
+        for shape, alike in encoded.alike(row):
+            size = self._block_size(shape)
+            yield from (alike[i : i + size] for i in range(0, len(alike), size))
+
+    def _block_size(self, shape: Shape) -> int:
+        return max(1, self.memory_bytes // 2 // self.reader.held_bytes(shape, self.load))
+
+    def _explain_block(self, some: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> AnyExplanation:
+        paths, compute = paths_to(self.reader, self.model, some, output), computation_of(self.method)
+        found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
+        return gathered(self.reader, self._form, some, found, original)
+
+    @property
+    def _form(self) -> Form:
+        dtype = np.float64 if self.model.dtype == torch.float64 else np.float32
+        return Form(dtype, self.method, self.smoothing is not None)
+
 
 def _first_failing(work: Callable[[np.ndarray], object], entries: np.ndarray) -> int | None:
     """Return the first entry that the model fails on, None where it fails on all together only."""
@@ -149,149 +197,3 @@ def _fails(work: Callable[[np.ndarray], object], entries: np.ndarray) -> bool:
     except ModelCallError:
         return True
     return False
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The figures that every entry has, whatever it explains, (n,) each; see `Entries`."""
-
-    prediction: np.ndarray
-    baseline_prediction: np.ndarray
-    completeness_gap: np.ndarray
-    relative_error: np.ndarray
-    drift: np.ndarray | None
-    evaluations: np.ndarray
-    status: np.ndarray
-
-    @classmethod
-    def of(cls, found: ExplainedRows, method: Method, original: np.ndarray, is_smoothed: bool) -> "Figures":
-        """Take them from rows explained by a method; `original` (n,) is what the model gives before smoothing."""
-        certificate = found.certificate
-        baseline_prediction = certificate.baseline_prediction.mean(axis=1)
-        with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
-            gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
-            drift = certificate.prediction - original if is_smoothed else None
-        if not method.adds_up:
-            gap = np.full_like(gap, np.nan)
-        return cls(
-            prediction=certificate.prediction,
-            baseline_prediction=baseline_prediction,
-            completeness_gap=gap,
-            relative_error=certificate.relative_error,
-            drift=drift,
-            evaluations=certificate.evaluations,
-            status=certificate.status,
-        )
-
-    @classmethod
-    def of_nothing(cls, is_smoothed: bool) -> "Figures":
-        """Return those of no entries."""
-        nothing = np.zeros(0)
-        drift = nothing if is_smoothed else None
-        return cls(nothing, nothing, nothing, nothing, drift, np.zeros(0, np.int32), np.zeros(0, object))
-
-
-def settle(model: Model, sample: Sample, settings: Settings) -> Explainer:
-    """Check the model on a sample, smooth it, and settle target, engine and effort.
-
-    Raises:
-        OptionError: an unknown method or target, a beta that cannot be, or a budget below one panel for each baseline.
-        ModelError: the preflight found something that makes explanations wrong.
-    """
-    method = method_named(settings.method)
-    _check_effort(settings.effort, sample.n_baselines)
-    checked = preflight(model, sample.probe, method.second_order)
-    target = resolve_target(settings.target, checked.n_outputs, model.output_names)
-    smooth, smoothing = resolve_smoothing(
-        model, settings.smooth, sample.batches, method.second_order, settings.smooth_tolerance
-    )
-    warnings = [*checked.warnings]
-    if smoothing is not None:
-        warnings += preflight(smooth, sample.probe, method.second_order).warnings
-        warnings += _smoothing_warnings(smoothing, settings)
-    memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
-    engine_bytes = _engine_bytes(memory_bytes, sample.batch_bytes, model.device)
-    paths = sample.paths(smooth)
-    choice = choose_engine(
-        smooth.outputs,
-        paths,
-        engine_bytes,
-        settings.engine,
-        may_be_chain=not sample.is_text,
-        second_order=method.second_order,
-    )
-    effort = settings.effort
-    if method.second_order and _has_kinks(smooth, sample, choice.engine, paths):
-        warnings.append(_kink_warning(find_operations(smooth, sample.probe), method, smoothing is not None))
-        effort = replace(effort, max_evaluations=_kinked_budget(effort, sample.n_baselines))
-    return Explainer(
-        model=smooth,
-        original=model,
-        smoothing=smoothing,
-        method=method,
-        target=target,
-        engine=choice.engine,
-        engine_reason=choice.reason,
-        engine_bytes=engine_bytes,
-        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, paths),
-        effort=effort,
-        memory_bytes=memory_bytes,
-        warnings=tuple(dict.fromkeys(warnings)),
-    )
-
-
-def numpy_dtype(model: Model) -> type[np.floating]:
-    """Return the model's dtype as numpy's."""
-    return np.float64 if model.dtype == torch.float64 else np.float32
-
-
-def _has_kinks(smooth: Model, sample: Sample, engine: Engine, paths: Paths) -> bool:
-    if sample.is_text:
-        operations = find_operations(smooth, sample.probe)
-        if not (operations.replaceable or operations.kinks):
-            return False
-    return bool(find_kinks(engine, paths).any())
-
-
-def _kinked_budget(effort: Effort, n_baselines: int) -> int:
-    return min(effort.budget(n_baselines), KINKED_EVALUATIONS * n_baselines)
-
-
-def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> str:
-    names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
-    remedy = (
-        "Try `smooth=auto`, which replaces them with SoftPlus"
-        if operations.replaceable and not is_smoothed
-        else f"Try `method={partner(method, order=1).name}`, which needs no second derivatives"
-    )
-    return (
-        f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
-        f"there and cannot be certified: rows that cross a jump are flagged not_converged. {remedy}."
-    )
-
-
-def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
-    if smoothing.within_tolerance:
-        return []
-    return [
-        f"SoftPlus with beta {smoothing.beta:g} drifts by {smoothing.drift:.1%} of the output's standard deviation "
-        f"and changes {smoothing.changed:.1%} of the predictions on a sample, more than the "
-        f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger `smooth`, or "
-        "`smooth_tolerance`."
-    ]
-
-
-def _check_effort(effort: Effort, n_baselines: int) -> None:
-    if effort.steps is not None and effort.steps not in STEPS:
-        raise OptionError(f"`steps`: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
-    least = NODES * n_baselines
-    if effort.max_evaluations is not None and effort.max_evaluations < least and effort.steps is None:
-        raise OptionError(
-            f"`max_evaluations`: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
-            f"nodes for each of the {n_baselines} baselines."
-        )
-
-
-def _engine_bytes(memory_bytes: int, most_on_cpu: int, device: torch.device) -> int:
-    """Return the engine's half of the budget, less on a CPU; the other half is for panels and matrices."""
-    return min(memory_bytes // 2, most_on_cpu) if device.type == "cpu" else memory_bytes // 2

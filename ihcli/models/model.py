@@ -11,7 +11,7 @@ from ihcli.derivatives.calling import calling
 from ihcli.errors import ModelCallError
 from ihcli.files.locations import Location
 from ihcli.models.fixed import has_fast_path, has_recurrence
-from ihcli.models.texts import TextReader
+from ihcli.models.texts import TextEmbedder
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Model:
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     zero: tuple[float, ...] | None = None
-    text: TextReader | None = None
+    text: TextEmbedder | None = None
 
     @property
     def subject(self) -> str:

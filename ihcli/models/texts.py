@@ -45,7 +45,7 @@ class EncodedText:
 
 
 @dataclass(frozen=True, eq=False)
-class TextReader:
+class TextEmbedder:
     """Turns texts into the flat rows of embeddings that the model of the same checkpoint takes.
 
     tokenizer     a fast tokenizer of transformers

@@ -67,11 +67,13 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
 
 def _inputs(model: "Model") -> list[tuple[str, str]]:
     """Return what the network takes: numbers, or texts and how they are cut."""
-    if model.text is None:
+    from ihcli.readers.texts import embedder_of, reads_texts
+
+    if not reads_texts(model):
         return [("Inputs", _counted(model.n_inputs, model.feature_names))]
     from ihcli.models.texts import UNITS
 
-    reader = model.text
+    reader = embedder_of(model)
     most = "any length" if reader.max_tokens is None else f"at most {reader.max_tokens} tokens"
     pairs = ", or pairs of them" if reader.has_segments else ""
     tokenizer = f"{type(reader.tokenizer).__name__}, {len(reader.tokenizer)} tokens"
@@ -83,8 +85,10 @@ def _probe(model: "Model") -> "Tensor | None":
     """Return a text, or random rows around the network's zero, or None where the number of inputs is unknown."""
     import torch
 
-    if model.text is not None:
-        return model.text.inputs(model.text.encode([PROBE_TEXT]))
+    from ihcli.readers.texts import embedder_of, reads_texts
+
+    if reads_texts(model):
+        return embedder_of(model).inputs(embedder_of(model).encode([PROBE_TEXT]))
     if model.n_inputs is None:
         return None
     rows = torch.randn(PROBE_ROWS, model.n_inputs, generator=torch.Generator().manual_seed(SEED), dtype=model.dtype)
@@ -108,10 +112,16 @@ def _engine(model: "Model", probe: "Tensor") -> str:
 
     from ihcli.derivatives.choosing import choose_engine
     from ihcli.derivatives.paths import Paths
+    from ihcli.readers.texts import TextReader, reads_texts
 
     outputs = torch.zeros(len(probe), dtype=torch.int64, device=probe.device)
     paths = Paths(probe, probe[:1] * 0, outputs, probe.shape[1], None)
-    choice = choose_engine(model.outputs, paths, memory_bytes=PROBE_BYTES, may_be_chain=model.text is None)
+    choice = choose_engine(
+        model.outputs,
+        paths,
+        memory_bytes=PROBE_BYTES,
+        unlike_chain=TextReader.unlike_chain if reads_texts(model) else "",
+    )
     return f"{choice.engine.name}: {choice.reason}"
 
 

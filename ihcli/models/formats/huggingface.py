@@ -21,7 +21,7 @@ from ihcli.models.checkpoints.tokenization import check_pipeline
 from ihcli.models.formats.directories import has_safetensors, listed, read_settings, stored_shapes
 from ihcli.models.model import Model
 from ihcli.models.sniffing import Kind
-from ihcli.models.texts import TextReader
+from ihcli.models.texts import TextEmbedder
 from ihcli.models.wrapping import Names, Source, place_module
 
 # Outputs beside the logits, which hold memory, and compilation, which has no second derivative.
@@ -189,12 +189,12 @@ def _check_tokenizer(backend: Any, source: Source) -> None:
     )
 
 
-def _reader(classifier: Any, tokenizer: Any, source: Source) -> TextReader:
+def _reader(classifier: Any, tokenizer: Any, source: Source) -> TextEmbedder:
     embedding = classifier.get_input_embeddings()
     takes = inspect.signature(classifier.forward).parameters
     if not isinstance(embedding, nn.Embedding) or "inputs_embeds" not in takes:
         raise ModelError(_no_embeddings_message(source.path, classifier, "its forward takes ids only"))
-    return TextReader(
+    return TextEmbedder(
         tokenizer=tokenizer,
         embedding=embedding,
         has_segments="token_type_ids" in takes and "token_type_ids" in tokenizer.model_input_names,
@@ -220,7 +220,7 @@ def _first_position(classifier: nn.Module) -> int:
     return 0
 
 
-def _check_agreement(model: Model, classifier: Any, reader: TextReader) -> None:
+def _check_agreement(model: Model, classifier: Any, reader: TextEmbedder) -> None:
     """Compare logits from embeddings, two texts at a time, with those from ids."""
     path = model.path or Path()
     (text,) = reader.encode([_PROBE])

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
@@ -14,9 +13,8 @@ from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelError, RunError
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.explainers.explainer import Explainer
-from ihcli.explainers.tables import TableExplainer
-from ihcli.explainers.texts import encode, text_paths
 from ihcli.files.locations import Location, is_reachable, locate
+from ihcli.readers.opening import paths_to
 from ihcli.results.records import Record
 from ihcli.results.result import Result
 from ihcli.runs.origins import places_of, there
@@ -149,24 +147,9 @@ def _drawn(record: Record, run: Described, explainer: Explainer, chunk: Chunk) -
 def _paths(
     explainer: Explainer, inputs: np.ndarray, output: int, run: Described
 ) -> tuple[Paths | None, tuple[str, ...] | None]:
-    if not isinstance(explainer, TableExplainer):
-        (text,) = encode(explainer.reader, inputs, explainer.units)  # type: ignore[attr-defined]
-        if text is None:
-            return None, None
-        return text_paths(explainer.reader, [text], explainer.baseline, np.array([output])), text.units  # type: ignore[attr-defined]
-    if not np.isfinite(inputs).all():
+    """Return the paths to a row as the run saw its numbers, and the units that are its own."""
+    reader, encoded = explainer.reader.rounded(run.dtype), explainer.reader.encode(inputs)
+    if not encoded.present.all():
         return None, None
-    index, device, dtype = explainer.groups.index, explainer.model.device, explainer.model.dtype
-
-    def as_explained(values: np.ndarray) -> torch.Tensor:
-        """Return the numbers that the run saw: those of the data rounded to its dtype."""
-        return torch.as_tensor(values.astype(run.dtype), dtype=dtype, device=device)
-
-    paths = Paths(
-        inputs=as_explained(inputs),
-        baselines=as_explained(explainer.baselines.values),
-        outputs=torch.tensor([output], device=device),
-        n_groups=len(explainer.groups.names),
-        group_of=None if index is None else torch.as_tensor(index, device=device),
-    )
-    return paths, None
+    paths = paths_to(reader, explainer.model, encoded.values, np.array([output]))
+    return paths, reader.own_units(encoded.values)[0] if reader.units is None else None

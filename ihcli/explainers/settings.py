@@ -1,0 +1,25 @@
+"""What is asked of an explanation, whatever it explains."""
+
+from dataclasses import dataclass, field
+
+from ihcli.integration.certify import Effort
+from ihcli.methods import DEFAULT
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of an explanation, beside model, rows, groups and baselines.
+
+    smooth            "auto", "none" or beta
+    smooth_tolerance  most drift and share of changed predictions that "auto" admits
+    memory_bytes      bound on the working set; None: a share of what is free
+    engine            "auto", "autograd" or "mlp": who takes derivatives
+    """
+
+    method: str = DEFAULT
+    target: str | int | None = None
+    effort: Effort = field(default_factory=Effort)
+    smooth: str | float = "auto"
+    smooth_tolerance: float = 0.01
+    memory_bytes: int | None = None
+    engine: str = "auto"

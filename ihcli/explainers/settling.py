@@ -1,0 +1,175 @@
+"""A model made ready to explain: checked, smoothed where asked, with its engine and target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.derivatives import Engine
+from ihcli.derivatives.choosing import choose_engine
+from ihcli.derivatives.paths import Paths
+from ihcli.errors import OptionError
+from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.settings import Settings
+from ihcli.integration.certify import NODES, STEPS, Effort, find_kinks
+from ihcli.integration.kinks import is_piecewise_linear
+from ihcli.memory import default_memory_bytes
+from ihcli.methods import Method, method_named, partner
+from ihcli.models import Model
+from ihcli.models.checking.preflight import preflight
+from ihcli.models.targets import Target, resolve_target
+from ihcli.readers import Encoded, Reader
+from ihcli.readers.opening import inputs_of, opened, paths_to
+from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
+
+PROBE_ROWS = 8
+PROBE_BASELINES = 4
+KINKED_EVALUATIONS = 64
+"""Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
+
+
+def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, settings: Settings) -> Explainer:
+    """Settle how a model explains records, on a sample of them, of which a reader takes the first few.
+
+    Checks the model, smooths it, and settles target, engine and effort.
+
+    Raises:
+        OptionError: an unknown method or target, a beta that cannot be, a method that the reader's baselines do not
+            fit, or a budget below one panel for each of them.
+        ModelError: the reader reads nothing for this model, or the preflight found what makes explanations wrong.
+        DataError: no record of the sample has any input.
+    """
+    method = method_named(settings.method)
+    reader.check(method)
+    reader, original = reader.on(model), opened(reader, model)
+    encoded = reader.encode(sample[: reader.sample_records])
+    tried = reader.trial(encoded)
+    noted = tuple(reader.warnings(encoded))
+    _check_effort(settings.effort, reader.n_baselines)
+    batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
+    checked = _checked(original, batches, method, settings)
+    smooth, probe, warnings = checked.model, batches[0][:PROBE_ROWS], list(checked.warnings)
+    memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
+    engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
+    output = _highest_outputs(smooth, inputs_of(reader, model, tried.few))
+    paths = paths_to(reader, smooth, tried.few, output, PROBE_BASELINES)
+    choice = choose_engine(
+        smooth.outputs,
+        paths,
+        engine_bytes,
+        settings.engine,
+        unlike_chain=reader.unlike_chain,
+        second_order=method.second_order,
+    )
+    effort = settings.effort
+    if method.second_order and _has_kinks(smooth, reader, probe, choice.engine, paths):
+        warnings.append(_kink_warning(find_operations(smooth, probe), method, checked.smoothing is not None))
+        effort = replace(effort, max_evaluations=_kinked_budget(effort, reader.n_baselines))
+    return Explainer(
+        model=smooth,
+        original=original,
+        reader=reader,
+        smoothing=checked.smoothing,
+        method=method,
+        target=checked.target,
+        engine=choice.engine,
+        engine_reason=choice.reason,
+        engine_bytes=engine_bytes,
+        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, paths),
+        effort=effort,
+        memory_bytes=memory_bytes,
+        longest=_longest(reader, encoded),
+        largest=encoded.shapes[-1],
+        warnings=(*dict.fromkeys(warnings), *noted),
+    )
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A model as it will be explained, smoothed where asked, and what checking it found."""
+
+    model: Model
+    smoothing: Smoothing | None
+    target: Target
+    warnings: tuple[str, ...]
+
+
+def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings: Settings) -> _Checked:
+    probe = batches[0][:PROBE_ROWS]
+    checked = preflight(model, probe, method.second_order)
+    target = resolve_target(settings.target, checked.n_outputs, model.output_names)
+    smooth, smoothing = resolve_smoothing(
+        model, settings.smooth, batches, method.second_order, settings.smooth_tolerance
+    )
+    if smoothing is None:
+        return _Checked(smooth, None, target, checked.warnings)
+    again = preflight(smooth, probe, method.second_order)
+    warnings = (*checked.warnings, *again.warnings, *_smoothing_warnings(smoothing, settings))
+    return _Checked(smooth, smoothing, target, warnings)
+
+
+def _longest(reader: Reader, encoded: Encoded) -> int:
+    if reader.units is not None:
+        return len(reader.units)
+    return max(map(len, reader.own_units(encoded.values[encoded.present])))
+
+
+def _highest_outputs(model: Model, rows: Tensor) -> np.ndarray:
+    """Return the index of the largest output of every row, (n,)."""
+    with torch.no_grad():
+        return model.outputs(rows).argmax(dim=1).cpu().numpy()
+
+
+def _has_kinks(smooth: Model, reader: Reader, probe: Tensor, engine: Engine, paths: Paths) -> bool:
+    if not reader.looks_for_kinks:
+        operations = find_operations(smooth, probe)
+        if not (operations.replaceable or operations.kinks):
+            return False
+    return bool(find_kinks(engine, paths).any())
+
+
+def _kinked_budget(effort: Effort, n_baselines: int) -> int:
+    return min(effort.budget(n_baselines), KINKED_EVALUATIONS * n_baselines)
+
+
+def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> str:
+    names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
+    remedy = (
+        "Try `smooth=auto`, which replaces them with SoftPlus"
+        if operations.replaceable and not is_smoothed
+        else f"Try `method={partner(method, order=1).name}`, which needs no second derivatives"
+    )
+    return (
+        f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
+        f"there and cannot be certified: rows that cross a jump are flagged not_converged. {remedy}."
+    )
+
+
+def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
+    if smoothing.within_tolerance:
+        return []
+    return [
+        f"SoftPlus with beta {smoothing.beta:g} drifts by {smoothing.drift:.1%} of the output's standard deviation "
+        f"and changes {smoothing.changed:.1%} of the predictions on a sample, more than the "
+        f"{settings.smooth_tolerance:.1%} asked for. Expect _drift to matter. Try a larger `smooth`, or "
+        "`smooth_tolerance`."
+    ]
+
+
+def _check_effort(effort: Effort, n_baselines: int) -> None:
+    if effort.steps is not None and effort.steps not in STEPS:
+        raise OptionError(f"`steps`: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
+    least = NODES * n_baselines
+    if effort.max_evaluations is not None and effort.max_evaluations < least and effort.steps is None:
+        raise OptionError(
+            f"`max_evaluations`: {effort.max_evaluations} is too few. Expected at least {least}, one panel of {NODES} "
+            f"nodes for each of the {n_baselines} baselines."
+        )
+
+
+def _engine_bytes(memory_bytes: int, most_on_cpu: int, device: torch.device) -> int:
+    """Return the engine's half of the budget, less on a CPU; the other half is for panels and matrices."""
+    return min(memory_bytes // 2, most_on_cpu) if device.type == "cpu" else memory_bytes // 2

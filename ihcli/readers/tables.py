@@ -1,0 +1,152 @@
+"""Rows of a table: inputs of one width, and the same groups and baselines for all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.data.baselines import Baselines, drawn_rows, resolve_baselines
+from ihcli.data.groups import Groups
+from ihcli.data.rows import Rows
+from ihcli.data.survey import Survey
+from ihcli.files.fingerprints import values_fingerprint
+from ihcli.methods import Method
+from ihcli.models.model import Model
+from ihcli.readers.encoded import Encoded, Shape
+from ihcli.readers.reader import Load, Reader, TrialRows
+
+CPU_BATCH_BYTES = 64 << 20
+"""Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
+
+
+@dataclass(frozen=True)
+class TableReader(Reader):
+    """Reads (N, D) numbers; a row with a missing or infinite value has no input.
+
+    rounding  dtype to which numbers are rounded first, None: as they are
+    """
+
+    groups: Groups
+    baselines: Baselines
+    rounding: str | None = None
+
+    sample_records: ClassVar[int] = 256
+    few_records: ClassVar[int] = 8
+    batch_bytes: ClassVar[int] = CPU_BATCH_BYTES
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The features or groups."""
+        return self.groups.names
+
+    def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
+        """Mark the complete rows."""
+        rows = np.asarray(records)
+        return Encoded(rows, ((rows.shape[1],),), np.where(np.isfinite(rows).all(axis=1), 0, -1))
+
+    def inputs(self, some: np.ndarray) -> Tensor:
+        """Return the rows."""
+        return torch.as_tensor(some if self.rounding is None else some.astype(self.rounding))
+
+    def baseline(self, some: np.ndarray) -> Tensor:
+        """Return the baselines, (B, D)."""
+        return self.inputs(self.baselines.values)
+
+    def owners(self, some: np.ndarray) -> np.ndarray | None:
+        """Return the group of every feature, (D,), or None."""
+        return self.groups.index
+
+    def members(self, features: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+        """Return the features of each group."""
+        return {name: tuple(found) for name, found in self.groups.members(features).items()} or None
+
+    @property
+    def n_baselines(self) -> int:
+        """B."""
+        return len(self.baselines.values)
+
+    @property
+    def population(self) -> int:
+        """Rows of the table that the baselines stand for."""
+        return self.baselines.population
+
+    def with_one_baseline(self) -> "TableReader":
+        """Return the same with the first baseline."""
+        return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:1]))
+
+    def check(self, method: Method) -> None:
+        """Do nothing: baselines were resolved for the method."""
+
+    def trial(self, sample: Encoded) -> TrialRows:
+        """Return the sample as one batch."""
+        return TrialRows((self.inputs(sample.values),), sample.values[: self.few_records])
+
+    def description(self) -> dict[str, Any]:
+        """Return what run.json says of features and baselines."""
+        return {
+            "features": list(self.units),
+            "baseline": {
+                "source": self.baselines.source,
+                "rows": self.n_baselines,
+                "population": self.population,
+                "sha256": values_fingerprint(self.baselines.values),
+            },
+        }
+
+    def rounded(self, dtype: str) -> "TableReader":
+        """Return the same for numbers rounded to a dtype."""
+        return replace(self, rounding=dtype)
+
+    def held_bytes(self, shape: Shape, load: Load) -> int:
+        """Return about what panels and matrices of an entry hold; inputs are few beside them."""
+        g = len(self.units)
+        return self.n_baselines * load.path_bytes(g) + load.entry_bytes(g)
+
+    def row_bytes(self, n_groups: int, targets: int, load: Load) -> int:
+        """Return what a row and its explanation hold."""
+        return targets * load.entry_bytes(n_groups) + 8 * self.baselines.values.shape[1]
+
+
+@dataclass(frozen=True)
+class TableQuestion:
+    """What is asked of a table beside the model and the method's settings.
+
+    baseline, many, baseline_rows, seed  see `resolve_baselines`
+    groups  of its features
+    limit   only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    """
+
+    baseline: str | np.ndarray | None
+    many: bool
+    groups: Groups
+    baseline_rows: int = 200
+    seed: int = 0
+    limit: int | None = None
+
+    def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
+        """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
+        return rows.survey(max(least, drawn_rows(self.baseline, self.many, self.baseline_rows)), self.seed, self.limit)
+
+    def reader(self, model: Model, rows: Rows, survey: Survey) -> TableReader:
+        """Resolve the baselines of the rows that were surveyed; raises what `resolve_baselines` raises."""
+        baselines = resolve_baselines(
+            self.baseline,
+            many=self.many,
+            dataset=rows,
+            survey=survey if self.limit is None else None,
+            zero=_zero(model, rows.columns.features),
+            limit_rows=self.baseline_rows,
+            seed=self.seed,
+        )
+        return TableReader(self.groups, baselines)
+
+
+def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:
+    """Return the model's zero in the order of the features."""
+    if model.zero is None or model.feature_names is None or set(model.feature_names) != set(features):
+        return model.zero
+    of_name = dict(zip(model.feature_names, model.zero, strict=True))
+    return tuple(of_name[name] for name in features)
