@@ -65,7 +65,7 @@ def forked(request: RunRequest, out: Path, before: Callable[[], None] = lambda: 
         code = 1
         try:
             with struck(before):
-                run(request, out, Observer(), resume=True)
+                run(request, out, Observer(), existing="resume")
             code = 0
         finally:
             os._exit(code)

@@ -45,7 +45,7 @@ class ExecutorContract:
             run(self.asked(small_inputs), out, Stopping(after=4), workforce=self.workforce)
         assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
         assert not list(out.rglob(".part-*"))
-        run(request_of(small_inputs), out, heard, resume=True)
+        run(request_of(small_inputs), out, heard, existing="resume")
         assert heard.before == 8
         assert_same_run(out, run_alone)
 

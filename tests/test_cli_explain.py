@@ -46,10 +46,8 @@ class FakeRun:
         self.rows_before = 0
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def __call__(
-        self, request: RunRequest, out: Path, observer: Observer, overwrite: bool, resume: bool, *where: object
-    ) -> RunTotals:
-        self.request, self.out, self.overwrite, self.resume = request, out, overwrite, resume
+    def __call__(self, request: RunRequest, out: Path, observer: Observer, existing: str, *where: object) -> RunTotals:
+        self.request, self.out, self.existing = request, out, existing
         self.where = where
         observer.warned("the gradient is zero.")
         observer.prepared(12)
@@ -72,7 +70,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 def test_without_options_the_request_has_its_defaults(fake: FakeRun) -> None:
     assert ask("-o", "run").exit_code == 0
     assert (fake.request, fake.out) == (RunRequest("m.pt", "d.csv"), Path("run"))
-    assert (fake.overwrite, fake.resume) == (False, False)
+    assert fake.existing == "refuse"
 
 
 def test_every_option_reaches_the_request(fake: FakeRun, tmp_path: Path) -> None:
@@ -85,7 +83,7 @@ def test_every_option_reaches_the_request(fake: FakeRun, tmp_path: Path) -> None
         "--chunk-rows 7 --trust --overwrite"
     )
     assert ask("-o", "run", "--features", f"@{listed}", *text.split()).exit_code == 0
-    assert fake.overwrite
+    assert fake.existing == "replace"
     assert fake.request == RunRequest(
         model="m.pt",
         data="d.csv",
@@ -206,7 +204,7 @@ def test_an_interruption_before_any_row_tells_what_is_there(tmp_path: Path, stat
     out = tmp_path / "run"
     if status is not None:
         create_run(out).write_info(RunInfo.of({"status": status, "arguments": {}}))
-    assert _interruption(Place(out), rows_done=0, resume=False) == f"Interrupted before {told.format(out=out)}"
+    assert _interruption(Place(out), rows_done=0) == f"Interrupted before {told.format(out=out)}"
 
 
 def test_an_interruption_of_a_resumed_run_counts_the_rows_before(fake: FakeRun) -> None:
@@ -263,7 +261,7 @@ def test_signals_that_the_caller_ignores_stay_ignored(fake: FakeRun) -> None:
 def test_resuming_a_finished_run_says_so(fake: FakeRun) -> None:
     fake.totals = replace(ALL_OK, was_done=True, statuses=MISSES)
     done = ask("-o", "run", "--resume")
-    assert fake.resume
+    assert fake.existing == "resume"
     assert (done.exit_code, done.stderr.splitlines()[1:]) == (
         0,
         ["The run in run is finished already, 569 rows; nothing is left to do."],

@@ -101,7 +101,7 @@ def test_a_run_of_one_process_goes_on_with_workers(small_inputs: Path, run_alone
     out, observer = tmp_path / "run", Hearing()
     with pytest.raises(KeyboardInterrupt):
         run(request_of(small_inputs), out, Stopping())
-    run(request_of(small_inputs, 2), out, observer, resume=True, workforce=TWO)
+    run(request_of(small_inputs, 2), out, observer, existing="resume", workforce=TWO)
     assert observer.before >= 12
     assert_same_run(out, run_alone)
 
@@ -129,7 +129,7 @@ def test_rows_that_fail_again_and_again_are_reported_and_the_rest_is_done(
     assert not (out / "summary").exists()
     (tmp_path / "mended").touch()
     observer = Hearing()
-    run(asked, out, observer, resume=True, workforce=TWO)
+    run(asked, out, observer, existing="resume", workforce=TWO)
     assert observer.before == 39
     assert pq.read_table(out / "attributions")["_row"].to_pylist() == list(range(41))
     assert "failed_chunks" not in json.loads((out / "run.json").read_text())

@@ -64,7 +64,7 @@ def test_a_killed_actor_loses_and_doubles_nothing_and_runs_go_on_anywhere(
     assert len(pids) == 3
     assert not ray.is_initialized()
     assert not list(out.rglob(".part-*"))
-    run(request_of(small_inputs), out, Observer(), resume=True)
+    run(request_of(small_inputs), out, Observer(), existing="resume")
     assert_same_run(out, run_alone)
 
 

@@ -58,6 +58,14 @@ def test_states_take_a_share_of_the_time_at_most_and_are_as_fresh_as_that_allows
     assert len(timed.written) == len({part for _, part in timed.written})
 
 
+def test_a_kill_costs_the_parts_of_a_second_at_most(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    timed = Timed(monkeypatch, tmp_path / "run", 0.0)
+    for part in range(PARTS):
+        timed.add(part, 0.25)
+        unsaved_s = timed.now - max((when for when, _ in timed.written), default=1000.0)
+        assert unsaved_s <= 1
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RunError])
 def test_what_stops_a_run_costs_no_part_that_is_done(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[BaseException]

@@ -15,6 +15,7 @@ from torch import nn
 
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import run
+from ihcli.methods import METHODS, names_of
 from ihcli.runs import merging
 from ihcli.runs.merging import merge
 from ihcli.runs.request import RunRequest
@@ -89,7 +90,7 @@ def test_a_merged_run_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
     before = (out / "run.json").read_bytes()
     again = merge(out, no_warning)
     assert (again.was_done, again.rows) == (True, first.rows)
-    assert run(asked, out, Observer(), resume=True, shard=Shard(2, 2)).was_done
+    assert run(asked, out, Observer(), existing="resume", shard=Shard(2, 2)).was_done
     assert (out / "run.json").read_bytes() == before
 
 
@@ -151,10 +152,14 @@ def test_shards_of_different_runs_are_refused(folder: Path, tmp_path: Path, chan
     assert f"{tmp_path / 'run'}: shards 1/2 and 2/2 are not of one run. {words}" in str(caught.value)
 
 
-def test_a_lost_part_is_named(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [*((name, "attributions") for name in METHODS), *((name, "interactions") for name in names_of(order=2))],
+)
+def test_a_lost_part_is_named(folder: Path, tmp_path: Path, method: str, kind: str) -> None:
     out = tmp_path / "run"
-    run(request_of(folder), out, Observer(), shard=Shard(1, 1))
-    (out / "interactions" / "part-000004.parquet").unlink()
+    run(request_of(folder, method=method, baseline_rows=2), out, Observer(), shard=Shard(1, 1))
+    (out / kind / "part-000004.parquet").unlink()
     with pytest.raises(RunError) as caught:
         merge(out, no_warning)
     assert "lacks 1 of 10 parts, the first is part-000004.parquet." in str(caught.value)

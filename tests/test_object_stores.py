@@ -167,7 +167,7 @@ def test_an_interrupted_run_goes_on(folder: Path, alone: dict[str, bytes], bucke
         def resumed(self, rows: int) -> None:
             resumed.append(rows)
 
-    run(request_of(folder), out, Watching(), resume=True)
+    run(request_of(folder), out, Watching(), existing="resume")
     assert resumed[0] >= 20
     assert tables(content(out)) == alone
     assert not [name for name in content(out) if name.startswith(".")]
@@ -202,7 +202,7 @@ def test_a_killed_run_goes_on_when_its_lease_has_ended(
     assert (out / LOCK).exists() == (writes > 1)
     monkeypatch.setattr(leases, "ENDS_AFTER_S", 0.3)
     monkeypatch.setattr(leases, "WATCHED_S", 0.1)
-    run(asked, out, Observer(), resume=True)
+    run(asked, out, Observer(), existing="resume")
     run(asked, tmp_path / "run", Observer())
     assert tables(content(out)) == tables(content(tmp_path / "run"))
     assert not [name for name in content(out) if name.startswith(".")]
@@ -294,7 +294,7 @@ def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, store: St
     with pytest.raises(RunError, match=r"run.*: holds a run already\. Try `overwrite`"):
         run(asked, store / "run", Observer())
     (store / "run" / "notes.txt").write_bytes(b"mine")
-    run(replace(asked, limit=2), store / "run", Observer(), overwrite=True)
+    run(replace(asked, limit=2), store / "run", Observer(), existing="replace")
     assert (store / "run" / "notes.txt").read_text() == "mine"
     assert [name for name in content(store / "run") if name.startswith("attributions")] == [
         "attributions/part-000000.parquet"
@@ -302,7 +302,7 @@ def test_a_run_that_is_there_is_replaced_only_when_asked(folder: Path, store: St
     (store / "other").mkdir()
     (store / "other" / "notes.txt").write_bytes(b"mine")
     with pytest.raises(RunError, match="holds files that are not a run"):
-        run(asked, store / "other", Observer(), overwrite=True)
+        run(asked, store / "other", Observer(), existing="replace")
     with pytest.raises(RunError, match="is a file"):
         run(asked, store / "other" / "notes.txt", Observer())
 
@@ -382,7 +382,7 @@ def test_models_and_groups_are_read_from_a_store(folder: Path, store: StorePath,
     asked = request_of(folder, data, model=model, groups=groups)
     with pytest.raises(KeyboardInterrupt):
         run(asked, store / "run", Stopping(20, interrupt))
-    run(asked, store / "run", Observer(), resume=True)
+    run(asked, store / "run", Observer(), existing="resume")
     on_disk = {"model": str(folder / "net.pt"), "groups": str(tmp_path / "groups.toml")}
     run(replace(asked, **on_disk), tmp_path / "run", Observer())
     assert tables(content(store / "run")) == tables(content(tmp_path / "run"))

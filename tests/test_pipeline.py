@@ -211,7 +211,7 @@ def test_what_changes_while_it_is_read_makes_no_finished_run(
         run(asked, tmp_path / "run", Changing(), workforce=Workforce(workers=workers))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
     assert not (tmp_path / "run" / "summary").exists()
-    assert run(asked, tmp_path / "run", Observer(), resume=True).rows == 23  # its content is the same after all
+    assert run(asked, tmp_path / "run", Observer(), existing="resume").rows == 23  # its content is the same after all
 
 
 def test_a_run_may_lie_beside_the_files_of_its_model(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_run_may_lie_beside_the_files_of_its_model(tmp_path: Path) -> None:
         str(tmp_path / "bert"), str(tmp_path / "texts.parquet"), text="text", tolerance=0.1, device="cpu"
     )
     for _ in range(2):
-        assert run(asked, tmp_path / "bert" / "run", Observer(), overwrite=True).rows == 2
+        assert run(asked, tmp_path / "bert" / "run", Observer(), existing="replace").rows == 2
 
 
 def test_an_interrupt_while_explaining_keeps_and_counts_the_parts_before(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ import torch
 from crashes import ON_CONTENT, FullDisk, count_operations, forked, killed_at, struck
 from torch import nn
 
-from ihcli.errors import RunError
+from ihcli.errors import OptionError, RunError
 from ihcli.execution import preparation
 from ihcli.execution.pipeline import run
 from ihcli.explainers import settling
@@ -113,7 +114,7 @@ def test_a_run_killed_at_any_operation_goes_on_to_the_same_bytes(
     drawn = random.Random(operations).sample(range(operations), KILLS_OF_A_KIND)
     for point in {*drawn, operations - 1}:
         assert killed_at(point, asked, tmp_path / str(point))
-        run(asked, tmp_path / str(point), Observer(), resume=True)
+        run(asked, tmp_path / str(point), Observer(), existing="resume")
         assert_same_run(tmp_path / str(point), expected)
 
 
@@ -131,7 +132,7 @@ def test_a_run_killed_at_random_moments_goes_on_to_the_same_bytes(
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
             kills += os.WIFSIGNALED(status)
-        run(asked, out, Observer(), resume=True)
+        run(asked, out, Observer(), existing="resume")
         assert_same_run(out, expected)
 
 
@@ -140,7 +141,7 @@ def test_a_run_killed_in_its_first_steps_is_no_obstacle(folder: Path, tmp_path: 
     for point in range(12):
         out = tmp_path / str(point)
         assert killed_at(point, asked, out)
-        run(asked, out, Observer(), resume=True)
+        run(asked, out, Observer(), existing="resume")
         assert open_run(out).status == "done"
 
 
@@ -159,7 +160,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
     assert "the same command with `resume`" in str(caught.value)
     for file in out.rglob("*.parquet"):
         assert pq.read_table(file).num_rows > 0
-    run(asked, out, Observer(), resume=True)
+    run(asked, out, Observer(), existing="resume")
     assert content(out) == content(tmp_path / "whole")
 
 
@@ -176,7 +177,7 @@ def test_a_last_file_that_does_not_fit_leaves_a_run_that_only_lacks_its_summary(
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Explainer, "explain", forbidden)
-        run(asked, out, Observer(), resume=True)
+        run(asked, out, Observer(), existing="resume")
     assert content(out) == content(tmp_path / "whole")
 
 
@@ -215,7 +216,7 @@ def stopped(asked: RunRequest, out: Path, after: int = 5) -> Path:
 def test_finished_parts_are_kept_and_the_rest_is_explained(folder: Path, tmp_path: Path) -> None:
     out, observer = stopped(request_of(folder), tmp_path / "run"), Stopping()
     written = {file: file.stat().st_mtime_ns for file in out.rglob("part-*.parquet")}
-    totals = run(request_of(folder), out, observer, resume=True)
+    totals = run(request_of(folder), out, observer, existing="resume")
     kept = len([file for file in written if file.parent.name == "attributions"])
     assert 5 <= kept <= 6  # one more can be under way when the fifth is told
     assert (observer.rows_before, observer.parts) == (2 * kept, N_PARTS - kept)
@@ -236,7 +237,7 @@ def test_chunks_and_memory_are_those_of_the_first_session(
     out = stopped(asked, tmp_path / "run", after=1)
     monkeypatch.setattr(preparation, "CHUNK_BYTES", 5000)
     monkeypatch.setattr(settling, "default_memory_bytes", lambda _: 1 << 30)
-    run(asked, out, Observer(), resume=True)
+    run(asked, out, Observer(), existing="resume")
     assert len(content(out)) > 4
     assert content(out) == content(tmp_path / "whole")
     assert json.loads((out / "run.json").read_text())["memory_bytes"] == 40_000
@@ -248,7 +249,7 @@ def test_memory_trust_and_places_may_differ(folder: Path, tmp_path: Path) -> Non
     for name in ("net.pt", "table.parquet"):
         (tmp_path / "moved" / name).write_bytes((folder / name).read_bytes())
     moved = request_of(tmp_path / "moved", memory_bytes=1 << 28, trust=True, device="cpu", chunk_rows=None)
-    assert run(moved, out, Observer(), resume=True).rows == 2 * N_PARTS
+    assert run(moved, out, Observer(), existing="resume").rows == 2 * N_PARTS
 
 
 def test_a_finished_run_is_left_as_it_is(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,14 +257,14 @@ def test_a_finished_run_is_left_as_it_is(folder: Path, tmp_path: Path, monkeypat
     first = run(asked, out, Observer())
     before = content(out) | {"run.json": (out / "run.json").read_bytes()}
     monkeypatch.setattr(Explainer, "explain", forbidden)
-    again = run(asked, out, Observer(), resume=True)
+    again = run(asked, out, Observer(), existing="resume")
     assert again == replace(first, was_done=True, wall_s=again.wall_s)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before
 
 
 def test_resuming_begins_a_run_where_there_is_none(folder: Path, tmp_path: Path) -> None:
     observer = Stopping()
-    totals = run(request_of(folder), tmp_path / "deep" / "run", observer, resume=True)
+    totals = run(request_of(folder), tmp_path / "deep" / "run", observer, existing="resume")
     assert (totals.rows, totals.was_done, observer.rows_before) == (2 * N_PARTS, False, -1)
 
 
@@ -273,7 +274,7 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(fol
     mine = [out / ".notes", out / "attributions" / ".part-of-mine"]
     for file in (*torn, *mine):
         file.write_text("x")
-    run(request_of(folder), out, Observer(), resume=True)
+    run(request_of(folder), out, Observer(), existing="resume")
     assert [file.exists() for file in (*torn, *mine)] == [False, False, True, True]
 
 
@@ -282,7 +283,7 @@ def test_parts_whose_state_is_damaged_are_explained_again(folder: Path, tmp_path
     out = stopped(request_of(folder), tmp_path / "run")
     for file in (out / STATES).iterdir():
         file.write_bytes(file.read_bytes()[:100])
-    run(request_of(folder), out, Observer(), resume=True)
+    run(request_of(folder), out, Observer(), existing="resume")
     assert content(out) == content(tmp_path / "whole")
 
 
@@ -330,7 +331,7 @@ def test_other_content_is_refused_and_named(
     before = content(out) | {"run.json": (out / "run.json").read_bytes()}
     change(tmp_path)
     with pytest.raises(RunError) as caught:
-        run(asked, out, Observer(), resume=True)
+        run(asked, out, Observer(), existing="resume")
     assert f"{out}: `resume` goes on with the run that was begun, but 1 thing differs. " in str(caught.value)
     assert words.format(folder=tmp_path) in str(caught.value)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before
@@ -340,7 +341,7 @@ def test_other_options_are_refused_in_one_message(folder: Path, tmp_path: Path) 
     out = stopped(request_of(folder), tmp_path / "run")
     asked = request_of(folder, tolerance=0.001, max_evaluations=500, key=(), chunk_rows=3)
     with pytest.raises(RunError) as caught:
-        run(asked, out, Observer(), resume=True)
+        run(asked, out, Observer(), existing="resume")
     assert str(caught.value) == (
         f"{out}: `resume` goes on with the run that was begun, but 4 things differ. "
         "Expected `tolerance=0.01`, got `tolerance=0.001`; Expected `key=id`, got no `key`; "
@@ -357,13 +358,13 @@ def test_another_version_is_refused(folder: Path, tmp_path: Path, name: str) -> 
     info["versions"][name] = "0.0.1"
     (out / "run.json").write_text(json.dumps(info))
     with pytest.raises(RunError, match=rf"1 thing differs\. Expected {name} 0\.0\.1, got "):
-        run(request_of(folder), out, Observer(), resume=True)
+        run(request_of(folder), out, Observer(), existing="resume")
 
 
 def test_a_finished_run_of_something_else_is_refused_too(folder: Path, tmp_path: Path) -> None:
     run(request_of(folder), tmp_path / "run", Observer())
     with pytest.raises(RunError, match=r"Expected `seed=0`, got `seed=1`\."):
-        run(request_of(folder, seed=1), tmp_path / "run", Observer(), resume=True)
+        run(request_of(folder, seed=1), tmp_path / "run", Observer(), existing="resume")
 
 
 def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: Path) -> None:
@@ -374,7 +375,7 @@ def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: P
         f"{out}: holds a run that did not finish (status interrupted). Try `resume` to go on with it, "
         "`overwrite` to begin anew, or another `out`."
     )
-    run(request_of(folder, seed=1), out, Observer(), overwrite=True)
+    run(request_of(folder, seed=1), out, Observer(), existing="replace")
     assert not (out / STATES).exists()
 
 
@@ -382,8 +383,16 @@ def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: P
 def test_a_run_json_that_tells_too_little_is_left_alone(folder: Path, tmp_path: Path, info: str) -> None:
     (tmp_path / "run.json").write_text(info)
     with pytest.raises(RunError, match=r"run\.json: does not tell with what the run was begun\."):
-        run(request_of(folder), tmp_path, Observer(), resume=True)
+        run(request_of(folder), tmp_path, Observer(), existing="resume")
     assert (tmp_path / "run.json").read_text() == info
+
+
+@pytest.mark.parametrize("existing", ["overwrite", "", "Resume", True])
+def test_what_becomes_of_a_run_that_is_there_is_one_of_three(folder: Path, tmp_path: Path, existing: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        run(request_of(folder), tmp_path / "run", Observer(), existing=existing)
+    assert str(caught.value) == f"`existing={existing}`: is not understood. Expected refuse, replace or resume."
+    assert not (tmp_path / "run").exists()
 
 
 # Two processes

@@ -75,7 +75,7 @@ def test_parts_of_workers_shards_and_resumed_runs_are_told_alike(folder: Folder,
     quietly(run, asked, tmp_path / "workers", Observer(), workforce=Workforce(workers=2))
     with pytest.raises(KeyboardInterrupt):
         quietly(run, asked, tmp_path / "resumed", Stopping(2))
-    quietly(run, asked, tmp_path / "resumed", Observer(), resume=True)
+    quietly(run, asked, tmp_path / "resumed", Observer(), existing="resume")
     for index in (2, 1):
         quietly(run, asked, tmp_path / "shards", Observer(), shard=Shard(index, 2))
     merge(tmp_path / "shards", lambda text: None)
@@ -99,7 +99,7 @@ def test_a_state_without_digests_is_completed_from_the_files(folder: Folder, tmp
         quietly(run, folder.request("ih"), tmp_path / "run", Stopping(2))
     (state,) = (tmp_path / "run" / ".states").glob("*.npz")
     _drop(state, ("sealed.npy", "digests.npy"))
-    quietly(run, folder.request("ih"), tmp_path / "run", Observer(), resume=True)
+    quietly(run, folder.request("ih"), tmp_path / "run", Observer(), existing="resume")
     assert told(tmp_path / "run") == hashed(tmp_path / "run")
 
 

@@ -84,10 +84,10 @@ def test_a_stopped_shard_goes_on_and_a_finished_one_is_left_as_it_is(asked: RunR
     written = {file: file.stat().st_mtime_ns for file in out.rglob("part-*")}
     with pytest.raises(RunError, match=r"1-of-3: holds a run that did not finish \(status interrupted\)"):
         run(asked, out, Observer(), shard=shard)
-    assert run(asked, out, Observer(), resume=True, shard=shard).rows == 8
+    assert run(asked, out, Observer(), existing="resume", shard=shard).rows == 8
     assert parts_of(out) == [0, 3, 6, 9]
     assert {file: file.stat().st_mtime_ns for file in written} == written
-    assert run(asked, out, Observer(), resume=True, shard=shard).was_done
+    assert run(asked, out, Observer(), existing="resume", shard=shard).was_done
     assert (out / "shards" / "1-of-3" / ".states").is_dir()
 
 
@@ -98,7 +98,7 @@ def test_overwriting_a_shard_leaves_the_others_alone(asked: RunRequest, tmp_path
     others = {file: file.stat().st_mtime_ns for file in out.rglob("part-*") if int(file.stem[5:]) % 2}
     half_written = out / "attributions" / f".part-000001.parquet.{'0' * 32}"
     half_written.write_text("another shard is at it")
-    run(replace(asked, seed=1), out, Observer(), overwrite=True, shard=Shard(1, 2))
+    run(replace(asked, seed=1), out, Observer(), existing="replace", shard=Shard(1, 2))
     assert {file: file.stat().st_mtime_ns for file in others} == others
     assert half_written.exists()
     assert parts_of(out) == list(range(12))
@@ -121,14 +121,15 @@ def test_runs_and_shards_do_not_mix(asked: RunRequest, tmp_path: Path) -> None:
     run(asked, tmp_path / "cut", Observer(), shard=Shard(1, 4))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("x")
+    whole, cut, half = tmp_path / "whole", tmp_path / "cut", Shard(1, 2)
     for place, message in (
-        (Place(tmp_path / "whole", Shard(1, 2)), "holds a run already, not shards of one. Try another `out`."),
-        (Place(tmp_path / "cut", Shard(1, 2)), "Expected `shard=I/4`, got `shard=1/2`. Try that, or another `out`."),
-        (Place(tmp_path / "cut"), "Try ihcli merge when all of them are done, or another `out`."),
-        (Place(tmp_path / "mine", Shard(1, 2)), "holds files that are no shards of a run."),
+        (Place(whole, half, "replace"), "holds a run already, not shards of one. Try another `out`."),
+        (Place(cut, half, "resume"), "Expected `shard=I/4`, got `shard=1/2`. Try that, or another `out`."),
+        (Place(cut, None, "replace"), "Try ihcli merge when all of them are done, or another `out`."),
+        (Place(tmp_path / "mine", half, "replace"), "holds files that are no shards of a run."),
     ):
         with pytest.raises(RunError) as caught:
-            place.refuse_existing(replaces=True)
+            place.refuse_existing()
         assert message in str(caught.value)
     with pytest.raises(RunError, match="holds shards of a run, not yet a whole one"):
         open_run(tmp_path / "cut")

@@ -12,6 +12,7 @@ from ihcli.errors import IhcliError, OptionError, RunError
 
 if TYPE_CHECKING:
     from ihcli.files.locations import Location
+    from ihcli.runs.directory import Existing
     from ihcli.runs.run import Run
 
 
@@ -19,24 +20,26 @@ if TYPE_CHECKING:
 def computed_run(ranking: Ranking, data: str, lacking: Sequence[str]) -> Iterator[tuple["Run", int]]:
     """Explain MODEL and DATA into a run that is kept with --keep only; gives it, and how many entries missed."""
     from ihcli.execution.refusals import refuse_early
+    from ihcli.runs.directory import REFUSE, REPLACE
 
     kept = ranking.keep is not None
     stored = "full" if kept or ranking.is_of_one_row else "none"
     request = ranking.computation.request(ranking.path, data, target=ranking.target, interactions=stored)
     refuse_early(request, None)
-    kept_path = None if ranking.keep is None else _kept_path(ranking.keep, ranking.overwrite)
+    existing = REPLACE if kept and ranking.overwrite else REFUSE
+    kept_path = None if ranking.keep is None else _kept_path(ranking.keep, existing)
     from ihcli.cli.showing.progress import compute
     from ihcli.cli.showing.words import summary_in_words
     from ihcli.runs.run import open_run
+    from ihcli.runs.shards import Place
 
     with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(ranking.keys):
         out = Path(directory) / "run" if kept_path is None else kept_path
-        place = ranking.destination.place
-        writes = [] if place is None else [place]
+        written = ranking.destination.place
+        writes = [] if written is None else [written]
         totals = compute(
             request,
-            out,
-            overwrite=kept and ranking.overwrite,
+            Place(out, existing=existing),
             quiet=ranking.quiet,
             kept=kept,
             writes=writes,
@@ -48,12 +51,12 @@ def computed_run(ranking: Ranking, data: str, lacking: Sequence[str]) -> Iterato
         yield open_run(totals.path), totals.missed
 
 
-def _kept_path(path: str, overwrite: bool) -> "Location":
+def _kept_path(path: str, existing: "Existing") -> "Location":
     from ihcli.files.locations import locate
     from ihcli.runs.directory import refuse_existing
 
     try:
-        refuse_existing(path, overwrite)
+        refuse_existing(path, existing)
     except RunError as error:
         before, _, after = str(error).rpartition("`out`")  # here the run has another option
         raise RunError(f"{before}`keep`{after}") from error

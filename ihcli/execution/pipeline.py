@@ -17,6 +17,7 @@ from ihcli.execution.tasks import Executor, FailedChunksError, Task
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
+from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
     BaselineInfo,
@@ -47,8 +48,7 @@ def run(
     request: RunRequest,
     out: str | Location,
     observer: Observer,
-    overwrite: bool = False,
-    resume: bool = False,
+    existing: Existing = REFUSE,
     shard: Shard | None = None,
     workforce: Workforce = ALONE,
 ) -> RunTotals:
@@ -57,34 +57,32 @@ def run(
     The observer hears of finished chunks from the thread that writes.
 
     Parameters:
-        overwrite: replace the run that is there.
-        resume: go on with the run that is there and keep its finished parts: the result is, byte for byte, that of a
-            run that nothing stopped, on the same machine. Without a run there it begins one; a finished one is left
-            as it is.
+        existing: what becomes of a run that is there. "refuse": the new one is refused. "replace": it is replaced.
+            "resume": it is gone on with, and its finished parts stay: the result is, byte for byte, that of a run that
+            nothing stopped, on the same machine. Without a run there one is begun; a finished one is left as it is.
         shard: explain only this share of the chunks, beside those of other shards; `ihcli.runs.merging.merge` makes a
             run of them.
         workforce: who explains: this process, others, or a cluster.
 
-    Raises RunError when the directory cannot be written, another process writes it, or a run that shall go on was begun
-    with something else; and what `prepare_run` raises. After a failure the finished parts stay and run.json says so;
-    without any, no run is left behind. Raises
-    FailedChunksError where chunks failed again and again, once all others are done; resuming tries them again.
+    Raises OptionError for another `existing`; RunError when the directory cannot be written, another process writes it,
+    or a run that shall go on was begun with something else; and what `prepare_run` raises. After a failure the finished
+    parts stay and run.json says so; without any, no run is left behind. Raises FailedChunksError where chunks failed
+    again and again, once all others are done; resuming tries them again.
     """
+    place = Place(locate(out), shard, existing)
     with closing(choose_executor(workforce, request.device)) as executor:
-        return _run(request, Place(locate(out), shard), executor, observer, overwrite, resume)
+        return _run(request, place, executor, observer)
 
 
-def _run(
-    request: RunRequest, place: Place, executor: Executor, observer: Observer, overwrite: bool, resume: bool
-) -> RunTotals:
-    shard = place.shard
+def _run(request: RunRequest, place: Place, executor: Executor, observer: Observer) -> RunTotals:
+    shard, resume = place.shard, place.existing == RESUME
     merged = find_begun(place.path) if resume and shard is not None else None
     if merged is not None and merged.is_done:
         merged.require_same_question(request)
         return merged.totals()
-    place.refuse_existing(overwrite or resume)  # before the minutes that checking a large table can take
+    place.refuse_existing()  # before the minutes that checking a large table can take
     with locked(place.home, observer.warned):
-        place.refuse_existing(overwrite or resume)  # what another process did meanwhile
+        place.refuse_existing()  # what another process did meanwhile
         observer.locked(place.path)
         begun = find_begun(place.home) if resume else None
         if begun is not None:
@@ -94,7 +92,7 @@ def _run(
                     place.reopen().states.forget()  # a kill can come between the last word and this
                 return begun.totals()
             request = begun.settle(request)
-        return _explain_into(place, prepare_run(request), executor, observer, begun, overwrite or resume)
+        return _explain_into(place, prepare_run(request), executor, observer, begun)
 
 
 def _explain_into(
@@ -103,7 +101,6 @@ def _explain_into(
     executor: Executor,
     observer: Observer,
     begun: BegunRun | None,
-    replaces: bool,
 ) -> RunTotals:
     info = _describe(prepared, place.path)
     info = info if place.shard is None else info.of_shard(str(place.shard))
@@ -112,7 +109,7 @@ def _explain_into(
         info = info.continuing(begun.info, _now())
     rows = announce(prepared, observer, place.shard)
     interactions = prepared.request.interactions
-    writer = place.create(interactions, replaces) if begun is None else place.reopen(interactions)
+    writer = place.create(interactions) if begun is None else place.reopen(interactions)
     asked = question_sha256(info)
     writer = replace(writer, question=asked)
     with _kept_honest(writer, info):

@@ -14,11 +14,11 @@ from ihcli.runs.storage import InteractionStorage
 from ihcli.wording import MODELS_IN_WORDS
 
 
-def refuse_early(request: RunRequest, place: Place | None, replaces: bool = False) -> None:
+def refuse_early(request: RunRequest, place: Place | None) -> None:
     """Raise what is wrong with a request and the place of its run, as far as that shows at once."""
     refuse_contradictions(request)
     if place is not None and isinstance(place.path, Path):
-        place.refuse_existing(replaces)
+        place.refuse_existing()
     refuse_missing(request)
 
 

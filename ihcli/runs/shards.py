@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ihcli.errors import OptionError, RunError
 from ihcli.files.durable import disk_errors, make_directory, remove_temporaries, remove_tree, sync_directory
 from ihcli.files.locations import Location
-from ihcli.runs.directory import refuse_existing
+from ihcli.runs.directory import REFUSE, Existing, refuse_existing, require_existing
 from ihcli.runs.info import NEW
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_count
 from ihcli.runs.storage import InteractionStorage
@@ -89,33 +89,37 @@ class ShardWriter(RunWriter):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is written: a directory, or a shard's share of one."""
+    """Where a run is written: a directory, or a shard's share of one; and what becomes of a run that is there."""
 
     path: Location
     shard: Shard | None = None
+    existing: Existing = REFUSE
+
+    def __post_init__(self) -> None:
+        require_existing(self.existing)
 
     @property
     def home(self) -> Location:
         """Where run.json, the lock and the states are."""
         return self.path if self.shard is None else home_of(self.path, self.shard)
 
-    def refuse_existing(self, replaces: bool) -> None:
-        """Raise RunError where something is there that may not be replaced (or gone on with)."""
+    def refuse_existing(self) -> None:
+        """Raise RunError where something is there that may not be replaced, or gone on with."""
         if self.shard is None:
-            refuse_existing(self.path, replaces)
+            refuse_existing(self.path, self.existing)
             return
         if (self.path / INFO).is_file():
             raise RunError(f"{self.path}: holds a run already, not shards of one. Try another `out`.")
         if self.path.is_dir():
             self._refuse_other_shards()
-        refuse_existing(self.home, replaces)
+        refuse_existing(self.home, self.existing)
 
-    def create(self, interactions: str, overwrite: bool) -> RunWriter:
+    def create(self, interactions: str) -> RunWriter:
         """Create the directory; see `ihcli.runs.writer.create_run`. Of other shards nothing is touched."""
         if self.shard is None:
-            return create_run(self.path, interactions=interactions, overwrite=overwrite)
+            return create_run(self.path, interactions=interactions, overwrite=self.existing != REFUSE)
         writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)
-        self.refuse_existing(overwrite)
+        self.refuse_existing()
         with disk_errors(self.home):
             make_directory(self.home)
             writer.write_info(NEW)

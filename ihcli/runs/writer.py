@@ -18,7 +18,7 @@ from ihcli.files.durable import (
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.parquet import write_table
-from ihcli.runs.directory import refuse_existing
+from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.info import NEW, RunInfo
 from ihcli.runs.names import ATTRIBUTIONS, DIRECTORIES, INFO, INTERACTIONS, SUMMARY, part_files, part_name
 from ihcli.runs.parts import attributions_table, interactions_table
@@ -128,7 +128,7 @@ def create_run(path: str | Location, *, interactions: str = "full", overwrite: b
         OptionError: `interactions` is not understood.
     """
     writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
-    refuse_existing(writer.path, overwrite)
+    refuse_existing(writer.path, REPLACE if overwrite else REFUSE)
     with disk_errors(writer.path):
         make_directory(writer.path)
         writer.write_info(NEW)  # before the parts go: what is torn from here on has no arguments

@@ -71,11 +71,13 @@ def explain(
         raise click.UsageError("--ray-address and --gpus-per-worker are for Ray. Try --executor ray.")
     from ihcli.execution.refusals import refuse_early
     from ihcli.files.locations import locate
+    from ihcli.runs.directory import REFUSE, REPLACE, RESUME
     from ihcli.runs.shards import Place
 
     request = computation.request(model, data)
-    place = None if out is None or dry_run else Place(locate(out), shard)
-    refuse_early(request, place, replaces=overwrite or resume)
+    existing = RESUME if resume else REPLACE if overwrite else REFUSE
+    place = None if out is None or dry_run else Place(locate(out), shard, existing)
+    refuse_early(request, place)
     if workforce.executor == "local" and (workforce.workers or 1) > 1 and place is not None:
         from ihcli.execution import forking
 
@@ -87,9 +89,7 @@ def explain(
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
         tell(*forecast_in_words(foreseen, request.tolerance))
         return
-    totals = compute(
-        request, place.path, overwrite=overwrite, resume=resume, quiet=quiet, shard=shard, workforce=workforce
-    )
+    totals = compute(request, place, quiet=quiet, workforce=workforce)
     if not quiet:
         say(*closing_in_words(totals, request, f"{out}", shard))
     if strict and totals.missed:

@@ -30,6 +30,7 @@ from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
 from ihcli.files.locations import Location
 from ihcli.quality import Status
+from ihcli.runs.directory import RESUME
 from ihcli.runs.progress import Progress as Done
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.resuming import find_begun
@@ -176,32 +177,30 @@ class RowsPerSecond(ProgressColumn):
 
 def compute(
     request: RunRequest,
-    out: Location,
+    place: Place,
     *,
-    overwrite: bool = False,
-    resume: bool = False,
     quiet: bool = False,
     kept: bool = True,
-    shard: Shard | None = None,
     workforce: Workforce | None = None,
     writes: Sequence[Location] = (),
     lacking: Sequence[str] = (),
 ) -> RunTotals:
-    """Explain into the directory `out`, which is `kept` when the user interrupts.
+    """Explain into a directory, which is `kept` when the user interrupts.
 
     writes   where the caller writes afterwards: directories, or devices
     lacking  options that the command does not have
     """
+    out, workforce = place.path, workforce or Workforce()
     emptied = [] if not isinstance(out, Path) else [next(path for path in out.absolute().parents if path.exists())]
     confined = partial(_confined, trust=request.trust, writes=writes, emptied=emptied)
     left = f"Finished parts are kept in {out}: try the same command with --resume to go on." if kept else ""
     with process.ended_when_stuck(left), _narrator(quiet, confined, lacking) as narrator:
         try:
             with stopping_once():
-                return run(request, out, narrator, overwrite, resume, shard, workforce or Workforce())
+                return run(request, out, narrator, place.existing, place.shard, workforce)
         except KeyboardInterrupt as signalled:
             failure = Ended if isinstance(signalled, Terminated) else Interrupted
-            told = _interruption(Place(out, shard), narrator.rows_done, resume) if kept else "Interrupted."
+            told = _interruption(place, narrator.rows_done) if kept else "Interrupted."
             raise failure(told) from None
 
 
@@ -238,8 +237,8 @@ def _narrator(quiet: bool, confined: Confine | None = None, lacking: Sequence[st
         yield BarNarrator(progress, confined, lacking)
 
 
-def _interruption(place: Place, rows_done: int, resume: bool) -> str:
-    out = place.path
+def _interruption(place: Place, rows_done: int) -> str:
+    out, resume = place.path, place.existing == RESUME
     if rows_done:
         return (
             f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "
