@@ -250,7 +250,9 @@ class Entries:
 
 
 COLUMNS: tuple[QualityColumn, ...] = tuple(get_args(column.type)[1] for column in fields(Entries))
-"""All of them, in the order of files; the keys stand between the first two."""
+"""All of them, in the order of files."""
+IDENTITY, FIGURES = COLUMNS[:2], COLUMNS[2:]
+"""Row and target, which both kinds of parts have, with the keys between them; and what is known of the values."""
 Entries.__doc__ = "\n".join(
     [(Entries.__doc__ or "").rstrip(), "", *(f"    {c.attribute:20} (N,) {c.type}: {c.definition}" for c in COLUMNS)]
 )

@@ -30,6 +30,7 @@ ORDER = (
     "readers",
     "explainers",
     "summaries",
+    "layouts",
     "runs",
     "results",
     "execution",

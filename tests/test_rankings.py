@@ -13,6 +13,8 @@ from runs import FEATURES, made_up_explanation, write_run, write_text_run
 
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
+from ihcli.layouts.tables import TableLayout
+from ihcli.layouts.texts import TextLayout
 from ihcli.results.rankings import (
     Choice,
     by_target,
@@ -29,6 +31,7 @@ from ihcli.summaries.texts import TextSummary
 
 BOTH = ("benign", "malignant")
 ALL = 1000
+TABLE, TEXT = TableLayout(FEATURES), TextLayout("word")
 PAIRS = ((0, 1), (0, 2), (1, 2))
 ROUNDING = 1e-12
 
@@ -181,7 +184,7 @@ def test_the_effects_of_a_record_are_signed_and_the_largest_come_first(
 ) -> None:
     run, explanation = written
     records = read(run.path).records(4)
-    table = pairs_of_records(records, Choice(ALL, main_effects=main_effects), False)
+    table = pairs_of_records(records, Choice(ALL, main_effects=main_effects), TABLE)
     assert table.column_names[:3] == ["_row", "patient", "target"]
     for entry, target in enumerate(BOTH):
         effects = effects_of(explanation, target)
@@ -192,7 +195,7 @@ def test_the_effects_of_a_record_are_signed_and_the_largest_come_first(
         assert [line["effect"] for line in found] == [wanted[pair] for pair in order]
         assert sum(line["share"] for line in found) == pytest.approx(1)
         assert {(line["_row"], line["patient"]) for line in found} == {(4, "P4")}
-        phi = features_of_records(records[entry : entry + 1], Choice(2), False)
+        phi = features_of_records(records[entry : entry + 1], Choice(2), TABLE)
         largest = np.argsort(-np.abs(explanation.attributions[8 + entry]))[:2]
         assert phi["feature"].to_pylist() == [FEATURES[i] for i in largest]
         assert phi["attribution"].to_pylist() == explanation.attributions[8 + entry][largest].tolist()
@@ -201,22 +204,22 @@ def test_the_effects_of_a_record_are_signed_and_the_largest_come_first(
 def test_features_of_a_record_keep_their_rank(written: tuple[Run, Explanation]) -> None:
     run, _ = written
     record = read(run.path).record(0, target="benign")
-    every = pairs_of_records([record], Choice(ALL), False).to_pylist()
-    found = pairs_of_records([record], Choice(ALL, features=("age",)), False).to_pylist()
+    every = pairs_of_records([record], Choice(ALL), TABLE).to_pylist()
+    found = pairs_of_records([record], Choice(ALL, features=("age",)), TABLE).to_pylist()
     assert found == [entry for entry in every if "age" in (entry["feature_i"], entry["feature_j"])]
 
 
 def test_units_of_a_text_come_with_their_positions(tmp_path: Path) -> None:
     gamma = write_text_run(tmp_path / "run")[0]
     record = read(tmp_path / "run").record(0)
-    found = pairs_of_records([record], Choice(ALL, main_effects=True), True).to_pylist()
+    found = pairs_of_records([record], Choice(ALL, main_effects=True), TEXT).to_pylist()
     assert len(found) == 10
     for entry in found:
         i, j = entry["position_i"], entry["position_j"]
         assert (entry["feature_i"], entry["feature_j"]) == (record.names[i], record.names[j])
         assert entry["kind"] == ("main" if i == j else "pair")
         assert entry["effect"] == pytest.approx(gamma[i, j] * (1 if i == j else 2), rel=1e-6)
-    repeated = features_of_records([record], Choice(ALL, features=("not",)), True)
+    repeated = features_of_records([record], Choice(ALL, features=("not",)), TEXT)
     assert sorted(repeated["position"].to_pylist()) == [0, 2]
 
 
@@ -225,17 +228,17 @@ def test_the_largest_pairs_that_a_run_stores_are_ranked(tmp_path: Path) -> None:
     writer.write_part(0, made_up_explanation(), pa.table({"patient": list("abcdef")}))
     writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     record = read(tmp_path / "run").record(3)
-    found = pairs_of_records([record], Choice(ALL), False).to_pylist()
+    found = pairs_of_records([record], Choice(ALL), TABLE).to_pylist()
     assert [(e["feature_i"], e["feature_j"], e["effect"]) for e in found] == list(record.top_pairs)
     with pytest.raises(RunError, match=r"`main_effects`: the run stores the largest pairs of every row only\."):
-        pairs_of_records([record], Choice(ALL, main_effects=True), False)
+        pairs_of_records([record], Choice(ALL, main_effects=True), TABLE)
 
 
 def test_a_key_named_like_a_column_of_the_ranking_is_kept_apart(tmp_path: Path) -> None:
     writer = create_run(tmp_path / "run")
     writer.write_part(0, made_up_explanation(), pa.table({"rank": list("abcdef")}))
     writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["rank"]}))
-    found = features_of_records([read(tmp_path / "run").record(3)], Choice(1), False)
+    found = features_of_records([read(tmp_path / "run").record(3)], Choice(1), TABLE)
     assert (found["key_rank"].to_pylist(), found["rank"].to_pylist()) == (["d"], [1])
 
 
@@ -247,4 +250,4 @@ def test_a_record_without_values_or_interactions_says_so(tmp_path: Path) -> None
             show([empty], Choice(ALL), True)
     bare = replace(read(tmp_path / "run").record(0), interactions=None)
     with pytest.raises(RunError, match=r"stores no interactions of single rows\. Try ihcli explain with"):
-        pairs_of_records([bare], Choice(ALL), True)
+        pairs_of_records([bare], Choice(ALL), TEXT)

@@ -16,6 +16,7 @@ from ihcli.errors import OptionError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ihcli.layouts.layout import Layout
     from ihcli.results.rankings import Choice
     from ihcli.results.records import Record
     from ihcli.runs.run import Run
@@ -26,7 +27,7 @@ class Kind:
     """What a command ranks.
 
     of_run          best entries of a run; gets the run and the choice
-    of_records      best entries of single records; gets them, the choice, and whether they are texts
+    of_records      best entries of single records; gets them, the choice, and the layout of the run
     columns         what a table on a terminal shows of a run
     record_columns  and of a record
     drawing         what a terminal shows below the table of a text
@@ -34,7 +35,7 @@ class Kind:
     """
 
     of_run: Callable[["Run", "Choice"], "pa.Table"]
-    of_records: Callable[[Sequence["Record"], "Choice", bool], "pa.Table"]
+    of_records: Callable[[Sequence["Record"], "Choice", "Layout[Any]"], "pa.Table"]
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
     drawing: Callable[["Record"], Any] | None = None
@@ -70,7 +71,7 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
     """Return how often an entry must have been seen: in few texts, and in tables, once."""
-    if run.info.units is None:
+    if not run.layout.counts_occurrences:
         if ranking.min_count is not None:
             raise click.UsageError(NO_COUNTS)
         return 1
@@ -85,9 +86,9 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
     result = Result(run)
     key = values_of_keys(result.keys, ranking.keys) if ranking.data is None else None
     records = result.records(ranking.row, key=key, target=None if target == "all" else target)
-    table = kind.of_records(records, choice, result.is_text)
+    table = kind.of_records(records, choice, run.layout)
     drawings = {}
-    if kind.drawing is not None and result.is_text:
+    if kind.drawing is not None and run.layout.in_reading_order:
         drawings = {record.target: kind.drawing(record) for record in records}
     return Shown(table, kind.record_columns, {record.target: _title(record) for record in records}, drawings)
 
@@ -95,7 +96,7 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
 def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
     """Return what stands above each target: how many rows, or texts, its figures are of."""
     counts = dict(zip(table["target"].to_pylist(), table["rows"].to_pylist(), strict=True))
-    if run.info.units is None:
+    if not run.layout.counts_occurrences:
         return {target: f"target {target}, {rows} rows" for target, rows in counts.items()}
     least = f", at least {min_count}" if min_count > 1 else ""
     return {target: f"target {target}, rows: occurrences in texts{least}" for target in counts}

@@ -25,6 +25,7 @@ from ihcli.runs.shards import Shard
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Estimate, Observer
 from ihcli.summaries.tables import Summary
+from ihcli.summaries.texts import TextSummary
 
 PILOT_S = 1.5
 """Of explaining rows for a forecast: as much as makes batches as full as those of the run."""
@@ -224,7 +225,7 @@ def _summary_lines(prepared: PreparedRun, pilot: Pilot, rows: int) -> tuple[floa
     second half of these shows (Heaps 1978).
     """
     summary, reader = pilot.progress.summary, prepared.explainer.reader
-    if isinstance(summary, Summary):
+    if not isinstance(summary, TextSummary):
         return summary.lines
     encoded = reader.encode(prepared.pilot)
     drawn = reader.own_units(encoded.values[encoded.present])

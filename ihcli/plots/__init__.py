@@ -40,7 +40,7 @@ def draw(result: Result, request: PlotRequest) -> "Figure":
     Raises PackageError without matplotlib; OptionError, RunError and DataError for what cannot be drawn.
     """
     with default_style():
-        return KINDS[request.kind](result, request)
+        return _drawn(result, request)
 
 
 def write_plot(result: Result, request: PlotRequest, file: str | Location) -> None:
@@ -49,4 +49,9 @@ def write_plot(result: Result, request: PlotRequest, file: str | Location) -> No
     Raises OptionError for another ending, RunError where the disk refuses.
     """
     with default_style():
-        save(KINDS[request.kind](result, request), locate(file))
+        save(_drawn(result, request), locate(file))
+
+
+def _drawn(result: Result, request: PlotRequest) -> "Figure":
+    result.layout.require_plot(result.path, request.kind)
+    return KINDS[request.kind](result, request)

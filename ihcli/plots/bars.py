@@ -58,12 +58,14 @@ def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest)
     whole = result.run.summary_interactions() if request.pairs else result.run.summary_attributions()
     found = by_target(whole)[target]
     total = found.num_rows
-    rows = None if result.is_text else ranking["rows"][0].as_py()
-    notes = [source(result, rows), "mean_abs: mean of the absolute values over rows; mean: with their signs."]
+    notes = [
+        source(result, result.layout.row_count(ranking)),
+        "mean_abs: mean of the absolute values over rows; mean: with their signs.",
+    ]
     if request.pairs:
         notes.append("A pair's effect is Gamma_ij + Gamma_ji.")
     if ranking.num_rows < total and not request.main_effects:
         share = sum(ranking["share"].to_pylist())
-        what = "pairs" if request.pairs else "words" if result.is_text else "features"
+        what = "pairs" if request.pairs else result.layout.noun
         notes.append(f"The {ranking.num_rows} strongest of {total:,} {what}, a share of {share:.2g} in all mean_abs.")
     return notes

@@ -10,8 +10,8 @@ from ihcli.methods import names_of
 from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
 from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
-from ihcli.plots.request import PlotRequest, one_target, require_feature, require_table
-from ihcli.plots.sample import Sample, attributions, gammas, matrix_rows, sample_rows, stores_matrices
+from ihcli.plots.request import PlotRequest, one_target, require_feature
+from ihcli.plots.sample import DrawnRows, attributions, gammas, matrix_rows, sample_rows, stores_matrices
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import Choice, by_target, ranked_pairs
 from ihcli.results.result import Result
@@ -34,7 +34,6 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
 
     Three panels where the run stores matrices: phi_A, Gamma_AA and Gamma_AB + Gamma_BA; else the first alone.
     """
-    require_table(result, "dependence")
     if request.feature is None:
         raise OptionError("`feature`: is not given. Expected the feature whose values are the horizontal axis.")
     require_feature(result, "feature", request.feature)
@@ -74,7 +73,7 @@ class _Panels:
         self._feature, self._partner = feature, partner
         self.has_pairs = partner not in (None, feature) and stores_matrices(result)
 
-    def draw(self, sample: Sample, values: FeatureValues, seed: int) -> "Figure":
+    def draw(self, sample: DrawnRows, values: FeatureValues, seed: int) -> "Figure":
         """Return the figure of the rows of a sample, given the values of the feature and its partner."""
         effects = self._effects(sample)
         n = len(effects)
@@ -102,7 +101,7 @@ class _Panels:
         entitle(figure, title, self._notes(sample, is_spread, values.numbers))
         return figure
 
-    def _effects(self, sample: Sample) -> dict[str, np.ndarray]:
+    def _effects(self, sample: DrawnRows) -> dict[str, np.ndarray]:
         effects = {
             f"attribution of {short(self._feature, 22)}": attributions(
                 self._result, sample, self._target, [self._feature]
@@ -115,7 +114,7 @@ class _Panels:
             effects[f"interaction with {short(self._partner, 22)}"] = gamma[:, 1] + gamma[:, 2]
         return effects
 
-    def _notes(self, sample: Sample, is_spread: bool, values: np.ndarray) -> list[str]:
+    def _notes(self, sample: DrawnRows, is_spread: bool, values: np.ndarray) -> list[str]:
         notes = [source(self._result, sample.population), *sample.footnotes()]
         if self.has_pairs:
             notes.append("The interaction is Gamma_AB + Gamma_BA, the main effect Gamma_AA; vertical scales differ.")

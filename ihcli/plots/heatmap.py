@@ -48,8 +48,7 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     notes = [source(result, rows), f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
     if len(order) < len(names):
-        what = "words" if result.is_text else "features"
-        notes.append(f"The {len(order)} of {len(names)} {what} that interact most.")
+        notes.append(f"The {len(order)} of {len(names)} {result.layout.noun} that interact most.")
     if np.isnan(shown[~np.eye(len(order), dtype=bool)]).any():
         notes.append("Grey: never in one text.")
     if np.nanmax(np.abs(shown), initial=0) > limit * (1 + 1e-9):
@@ -79,7 +78,7 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str
             raise RunError(f"{result.path}: its summary has no column {column}. Try ihcli explain again.")
         diagonal = [place[name] for name in found]
         cells[diagonal, diagonal] = features[column].to_numpy()
-    return names, sizes, cells, None if result.is_text else pairs["rows"][0].as_py()
+    return names, sizes, cells, result.layout.row_count(pairs)
 
 
 def chosen(sizes: np.ndarray, top_k: int) -> np.ndarray:

@@ -69,15 +69,6 @@ def require_feature(result: Result, option: str, name: str) -> None:
         )
 
 
-def require_table(result: Result, kind: str) -> None:
-    """Raise RunError where the run explains texts, whose words have no values."""
-    if result.is_text:
-        raise RunError(
-            f"{result.path}: explains texts, and {kind} draws features of a table. "
-            "Try bar, heatmap, waterfall, text or convergence."
-        )
-
-
 def strongest(result: Result, target: str, top_k: int) -> tuple[list[str], int]:
     """Return the features of the largest mean |attribution|, and how many there are; raises RunError."""
     ranking = by_target(result.run.summary_attributions()).get(target)

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import RunError
+from ihcli.layouts.columns import holds_top_pairs
+from ihcli.layouts.tables import matrices
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
-from ihcli.results.records import holds_top_pairs, matrices
 from ihcli.results.result import Result
 
 MATRIX_BYTES = 512 << 20  # of all matrices read for one picture
 
 
 @dataclass(frozen=True)
-class Sample:
+class DrawnRows:
     """Rows of one target.
 
     rows        (n,) indices in the data, ascending
@@ -40,7 +41,7 @@ class Sample:
         return notes
 
 
-def sample_rows(result: Result, target: str, most: int, seed: int) -> Sample:
+def sample_rows(result: Result, target: str, most: int, seed: int) -> DrawnRows:
     """Choose up to `most` explained rows of a target; reads three columns of the parts, a row group at a time."""
     found, left_out = [], 0
     for table in result.run.attribution_parts.stream([ROW, TARGET, STATUS]):
@@ -52,10 +53,10 @@ def sample_rows(result: Result, target: str, most: int, seed: int) -> Sample:
     if not len(rows):
         raise RunError(f"{result.path}: no row of target {target} has values. Expected one explained row at least.")
     chosen = rows if len(rows) <= most else np.random.default_rng(seed).choice(rows, most, replace=False)
-    return Sample(np.sort(chosen), len(rows), left_out, seed)
+    return DrawnRows(np.sort(chosen), len(rows), left_out, seed)
 
 
-def attributions(result: Result, sample: Sample, target: str, features: Sequence[str]) -> np.ndarray:
+def attributions(result: Result, sample: DrawnRows, target: str, features: Sequence[str]) -> np.ndarray:
     """Return (n, len(features)) attributions of the rows of a sample; reads these columns only."""
     values = np.full((len(sample.rows), len(features)), np.nan)
     columns = [ROW, TARGET, *features]
@@ -80,7 +81,7 @@ def matrix_rows(result: Result) -> int:
     return max(50, MATRIX_BYTES // (size * size * type_.value_type.bit_width // 8))
 
 
-def gammas(result: Result, sample: Sample, target: str, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+def gammas(result: Result, sample: DrawnRows, target: str, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     """Return (n, len(pairs)) cells Gamma_gh of the rows of a sample; a row group of matrices is in memory at a time."""
     values = np.full((len(sample.rows), len(pairs)), np.nan)
     size = len(result.feature_names)

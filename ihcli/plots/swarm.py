@@ -8,7 +8,7 @@ import numpy as np
 from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, legend_height, levels
 from ihcli.plots.colours import LOW, MISSING, colour_bar, span, value_map
-from ihcli.plots.request import PlotRequest, one_target, require_table, strongest
+from ihcli.plots.request import PlotRequest, one_target, strongest
 from ihcli.plots.sample import attributions, sample_rows
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.result import Result
@@ -26,7 +26,6 @@ SCALE_INCHES = 5.6
 
 def draw_swarm(result: Result, request: PlotRequest) -> "Figure":
     """Draw attribution against feature, the strongest on top; see `ihcli.plots.draw`."""
-    require_table(result, "summary")
     target = one_target(result, request.target)
     names, n_features = strongest(result, target, request.top_k or TOP_K)
     most = request.points or int(np.clip(MOST_POINTS // len(names), FEWEST_ROWS, MOST_ROWS))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ihcli.errors import RunError
 from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source
 from ihcli.plots.colours import LOWERS, RAISES, colour_bar, sign_map
 from ihcli.plots.heatmap import chosen
@@ -41,9 +40,7 @@ class _Word:
 
 
 def draw_text(result: Result, request: PlotRequest) -> "Figure":
-    """Draw one text; see `ihcli.plots.draw`. Raises RunError for a run over a table."""
-    if not result.is_text:
-        raise RunError(f"{result.path}: explains a table. Expected a run over texts. Try waterfall.")
+    """Draw one text; see `ihcli.plots.draw`."""
     record = record_of_request(result, request)
     words = list(_laid_out(record.names))
     effects = pair_effects(record)

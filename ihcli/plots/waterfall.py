@@ -70,7 +70,7 @@ def _title(record: Record) -> str:
 
 def _labels(result: Result, record: Record, shown: np.ndarray, data: str | None) -> tuple[list[str], list[str]]:
     """Return what stands beside each step, and footnotes."""
-    if result.is_text:
+    if result.layout.in_reading_order:
         words = [f"{record.names[place]} ({place})" for place in shown]
         return words, ["In brackets: the position in the text, from 0."]
     names = [record.names[place] for place in shown]

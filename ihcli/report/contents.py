@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from ihcli.errors import DataError, RunError
 from ihcli.files.locations import name_of
+from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
-from ihcli.report.sample import Layout, Sample, choose_rows, read_records
+from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import by_target
@@ -76,7 +77,7 @@ class Contents:
     keys: list[str]
     targets: list[Target]
     all_targets: int
-    sample: Sample
+    sample: PageRows
     has_values: bool
     categories: dict[int, list[str]]
     why_no_values: str | None
@@ -107,25 +108,25 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     pairs = by_target(result.run.summary_interactions()) if _has_summary_of_pairs(result) else {}
     shown = list(ranked)[:MOST_TARGETS]
     names = _Names({})
-    targets = [_target(names, name, ranked[name], pairs.get(name), result.is_text) for name in shown]
+    targets = [_target(names, name, ranked[name], pairs.get(name), result.layout) for name in shown]
     trust, entries = trust_of(result)
-    layout = Layout(
-        names=[] if result.is_text else [name for name in result.feature_names if name in names.place],
+    on_page = Shown(
+        names=[name for name in result.feature_names if name in names.place],
         place=names.place,
         targets={target.name: target.dependence for target in targets},
     )
-    chosen = choose_rows(result, entries, layout, seed)
-    values, reason = _values(result, layout.names, chosen.rows, data)
-    sample = read_records(result, chosen, layout, None if values is None else values.numbers)
+    chosen = choose_rows(result, entries, on_page, seed)
+    values, reason = _values(result, on_page.names, chosen.rows, data)
+    sample = read_records(result, chosen, on_page, None if values is None else values.numbers)
     categories = {} if values is None else values.categories
     return Contents(
         title=_title(result),
         facts=facts_of(result),
         warnings=warnings_of(result),
         trust=trust,
-        texts=result.is_text,
+        texts=result.layout.in_reading_order,
         unit=result.run.info.units,
-        features=None if result.is_text else len(result.feature_names),
+        features=len(result.feature_names) if result.layout.is_aligned else None,
         names=[clipped(name) for name in names.place],
         keys=[clipped(name) for name in result.keys],
         targets=targets,
@@ -138,7 +139,7 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     )
 
 
-def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, is_text: bool) -> Target:
+def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, layout: Layout[Any]) -> Target:
     features = {"name": [names.of(feature) for feature in ranked["feature"].slice(0, MOST_FEATURES).to_pylist()]}
     shown = ranked.slice(0, MOST_FEATURES)
     features |= {column: _rounded(shown, column) for column in FEATURE_COLUMNS if column in ranked.column_names}
@@ -157,8 +158,8 @@ def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, 
         all_features=ranked.num_rows,
         pairs=columns,
         all_pairs=pairs.num_rows,
-        matrix=None if is_text else _matrix(names, ranked, pairs),
-        dependence=[] if is_text else dependence,
+        matrix=_matrix(names, ranked, pairs) if layout.is_aligned else None,
+        dependence=dependence if layout.is_aligned else [],
     )
 
 
@@ -193,7 +194,7 @@ def _values(
     result: Result, names: Sequence[str], rows: Sequence[int], data: str | Path | None
 ) -> tuple[FeatureValues | None, str | None]:
     """Return the values of features, or why there are none; `data` that does not fit is an error."""
-    if result.is_text:
+    if not result.layout.is_aligned:
         return None, None
     try:
         return feature_values(result, names, rows, data), None
@@ -204,7 +205,7 @@ def _values(
 
 
 def _why_no_dependence(result: Result, targets: Sequence[Target], reason: str | None) -> str | None:
-    if result.is_text:
+    if not result.layout.is_aligned:
         return "Texts have no features whose values could be drawn against their effects."
     if not any(target.dependence for target in targets):
         return f"The run has no interactions. Dependence views of pairs need a run of {either(names_of(order=2))}."

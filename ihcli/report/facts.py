@@ -30,7 +30,7 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Model", _joined([told(lambda: info.model.path), told(lambda: info.model.format)])
     yield "Data", _joined([told(lambda: info.data.path), told(lambda: info.data.format)])
     yield "Rows", f"{result.n_rows:,}"
-    yield "Features", None if result.is_text else f"{len(result.feature_names):,}"
+    yield "Features", f"{len(result.feature_names):,}" if result.layout.is_aligned else None
     yield "Texts in column", _joined([told(lambda: info.arguments.text), told(lambda: info.arguments.text_pair)])
     yield "Explained by", info.units
     yield "Keys", ", ".join(result.keys)

@@ -18,13 +18,12 @@ MOST_NUMBERS = 500_000  # of all records, at most about 10 bytes each
 MOST_MATRIX_BYTES = 256 << 20  # that are read for the sample
 MATRIX_UNITS = 40  # of a record whose whole matrix is kept; of larger ones the largest pairs are
 RECORD_PAIRS = 20
-TYPICAL_WORDS = 40
 WORST_ROWS = 20
 KEY_CHARACTERS, UNIT_CHARACTERS, VALUE_DIGITS, MOST_KEYS = 100, 100, 6, 10
 
 
 @dataclass(frozen=True)
-class Layout:
+class Shown:
     """What is kept of a record.
 
     names    features of a table that are shown, in their order; empty for texts
@@ -50,7 +49,7 @@ class ChosenRows:
 
 
 @dataclass(frozen=True)
-class Sample:
+class PageRows:
     """The records of a page.
 
     features  positions of the names that attributions and values of a table's records are of
@@ -67,40 +66,40 @@ class Sample:
     drawn: int
 
 
-def choose_rows(result: Result, entries: pa.Table, layout: Layout, seed: int) -> ChosenRows:
+def choose_rows(result: Result, entries: pa.Table, shown: Shown, seed: int) -> ChosenRows:
     """Return rows drawn at random, and those of the largest relative errors.
 
     Parameters:
         entries: `_row`, `_relative_error` and `_status` of all of them.
     """
     rows = np.unique(entries[ROW].to_numpy())
-    n_drawn = min(len(rows), _most_rows(result, layout, entries.num_rows / max(1, len(rows))))
+    n_drawn = min(len(rows), _most_rows(result, shown, entries.num_rows / max(1, len(rows))))
     drawn = np.random.default_rng(seed).choice(rows, n_drawn, replace=False).tolist()
     return ChosenRows(sorted({*drawn, *_worst(entries)}), n_drawn)
 
 
-def read_records(result: Result, chosen: ChosenRows, layout: Layout, values: np.ndarray | None) -> Sample:
+def read_records(result: Result, chosen: ChosenRows, shown: Shown, values: np.ndarray | None) -> PageRows:
     """Read the rows and keep what the page shows of them.
 
     Parameters:
-        values: (len(chosen.rows), len(layout.names)) of the features, or None.
+        values: (len(chosen.rows), len(shown.names)) of the features, or None.
     """
     lines = [] if values is None else [rounded(line, VALUE_DIGITS) for line in values]
     value_of = dict(zip(chosen.rows, lines, strict=False))
-    target_of = {name: position for position, name in enumerate(layout.targets)}
+    target_of = {name: position for position, name in enumerate(shown.targets)}
     records, quality = [], []
-    for record in _records(result, chosen.rows, layout):
+    for record in _records(result, chosen.rows, shown):
         quality = list(record.quality)
-        kept = _kept(record, layout, result.is_text)
+        kept = _kept(record, shown, result.layout.own_names(record.names))
         records.append({"target": target_of[record.target], **kept, "values": value_of.get(record.row)})
-    features = [layout.place[name] for name in layout.names]
-    return Sample(features, records, quality, len(chosen.rows), chosen.drawn)
+    features = [shown.place[name] for name in shown.names]
+    return PageRows(features, records, quality, len(chosen.rows), chosen.drawn)
 
 
-def _most_rows(result: Result, layout: Layout, targets: float) -> int:
-    size = TYPICAL_WORDS if result.is_text else len(layout.names)
+def _most_rows(result: Result, shown: Shown, targets: float) -> int:
+    size = result.layout.typical_size(len(shown.names))
     numbers = 2 * size + (size * (size + 1) // 2 if size <= MATRIX_UNITS else 3 * RECORD_PAIRS)
-    matrix_bytes = 0 if result.is_text else 4 * len(result.feature_names) ** 2
+    matrix_bytes = 4 * result.layout.typical_size(len(result.feature_names)) ** 2
     most = min(MOST_NUMBERS // max(1, numbers), MOST_MATRIX_BYTES // max(1, matrix_bytes), MOST_ROWS)
     return max(1, int(most / targets))
 
@@ -112,47 +111,45 @@ def _worst(entries: pa.Table) -> list[int]:
     return list(dict.fromkeys(rows))[:WORST_ROWS]
 
 
-def _records(result: Result, rows: Sequence[int], layout: Layout) -> Iterator[Record]:
+def _records(result: Result, rows: Sequence[int], shown: Shown) -> Iterator[Record]:
     """Give the entries of the rows that have a shown target, in the order of the files."""
-    features = None if result.is_text else result.feature_names
-    size = None if result.is_text else len(result.feature_names)
     tables = result.run.interaction_parts.stream(None, rows) if result.run.has_interactions else iter(())
-    stored = ((key, found) for table in tables for key, found in stored_interactions(table, size).items())
+    stored = ((key, found) for table in tables for key, found in stored_interactions(table, result.layout).items())
     for table in result.run.attribution_parts.stream(None, rows):
         for entry in table.to_pylist():
             key, found = next(stored, (None, {}))
             if result.run.has_interactions and key != (entry[ROW], entry[TARGET]):
                 raise RunError(f"{result.path}: attributions and interactions are not of the same rows.")
-            if entry[TARGET] in layout.targets:
-                yield record_of(entry, keys=result.keys, features=features, **found)
+            if entry[TARGET] in shown.targets:
+                yield record_of(entry, keys=result.keys, layout=result.layout, **found)
 
 
-def _kept(record: Record, layout: Layout, is_text: bool) -> dict[str, Any]:
+def _kept(record: Record, shown: Shown, own: tuple[str, ...] | None) -> dict[str, Any]:
     """Return a record as the page has it.
 
-    phi      of the sample's features, or of the text's units
-    units    of a text
+    phi      of the sample's features, or of the record's own units
+    units    its own, such as the words of a text
     matrix   upper triangle, diagonal included: pair effects and main effects; of small records
     pairs    of others: position, position, effect, the largest first
     effects  of the pairs of the target's dependence views
     """
-    shown = record.names if is_text else layout.names
     place = {name: position for position, name in enumerate(record.names)}
-    chosen = range(len(shown)) if is_text else [place[name] for name in shown]
+    chosen = [place[name] for name in shown.names] if own is None else list(range(len(own)))
     kept: dict[str, Any] = {
         "row": record.row,
         "keys": [_key(value) for value in list(record.keys.values())[:MOST_KEYS]],
         "quality": [_figure(value) for value in record.quality.values()],
-        "phi": rounded(record.attributions[list(chosen)]) if record.has_values else None,
+        "phi": rounded(record.attributions[chosen]) if record.has_values else None,
     }
-    if is_text:
-        kept["units"] = [clipped(unit, UNIT_CHARACTERS) for unit in record.names]
+    if own is not None:
+        kept["units"] = [clipped(unit, UNIT_CHARACTERS) for unit in own]
     if record.has_values:
-        kept |= _pairs(record, layout, is_text)
+        kept |= _pairs(record, shown, positions=None if own is not None else shown.place)
     return kept
 
 
-def _pairs(record: Record, layout: Layout, is_text: bool) -> dict[str, Any]:
+def _pairs(record: Record, shown: Shown, positions: Mapping[str, int] | None) -> dict[str, Any]:
+    """Return the pairs of a record; their ends are at these positions, or at those in the record."""
     kept: dict[str, Any] = {}
     if record.interactions is not None and len(record.names) <= MATRIX_UNITS:
         gamma = record.interactions.astype(np.float64)
@@ -160,19 +157,19 @@ def _pairs(record: Record, layout: Layout, is_text: bool) -> dict[str, Any]:
         kept["matrix"] = rounded(effects[np.triu_indices(len(gamma))])
     elif (largest := pair_effects(record)) is not None:
         first, second = largest.first[:RECORD_PAIRS].tolist(), largest.second[:RECORD_PAIRS].tolist()
-        if not is_text:
-            first, second = ([layout.place.get(record.names[i], -1) for i in side] for side in (first, second))
+        if positions is not None:
+            first, second = ([positions.get(record.names[i], -1) for i in side] for side in (first, second))
         listed = zip(first, second, rounded(largest.values[:RECORD_PAIRS]), strict=True)
         kept["pairs"] = [list(pair) for pair in listed if -1 not in pair[:2]]
-    if layout.targets[record.target] and (record.interactions is not None or record.top_pairs is not None):
-        kept["effects"] = _effects(record, layout)
+    if shown.targets[record.target] and (record.interactions is not None or record.top_pairs is not None):
+        kept["effects"] = _effects(record, shown)
     return kept
 
 
-def _effects(record: Record, layout: Layout) -> list[Any]:
+def _effects(record: Record, shown: Shown) -> list[Any]:
     """Return the effects of the pairs that dependence views draw, None for those that the run does not store."""
-    names = list(layout.place)
-    pairs = [(names[i], names[j]) for i, j in layout.targets[record.target]]
+    names = list(shown.place)
+    pairs = [(names[i], names[j]) for i, j in shown.targets[record.target]]
     if record.interactions is None:
         found = {frozenset((i, j)): value for i, j, value in record.top_pairs or ()}
         return rounded(np.array([found.get(frozenset(pair), np.nan) for pair in pairs]))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ihcli.data.formats.opening import open_table
 from ihcli.data.formats.table import TableFiles, is_number, matrix_of
 from ihcli.data.groups import read_groups
-from ihcli.errors import DataError, OptionError, RunError
+from ihcli.errors import DataError, OptionError
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.files.locations import Location, is_reachable
 from ihcli.results.result import Result
@@ -62,8 +62,7 @@ def feature_values(
         OptionError: a feature that the run does not have.
         DataError: the data is gone, has changed since it was explained, or is not of the same rows.
     """
-    if result.is_text:
-        raise RunError(f"{result.path}: explains texts, which have no features. Try record(row).")
+    result.layout.require_features(result.path, "which have no features. Try record(row).")
     _refuse_unknown(result, features)
     table = _recorded_table(result) if data is None else _other_table(result, str(data))
     columns_of = _columns_of(result, table, features)

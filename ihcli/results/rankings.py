@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.arrays import numbers
+from ihcli.layouts.layout import Layout
 from ihcli.quality import ROW
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
@@ -57,23 +58,23 @@ def ranked_pairs(run: Run, choice: Choice) -> pa.Table:
     return _chosen(_with_main_effects(run, table), PAIR, choice)
 
 
-def features_of_records(records: Sequence[Record], choice: Choice, is_text: bool) -> pa.Table:
+def features_of_records(records: Sequence[Record], choice: Choice, layout: Layout[Any]) -> pa.Table:
     """Return the largest attributions of every record."""
     tables = [
-        _effects_table(record, attribution_effects(record), "attribution", FEATURE, choice, is_text)
+        _effects_table(record, attribution_effects(record), "attribution", FEATURE, choice, layout)
         for record in _explained(records)
     ]
     return pa.concat_tables(tables)
 
 
-def pairs_of_records(records: Sequence[Record], choice: Choice, is_text: bool) -> pa.Table:
+def pairs_of_records(records: Sequence[Record], choice: Choice, layout: Layout[Any]) -> pa.Table:
     """Return the largest pair effects of every record; raises RunError where the run stores none of single rows."""
     tables = []
     for record in _explained(records):
         effects = pair_effects(record, choice.main_effects)
         if effects is None:
             raise RunError(_no_effects(record))
-        tables.append(_effects_table(record, effects, "effect", PAIR, choice, is_text))
+        tables.append(_effects_table(record, effects, "effect", PAIR, choice, layout))
     return pa.concat_tables(tables)
 
 
@@ -196,7 +197,7 @@ def _with_shares(ranking: pa.Table) -> pa.Table:
 
 
 def _effects_table(
-    record: Record, effects: Effects, value: str, names: tuple[str, ...], choice: Choice, is_text: bool
+    record: Record, effects: Effects, value: str, names: tuple[str, ...], choice: Choice, layout: Layout[Any]
 ) -> pa.Table:
     """Return the best effects of a record: who it is, the names, the rank among all, the signed value and its share."""
     chosen = _best(record, effects, choice)
@@ -205,7 +206,7 @@ def _effects_table(
         is_main = effects.first[chosen] == effects.second[chosen]
         columns["kind"] = np.where(is_main, "main", "pair").tolist()
     for name, places in zip(names, (effects.first, effects.second), strict=False):
-        if is_text:
+        if layout.in_reading_order:
             columns[name.replace("feature", "position")] = places[chosen].tolist()
         columns[name] = [record.names[place] for place in places[chosen]]
     columns["rank"] = (chosen + 1).tolist()

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS
+from ihcli.layouts.columns import holds_top_pairs
+from ihcli.layouts.layout import Layout
+from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,17 @@ def record_of(
     entry: Mapping[str, Any],
     *,
     keys: Sequence[str],
-    features: Sequence[str] | None,
+    layout: Layout[Any],
     interactions: np.ndarray | None = None,
     top_pairs: Sequence[Mapping[str, Any]] | None = None,
 ) -> Record:
     """Put a record together from an entry of an attributions part and what is stored of its interactions.
 
     Parameters:
-        features: the G names; None: the entry is of a text and has units of its own.
+        layout: of the run.
         interactions: G^2 numbers, row by row.
     """
-    names = tuple(entry[UNITS] or ()) if features is None else tuple(features)
-    phi = (entry[ATTRIBUTIONS] or ()) if features is None else [entry[name] for name in names]
+    names, phi = layout.record(entry)
     fields = list(entry)
     quality = fields[fields.index(TARGET) + 1 : fields.index(STATUS) + 1]
     return Record(
@@ -113,39 +114,15 @@ def record_of(
     )
 
 
-def holds_top_pairs(type_: pa.DataType) -> bool:
-    """Whether a column of this type holds the largest pairs of a row, and not its matrix."""
-    return bool(pa.types.is_list(type_) and pa.types.is_struct(type_.value_type))
-
-
-def stored_interactions(table: pa.Table, size: int | None) -> dict[tuple[int, str], dict[str, Any]]:
-    """Return what entries of an interactions part hold, by row and target: the argument of `record_of` that it is.
-
-    Parameters:
-        size: G; None: the entries are of texts, each with units of its own.
-    """
+def stored_interactions(table: pa.Table, layout: Layout[Any]) -> dict[tuple[int, str], dict[str, Any]]:
+    """Return what entries of an interactions part hold, by row and target: the argument of `record_of` that it is."""
     column = table[INTERACTIONS]
-    name = "interactions"
     if holds_top_pairs(column.type):
         name, found = "top_pairs", column.to_pylist()
-    elif size is None:
-        found = [None if values is None else np.array(values) for values in column.to_pylist()]
     else:
-        is_there = column.is_valid().to_pylist()
-        found = [values if there else None for values, there in zip(matrices(column, size), is_there, strict=True)]
+        name, found = "interactions", layout.matrices(column)
     entries = zip(table[ROW].to_pylist(), table[TARGET].to_pylist(), strict=True)
     return {entry: {name: values} for entry, values in zip(entries, found, strict=True)}
-
-
-def matrices(column: pa.ChunkedArray, size: int) -> np.ndarray:
-    """Return (n, size, size) of a column of tensors, NaN where it is null."""
-    storage = column.combine_chunks().storage
-    numbers = storage.values.slice(storage.offset * size * size, len(storage) * size * size)
-    values = numbers.to_numpy(zero_copy_only=False).reshape(len(storage), size, size)
-    if storage.null_count:
-        values = values.copy()
-        values[storage.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    return values
 
 
 def _largest_first(first: np.ndarray, second: np.ndarray, values: np.ndarray) -> Effects:

@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
+from ihcli.layouts.columns import holds_top_pairs
+from ihcli.layouts.layout import Layout
+from ihcli.layouts.tables import matrices
 from ihcli.methods import METHODS
 from ihcli.quality import (
     ATTRIBUTIONS,
@@ -19,13 +22,10 @@ from ihcli.quality import (
     PREDICTION,
     ROW,
     TARGET,
-    UNITS,
 )
 from ihcli.results.bridges import shap_explanation, shapiq_values
 from ihcli.results.records import (
     Record,
-    holds_top_pairs,
-    matrices,
     record_of,
     stored_interactions,
 )
@@ -68,9 +68,14 @@ class Result:
         return self.run.info.method.name
 
     @property
+    def layout(self) -> Layout[Any]:
+        """How its entries are laid out."""
+        return self.run.layout
+
+    @property
     def is_text(self) -> bool:
         """Whether texts were explained: every row has units of its own instead of the run's features."""
-        return self.run.info.units is not None
+        return not self.layout.is_aligned
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -104,8 +109,8 @@ class Result:
         """
         table = self.run.attributions()
         frame = table.to_pandas()
-        if self.is_text:
-            for name in (UNITS, ATTRIBUTIONS):
+        for name in self.layout.columns:
+            if pa.types.is_list(table[name].type):
                 frame[name] = table[name].to_pylist()
         return frame
 
@@ -142,7 +147,7 @@ class Result:
         """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
         row = self._row(row, key or {})
         table = self.run.attributions(rows=[row])
-        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self._columns])
+        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self.layout.columns])
         entries = table.to_pylist()
         if not entries:
             raise OptionError(f"`row={row}`: there is no such row. Expected 0 to {self.n_rows - 1}.")
@@ -151,12 +156,11 @@ class Result:
             entries = [entry for entry in entries if entry[TARGET] == target]
             if not entries:
                 raise OptionError(f"`target`: row {row} has no target {target!r}. Expected {', '.join(names)}.")
-        features = None if self.is_text else self.feature_names
         stored = {}
         if self.run.has_interactions:
-            stored = stored_interactions(self.run.interactions(rows=[row]), None if features is None else len(features))
+            stored = stored_interactions(self.run.interactions(rows=[row]), self.layout)
         return tuple(
-            record_of(entry, keys=self.keys, features=features, **stored.get((row, entry[TARGET]), {}))
+            record_of(entry, keys=self.keys, layout=self.layout, **stored.get((row, entry[TARGET]), {}))
             for entry in entries
         )
 
@@ -175,10 +179,8 @@ class Result:
             target: may be left out where every row has one.
         """
         self._require_matrices()
-        if self.is_text:
-            raise RunError(f"{self.path}: explains texts, which differ in size. Try interactions(row).")
-        position = self._positions(rows, target)
-        n_features, array = len(self.feature_names), None
+        n_features = len(self.layout.require_features(self.path, "which differ in size. Try interactions(row)."))
+        position, array = self._positions(rows, target), None
         for table in self.run.interaction_parts.stream([*IDENTITY, INTERACTIONS], rows):
             places = np.array([position.get(row, -1) for row in table[ROW].to_pylist()])
             mask = (places >= 0) & _has_target(table, target)
@@ -202,18 +204,17 @@ class Result:
         add up.
         """
         self._require_sums()
-        if self.is_text:
-            raise RunError(f"{self.path}: explains texts, whose units differ from row to row. Try record(row).")
+        features = self.layout.require_features(self.path, "whose units differ from row to row. Try record(row).")
         self._positions(None, target)
-        entries = self.run.attributions([*IDENTITY, BASELINE_PREDICTION, *self.feature_names])
+        entries = self.run.attributions([*IDENTITY, BASELINE_PREDICTION, *features])
         entries = entries.filter(pa.array(_has_target(entries, target)))
         base = entries[BASELINE_PREDICTION].to_numpy()
         values = (
             self.interaction_array(target=target)
             if interactions
-            else np.stack([entries[name].to_numpy() for name in self.feature_names], axis=1)
+            else np.stack([entries[name].to_numpy() for name in features], axis=1)
         )
-        return shap_explanation(values, base, self.feature_names, data)
+        return shap_explanation(values, base, features, data)
 
     def to_shapiq(self, row: int, target: str | None = None) -> Any:
         """Return `shapiq.InteractionValues` of order 2 of one row; see `ihcli.results.bridges.shapiq_values`.
@@ -223,11 +224,6 @@ class Result:
         self._require_sums()
         record = self.record(row, target=target)
         return shapiq_values(self._matrix(record), record.quality["baseline_prediction"])
-
-    @property
-    def _columns(self) -> tuple[str, ...]:
-        """Columns of an attributions part that hold units and values."""
-        return (UNITS, ATTRIBUTIONS) if self.is_text else self.feature_names
 
     def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
         if (row is None) == (not key):

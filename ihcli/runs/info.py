@@ -7,6 +7,8 @@ from typing import Any, Self
 from ihcli.errors import RunError
 from ihcli.files.foreign import foreign_json
 from ihcli.files.locations import Location
+from ihcli.layouts.choosing import layout_of_run
+from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
@@ -216,13 +218,18 @@ class RunInfo(Told):
         return self.status == DONE
 
     @property
+    def layout(self) -> Layout[Any]:
+        """How entries are laid out; one that does not tell its features is of a table, without any."""
+        return layout_of_run(if_told(lambda: self.features), self.units)
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The G features or groups; empty for texts. Raises RunError where neither is told."""
         if self.units is not None:
             return ()
-        if self.features is None:
+        if (features := self.features) is None:
             raise self.lacks("features")
-        return self.features
+        return features
 
     @property
     def tolerance(self) -> float | None:

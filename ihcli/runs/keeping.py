@@ -12,7 +12,6 @@ from ihcli.runs.info import SealsInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
-from ihcli.summaries.texts import TextSummary
 
 STATE_S = 1.0
 HEARD_S = 0.1  # an observer draws bars, and batches can take a millisecond
@@ -97,7 +96,7 @@ class Keeper:
         """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
         summary = self._progress.summary
         written = self.writer.write_summary(summary.attributions(), summary.interactions())
-        if isinstance(summary, TextSummary) and summary.note:
+        if summary.note:
             self.warn(summary.note)
         return self._progress.seals(self.writer.digests_of).but(summary=written)
 

@@ -3,17 +3,19 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ihcli.errors import RunError
-from ihcli.explanation import AnyExplanation, TextExplanation
+from ihcli.explanation import AnyExplanation
 from ihcli.files.foreign import one_message
+from ihcli.layouts.choosing import layout_of, summary_of_state
 from ihcli.quality import Status
 from ihcli.runs.info import SealsInfo
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
+from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.tables import Summary
-from ihcli.summaries.texts import TextSummary
 
 
 class Progress:
@@ -30,7 +32,7 @@ class Progress:
         self.digests: dict[int, Digests] = {}
         self.rows = self.evaluations = self.truncated = 0
         self.wall_s = 0.0
-        self._summary: Summary | TextSummary | None = None
+        self._summary: AnySummary[Any] | None = None
         self._statuses = Counter[str]()
 
     @classmethod
@@ -46,16 +48,13 @@ class Progress:
         progress._statuses.update(explanation.status.tolist())
         if explanation.truncated is not None:
             progress.truncated = int(explanation.truncated.sum())
-        if isinstance(explanation, TextExplanation):
-            progress._summary = TextSummary()
-            progress._summary.update(explanation)
-        else:
-            progress._summary = Summary()
-            progress._summary.update(explanation)
+        summary = layout_of(explanation).summary()
+        summary.update(explanation)
+        progress._summary = summary
         return progress
 
     @property
-    def summary(self) -> Summary | TextSummary:
+    def summary(self) -> AnySummary[Any]:
         """The summary of all parts, an empty one where there are none."""
         return self._summary or Summary()
 
@@ -84,7 +83,7 @@ class Progress:
         if self._summary is None:
             self._summary = other._summary
         elif other._summary is not None:
-            self._summary.merge(other._summary)  # type: ignore[arg-type]
+            self._summary.merge(other._summary)
 
     def seals(self, digests_of: Callable[[int], Digests]) -> SealsInfo:
         """Return what run.json says of the parts; `digests_of` gives what is not known of one."""
@@ -120,8 +119,7 @@ class Progress:
             for name in ("rows", "evaluations", "truncated", "wall_s"):
                 setattr(progress, name, counts[name])
             progress._statuses.update(counts["statuses"])
-            kind = TextSummary if "units.count" in arrays else Summary
-            progress._summary = kind.of_state(arrays)
+            progress._summary = summary_of_state(arrays)
         return progress
 
 

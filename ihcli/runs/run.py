@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, absence, locate
 from ihcli.files.lock import is_locked
+from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
 from ihcli.runs.files import opened_part, require_own, require_types
@@ -39,6 +41,11 @@ class Run:
     def interaction_parts(self) -> PartFiles:
         """The interactions parts that were finished when this was first asked."""
         return PartFiles(self.path / INTERACTIONS)
+
+    @cached_property
+    def layout(self) -> Layout[Any]:
+        """How its entries are laid out."""
+        return self.info.layout
 
     @property
     def status(self) -> str:

@@ -176,6 +176,11 @@ class Summary:
             self._targets[target] = summary if mine is None else mine.merge(summary)
 
     @property
+    def note(self) -> str | None:
+        """A sentence on what is missing: nothing ever is."""
+        return None
+
+    @property
     def lines(self) -> tuple[int, int]:
         """Return how many lines the tables of features and of pairs have, over all targets."""
         n, targets = len(self._names), len(self._targets)

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
+from ihcli.layouts.choosing import require_layout
+from ihcli.layouts.layout import Layout
 from ihcli.methods import METHODS
 from ihcli.quality import COMPLETENESS_GAP, RELATIVE_ERROR, Present, QualityColumn, columns_of
 from ihcli.runs.info import DONE, RunInfo
@@ -25,13 +28,13 @@ NEEDED = (
 class Described:
     """A finished run as run.json tells it.
 
-    features  the G names in the order of the columns; None for texts
+    layout    of its entries: the features, or the units of texts
     outputs   names of the model's outputs;  target is predicted, all, label or one of them
     """
 
     info: RunInfo
     method: str
-    features: tuple[str, ...] | None
+    layout: Layout[Any]
     keys: tuple[str, ...]
     target: str
     outputs: tuple[str, ...]
@@ -63,7 +66,7 @@ class Described:
         described = cls(
             info=info,
             method=info.method.name,
-            features=info.features,
+            layout=require_layout(info.features, info.units),
             keys=info.keys,
             target=info.target,
             outputs=info.model.outputs,
@@ -75,8 +78,6 @@ class Described:
         )
         if described.method not in METHODS or described.dtype not in FLOATS:
             raise ValueError(f"method {described.method}, dtype {described.dtype}")
-        if (described.features is None) != (info.units is not None):
-            raise ValueError("features and units: one of both tells what is explained")
         if described.n_baselines < 1 or not all(map(info.totals.tells, ("entries", "statuses", "evaluations"))):
             raise ValueError("baseline or totals are incomplete")
         return described
@@ -140,10 +141,10 @@ class Described:
     @cached_property
     def columns(self) -> tuple[QualityColumn, ...]:
         """The columns beside the values that its parts have."""
-        present: set[Present] = {"smoothed"} if self.info.smoothing is not None else set()
-        if self.features is None:
-            present.add("texts")
-        elif self.info.baseline.population > self.n_baselines:
+        present: set[Present] = {*self.layout.present}
+        if self.info.smoothing is not None:
+            present.add("smoothed")
+        if self.info.baseline.population > self.n_baselines:
             present.add("subsampled")
         return columns_of(present)
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ihcli.layouts.layout import Sized
 from ihcli.quality import BASELINE_PREDICTION, COMPLETENESS_GAP, INTERACTIONS, PREDICTION, RELATIVE_ERROR
 from ihcli.verification.described import Described
 from ihcli.verification.findings import Bounded, Faults, Finding, not_checked
-from ihcli.verification.stored import Block, Sized
+from ihcli.verification.stored import Block
 
 ROUNDING = 16.0
 """Rounding of a sum in units of eps times the sum of the sizes."""
@@ -117,10 +118,10 @@ class Pairs:
         """Add a block."""
         if not self._run.stores_pairs or block.interactions is None:
             return
-        units = [self._run.features] * len(block) if self._run.features else block.entries["units"].to_pylist()
+        units = self._run.layout.names(block.entries)
         stored = block.interactions[INTERACTIONS].to_pylist()
-        for place in np.flatnonzero(block.has_values):
-            fault = self._fault(tuple(units[place] or ()), stored[place] or [])
+        for place in np.flatnonzero(block.has_values).tolist():
+            fault = self._fault(units[place], stored[place] or [])
             self._faults.add(fault or "", int(fault is not None), "".join(block.names(np.array([place]))))
         self._faults.checked += int(block.has_values.sum())
 
@@ -135,7 +136,7 @@ class Pairs:
         names = [(pair["i"], pair["j"]) for pair in pairs]
         if not {name for pair in names for name in pair} <= set(units):
             return "rows with pairs of something else"
-        if self._run.features is not None:
+        if not self._run.layout.in_reading_order:
             place = {name: i for i, name in enumerate(units)}
             if len(set(names)) < len(names) or any(place[i] >= place[j] for i, j in names):
                 return "rows with a pair twice or turned around"

@@ -11,9 +11,10 @@ from ihcli.files.durable import is_temporary
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, is_reachable, locate
 from ihcli.files.stores import StoreError
+from ihcli.layouts.layout import Types
 from ihcli.runs.names import ATTRIBUTIONS, INTERACTIONS, part_name
 from ihcli.runs.origins import places_of, there
-from ihcli.verification.columns import Types, attribution_columns, faults_of, interaction_columns
+from ihcli.verification.columns import attribution_columns, faults_of, interaction_columns
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Faults, Finding, not_checked
 from ihcli.verification.seals import Seals

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.quality import (
-    ATTRIBUTIONS,
     EVALUATIONS,
     INTERACTIONS,
     RELATIVE_ERROR,
@@ -16,7 +15,6 @@ from ihcli.quality import (
     STATUSES,
     TARGET,
     TRUNCATED,
-    UNITS,
     Status,
 )
 from ihcli.runs.info import TotalsInfo
@@ -94,7 +92,7 @@ class Pairing:
     """Both parts hold the same rows, keys, targets and units."""
 
     def __init__(self, run: Described) -> None:
-        shared = [ROW, *run.keys, TARGET, *([UNITS] if run.features is None else [])]
+        shared = [ROW, *run.keys, TARGET, *run.layout.shared]
         self._columns = shared
         self._faults = Faults("pairing", f"both kinds of parts have the same {', '.join(shared)}")
         self._lengths = Faults("lengths", "every text has one attribution a unit, and one interaction a pair of them")
@@ -117,7 +115,7 @@ class Pairing:
         """Return what came of it."""
         if run.stores_matrices or run.stores_pairs:
             yield self._faults.finding()
-        if run.features is None:
+        if not run.layout.is_aligned:
             yield self._lengths.finding()
 
 
@@ -198,20 +196,19 @@ class Statuses:
 
     def _see_nulls(self, block: Block) -> None:
         self._nulls.checked += len(block)
-        lists = (UNITS, ATTRIBUTIONS) if self._run.features is None else ()
         for name in self._run.unknown:
             told = ~_is_null(block.entries[name])
             self._nulls.add(
                 f"figures in {name}, which {self._run.method} does not know", int(told.sum()), block.name(told)
             )
-        for name in (*self._run.measures, *(self._run.features or ())):
+        for name in (*self._run.measures, *self._run.layout.columns):
             if name in self._run.unknown:
                 continue
             if name == SAMPLING_ERROR and self._run.n_baselines == 1:
                 continue  # one baseline says nothing about the spread of them
-            self._see_column(block, name, block.entries[name], np.isfinite(block.numbers(name)))
-        for name in lists:
-            self._see_column(block, name, block.entries[name], None)
+            column = block.entries[name]
+            finite = None if pa.types.is_list(column.type) else np.isfinite(block.numbers(name))
+            self._see_column(block, name, column, finite)
         if block.interactions is not None:
             self._see_column(block, INTERACTIONS, block.interactions[INTERACTIONS], None)
             for some in block.sizes:

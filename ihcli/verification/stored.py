@@ -6,29 +6,14 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ihcli.files.locations import Location
-from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, ROW, STATUS, TARGET, UNITS, has_values
-from ihcli.results.records import matrices
+from ihcli.layouts.layout import Sized
+from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
 from ihcli.runs.files import opened_part
 from ihcli.verification.described import Described
 
 BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64
-
-
-@dataclass(frozen=True)
-class Sized:
-    """The entries of a block that have values over n features or units each.
-
-    place  (m,) positions in the block
-    phi    (m, n) float64
-    gamma  (m, n, n) as stored; None where whole matrices are not
-    """
-
-    place: np.ndarray
-    phi: np.ndarray
-    gamma: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -83,55 +68,16 @@ class Block:
     @cached_property
     def sizes(self) -> list[Sized]:
         """Return the entries that have values, those of one size together; misshapen ones are left out."""
-        return list(self._of_texts() if self.run.features is None else self._of_table(self.run.features))
+        matrices = None
+        if self.run.stores_matrices and self.interactions is not None:
+            matrices = self.interactions[INTERACTIONS]
+        return list(self.run.layout.sized(self.entries, matrices, self.has_values))
 
     @cached_property
     def misshapen(self) -> int:
         """Return how many entries of texts have lists whose lengths do not fit each other."""
         fitting = sum(len(some.place) for some in self.sizes)
         return int(self.has_values.sum()) - fitting
-
-    def _of_table(self, features: tuple[str, ...]) -> Iterator[Sized]:
-        place = np.flatnonzero(self.has_values)
-        if not len(place):
-            return
-        phi = np.stack([self.numbers(name) for name in features], axis=1)[place]
-        gamma = None
-        if self.run.stores_matrices and self.interactions is not None:
-            gamma = matrices(self.interactions[INTERACTIONS], len(features))[place]
-        yield Sized(place, phi, gamma)
-
-    def _of_texts(self) -> Iterator[Sized]:
-        phi = _Lists.of(self.entries[ATTRIBUTIONS])
-        lengths = _Lists.of(self.entries[UNITS]).lengths
-        fitting = self.has_values & (phi.lengths == lengths) & (lengths > 0)
-        gamma = None
-        if self.run.stores_matrices and self.interactions is not None:
-            gamma = _Lists.of(self.interactions[INTERACTIONS])
-            fitting &= gamma.lengths == lengths**2
-        for n in np.unique(lengths[fitting]):
-            place = np.flatnonzero(fitting & (lengths == n))
-            square = None if gamma is None else gamma.take(place, n * n).reshape(-1, n, n)
-            yield Sized(place, phi.take(place, n).astype(np.float64), square)
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """A column of lists: lengths (N,), -1 for null, and all values one after the other."""
-
-    lengths: np.ndarray
-    values: np.ndarray
-
-    @classmethod
-    def of(cls, column: pa.ChunkedArray) -> "_Lists":
-        lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
-        return cls(lengths.astype(np.int64), pc.list_flatten(column).to_numpy(zero_copy_only=False))
-
-    def take(self, place: np.ndarray, length: int) -> np.ndarray:
-        """Return (m, length) values of the lists at these places, which all have that length."""
-        kept = np.maximum(self.lengths, 0)
-        start = np.cumsum(kept) - kept
-        return self.values[start[place][:, None] + np.arange(length)]
 
 
 def footer(file: Location) -> tuple[pa.Schema, int]:

@@ -1,6 +1,6 @@
 """Summaries against the parts: every statistic once more from the entries, ranks and shares from the statistics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,12 @@ import pandas as pd
 import pyarrow as pa
 
 from ihcli.errors import RunError
-from ihcli.explanation import Explanation, TextExplanation
-from ihcli.quality import COLUMNS, UNITS
+from ihcli.layouts.layout import Layout, Sized
+from ihcli.quality import COLUMNS
 from ihcli.runs.run import Run
-from ihcli.summaries.tables import Summary
-from ihcli.summaries.texts import TextSummary
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
-from ihcli.verification.stored import Block, Sized
+from ihcli.verification.stored import Block
 
 AGREEMENT = 1e-9
 """Sums in another order, relative to the root mean square of what is summed."""
@@ -27,15 +25,12 @@ class Summaries:
 
     def __init__(self, described: Described) -> None:
         self._run = described
-        self._of_tables, self._of_texts = Summary(), TextSummary()
+        self._summary = described.layout.summary()
 
     def see(self, block: Block) -> None:
         """Add a block."""
         for some in block.sizes:
-            if self._run.features is None:
-                self._of_texts.update(_texts(block, some))
-            else:
-                self._of_tables.update(_rows(block, some, self._run.features))
+            self._summary.update(self._run.layout.explanation(block.entries, some, _known(block, some)))
 
     def findings(self, run: Run, is_whole: bool) -> Iterator[Finding]:
         """Return what came of it.
@@ -43,14 +38,14 @@ class Summaries:
         Parameters:
             is_whole: whether all parts were read; statistics of fewer are not those of the run.
         """
-        found = self._of_texts if self._run.features is None else self._of_tables
+        found = self._summary
         for kind in ("attributions", *(["interactions"] if self._run.second_order else [])):
             try:
                 stored = run.summary_attributions() if kind == "attributions" else run.summary_interactions()
             except RunError as error:
                 yield Finding(f"summary of {kind}", FAILED, str(error))
                 continue
-            yield ranks_and_shares(stored, kind, is_text=self._run.features is None)
+            yield ranks_and_shares(stored, kind, self._run.layout)
             if reason := self._reason(kind, is_whole):
                 yield not_checked(f"summary of {kind}", reason)
             else:
@@ -65,7 +60,7 @@ class Summaries:
             return "parts are missing or cannot be read"
         if kind == "interactions" and not self._run.stores_matrices:
             return f"the run stores no matrices (`interactions={self._run.info.arguments.interactions}`)"
-        return self._of_texts.note or None
+        return self._summary.note
 
 
 def same_statistics(stored: pa.Table, computed: pa.Table | None, kind: str) -> Finding:
@@ -94,7 +89,7 @@ def same_statistics(stored: pa.Table, computed: pa.Table | None, kind: str) -> F
     return faults.finding()
 
 
-def ranks_and_shares(stored: pa.Table, kind: str, is_text: bool) -> Finding:
+def ranks_and_shares(stored: pa.Table, kind: str, layout: Layout[Any]) -> Finding:
     """Check that ranks are 1, 2, ... by mean_abs within each target, and shares those of the total."""
     faults = Faults(f"ranks of {kind}", "ranks follow mean_abs within each target, shares are of its total")
     faults.checked = len(stored)
@@ -104,7 +99,7 @@ def ranks_and_shares(stored: pa.Table, kind: str, is_text: bool) -> Finding:
         return faults.finding()
     for target, lines in stored.to_pandas().groupby("target", sort=False):
         mean_abs, ranks = lines["mean_abs"].to_numpy(float), lines["rank"].to_numpy()
-        weight = mean_abs * (lines["rows"].to_numpy() if is_text else 1)
+        weight = layout.weights(mean_abs, lines["rows"].to_numpy())
         share = weight / weight.sum() if weight.sum() > 0 else 0 * weight
         faults.add("ranks out of order", int((ranks != np.arange(1, len(ranks) + 1)).sum()), f"target {target}")
         faults.add("lines with more than the one before", int((np.diff(mean_abs) > 0).sum()), f"target {target}")
@@ -126,29 +121,8 @@ def _off(theirs: np.ndarray, ours: pd.DataFrame, name: str) -> np.ndarray:
     return ~(np.abs(theirs - mine) <= AGREEMENT * np.maximum(np.sqrt(square), np.abs(mine)))
 
 
-def _rows(block: Block, some: Sized, features: tuple[str, ...]) -> Explanation:
-    """Return the entries as what a summary takes; figures that it does not look at are zeros."""
-    return Explanation(feature_names=features, attributions=some.phi, interactions=some.gamma, **_shared(block, some))
-
-
-def _texts(block: Block, some: Sized) -> TextExplanation:
-    units = block.entries[UNITS].take(pa.array(some.place)).to_pylist()
-    return TextExplanation(
-        units=_objects([tuple(names) for names in units]),
-        attributions=_objects(list(some.phi)),
-        interactions=None if some.gamma is None else _objects(list(some.gamma)),
-        **_shared(block, some),
-    )
-
-
-def _shared(block: Block, some: Sized) -> dict[str, Any]:
+def _known(block: Block, some: Sized) -> dict[str, Any]:
+    """Return what stands beside the values of some entries; figures that a summary does not look at are zeros."""
     nothing = {column.attribute: np.zeros(len(some.place)) for column in COLUMNS if column.present == "always"}
     known = {"row": block.row[some.place], "target": block.target[some.place], "status": block.status[some.place]}
     return {**nothing, **dict.fromkeys(("sampling_error", "drift")), **known}
-
-
-def _objects(values: Sequence[object]) -> np.ndarray:
-    array = np.empty(len(values), object)
-    for place, value in enumerate(values):
-        array[place] = value
-    return array

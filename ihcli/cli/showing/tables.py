@@ -223,8 +223,8 @@ def _rich_table(table: "pa.Table", width: int) -> "Table":
     _cut_names(shown, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.schema:
-        is_text = pa.types.is_string(column.type)
-        if is_text:
+        is_words = pa.types.is_string(column.type)
+        if is_words:
             drawn.add_column(cell(column.name), overflow="fold", min_width=NAME_WIDTH)
         else:
             drawn.add_column(cell(column.name), justify="right", no_wrap=True)

@@ -110,7 +110,7 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
     share = estimate.share_converged
     figures = {
         "Rows": str(estimate.rows),
-        **({} if estimate.features is None else {"Features": str(estimate.features)}),
+        **({"Features": str(estimate.features)} if estimate.features is not None else {}),
         "Targets per row": str(estimate.targets),
         "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
         **({} if share is None else {f"Within tolerance {tolerance:g}": f"{100 * share:.1f} %"}),

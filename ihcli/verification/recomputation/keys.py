@@ -70,7 +70,7 @@ class _Window:
 
 def _keys(table: TableFiles, described: Described) -> Iterator[pa.Table]:
     """Stream the key columns as the run carried them."""
-    features = set(described.features or ())
+    features = set(described.layout.features)
     carried = table.carried_types([name for name in described.keys if name not in features])
     types = {name: carried.get(name) or table.feature_type(name) for name in described.keys}
     for batch in table.batches(pa.schema(list(types.items()))):

@@ -1,0 +1,183 @@
+"""Tables: every entry has the same features or groups, each a column of its own."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.errors import RunError
+from ihcli.explanation import Explanation
+from ihcli.files.arrays import numbers, strings
+from ihcli.files.locations import Location
+from ihcli.layouts.columns import TOP_DEFINITION, largest, mask_of, pair_type, with_gaps
+from ihcli.layouts.layout import Columns, Sized, Types
+from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Present, field_metadata
+from ihcli.summaries.summary import AnySummary
+from ihcli.summaries.tables import Summary
+
+DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
+ENDS = ("feature_i", "feature_j")
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table over G features or groups; see `ihcli.layouts.layout.Layout`."""
+
+    features: tuple[str, ...]
+
+    noun: ClassVar[str] = "features"
+    plots: ClassVar[tuple[str, ...]] = ("summary", "bar", "heatmap", "dependence", "waterfall", "convergence")
+    is_aligned: ClassVar[bool] = True
+    in_reading_order: ClassVar[bool] = False
+    counts_occurrences: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features."""
+        return self.features
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """None: the schema names the features."""
+        return ()
+
+    @property
+    def present(self) -> frozenset[Present]:
+        """None."""
+        return frozenset()
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """The features, in the order of columns and of matrices."""
+        return {"feature_names": list(self.features)}
+
+    def attributions(self, explanation: Explanation, is_empty: np.ndarray) -> Columns:
+        """Return a column for each feature."""
+        added = []
+        for i, name in enumerate(self.features):
+            values = explanation.attributions[:, i]
+            metadata = field_metadata(f"attribution phi of {name}", OUTPUT_UNIT)
+            field = pa.field(name, pa.from_numpy_dtype(values.dtype), metadata=metadata)
+            added.append((field, with_gaps(values, is_empty)))
+        return added
+
+    def interactions(self, explanation: Explanation, is_empty: np.ndarray, top: int | None) -> Columns:
+        """Return a column of tensors, or of lists of pairs."""
+        matrices = explanation.interactions
+        if matrices is None:
+            raise ValueError("no interactions to store")
+        if top is None:
+            column, definition = _tensors(matrices, is_empty), DEFINITION
+        else:
+            column, definition = _top_pairs(matrices, self.features, is_empty, top), TOP_DEFINITION
+        names = {name: json.dumps(value) for name, value in self.metadata.items()}
+        metadata = field_metadata(definition, OUTPUT_UNIT) | names
+        return [(pa.field(INTERACTIONS, column.type, metadata=metadata), column)]
+
+    def summary(self) -> AnySummary[Explanation]:
+        """Return a summary of features and pairs."""
+        return Summary()
+
+    def attribution_types(self, floats: pa.DataType) -> Types:
+        """Return a number for each feature."""
+        return dict.fromkeys(self.features, (floats,))
+
+    def interaction_types(self, floats: pa.DataType, *, pairs: bool) -> Types:
+        """Return a tensor, or pairs."""
+        size = len(self.features)
+        type_ = pair_type(floats) if pairs else pa.fixed_shape_tensor(floats, (size, size), dim_names=ENDS)
+        return {INTERACTIONS: (type_,)}
+
+    def record(self, entry: Mapping[str, Any]) -> tuple[tuple[str, ...], Sequence[float]]:
+        """Return the features and what stands in their columns."""
+        return self.features, [entry[name] for name in self.features]
+
+    def names(self, entries: pa.Table) -> list[tuple[str, ...]]:
+        """Return the features of every entry."""
+        return [self.features] * len(entries)
+
+    def matrices(self, column: pa.ChunkedArray) -> list[np.ndarray | None]:
+        """Return the matrices of a column of tensors."""
+        is_there = column.is_valid().to_pylist()
+        found = matrices(column, len(self.features))
+        return [values if there else None for values, there in zip(found, is_there, strict=True)]
+
+    def sized(self, entries: pa.Table, interactions: pa.ChunkedArray | None, has_values: np.ndarray) -> Iterator[Sized]:
+        """Give all entries that have values at once."""
+        place = np.flatnonzero(has_values)
+        if not len(place):
+            return
+        phi = np.stack([entries[name].cast(pa.float64()).to_numpy() for name in self.features], axis=1)[place]
+        gamma = None if interactions is None else matrices(interactions, len(self.features))[place]
+        yield Sized(place, phi, gamma)
+
+    def explanation(self, entries: pa.Table, some: Sized, known: Mapping[str, Any]) -> Explanation:
+        """Return the explanation of some entries."""
+        return Explanation(feature_names=self.features, attributions=some.phi, interactions=some.gamma, **known)
+
+    def own_names(self, names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return None: all records have the features."""
+        return None
+
+    def typical_size(self, n_shown: int) -> int:
+        """Return that number: a record has all features, and those that are shown are kept of it."""
+        return n_shown
+
+    def row_count(self, ranking: pa.Table) -> int | None:
+        """Return the rows of any entry: every row has all features."""
+        count: int = ranking["rows"][0].as_py()
+        return count
+
+    def weights(self, mean_abs: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return mean_abs: every feature is in as many rows."""
+        return mean_abs
+
+    def require_features(self, path: Location, reason: str) -> tuple[str, ...]:
+        """Return the features."""
+        return self.features
+
+    def require_plot(self, path: Location, kind: str) -> None:
+        """Raise RunError for a picture of one text."""
+        if kind not in self.plots:
+            raise RunError(f"{path}: explains a table. Expected a run over texts. Try waterfall.")
+
+
+def matrices(column: pa.ChunkedArray, size: int) -> np.ndarray:
+    """Return (n, size, size) of a column of tensors, NaN where it is null."""
+    stored = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    storage = stored.storage
+    values = storage.values.slice(storage.offset * size * size, len(storage) * size * size)
+    found = values.to_numpy(zero_copy_only=False).reshape(len(storage), size, size)
+    if storage.null_count:
+        found = found.copy()
+        found[storage.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return found
+
+
+def _tensors(interactions: np.ndarray, is_empty: np.ndarray) -> pa.Array:
+    n_features = interactions.shape[1]
+    values = numbers(interactions.reshape(-1))
+    stored = pa.FixedSizeListArray.from_arrays(values, n_features * n_features, mask=mask_of(is_empty))
+    type_ = pa.fixed_shape_tensor(values.type, (n_features, n_features), dim_names=ENDS)
+    return pa.ExtensionArray.from_storage(type_, stored)
+
+
+def _top_pairs(interactions: np.ndarray, features: tuple[str, ...], is_empty: np.ndarray, top: int) -> pa.Array:
+    n_features = interactions.shape[1]
+    first, second = np.triu_indices(n_features, 1)
+    upper = first * n_features + second
+    top = min(top, len(upper))
+    pairs, values = [np.empty(0, np.int64)], [np.empty(0, interactions.dtype)]
+    for row in np.flatnonzero(~is_empty):
+        effects = 2 * interactions[row].ravel()[upper]  # as matrices are symmetric
+        chosen = largest(np.abs(effects), top)
+        pairs.append(chosen)
+        values.append(effects[chosen])
+    chosen, names = np.concatenate(pairs), strings(features)
+    columns = [names.take(numbers(places[chosen])) for places in (first, second)]
+    structs = pa.StructArray.from_arrays([*columns, numbers(np.concatenate(values))], ["i", "j", "value"])
+    offsets = np.concatenate([[0], np.cumsum(np.where(is_empty, 0, top))]).astype(np.int32)
+    return pa.ListArray.from_arrays(numbers(offsets), structs, mask=mask_of(is_empty))

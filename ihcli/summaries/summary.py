@@ -1,0 +1,37 @@
+"""What every summary does, whatever it is of."""
+
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.explanation import AnyExplanation
+
+E = TypeVar("E", bound=AnyExplanation, contravariant=True)
+
+
+class AnySummary(Protocol[E]):
+    """Statistics per target of all explanations added to it, accumulated while they stream by."""
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on what is missing, None where nothing is."""
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """How many lines both tables have, over all targets."""
+
+    def update(self, explanation: E) -> None:
+        """Add an explanation; entries that have no values are left out."""
+
+    def merge(self, other: Any) -> None:
+        """Add what another summary of the same kind has seen; halves merged equal the whole up to rounding."""
+
+    def attributions(self) -> pa.Table:
+        """Return what attributions are of, ranked by mean |phi| for every target."""
+
+    def interactions(self) -> pa.Table | None:
+        """Return the ranked pairs of every target; None without interactions."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that was seen as arrays by name."""
