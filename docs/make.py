@@ -20,7 +20,7 @@ from ihcli.explanation import Explanation, TextExplanation
 from ihcli.quality import Present, Status, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
-from ihcli.summaries.tables import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
+from ihcli.summaries.ranking import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
 
 DOCS = Path(__file__).parent
 COLUMNS_OF_HELP = 100

@@ -20,7 +20,7 @@ from runs import write_text_run
 from ihcli import read
 from ihcli.cli import main
 from ihcli.quality import COLUMNS, STATUSES
-from ihcli.summaries.tables import STATISTICS
+from ihcli.summaries.ranking import STATISTICS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from ihcli.explanation import Explanation
-from ihcli.summaries.tables import Summary, largest_first, members
+from ihcli.summaries.ranking import largest_first
+from ihcli.summaries.tables import Summary, members
 
 NAMES = ("a", "b", "c", "d")
 ROUNDING = 1e-12  # sums of at most a few thousand float64 values, merged in different orders

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ihcli.summaries.tables import statistics_table
+from ihcli.summaries.ranking import statistics_table
 
 MOST_KEPT = 2_000_000
 """Distinct pairs kept, about 300 MB, and four times that while parts are merged; beyond, those seen least are dropped

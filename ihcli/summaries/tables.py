@@ -1,7 +1,7 @@
 """Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,81 +9,17 @@ import pyarrow as pa
 
 from ihcli.explanation import Explanation
 from ihcli.files.arrays import numbers, strings
-from ihcli.quality import OUTPUT_UNIT
+from ihcli.summaries.moments import Moments
+from ihcli.summaries.ranking import (
+    ATTRIBUTION_COLUMNS,
+    INTERACTION_COLUMNS,
+    MAIN_COLUMNS,
+    Ranking,
+    ranked,
+    statistics_table,
+)
 
 BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
-STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
-    "target": (pa.string(), "explained output", "1"),
-    "feature": (pa.string(), "feature or group", "1"),
-    "feature_i": (pa.string(), "first feature or group of the pair", "1"),
-    "feature_j": (pa.string(), "second feature or group of the pair", "1"),
-    "rank": (pa.int32(), "by mean_abs within the target, 1 is the largest", "1"),
-    "mean_abs": (pa.float64(), "mean of the absolute values over rows", OUTPUT_UNIT),
-    "mean": (pa.float64(), "mean over rows", OUTPUT_UNIT),
-    "std": (pa.float64(), "population standard deviation over rows", OUTPUT_UNIT),
-    "min": (pa.float64(), "smallest value", OUTPUT_UNIT),
-    "max": (pa.float64(), "largest value", OUTPUT_UNIT),
-    "share": (pa.float64(), "of the total mean_abs of the target", "1"),
-    "rows": (pa.int64(), "explained rows; rows without values are left out", "1"),
-    "main_mean_abs": (pa.float64(), "mean of |Gamma_gg|, the main effect, over rows", OUTPUT_UNIT),
-    "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
-    "main_std": (pa.float64(), "population standard deviation of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
-}
-ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
-MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std")
-INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
-
-Ranking = dict[str, np.ndarray | pa.Array]
-"""Columns of one target's entries, the largest first."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean, mean of absolute values and sum of squared deviations of every column, in float64."""
-
-    count: int
-    mean: np.ndarray
-    mean_abs: np.ndarray
-    squares: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Moments":
-        """Return the moments of (n, columns) values, n at least 1."""
-        values = np.asarray(values, np.float64)
-        mean = values.mean(axis=0)
-        deviations = values - mean
-        squares = np.einsum("ij,ij->j", deviations, deviations)
-        return cls(len(values), mean, np.abs(values).mean(axis=0), squares)
-
-    @classmethod
-    def side_by_side(cls, parts: list["Moments"]) -> "Moments":
-        """Return moments of the same rows as those of one wide table."""
-        mean, mean_abs, squares = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "mean_abs", "squares")
-        )
-        return cls(parts[0].count, mean, mean_abs, squares)
-
-    def merge(self, other: "Moments") -> "Moments":
-        """Return the moments of both sets of rows (Chan, Golub, LeVeque 1983, equation 2.1)."""
-        count = self.count + other.count
-        share = other.count / count
-        difference = other.mean - self.mean
-        return Moments(
-            count,
-            self.mean + difference * share,
-            self.mean_abs + (other.mean_abs - self.mean_abs) * share,
-            self.squares + other.squares + difference**2 * (self.count * share),
-        )
-
-    def take(self, columns: np.ndarray, times: float) -> "Moments":
-        """Return those of some columns, as of values that are `times` as large."""
-        mean, mean_abs, squares = (values[columns] * times for values in (self.mean, self.mean_abs, self.squares))
-        return Moments(self.count, mean, mean_abs, squares * times)
-
-    @property
-    def std(self) -> np.ndarray:
-        """Population standard deviation."""
-        return np.sqrt(self.squares / self.count)
 
 
 @dataclass(frozen=True)
@@ -231,7 +167,7 @@ class Summary:
 
     def _ranked_features(self, target: str) -> Ranking:
         found = self._targets[target]
-        order, columns = _ranked(target, found.attributions)
+        order, columns = ranked(target, found.attributions)
         columns |= {
             "feature": self._names_at(order),
             "min": found.smallest[order],
@@ -249,7 +185,7 @@ class Summary:
         pairs = self._targets[target].pairs
         if pairs is None:
             raise ValueError(f"target {target} was explained without interactions")
-        order, columns = _ranked(target, pairs)
+        order, columns = ranked(target, pairs)
         first, second = members(order, len(self._names))
         return columns | {"feature_i": self._names_at(first), "feature_j": self._names_at(second)}
 
@@ -305,47 +241,3 @@ def members(pairs: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]
     first = np.repeat(features, n_features - 1 - features)[pairs]
     starts = features * (2 * n_features - 1 - features.astype(np.int64)) // 2  # of each first feature's pairs
     return first, (pairs - starts[first] + first + 1).astype(np.int32)
-
-
-def largest_first(values: np.ndarray) -> np.ndarray:
-    """Return the stable order of falling values: by numpy's quicksort, which is faster, and then ties put right."""
-    falling = -values
-    order = np.argsort(falling)
-    ranked = falling[order]
-    starts = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, bool)
-    tied = ~starts
-    tied[:-1] |= tied[1:]
-    run = np.cumsum(starts)[tied]
-    order[tied] = order[tied][np.lexsort((order[tied], run))]
-    return order
-
-
-def _ranked(target: str, moments: Moments) -> tuple[np.ndarray, Ranking]:
-    """Return the order by mean_abs, ties in feature order, and the columns that every ranking has."""
-    order = largest_first(moments.mean_abs)
-    total = moments.mean_abs.sum()
-    return order, {
-        "target": strings([target]).take(numbers(np.zeros(len(order), np.int64))),
-        "rank": np.arange(1, len(order) + 1, dtype=np.int32),
-        "mean_abs": moments.mean_abs[order],
-        "mean": moments.mean[order],
-        "std": moments.std[order],
-        "share": moments.mean_abs[order] / total if total > 0 else np.zeros(len(order)),
-        "rows": np.full(len(order), moments.count, np.int64),
-    }
-
-
-def statistics_table(names: tuple[str, ...], rankings: Sequence[Ranking]) -> pa.Table:
-    """Return rankings one below the other, as a table of these columns of STATISTICS."""
-    columns, fields = [], []
-    for name in names:
-        type_, definition, unit = STATISTICS[name]
-        columns.append(pa.chunked_array([_column(ranking[name], type_) for ranking in rankings], type_))
-        fields.append(pa.field(name, type_, metadata={"definition": definition, "unit": unit}))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _column(values: np.ndarray | pa.Array, type_: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.Array):
-        return values
-    return strings(values.tolist()) if pa.types.is_string(type_) else numbers(values, type_)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.explanation import TextExplanation
-from ihcli.summaries.tables import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS
+from ihcli.summaries.ranking import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS
 
 if TYPE_CHECKING:
     from ihcli.summaries.occurrences import Occurrences

@@ -1,0 +1,78 @@
+"""Ranked tables of statistics: their columns, and the entries of a target with the largest first."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.files.arrays import numbers, strings
+from ihcli.quality import OUTPUT_UNIT
+from ihcli.summaries.moments import Moments
+
+STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
+    "target": (pa.string(), "explained output", "1"),
+    "feature": (pa.string(), "feature or group", "1"),
+    "feature_i": (pa.string(), "first feature or group of the pair", "1"),
+    "feature_j": (pa.string(), "second feature or group of the pair", "1"),
+    "rank": (pa.int32(), "by mean_abs within the target, 1 is the largest", "1"),
+    "mean_abs": (pa.float64(), "mean of the absolute values over rows", OUTPUT_UNIT),
+    "mean": (pa.float64(), "mean over rows", OUTPUT_UNIT),
+    "std": (pa.float64(), "population standard deviation over rows", OUTPUT_UNIT),
+    "min": (pa.float64(), "smallest value", OUTPUT_UNIT),
+    "max": (pa.float64(), "largest value", OUTPUT_UNIT),
+    "share": (pa.float64(), "of the total mean_abs of the target", "1"),
+    "rows": (pa.int64(), "explained rows; rows without values are left out", "1"),
+    "main_mean_abs": (pa.float64(), "mean of |Gamma_gg|, the main effect, over rows", OUTPUT_UNIT),
+    "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
+    "main_std": (pa.float64(), "population standard deviation of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
+}
+ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
+MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std")
+INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
+
+Ranking = dict[str, np.ndarray | pa.Array]
+"""Columns of one target's entries, the largest first."""
+
+
+def largest_first(values: np.ndarray) -> np.ndarray:
+    """Return the stable order of falling values: by numpy's quicksort, which is faster, and then ties put right."""
+    falling = -values
+    order = np.argsort(falling)
+    ranked = falling[order]
+    starts = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, bool)
+    tied = ~starts
+    tied[:-1] |= tied[1:]
+    run = np.cumsum(starts)[tied]
+    order[tied] = order[tied][np.lexsort((order[tied], run))]
+    return order
+
+
+def ranked(target: str, moments: Moments) -> tuple[np.ndarray, Ranking]:
+    """Return the order by mean_abs, ties in feature order, and the columns that every ranking has."""
+    order = largest_first(moments.mean_abs)
+    total = moments.mean_abs.sum()
+    return order, {
+        "target": strings([target]).take(numbers(np.zeros(len(order), np.int64))),
+        "rank": np.arange(1, len(order) + 1, dtype=np.int32),
+        "mean_abs": moments.mean_abs[order],
+        "mean": moments.mean[order],
+        "std": moments.std[order],
+        "share": moments.mean_abs[order] / total if total > 0 else np.zeros(len(order)),
+        "rows": np.full(len(order), moments.count, np.int64),
+    }
+
+
+def statistics_table(names: tuple[str, ...], rankings: Sequence[Ranking]) -> pa.Table:
+    """Return rankings one below the other, as a table of these columns of STATISTICS."""
+    columns, fields = [], []
+    for name in names:
+        type_, definition, unit = STATISTICS[name]
+        columns.append(pa.chunked_array([_column(ranking[name], type_) for ranking in rankings], type_))
+        fields.append(pa.field(name, type_, metadata={"definition": definition, "unit": unit}))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _column(values: np.ndarray | pa.Array, type_: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return strings(values.tolist()) if pa.types.is_string(type_) else numbers(values, type_)
