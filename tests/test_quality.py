@@ -1,7 +1,12 @@
 """The columns beside the values: one table, and statuses that say what they mean."""
 
 import inspect
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,3 +63,66 @@ def test_every_status_that_missed_has_a_remedy_and_no_other() -> None:
 
 def test_figures_are_there_by_status() -> None:
     assert has_values(np.array(STATUSES, dtype=object)).tolist() == [True, True, True, True, False, False]
+
+
+# A column more
+
+ROW = """\
+    toy: Annotated[
+        np.ndarray | None,
+        QualityColumn("_toy", "double", NO_UNIT, "twice the relative error, which nobody needs", trust="figure"),
+    ] = None
+    status: Annotated["""
+LINE = """\
+        "toy": 2 * certificate.relative_error,
+        "status": certificate.status,"""
+STORY = """\
+import click, numpy as np, pyarrow.parquet as pq, sys, torch
+import ihcli
+from ihcli.cli import main
+from ihcli.quality import RESERVED, Entries
+from ihcli.report.contents import contents_of
+from ihcli.verification import verify_run
+
+folder = sys.argv[1]
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Softplus(), torch.nn.Linear(4, 1))
+torch.jit.script(net).save(f"{folder}/net.pt")
+header, rows = "a,b,c", np.random.default_rng(0).normal(size=(12, 3))
+np.savetxt(f"{folder}/data.csv", rows, delimiter=",", header=header, comments="")
+main(["explain", f"{folder}/net.pt", f"{folder}/data.csv", "-o", f"{folder}/run", "--quiet"], standalone_mode=False)
+result = ihcli.read(f"{folder}/run")
+
+field = pq.read_schema(f"{folder}/run/attributions/part-000000.parquet").field("_toy")
+assert field.type == "double" and b"nobody needs" in field.metadata[b"definition"], field
+record = result.record(3)
+assert record.quality["toy"] == 2 * record.quality["relative_error"], record
+assert not [finding for finding in verify_run(result.path) if finding.outcome == "failed"]
+assert contents_of(result).trust.spreads["toy"].entries == 12
+assert "toy" in contents_of(result).sample.quality
+assert "_toy" in RESERVED and "which nobody needs" in Entries.__doc__
+np.savetxt(f"{folder}/taken.csv", rows, delimiter=",", header="a,b,_toy", comments="")
+try:
+    main(["explain", f"{folder}/net.pt", f"{folder}/taken.csv", "-o", f"{folder}/other"], standalone_mode=False)
+except click.ClickException as error:
+    assert "'_toy' has the name of a column that a run writes" in str(error), error
+else:
+    raise AssertionError("a feature has the name of the column")
+"""
+
+
+def test_a_column_is_one_row_and_the_line_that_computes_it(tmp_path: Path) -> None:
+    package = Path(quality.__file__).parent
+    copy = tmp_path / "copy" / "ihcli"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, before, after in (
+        ("quality.py", "    status: Annotated[", ROW),
+        ("explainers/gathering.py", '        "status": certificate.status,', LINE),
+    ):
+        text = (copy / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, name
+        (copy / name).write_text(text.replace(before, after), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(copy.parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", STORY, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert ran.returncode == 0, ran.stderr

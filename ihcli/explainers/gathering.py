@@ -1,12 +1,15 @@
 """What was found of some records, put into an explanation: over fixed units, or over units of each record's own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
 from ihcli.integration.assembly import ExplainedRows, sampling_error
 from ihcli.methods import Method
+from ihcli.quality import COLUMNS, Present, columns_of
 from ihcli.readers.reader import Reader
 
 
@@ -23,113 +26,87 @@ class Form:
     is_smoothed: bool
 
 
-@dataclass(frozen=True)
-class Figures:
-    """The figures that every entry has, whatever it explains, (n,) each; see `Entries`."""
-
-    prediction: np.ndarray
-    baseline_prediction: np.ndarray
-    completeness_gap: np.ndarray
-    relative_error: np.ndarray
-    drift: np.ndarray | None
-    evaluations: np.ndarray
-    status: np.ndarray
-
-    @classmethod
-    def of(cls, found: ExplainedRows, method: Method, original: np.ndarray, is_smoothed: bool) -> "Figures":
-        """Take them from rows explained by a method; `original` (n,) is what the model gives before smoothing."""
-        certificate = found.certificate
-        baseline_prediction = certificate.baseline_prediction.mean(axis=1)
-        with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
-            gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
-            drift = certificate.prediction - original if is_smoothed else None
-        if not method.adds_up:
-            gap = np.full_like(gap, np.nan)
-        return cls(
-            prediction=certificate.prediction,
-            baseline_prediction=baseline_prediction,
-            completeness_gap=gap,
-            relative_error=certificate.relative_error,
-            drift=drift,
-            evaluations=certificate.evaluations,
-            status=certificate.status,
-        )
-
-    @classmethod
-    def of_nothing(cls, is_smoothed: bool) -> "Figures":
-        """Return those of no entries."""
-        nothing = np.zeros(0)
-        drift = nothing if is_smoothed else None
-        return cls(nothing, nothing, nothing, nothing, drift, np.zeros(0, np.int32), np.zeros(0, object))
-
-
 def gathered(
     reader: Reader, form: Form, some: np.ndarray, found: ExplainedRows, original: np.ndarray
 ) -> AnyExplanation:
     """Return the explanation of encoded records; `original` (n,) is what the model gives before smoothing."""
-    figures = Figures.of(found, form.method, original, form.is_smoothed)
-    spread = None
-    if reader.population > reader.n_baselines:
-        spread = sampling_error(found.certificate.attributions, reader.population)
+    known = _figures(reader, form, some, found, original)
     attributions = found.attributions.astype(form.dtype)
     if reader.units is None:
-        return _over_own_units(reader, form, some, figures, attributions, found.interactions, spread)
-    return _over_fixed_units(reader.units, figures, attributions, found.interactions, spread)
+        return _over_own_units(reader, form, some, known, attributions, found.interactions)
+    return _over_fixed_units(reader.units, known, attributions, found.interactions)
+
+
+def _figures(
+    reader: Reader, form: Form, some: np.ndarray, found: ExplainedRows, original: np.ndarray
+) -> dict[str, np.ndarray | None]:
+    """Return the columns beside the values, by their fields in `Entries`; rows and targets are told later."""
+    certificate, n = found.certificate, len(original)
+    baseline_prediction = certificate.baseline_prediction.mean(axis=1)
+    with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
+        gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
+        drift = certificate.prediction - original if form.is_smoothed else None
+    spread = None
+    if reader.population > reader.n_baselines:
+        spread = sampling_error(certificate.attributions, reader.population)
+    return {
+        "row": np.zeros(n, np.int64),
+        "target": np.zeros(n, object),
+        "prediction": certificate.prediction,
+        "baseline_prediction": baseline_prediction,
+        "completeness_gap": gap if form.method.adds_up else np.full_like(gap, np.nan),
+        "relative_error": certificate.relative_error,
+        "drift": drift,
+        "sampling_error": spread,
+        "evaluations": certificate.evaluations,
+        "truncated": reader.truncated(some) if reader.units is None else None,
+        "status": certificate.status,
+    }
 
 
 def nothing(reader: Reader, form: Form) -> AnyExplanation:
     """Return an explanation of no records, with the columns that one of some would have."""
-    figures, none = Figures.of_nothing(form.is_smoothed), np.zeros(0, dtype=object)
-    spread = np.zeros(0) if reader.population > reader.n_baselines else None
+    known, none = _no_figures(reader, form), np.zeros(0, dtype=object)
     g = len(reader.units or ())
     attributions = np.zeros((0, g), form.dtype)
     interactions = np.zeros((0, g, g), form.dtype) if form.method.second_order else None
     if reader.units is None:
-        return _over_own_units(reader, form, none, figures, attributions, interactions, spread)
-    return _over_fixed_units(reader.units, figures, attributions, interactions, spread)
+        return _over_own_units(reader, form, none, known, attributions, interactions)
+    return _over_fixed_units(reader.units, known, attributions, interactions)
+
+
+def _no_figures(reader: Reader, form: Form) -> dict[str, np.ndarray | None]:
+    is_there: dict[Present, bool] = {
+        "smoothed": form.is_smoothed,
+        "subsampled": reader.population > reader.n_baselines,
+        "texts": reader.units is None,
+    }
+    present = columns_of([name for name, there in is_there.items() if there])
+    known: dict[str, np.ndarray | None] = {column.attribute: None for column in COLUMNS}
+    return known | {column.attribute: np.zeros(0, column.arrow_type.to_pandas_dtype()) for column in present}
 
 
 def _over_fixed_units(
     units: tuple[str, ...],
-    figures: Figures,
+    known: Mapping[str, Any],
     attributions: np.ndarray,
     interactions: np.ndarray | None,
-    spread: np.ndarray | None,
 ) -> Explanation:
-    n = len(attributions)
-    return Explanation(
-        row=np.zeros(n, np.int64),
-        target=np.zeros(n, object),
-        feature_names=units,
-        attributions=attributions,
-        interactions=interactions,
-        sampling_error=spread,
-        **vars(figures),
-    )
+    return Explanation(feature_names=units, attributions=attributions, interactions=interactions, **known)
 
 
 def _over_own_units(
     reader: Reader,
     form: Form,
     some: np.ndarray,
-    figures: Figures,
+    known: Mapping[str, Any],
     attributions: np.ndarray,
     interactions: np.ndarray | None,
-    spread: np.ndarray | None,
 ) -> TextExplanation:
-    n = len(some)
-    units, phi, gamma = (np.empty(n, dtype=object) for _ in range(3))
+    units, phi, gamma = (np.empty(len(some), dtype=object) for _ in range(3))
     for i, names in enumerate(reader.own_units(some)):
         g = len(names)
         units[i], phi[i] = names, attributions[i, :g]
         gamma[i] = None if interactions is None else interactions[i, :g, :g]
-    return TextExplanation(
-        row=np.zeros(n, np.int64),
-        target=np.zeros(n, object),
-        units=units,
-        attributions=phi,
-        interactions=gamma if form.method.second_order else None,
-        sampling_error=spread,
-        truncated=reader.truncated(some),
-        **vars(figures),
-    )
+    gammas = gamma if form.method.second_order else None
+    return TextExplanation(units=units, attributions=phi, interactions=gammas, **known)
