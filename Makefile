@@ -7,7 +7,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 # What guards the mathematics, the tables and the layout.
 QUICK := layout method_table quality wording \
-	quadrature batching panels certify certify_kinks methods gates leaves \
+	quadrature along panels certify certify_kinks methods gates leaves \
 	derivatives_autograd derivatives_chain derivatives_choosing derivatives_jets derivatives_mlp \
 	dataset survey groups baselines numerals output rowgroups encoding states summary
 

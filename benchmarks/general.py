@@ -52,9 +52,9 @@ def measure(setup: Setup) -> list[Result]:
 def _ours(n: int, device: str, memory_mib: int) -> Seen:
     engine = autograd_engine(_net(device), memory_mib << 20)
     paths = paths_from_zero(normal_rows(n, FEATURES), device)
-    explain_rows(engine, paths_from_zero(normal_rows(2, FEATURES), device), METHODS["ih"], Effort(steps=NODES))
+    explain_rows(engine.along(paths_from_zero(normal_rows(2, FEATURES), device)), METHODS["ih"], Effort(steps=NODES))
     return _beside_result(
-        watch(lambda: explain_rows(engine, paths, METHODS["ih"], Effort(steps=NODES)).interactions, device)
+        watch(lambda: explain_rows(engine.along(paths), METHODS["ih"], Effort(steps=NODES)).interactions, device)
     )
 
 

@@ -79,7 +79,7 @@ def _run(size: Size, device: str) -> tuple[float, float]:
     net = softplus_net(size.features, size.width, size.hidden).requires_grad_(False).to(device)
     paths = paths_from_zero(normal_rows(size.rows, size.features), device)
     engine = chosen_engine(net, paths)
-    seen = watch(lambda: explain_rows(engine, paths, METHODS[size.method], Effort(TOLERANCE)), device)
+    seen = watch(lambda: explain_rows(engine.along(paths), METHODS[size.method], Effort(TOLERANCE)), device)
     return seen.wall_s, float(seen.value.certificate.evaluations.mean())
 
 

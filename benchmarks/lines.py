@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.setup import as_tensor
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Along, Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.paths import Paths
@@ -51,6 +51,10 @@ class Counted:
     @property
     def name(self) -> str:
         return self.engine.name
+
+    def along(self, paths: Paths) -> Along:
+        """Return the function along these paths."""
+        return Along(self, paths)
 
     @property
     def batch_points(self) -> Callable[[Paths, int], int]:

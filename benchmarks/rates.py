@@ -107,10 +107,10 @@ def _rates(n: int, device: str) -> list[list[Cell]]:
     net = softplus_net(FEATURES, WIDTH, HIDDEN).requires_grad_(False).to(device)
     paths = paths_from_zero(normal_rows(n, FEATURES), device)
     engine = chosen_engine(net, paths)
-    certificate = certify(engine, paths, True, Effort(TOLERANCE))
+    certificate = certify(engine.along(paths), True, Effort(TOLERANCE))
     with _Products() as products:
-        assembly._assemble(engine, paths, certificate)
-    took = watch(lambda: assembly._assemble(engine, paths, certificate), device).wall_s
+        assembly._assemble(engine.along(paths), certificate)
+    took = watch(lambda: assembly._assemble(engine.along(paths), certificate), device).wall_s
     total = sum(product.flop * calls for product, calls in products.seen.items())
     lines: list[list[Cell]] = []
     for product, calls in sorted(products.seen.items(), key=lambda item: -item[0].flop * item[1]):

@@ -78,11 +78,11 @@ def _run(way: str, hidden: int, width: int, n: int) -> list[Cell]:
 
 
 def _follow_kinks(engine: Engine, paths: Paths) -> Certificate:
-    return certify_piecewise(engine, paths, Effort(TOLERANCE, MOST_EVALUATIONS))
+    return certify_piecewise(engine.along(paths), Effort(TOLERANCE, MOST_EVALUATIONS))
 
 
 def _cover_with_panels(engine: Engine, paths: Paths) -> Certificate:
-    return certify(engine, paths, False, Effort(TOLERANCE, MOST_EVALUATIONS))
+    return certify(engine.along(paths), False, Effort(TOLERANCE, MOST_EVALUATIONS))
 
 
 WAYS: dict[str, Callable[[Engine, Paths], Certificate]] = {

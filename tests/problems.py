@@ -16,6 +16,7 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows, explain_rows
@@ -48,7 +49,7 @@ def straight_paths(
 
 
 def explain(function: Function, paths: Paths, method: str = "ih", effort: Effort | None = None) -> ExplainedRows:
-    return explain_rows(AutogradEngine(function, MEMORY_BYTES), paths, METHODS[method], effort or Effort())
+    return explain_rows(AutogradEngine(function, MEMORY_BYTES).along(paths), METHODS[method], effort or Effort())
 
 
 def baselines_for(method: str, n_inputs: int, seed: int) -> Tensor:
@@ -56,19 +57,22 @@ def baselines_for(method: str, n_inputs: int, seed: int) -> Tensor:
     return normal(4 if METHODS[method].many_baselines else 1, n_inputs, seed=seed)
 
 
-class SpyEngine:
+class SpyEngine(Engine):
     """Passes everything on to an autograd engine and writes down every point it was asked about."""
 
     name = "spy"
 
     def __init__(self, function: Function, memory_bytes: int = MEMORY_BYTES) -> None:
         self._engine = AutogradEngine(function, memory_bytes)
-        self.batch_points = self._engine.batch_points
+        self.memory_bytes = memory_bytes
         kinds = ("values", "gradients", "curvatures", "assemble")
         self.asked: dict[str, list[tuple[int, float]]] = {kind: [] for kind in kinds}
 
     def _note(self, kind: str, path: Tensor, t: Tensor) -> None:
         self.asked[kind] += zip(path.tolist(), t.tolist(), strict=True)
+
+    def batch_points(self, paths: Paths, directions: int) -> int:
+        return self._engine.batch_points(paths, directions)
 
     def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
         self._note("values", path, t)

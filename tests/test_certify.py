@@ -32,7 +32,7 @@ N_INPUTS = 6
 
 
 def certified(function: Function, paths: Paths, second_order: bool, effort: Effort | None = None) -> Certificate:
-    return certify(AutogradEngine(function, MEMORY_BYTES), paths, second_order, effort or Effort())
+    return certify(AutogradEngine(function, MEMORY_BYTES).along(paths), second_order, effort or Effort())
 
 
 def sharp_network() -> nn.Module:
@@ -57,7 +57,7 @@ def assert_panels_tile(mesh: Panels, n_paths: int) -> None:
 @pytest.mark.parametrize("tolerance", [0.1, 0.001])
 def test_evaluations_are_the_points_at_which_a_gradient_was_taken(second_order, n_baselines, tolerance):
     spy, paths = SpyEngine(sharp_network()), steep_paths(n_baselines=n_baselines)
-    certificate = certify(spy, paths, second_order, Effort(tolerance))
+    certificate = certify(spy.along(paths), second_order, Effort(tolerance))
     np.testing.assert_array_equal(certificate.evaluations, spy.evaluations(paths))
     assert certificate.evaluations.dtype == np.int32
     assert certificate.evaluations.max() > NODES * n_baselines
@@ -84,7 +84,7 @@ def test_the_budget_grows_with_the_baselines():
 @pytest.mark.parametrize("steps", [4, 8, 33])
 def test_steps_take_one_rule_and_no_more(second_order, steps):
     spy, paths = SpyEngine(sharp_network()), steep_paths(n_baselines=2)
-    certificate = certify(spy, paths, second_order, Effort(1e-9, steps=steps))
+    certificate = certify(spy.along(paths), second_order, Effort(1e-9, steps=steps))
     np.testing.assert_array_equal(certificate.evaluations, 2 * steps)
     np.testing.assert_array_equal(spy.evaluations(paths), 2 * steps)
     assert len(certificate.panels) == 2 * paths.n_rows
@@ -129,7 +129,7 @@ def test_only_rows_that_need_it_are_refined(second_order):
 @ORDERS
 def test_end_points_are_evaluated_once(second_order):
     spy, paths = SpyEngine(sharp_network()), steep_paths(n_baselines=2)
-    certificate = certify(spy, paths, second_order, Effort())
+    certificate = certify(spy.along(paths), second_order, Effort())
     ends = [(path, t) for path, t in spy.asked["values"] if t in (0.0, 1.0)]
     assert sorted(ends) == [(0, 0.0), (0, 1.0), (1, 0.0), *((2 * row, 1.0) for row in range(1, paths.n_rows))]
     module = sharp_network()
@@ -141,7 +141,7 @@ def test_end_points_are_evaluated_once(second_order):
 @ORDERS
 def test_no_point_is_asked_twice(second_order):
     spy = SpyEngine(sharp_network())
-    certify(spy, steep_paths(n_baselines=2), second_order, Effort(0.001))
+    certify(spy.along(steep_paths(n_baselines=2)), second_order, Effort(0.001))
     asked = spy.asked["gradients"] + spy.asked["curvatures"]
     assert len(set(asked)) == len(asked)
 
@@ -151,7 +151,7 @@ def test_memory_does_not_change_the_answer(second_order):
     function, paths = sharp_network(), steep_paths(n_baselines=2)
     large, small = (AutogradEngine(function, memory) for memory in (MEMORY_BYTES, 20_000))
     assert small.batch_points(paths, 0) < 100
-    one, other = (certify(engine, paths, second_order, Effort()) for engine in (large, small))
+    one, other = (certify(engine.along(paths), second_order, Effort()) for engine in (large, small))
     scale = np.abs(one.attributions).max()
     np.testing.assert_allclose(other.attributions, one.attributions, atol=ROUNDED * scale)
     np.testing.assert_allclose(other.relative_error, one.relative_error, atol=ROUNDED)

@@ -14,7 +14,7 @@ SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 
 
 def mean_evaluations(module: nn.Module, paths: Paths, second_order: bool) -> float:
-    certificate = certify(AutogradEngine(module, MEMORY_BYTES), paths, second_order, Effort(0.01))
+    certificate = certify(AutogradEngine(module, MEMORY_BYTES).along(paths), second_order, Effort(0.01))
     assert np.all(certificate.status == Status.OK)
     return certificate.evaluations.mean() / paths.n_baselines
 

@@ -122,7 +122,7 @@ def _table(module: nn.Module, paths: Paths, method: Method, efforts: list[Effort
     """Certify with each effort; truth comes from the first, strictest one's mesh, on a float64 copy."""
     table, truth = [], None
     for effort in efforts:
-        certificate = certify(AutogradEngine(module, MEMORY_BYTES), paths, method.second_order, effort)
+        certificate = certify(AutogradEngine(module, MEMORY_BYTES).along(paths), method.second_order, effort)
         if truth is None:
             in_float64 = replace(paths, inputs=paths.inputs.double(), baselines=paths.baselines.double())
             truth = finer_attributions(deepcopy(module).double(), in_float64, certificate.panels)

@@ -8,14 +8,15 @@ from torch import nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify, find_kinks
+from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify
+from ihcli.integration.kinks import find_kinks
 from ihcli.quality import Status
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 
 
 def certified(function: Function, paths: Paths, second_order: bool, effort: Effort) -> Certificate:
-    return certify(AutogradEngine(function, MEMORY_BYTES), paths, second_order, effort)
+    return certify(AutogradEngine(function, MEMORY_BYTES).along(paths), second_order, effort)
 
 
 def kinked_functions() -> dict[str, Function]:
@@ -33,7 +34,7 @@ def kinked_functions() -> dict[str, Function]:
 def test_kinks_are_found_on_the_paths_that_cross_them(name, dtype):
     x = torch.tensor([[1.0, 0.5], [0.25, 0.5], [0.4, -2.0], [-1.0, 1.0]], dtype=dtype)
     baselines = torch.tensor([[0.0, 0.0], [0.7, 0.1]], dtype=dtype)
-    found = find_kinks(AutogradEngine(kinked_functions()[name], MEMORY_BYTES), straight_paths(x, baselines))
+    found = find_kinks(AutogradEngine(kinked_functions()[name], MEMORY_BYTES).along(straight_paths(x, baselines)))
     crosses = (x[:, None, 0] > 0.3) != (baselines[None, :, 0] > 0.3)
     np.testing.assert_array_equal(found, crosses)
 
@@ -42,7 +43,7 @@ def test_kinks_are_found_on_the_paths_that_cross_them(name, dtype):
 @pytest.mark.parametrize("depth", [1, 3, 6])
 def test_a_relu_network_has_kinks_on_nearly_every_path(depth, dtype):
     module = network([8] + [16] * depth, nn.ReLU, seed=2).to(dtype)
-    found = find_kinks(AutogradEngine(module, MEMORY_BYTES), straight_paths(normal(50, 8, seed=1, dtype=dtype)))
+    found = find_kinks(AutogradEngine(module, MEMORY_BYTES).along(straight_paths(normal(50, 8, seed=1, dtype=dtype))))
     assert found.mean() > 0.95
 
 
@@ -53,7 +54,7 @@ def test_a_relu_network_has_kinks_on_nearly_every_path(depth, dtype):
 def test_a_softplus_network_has_no_kinks(beta, depth, offset, dtype):
     module = network([8] + [16] * depth, lambda: softplus(beta), seed=2).to(dtype)
     engine = AutogradEngine(lambda z: module(z) + offset, MEMORY_BYTES)
-    found = find_kinks(engine, straight_paths(normal(50, 8, seed=1, dtype=dtype)))
+    found = find_kinks(engine.along(straight_paths(normal(50, 8, seed=1, dtype=dtype))))
     assert found.mean() == 0
 
 
@@ -62,7 +63,7 @@ def test_polynomials_have_no_kinks(dtype):
     x, baselines = normal(20, 4, seed=10, dtype=dtype), normal(2, 4, seed=11, dtype=dtype)
     for seed in range(3):
         engine = AutogradEngine(random_polynomial(4, 6, 6, seed), MEMORY_BYTES)
-        found = find_kinks(engine, straight_paths(x, baselines))
+        found = find_kinks(engine.along(straight_paths(x, baselines)))
         assert found.mean() == 0
 
 

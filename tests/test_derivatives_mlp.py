@@ -279,7 +279,7 @@ def test_whole_explanations_are_those_of_autograd(method: str, grouping: str) ->
     x, base = normal(6, D, seed=23), baselines_for(method, D, seed=24)
     paths = straight_paths(x, base, GROUPINGS[grouping], torch.arange(6) % 2)
     engines = closed(net, paths), AutogradEngine(net, MEMORY_BYTES)
-    ours, theirs = (explain_rows(engine, paths, METHODS[method], Effort(1e-4)) for engine in engines)
+    ours, theirs = (explain_rows(engine.along(paths), METHODS[method], Effort(1e-4)) for engine in engines)
     assert len(ours.certificate.panels) > paths.n_rows * paths.n_baselines, "no panel was cut, so no mesh was mixed"
     assert ours.certificate.evaluations.tolist() == theirs.certificate.evaluations.tolist()
     assert ours.certificate.status.tolist() == theirs.certificate.status.tolist()
@@ -299,7 +299,7 @@ def test_a_small_memory_does_not_change_whole_explanations(method: str) -> None:
     net = network([D, WIDTH, 7], lambda: softplus(10), seed=25)
     paths = straight_paths(normal(4, D, seed=26), baselines_for(method, D, seed=27))
     explained = [
-        explain_rows(closed(net, paths, memory), paths, METHODS[method], Effort(1e-4))
+        explain_rows(closed(net, paths, memory).along(paths), METHODS[method], Effort(1e-4))
         for memory in (1, 60_000, 1 << 28)
     ]
     for got, roomy in itertools.product(explained[:2], explained[2:]):

@@ -294,7 +294,7 @@ def test_rows_with_their_own_groups_and_baselines_are_explained_as_if_alone(meth
     groups = [random_groups(6, n_groups, seed=64) for n_groups in (3, 4, 2, 4)]
     own = Paths(x, baselines, torch.zeros(4, dtype=torch.int64), n_groups=4, group_of=torch.tensor(groups))
     together = explain(module, own, method, Effort(1e-4))
-    closed = explain_rows(MlpEngine(find_chain(module, x), MEMORY_BYTES), own, METHODS[method], Effort(1e-4))
+    closed = explain_rows(MlpEngine(find_chain(module, x), MEMORY_BYTES).along(own), METHODS[method], Effort(1e-4))
     for row, group_of in enumerate(groups):
         alone = explain(module, straight_paths(x[row : row + 1], baselines[row], group_of), method, Effort(1e-4))
         g = max(group_of) + 1

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.panels import Measure, Panels, end_values, whole_paths
+from ihcli.integration.panels import Measure, Panels, whole_paths
 from ihcli.integration.quadrature import panel_rule
 
 EXACT = 1e-12
@@ -20,8 +20,8 @@ N_INPUTS = 4
 def whole(function, paths: Paths, second_order: bool) -> tuple[Measure, Panels]:
     """Return a measure, and one measured panel [0, 1] for every path."""
     engine = AutogradEngine(function, MEMORY_BYTES)
-    measure = Measure(engine, paths, panel_rule(8), second_order)
-    return measure, measure(whole_paths(paths, *end_values(engine, paths), second_order))
+    measure = Measure(engine.along(paths), panel_rule(8), second_order)
+    return measure, measure(whole_paths(paths, *engine.along(paths).ends(), second_order))
 
 
 def sharp_network(seed: int = 1) -> nn.Module:
@@ -59,8 +59,8 @@ def test_integrals_of_a_polynomial_are_exact(second_order):
 def test_end_values_are_the_outputs_at_both_ends():
     module = network([N_INPUTS, 8], nn.Tanh, seed=5, n_outputs=3)
     x, baselines, outputs = normal(4, N_INPUTS, seed=6), normal(2, N_INPUTS, seed=7), torch.tensor([2, 0, 0, 1])
-    prediction, baseline = end_values(
-        AutogradEngine(module, MEMORY_BYTES), straight_paths(x, baselines, outputs=outputs)
+    prediction, baseline = (
+        AutogradEngine(module, MEMORY_BYTES).along(straight_paths(x, baselines, outputs=outputs)).ends()
     )
     np.testing.assert_allclose(prediction, module(x)[torch.arange(4), outputs], atol=EXACT)
     np.testing.assert_allclose(baseline, module(baselines)[:, outputs].T, atol=EXACT)
@@ -71,7 +71,7 @@ def test_each_baseline_is_evaluated_once_for_each_explained_output():
     spy = SpyEngine(module)
     outputs = torch.tensor([2, 0, 0, 2, 2])
     paths = straight_paths(normal(5, N_INPUTS, seed=6), normal(3, N_INPUTS, seed=7), outputs=outputs)
-    end_values(spy, paths)
+    spy.along(paths).ends()
     assert sorted(spy.asked["values"]) == sorted(
         [(3 * row, 1.0) for row in range(5)] + [(3 * row + b, 0.0) for row in (0, 1) for b in range(3)]
     )
@@ -81,8 +81,8 @@ def test_each_baseline_is_evaluated_once_for_each_explained_output():
 def test_halves_share_their_middle_and_keep_their_ends(second_order):
     spy = SpyEngine(sharp_network())
     paths = steep_paths()
-    measure = Measure(spy, paths, panel_rule(8), second_order)
-    panels = measure(whole_paths(paths, *end_values(spy, paths), second_order))
+    measure = Measure(spy.along(paths), panel_rule(8), second_order)
+    panels = measure(whole_paths(paths, *spy.along(paths).ends(), second_order))
     for kind in spy.asked:
         spy.asked[kind].clear()
     halves = measure.bisect(panels)
@@ -155,8 +155,8 @@ def test_small_batches_measure_the_same(second_order):
     assert small.batch_points(paths, 1) < 50
     found = []
     for engine in (large, small):
-        measure = Measure(engine, paths, panel_rule(8), second_order)
-        panels = measure(whole_paths(paths, *end_values(engine, paths), second_order))
+        measure = Measure(engine.along(paths), panel_rule(8), second_order)
+        panels = measure(whole_paths(paths, *engine.along(paths).ends(), second_order))
         found.append(measure(measure.bisect(panels)))
     for name in ("path", "a", "b", "value", "edge", "integral", "log_integral", "error", "noise"):
         np.testing.assert_allclose(getattr(found[1], name), getattr(found[0], name), atol=EXACT, err_msg=name)

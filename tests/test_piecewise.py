@@ -42,7 +42,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["
 
 
 def followed(function: Function, paths: Paths, effort: Effort | None = None) -> Certificate:
-    return certify_piecewise(AutogradEngine(function, MEMORY_BYTES), paths, effort or Effort())
+    return certify_piecewise(AutogradEngine(function, MEMORY_BYTES).along(paths), effort or Effort())
 
 
 def kinks_along(module: nn.Sequential, start: Tensor, end: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def test_gradients_are_at_most_a_quarter_of_those_of_gauss_panels(width, scale, 
     module, paths = relu_network(3, width, seed, scale), straight_paths(rows(8, 10 + seed))
     kinks, gauss = SpyEngine(module), SpyEngine(module)
     effort = Effort(0.01, max_evaluations=4000)
-    mine, other = certify_piecewise(kinks, paths, effort), certify(gauss, paths, False, effort)
+    mine, other = certify_piecewise(kinks.along(paths), effort), certify(gauss.along(paths), False, effort)
     assert set(mine.status) == {Status.OK}
     assert mine.evaluations.mean() <= GAUSS_SHARE * other.evaluations.mean()
     values = len(kinks.asked["values"]) / paths.n_rows
@@ -219,7 +219,7 @@ def test_gradients_are_at_most_a_quarter_of_those_of_gauss_panels(width, scale, 
 def test_evaluations_are_the_gradients_taken_none_of_them_twice(n_baselines, tolerance):
     spy = SpyEngine(relu_network(2, 16))
     paths = straight_paths(rows(6), normal(n_baselines, N_INPUTS, seed=3))
-    certificate = certify_piecewise(spy, paths, Effort(tolerance))
+    certificate = certify_piecewise(spy.along(paths), Effort(tolerance))
     np.testing.assert_array_equal(certificate.evaluations, spy.evaluations(paths))
     assert certificate.evaluations.dtype == np.int32
     assert len(set(spy.asked["gradients"])) == len(spy.asked["gradients"])
@@ -324,7 +324,7 @@ def test_a_jump_of_the_model_is_not_called_converged():
 @pytest.mark.parametrize("activation", [nn.Tanh, lambda: softplus(10)])
 def test_a_smooth_model_is_followed_honestly_if_at_some_cost(activation):
     module, paths = network([N_INPUTS, 16, 16], activation, seed=1), straight_paths(rows(50))
-    truth = certify(AutogradEngine(module, MEMORY_BYTES), paths, False, Effort(1e-8)).attributions.mean(1)
+    truth = certify(AutogradEngine(module, MEMORY_BYTES).along(paths), False, Effort(1e-8)).attributions.mean(1)
     hold("smooth", module, paths, truth, Effort(0.01))
 
 
@@ -359,7 +359,7 @@ def test_end_values_are_those_of_the_model():
 def test_a_row_is_followed_alone_as_among_others_and_in_any_memory():
     module, paths = relu_network(2, 32), straight_paths(rows(6), normal(2, N_INPUTS, seed=3))
     together = followed(module, paths, Effort(0.001))
-    small = certify_piecewise(AutogradEngine(module, 20_000), paths, Effort(0.001))
+    small = certify_piecewise(AutogradEngine(module, 20_000).along(paths), Effort(0.001))
     np.testing.assert_allclose(small.attributions, together.attributions, atol=1e-12)
     np.testing.assert_array_equal(small.evaluations, together.evaluations)
     for row in range(6):
@@ -401,14 +401,14 @@ def test_piecewise_linear_models_are_told(name, dtype):
     few = replace(
         paths, inputs=paths.inputs[:8].to(dtype), baselines=paths.baselines.to(dtype), outputs=paths.outputs[:8]
     )
-    assert is_piecewise_linear(AutogradEngine(module.to(dtype), MEMORY_BYTES), few)
+    assert is_piecewise_linear(AutogradEngine(module.to(dtype), MEMORY_BYTES).along(few))
 
 
 @DTYPES
 @pytest.mark.parametrize("width", [128, 512])
 def test_many_kinks_are_still_told_from_bends(width, dtype):
     module, paths = relu_network(3, width).to(dtype), straight_paths(rows(8).to(dtype))
-    assert is_piecewise_linear(AutogradEngine(module, MEMORY_BYTES), paths)
+    assert is_piecewise_linear(AutogradEngine(module, MEMORY_BYTES).along(paths))
 
 
 @DTYPES
@@ -426,16 +426,18 @@ def test_smooth_models_are_told(offset, dtype):
     for model in models:
         model = model.to(dtype)
         engine = AutogradEngine(lambda z, model=model: model(z) + offset, MEMORY_BYTES)
-        assert not is_piecewise_linear(engine, paths), model
+        assert not is_piecewise_linear(engine.along(paths)), model
 
 
 def test_a_relu_classifier_under_a_sigmoid_is_smooth():
     module, table = trained_classifier("relu")
-    assert not is_piecewise_linear(AutogradEngine(module, MEMORY_BYTES), straight_paths(table[:8]))
-    assert is_piecewise_linear(AutogradEngine(module[:-1], MEMORY_BYTES), straight_paths(table[:8]))
+    assert not is_piecewise_linear(AutogradEngine(module, MEMORY_BYTES).along(straight_paths(table[:8])))
+    assert is_piecewise_linear(AutogradEngine(module[:-1], MEMORY_BYTES).along(straight_paths(table[:8])))
 
 
 def test_rows_at_their_baseline_and_rows_that_are_not_finite_tell_nothing_wrong():
     x = rows(2)
-    assert is_piecewise_linear(AutogradEngine(relu_network(2, 16), MEMORY_BYTES), straight_paths(x, x[:1]))
-    assert not is_piecewise_linear(AutogradEngine(lambda z: z[:, :1] * torch.nan, MEMORY_BYTES), straight_paths(x))
+    assert is_piecewise_linear(AutogradEngine(relu_network(2, 16), MEMORY_BYTES).along(straight_paths(x, x[:1])))
+    assert not is_piecewise_linear(
+        AutogradEngine(lambda z: z[:, :1] * torch.nan, MEMORY_BYTES).along(straight_paths(x))
+    )

@@ -56,26 +56,17 @@ The function, in `ihcli/integration/at_x.py`:
 import numpy as np
 
 from ihcli.advance import Tell, unheard
-from ihcli.derivatives import Engine
-from ihcli.derivatives.paths import Paths
+from ihcli.derivatives import Along
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.certify import Effort
-from ihcli.integration.panels import end_values, path_gradients
 from ihcli.methods import Method
 
 
-def gradient_at_x(
-    engine: Engine,
-    paths: Paths,
-    method: Method,
-    effort: Effort,
-    piecewise_linear: bool = False,
-    tell: Tell = unheard,
-) -> ExplainedRows:
+def gradient_at_x(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
     """Return delta_g df/dx_g at x; the cost is one gradient a path."""
-    n, b = paths.n_rows, paths.n_baselines
-    _, slopes = path_gradients(engine, paths, np.arange(n * b), np.ones(n * b))
-    return ExplainedRows.uncertified(slopes.reshape(n, b, -1), *end_values(engine, paths), evaluations=b)
+    n, b = along.paths.n_rows, along.paths.n_baselines
+    _, slopes = along.all_gradients(np.arange(n * b), np.ones(n * b))
+    return ExplainedRows.uncertified(slopes.reshape(n, b, -1), *along.ends(), evaluations=b)
 ```
 '''
 # What a newcomer would do by hand: the row into the table, the function into its module; then commands and the library.

@@ -1,10 +1,20 @@
-"""Derivatives of the model along paths, in gate space: one interface, an engine chosen by the model."""
+"""Derivatives of the model along paths, in gate space: one interface, an engine chosen by the model.
 
-from typing import Protocol
+`engine.along(paths)` is the function along these paths, `Along`: what all integration asks for values and derivatives.
+"""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
 from torch import Tensor
 
 from ihcli.derivatives.paths import Paths
+from ihcli.memory import is_out_of_memory
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -12,12 +22,16 @@ class Engine(Protocol):
 
         F_g(t)  = dh/du_g          F'(t) = H 1          H_gh(t) = d2h/du_g du_h
 
-    `path` is (P,) int64 into `paths`, `t` is (P,) in the model's dtype. Every call is one batch: the caller keeps P
-    within `batch_points`, and lowers `memory_bytes` when memory runs out.
+    `path` is (P,) int64 into `paths`, `t` is (P,) in the model's dtype. Every call is one batch: `Along` keeps P
+    within `batch_points`, and lowers `memory_bytes` when memory runs out. Engines inherit from here.
     """
 
     name: str
     memory_bytes: int
+
+    def along(self, paths: Paths) -> "Along":
+        """Return the function along these paths."""
+        return Along(self, paths)
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Return how many points fit into the memory budget with that many second-order directions at once."""
@@ -38,3 +52,99 @@ class Engine(Protocol):
     def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows (R,) and the sums over their points of weight * H, (R, G, G): G Hessian-vector products."""
         ...
+
+
+@dataclass(frozen=True)
+class Along:
+    """A function along paths, at points (path, t), arrays (P,) of numpy.
+
+    `values`, `gradients`, `curvatures` and `assemble` are those of `Engine`, each one batch; `in_batches` cuts work so
+    that it fits. `all_values` and `all_gradients` take any number of points.
+    """
+
+    engine: Engine
+    paths: Paths
+
+    @property
+    def eps(self) -> float:
+        """Rounding of the model's dtype."""
+        return float(torch.finfo(self.paths.inputs.dtype).eps)
+
+    def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
+        """Return f(z(t)), (P,)."""
+        return self.engine.values(self.paths, *self._points(path, t))
+
+    def gradients(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return f(z(t)), (P,), and F, (P, G)."""
+        return self.engine.gradients(self.paths, *self._points(path, t))
+
+    def curvatures(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f(z(t)), F and F', the last two (P, G)."""
+        return self.engine.curvatures(self.paths, *self._points(path, t))
+
+    def assemble(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return rows (R,) and the sums over their points of weight * H, (R, G, G)."""
+        return self.engine.assemble(self.paths, *self._points(path, t), self._tensor(weights))
+
+    def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return f(z(t)), (P,) float64: one forward each."""
+        found = self.in_batches(len(path), 1, 0, lambda some: self.values(path[some], t[some]))
+        return torch.cat(list(found)).double().cpu().numpy()
+
+    def all_gradients(self, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return f(z(t)), (P,) float64, and F, (P, G) in the model's dtype: one gradient each."""
+
+        def gradients(some: slice) -> tuple[np.ndarray, np.ndarray]:
+            value, gradient = self.gradients(path[some], t[some])
+            return value.double().cpu().numpy(), gradient.cpu().numpy()
+
+        values, per_group = zip(*self.in_batches(len(path), 1, 0, gradients), strict=True)
+        return np.concatenate(values), np.concatenate(per_group)
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return f(x), (N,), and f(x'), (N, B): shared baselines once for each explained output, not for each row."""
+        n, b = self.paths.n_rows, self.paths.n_baselines
+        alike = np.arange(n) if self.paths.have_own_baselines else self.paths.outputs.cpu().numpy()
+        _, first_row, position = np.unique(alike, return_index=True, return_inverse=True)
+        starts = (first_row[:, None] * b + np.arange(b)).ravel()
+        prediction = self.all_values(np.arange(n) * b, np.ones(n))
+        baseline = self.all_values(starts, np.zeros(len(starts))).reshape(len(first_row), b)
+        return prediction, baseline[position]
+
+    def in_batches(self, count: int, points_each: int, directions: int, work: Callable[[slice], T]) -> Iterator[T]:
+        """Yield what `work` makes of consecutive slices of `count` things of `points_each` points.
+
+        Where a batch runs out of memory, the engine's budget is halved until its batches are smaller, and the slice is
+        cut and done again; nothing is lost. Raises MemoryError where a single thing does not fit.
+        """
+        start = 0
+        while start < count:
+            size = self._batch_size(points_each, directions)
+            some = slice(start, min(start + size, count))
+            try:
+                result = work(some)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise MemoryError(str(error)) from error
+                self._shrink(points_each, directions, size)
+                continue
+            yield result
+            start = some.stop
+
+    def _batch_size(self, points_each: int, directions: int) -> int:
+        return max(1, self.engine.batch_points(self.paths, directions) // points_each)
+
+    def _shrink(self, points_each: int, directions: int, size: int) -> None:
+        while self.engine.memory_bytes > 1 and self._batch_size(points_each, directions) >= size:
+            self.engine.memory_bytes //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _points(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
+        return torch.as_tensor(path, device=self.paths.inputs.device), self._tensor(t)
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        inputs = self.paths.inputs
+        return torch.as_tensor(values, dtype=inputs.dtype, device=inputs.device)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ihcli.derivatives import Engine
 from ihcli.derivatives.calling import gradient
 from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelCallError
@@ -16,7 +17,7 @@ POINTS_BESIDE = 8
 as directions do, and what the points save is shared by all passes."""
 
 
-class AutogradEngine:
+class AutogradEngine(Engine):
     """Reverse-over-reverse derivatives; see `Engine`.
 
     function      maps (P, D) to (P, K)

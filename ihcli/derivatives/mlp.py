@@ -17,6 +17,7 @@ from math import gcd
 import torch
 from torch import Tensor
 
+from ihcli.derivatives import Engine
 from ihcli.derivatives.chain import Chain
 from ihcli.derivatives.jets import Jet
 from ihcli.derivatives.paths import Paths
@@ -79,7 +80,7 @@ class _Pass:
     bend: Tensor | None
 
 
-class MlpEngine:
+class MlpEngine(Engine):
     """Closed-form derivatives of a chain; see `Engine`. Cost of assembly: about 4 m^3 a point for each hidden layer."""
 
     name = "mlp"

@@ -38,7 +38,6 @@ class Explainer:
     reader     of the records, put on the model
     smoothing  what replacing did, None when nothing was replaced
     engine_reason  why this engine was taken, in words;  engine_bytes is what it was given for a batch
-    piecewise_linear  whether f is piecewise linear along the paths, so that first order follows its kinks
     longest    groups that a record has; of those with units of their own, the most of a sample
     largest    shape of the largest record of a sample
     warnings   sentences the user should read before trusting the result
@@ -53,7 +52,6 @@ class Explainer:
     engine: Engine
     engine_reason: str
     engine_bytes: int
-    piecewise_linear: bool
     effort: Effort
     memory_bytes: int
     longest: int
@@ -73,7 +71,7 @@ class Explainer:
     @property
     def load(self) -> Load:
         """Return what decides how much memory a record holds, beside its shape."""
-        refined = self.piecewise_linear or self.method.second_order
+        refined = self.effort.follows_kinks or self.method.second_order
         return Load(self.model.dtype.itemsize, self.method.second_order, refined)
 
     @property
@@ -174,7 +172,7 @@ class Explainer:
 
     def _explain_block(self, some: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> AnyExplanation:
         paths, compute = paths_to(self.reader, self.model, some, output), computation_of(self.method)
-        found = compute(self.engine, paths, self.method, self.effort, self.piecewise_linear, tell)
+        found = compute(self.engine.along(paths), self.method, self.effort, tell)
         return gathered(self.reader, self._form, some, found, original)
 
     @property

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Along
 from ihcli.derivatives.choosing import choose_engine
-from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
-from ihcli.integration.certify import NODES, STEPS, Effort, find_kinks
-from ihcli.integration.kinks import is_piecewise_linear
+from ihcli.integration.certify import NODES, STEPS, Effort
+from ihcli.integration.kinks import find_kinks, is_piecewise_linear
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named, partner
 from ihcli.models import Model
@@ -64,8 +63,10 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         unlike_chain=reader.unlike_chain,
         second_order=method.second_order,
     )
-    effort = settings.effort
-    if method.second_order and _has_kinks(smooth, reader, probe, choice.engine, paths):
+    along = choice.engine.along(paths)
+    is_followed = not method.second_order and is_piecewise_linear(along)
+    effort = replace(settings.effort, follows_kinks=is_followed)
+    if method.second_order and _has_kinks(smooth, reader, probe, along):
         warnings.append(_kink_warning(find_operations(smooth, probe), method, checked.smoothing is not None))
         effort = replace(effort, max_evaluations=_kinked_budget(effort, reader.n_baselines))
     return Explainer(
@@ -78,7 +79,6 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         engine=choice.engine,
         engine_reason=choice.reason,
         engine_bytes=engine_bytes,
-        piecewise_linear=not method.second_order and is_piecewise_linear(choice.engine, paths),
         effort=effort,
         memory_bytes=memory_bytes,
         longest=_longest(reader, encoded),
@@ -123,12 +123,12 @@ def _highest_outputs(model: Model, rows: Tensor) -> np.ndarray:
         return model.outputs(rows).argmax(dim=1).cpu().numpy()
 
 
-def _has_kinks(smooth: Model, reader: Reader, probe: Tensor, engine: Engine, paths: Paths) -> bool:
+def _has_kinks(smooth: Model, reader: Reader, probe: Tensor, along: Along) -> bool:
     if not reader.looks_for_kinks:
         operations = find_operations(smooth, probe)
         if not (operations.replaceable or operations.kinks):
             return False
-    return bool(find_kinks(engine, paths).any())
+    return bool(find_kinks(along).any())
 
 
 def _kinked_budget(effort: Effort, n_baselines: int) -> int:

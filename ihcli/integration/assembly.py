@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from ihcli.advance import Tell, unheard, within
-from ihcli.derivatives import Engine
-from ihcli.derivatives.paths import Paths
-from ihcli.integration.batching import in_batches, points
+from ihcli.derivatives import Along
 from ihcli.integration.certify import Certificate, Effort, Settled, certify
 from ihcli.integration.kinks import certify_piecewise
 from ihcli.methods import Method
@@ -56,26 +54,19 @@ class ExplainedRows:
         return cls(settled, mean, None)
 
 
-def explain_rows(
-    engine: Engine,
-    paths: Paths,
-    method: Method,
-    effort: Effort,
-    piecewise_linear: bool = False,
-    tell: Tell = unheard,
-) -> ExplainedRows:
+def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
     """Certify a mesh for every row, then assemble second derivatives on it, once.
 
     Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
     """
-    certifying = _share_of_certifying(engine, paths) if method.second_order else 1.0
-    if piecewise_linear and not method.second_order and effort.steps is None:
-        certificate = certify_piecewise(engine, paths, effort, tell)
+    certifying = _share_of_certifying(along) if method.second_order else 1.0
+    if effort.follows_kinks and not method.second_order and effort.steps is None:
+        certificate = certify_piecewise(along, effort, tell)
     else:
-        certificate = certify(engine, paths, method.second_order, effort, within(tell, 0, certifying))
+        certificate = certify(along, method.second_order, effort, within(tell, 0, certifying))
     attributions, assembled = certificate.attributions.mean(1), None
     if method.second_order:
-        assembled = _assemble(engine, paths, certificate, within(tell, certifying, 1))
+        assembled = _assemble(along, certificate, within(tell, certifying, 1))
     for figures in (attributions, assembled):
         if figures is not None:
             figures[certificate.status == Status.NON_FINITE] = np.nan
@@ -96,16 +87,17 @@ def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
     return np.divide(spread.sum(1), scale, out=np.zeros_like(scale), where=scale > 0)
 
 
-def _share_of_certifying(engine: Engine, paths: Paths) -> float:
-    alike = AUTOGRAD_GROUPS if engine.name == "autograd" else CLOSED_FORM_GROUPS
-    return 1 / (1 + max(1.0, paths.n_groups / alike))
+def _share_of_certifying(along: Along) -> float:
+    alike = AUTOGRAD_GROUPS if along.engine.name == "autograd" else CLOSED_FORM_GROUPS
+    return 1 / (1 + max(1.0, along.paths.n_groups / alike))
 
 
-def _assemble(engine: Engine, paths: Paths, certificate: Certificate, tell: Tell = unheard) -> np.ndarray:
+def _assemble(along: Along, certificate: Certificate, tell: Tell = unheard) -> np.ndarray:
     """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines.
 
     Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
     """
+    paths = along.paths
     n, b, g = paths.n_rows, paths.n_baselines, paths.n_groups
     mesh = certificate.panels.take(np.argsort(certificate.panels.path, kind="stable"))
     nodes = certificate.rule.on(mesh.a, mesh.b)
@@ -115,11 +107,9 @@ def _assemble(engine: Engine, paths: Paths, certificate: Certificate, tell: Tell
     done = 0  # rows begun; every row has panels and they come in order, so a batch's rows have no gap
 
     def assembled(some: slice) -> tuple[Tensor, Tensor]:
-        path, t = points(paths, np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel())
-        node_weights = torch.as_tensor(weights[some].ravel(), dtype=total.dtype, device=total.device)
-        return engine.assemble(paths, path, t, node_weights)
+        return along.assemble(np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel(), weights[some].ravel())
 
-    for rows, sums in in_batches(engine, paths, len(mesh), n_nodes, g, assembled):
+    for rows, sums in along.in_batches(len(mesh), n_nodes, g, assembled):
         first, last = int(rows[0]), int(rows[-1])
         known = done - first
         for row in range(first, done):

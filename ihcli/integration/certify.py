@@ -4,28 +4,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from ihcli.advance import Tell, unheard, within
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.panels import Measure, Panels, end_values, whole_paths
+from ihcli.integration.panels import Measure, Panels, whole_paths
 from ihcli.integration.quadrature import PanelRule, panel_rule
 from ihcli.quality import Status
 
 NODES = 8
+"""Of the Gauss-Legendre rule on a panel, exact up to degree 15; the rule embedded in it leaves out one."""
 EVALUATIONS_PER_BASELINE = 1000
+"""Budget of a row where `max_evaluations` gives none: 125 panels a path."""
 SPARE = 0.97
 """Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
 MAX_LEVEL = 40
+"""Panels of 2^-40 of a path are not bisected: 12 bits of t are left in float64, and its own error shows."""
 STEPS = range(3, 513)
 """Sizes that a single rule may have: below there is no error estimate, above its table is not exact."""
 FIRST_SHARE = 0.25
 """Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: nobody knows how
 many will come. Networks whose ReLUs were smoothed take two, of 17 evaluations after 8."""
-KINK_LEVELS = 16
-KINK_SIZE = 1e-4
-"""Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,13 @@ class Effort:
     tolerance        relative error at which a row is done
     max_evaluations  most evaluations a row may take over all its baselines; None: EVALUATIONS_PER_BASELINE for each
     steps            use this many nodes on [0, 1] instead, and only report the error
+    follows_kinks    without steps, follow kinks: of first order, where f is piecewise linear along the paths
     """
 
     tolerance: float = 0.01
     max_evaluations: int | None = None
     steps: int | None = None
+    follows_kinks: bool = False
 
     def budget(self, n_baselines: int) -> int:
         """Return the most evaluations that a row may take."""
@@ -77,7 +78,7 @@ class Certificate(Settled):
     rule: PanelRule
 
 
-def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, tell: Tell = unheard) -> Certificate:
+def certify(along: Along, second_order: bool, effort: Effort, tell: Tell = unheard) -> Certificate:
     """Bisect the panels of unconverged rows, all rows in the same batches, until each row is settled.
 
     A row is settled when its relative error
@@ -89,13 +90,12 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, te
     Cost in evaluations: n a panel, and one more at each interior panel end under second order.
     """
     rule = panel_rule(effort.steps or NODES)
-    measure = Measure(engine, paths, rule, second_order)
-    prediction, baseline_prediction = end_values(engine, paths)
+    measure, paths = Measure(along, rule, second_order), along.paths
+    prediction, baseline_prediction = along.ends()
     done = FIRST_SHARE
     mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order), within(tell, 0, done))
     evaluations = np.full(paths.n_rows, paths.n_baselines * len(rule.nodes))
-    eps = torch.finfo(paths.inputs.dtype).eps
-    floor = 64 * eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
+    floor = 64 * along.eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
     while True:
         ledger = Ledger.of(_attributions(mesh, paths), mesh, floor)
         chosen, cost = worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)
@@ -114,26 +114,6 @@ def certify(engine: Engine, paths: Paths, second_order: bool, effort: Effort, te
         prediction=prediction,
         baseline_prediction=baseline_prediction,
     )
-
-
-def find_kinks(engine: Engine, paths: Paths) -> np.ndarray:
-    """Return which paths cross a kink: a jump of F that F' does not account for, (N, B) bool.
-
-    Zooms into the half with the larger vector residual, KINK_LEVELS times. A bend loses its residual once the panel is
-    narrower than the bend; a kink keeps it at every width, so no refinement will ever certify second derivatives there.
-    Cost in evaluations a path: those of KINK_LEVELS bisections.
-    """
-    measure = Measure(engine, paths, panel_rule(NODES), second_order=True)
-    prediction, baseline = end_values(engine, paths)
-    worst = measure(whole_paths(paths, prediction, baseline, second_order=True))
-    size = np.abs(worst.integral).sum(1)
-    left = np.arange(len(worst))
-    right = left + len(worst)
-    for _ in range(KINK_LEVELS):
-        halves = measure(measure.bisect(worst))
-        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
-    jumps = (worst.error > 4 * worst.noise) & (worst.error > KINK_SIZE * size)
-    return jumps.reshape(paths.n_rows, paths.n_baselines)
 
 
 class Mesh(Protocol):

@@ -4,8 +4,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from ihcli.advance import Tell, unheard
-from ihcli.derivatives import Engine
-from ihcli.derivatives.paths import Paths
+from ihcli.derivatives import Along
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.certify import Effort
 from ihcli.methods import Method
@@ -14,20 +13,11 @@ from ihcli.methods import Method
 class Computation(Protocol):
     """Explains the rows of some paths, all of one width, by a method.
 
-    effort            how hard to try, as far as that means something to the method
-    piecewise_linear  whether f is piecewise linear along the paths
-    tell              hears now and then what share is done
+    effort  how hard to try, as far as that means something to the method
+    tell    hears now and then what share is done
     """
 
-    def __call__(
-        self,
-        engine: Engine,
-        paths: Paths,
-        method: Method,
-        effort: Effort,
-        piecewise_linear: bool = False,
-        tell: Tell = unheard,
-    ) -> ExplainedRows:
+    def __call__(self, along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
         """Return attributions, and interactions under second order."""
         ...
 

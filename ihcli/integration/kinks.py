@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from ihcli.advance import Tell, unheard
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.certify import NODES, Certificate, Effort, Ledger, settled_status, worst_panels
 from ihcli.integration.lines import MOST_SLACK, Lines, Nodes
-from ihcli.integration.panels import NOISE, Panels, path_gradients, path_values
+from ihcli.integration.panels import NOISE, Measure, Panels, whole_paths
 from ihcli.integration.quadrature import panel_rule
 
 SPREAD_SAFETY = 3.0
@@ -36,25 +36,30 @@ MARGIN = 0.1
 NARROW = 64.0
 """Spans of this many eps, and those whose kink is known so well, are not split further."""
 PROBES_PER_PATH = 16
+KINK_LEVELS = 16
+"""Bisections while `find_kinks` zooms in: what still jumps across 2^-16 of a path counts as a kink."""
+KINK_SIZE = 1e-4
+"""Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
 STILL_SHARE = 0.5
 STILL_NOISE = 4.0
 """Rounding of F between two points of one piece, in units of eps times its size: the same products in other batches."""
 
 
-def certify_piecewise(engine: Engine, paths: Paths, effort: Effort, tell: Tell = unheard) -> Certificate:
+def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Certificate:
     """Follow the kinks of unconverged rows, all rows in the same batches, until each row is settled.
 
     For first order, on paths where f is piecewise linear: see `is_piecewise_linear`. Elsewhere it stays honest, but
     wastes evaluations. `effort.steps` does not apply. A row is settled as under `certify`.
     Cost in evaluations: two a path and one a split; about four values of f for each of them.
     """
+    paths = along.paths
     n, b = paths.n_rows, paths.n_baselines
-    follower = _Follower(engine, paths)
+    follower = _Follower(along)
     path = np.arange(n * b)
     nodes = follower.nodes(np.tile(path, 2), np.repeat([0.0, 1.0], n * b))
     spans = follower.spans(nodes, path, path, path + n * b)
     baseline_prediction, ends = nodes.value.reshape(2, n, b)
-    floor = 64 * follower.eps * np.maximum(np.abs(ends[:, 0]), np.abs(baseline_prediction).max(1))
+    floor = 64 * along.eps * np.maximum(np.abs(ends[:, 0]), np.abs(baseline_prediction).max(1))
     evaluations = np.full(n, 2 * b)
     while True:
         spans = spans.with_hidden_kinks(n * b)
@@ -78,7 +83,7 @@ def certify_piecewise(engine: Engine, paths: Paths, effort: Effort, tell: Tell =
     )
 
 
-def is_piecewise_linear(engine: Engine, paths: Paths) -> bool:
+def is_piecewise_linear(along: Along) -> bool:
     """Tell whether F stays put along most short steps of these paths, but varies over long ones, or is constant.
 
     At PROBES_PER_PATH points of each path F is compared with itself 2 sqrt(eps) further on. Only steps over which a
@@ -86,11 +91,11 @@ def is_piecewise_linear(engine: Engine, paths: Paths) -> bool:
     not tell a bend from a line. A few paths are enough.
     Cost in evaluations a path: 2 PROBES_PER_PATH.
     """
-    eps = float(torch.finfo(paths.inputs.dtype).eps)
+    paths, eps = along.paths, along.eps
     step, m, q = 2 * eps**0.5, paths.n_rows * paths.n_baselines, PROBES_PER_PATH
     t = (np.arange(q) + np.random.default_rng(0).uniform(0, 0.9, (m, q))) / q
     path = np.repeat(np.arange(m), 2 * q)
-    gradient = _Follower(engine, paths).nodes(path, np.stack([t, t + step], axis=2).ravel()).gradient
+    gradient = _Follower(along).nodes(path, np.stack([t, t + step], axis=2).ravel()).gradient
     gradient = gradient.reshape(m, q, 2, -1).astype(np.float64)
     noise = STILL_NOISE * eps * np.abs(gradient).sum(3).max(2)[:, :-1]
     with np.errstate(invalid="ignore"):
@@ -100,6 +105,26 @@ def is_piecewise_linear(engine: Engine, paths: Paths) -> bool:
     if telling.any():
         return bool(np.mean(moved[telling] <= noise[telling]) >= STILL_SHARE)
     return bool(np.all(drift <= noise))
+
+
+def find_kinks(along: Along) -> np.ndarray:
+    """Return which paths cross a kink: a jump of F that F' does not account for, (N, B) bool.
+
+    Zooms into the half with the larger vector residual, KINK_LEVELS times. A bend loses its residual once the panel is
+    narrower than the bend; a kink keeps it at every width, so no refinement will ever certify second derivatives there.
+    Cost in evaluations a path: those of KINK_LEVELS bisections.
+    """
+    measure = Measure(along, panel_rule(NODES), second_order=True)
+    paths, (prediction, baseline) = along.paths, along.ends()
+    worst = measure(whole_paths(paths, prediction, baseline, second_order=True))
+    size = np.abs(worst.integral).sum(1)
+    left = np.arange(len(worst))
+    right = left + len(worst)
+    for _ in range(KINK_LEVELS):
+        halves = measure(measure.bisect(worst))
+        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
+    jumps = (worst.error > 4 * worst.noise) & (worst.error > KINK_SIZE * size)
+    return jumps.reshape(paths.n_rows, paths.n_baselines)
 
 
 @dataclass(frozen=True)
@@ -152,16 +177,15 @@ class _Spans:
 class _Follower:
     """Takes gradients at nodes, and measures the spans between them."""
 
-    def __init__(self, engine: Engine, paths: Paths) -> None:
-        self._engine = engine
-        self._paths = paths
+    def __init__(self, along: Along) -> None:
+        self._along = along
+        paths = along.paths
         self._dtype = np.float64 if paths.inputs.dtype == torch.float64 else np.float32
         self._scale = np.zeros(paths.n_rows * paths.n_baselines)  # largest |f| + ||F||_1 that was seen on each path
-        self.eps = float(torch.finfo(paths.inputs.dtype).eps)
 
     def nodes(self, path: np.ndarray, t: np.ndarray) -> Nodes:
         """Take value and gradient at points of paths."""
-        nodes = Nodes(t, *path_gradients(self._engine, self._paths, path, t))
+        nodes = Nodes(t, *self._along.all_gradients(path, t))
         with np.errstate(invalid="ignore"):
             np.maximum.at(self._scale, path, np.abs(nodes.value) + np.abs(nodes.gradient).sum(1, dtype=np.float64))
         return nodes
@@ -176,14 +200,14 @@ class _Follower:
     def spans(self, nodes: Nodes, path: np.ndarray, left: np.ndarray, right: np.ndarray) -> _Spans:
         """Measure the spans between these nodes."""
         with np.errstate(invalid="ignore", over="ignore"):  # where f is not finite, nor is the error
-            lines = Lines.of(nodes, left, right, self.eps, self._scale[path])
+            lines = Lines.of(nodes, left, right, self._along.eps, self._scale[path])
             off, split = self._probed(path, lines)
             is_confirmed = (lines.is_one | (lines.slack < MOST_SLACK)) & (off <= lines.noise)
             spread = SPREAD_SAFETY * lines.width / 2 * lines.jump
-            rounding = NOISE * self.eps * lines.width * lines.size
+            rounding = NOISE * self._along.eps * lines.width * lines.size
             error = np.where(is_confirmed, spread * lines.slack, spread + PROBE_SAFETY * off) + rounding
         uncertain = lines.width * np.where(is_confirmed, np.where(lines.is_one, 0, lines.slack), 1)
-        is_final = uncertain <= NARROW * self.eps
+        is_final = uncertain <= NARROW * self._along.eps
         return _Spans(
             path=path,
             left=left,
@@ -212,7 +236,7 @@ class _Follower:
                 break
             t = self._rounded(lines.a + probe * lines.width)
             seen = np.zeros(len(path))
-            seen[some] = np.abs(path_values(self._engine, self._paths, path[some], t[some]) - lines.at(t)[some])
+            seen[some] = np.abs(self._along.all_values(path[some], t[some]) - lines.at(t)[some])
             off = np.maximum(off, seen)
             is_far = np.abs(probe - lines.share) > MARGIN
             split = np.where(some & is_far & (seen > lines.noise), probe, split)

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 
 from ihcli.advance import Tell, unheard
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.batching import in_batches, points
 from ihcli.integration.quadrature import PanelNodes, PanelRule
 
 FIRST_ORDER_SAFETY = 4.0
@@ -67,37 +66,6 @@ class Panels:
         return Panels(*(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Panels)))
 
 
-def end_values(engine: Engine, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """Return f(x), (N,), and f(x'), (N, B): shared baselines once for each explained output, not for each row."""
-    n, b = paths.n_rows, paths.n_baselines
-    alike = np.arange(n) if paths.have_own_baselines else paths.outputs.cpu().numpy()
-    _, first_row, position = np.unique(alike, return_index=True, return_inverse=True)
-    starts = (first_row[:, None] * b + np.arange(b)).ravel()
-    prediction = path_values(engine, paths, np.arange(n) * b, np.ones(n))
-    baseline = path_values(engine, paths, starts, np.zeros(len(starts))).reshape(len(first_row), b)
-    return prediction, baseline[position]
-
-
-def path_values(engine: Engine, paths: Paths, path: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Return f at points of paths, (P,): one forward each."""
-
-    def values(some: slice) -> Tensor:
-        return engine.values(paths, *points(paths, path[some], t[some]))
-
-    return torch.cat(list(in_batches(engine, paths, len(path), 1, 0, values))).double().cpu().numpy()
-
-
-def path_gradients(engine: Engine, paths: Paths, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return f, (P,) float64, and F, (P, G) in the model's dtype, at points of paths: one gradient each."""
-
-    def gradients(some: slice) -> tuple[np.ndarray, np.ndarray]:
-        value, gradient = engine.gradients(paths, *points(paths, path[some], t[some]))
-        return value.double().cpu().numpy(), gradient.cpu().numpy()
-
-    values, per_group = zip(*in_batches(engine, paths, len(path), 1, 0, gradients), strict=True)
-    return np.concatenate(values), np.concatenate(per_group)
-
-
 def whole_paths(paths: Paths, prediction: np.ndarray, baseline: np.ndarray, second_order: bool) -> Panels:
     """Return one unmeasured panel [0, 1] for every path."""
     m = paths.n_rows * paths.n_baselines
@@ -119,9 +87,8 @@ def _unmeasured(path: np.ndarray, a: np.ndarray, b: np.ndarray, value: np.ndarra
 class Measure:
     """Evaluates panels: integrals, estimates and, for bisection, what their midpoint knows."""
 
-    def __init__(self, engine: Engine, paths: Paths, rule: PanelRule, second_order: bool) -> None:
-        self._engine = engine
-        self._paths = paths
+    def __init__(self, along: Along, rule: PanelRule, second_order: bool) -> None:
+        self._along = along
         self._rule = rule
         self._second_order = second_order
         self.cost_of_bisection = 2 * len(rule.nodes) + int(second_order)
@@ -130,9 +97,7 @@ class Measure:
         """Fill in integrals and estimates; `tell` hears after each batch."""
         directions = int(self._second_order)
         n = len(self._rule.nodes)
-        measured = in_batches(
-            self._engine, self._paths, len(panels), n, directions, lambda some: self._measured(_head(panels, some))
-        )
+        measured = self._along.in_batches(len(panels), n, directions, lambda some: self._measured(_head(panels, some)))
         results, done = [], 0
         for some in measured:
             results.append(some)
@@ -155,18 +120,18 @@ class Measure:
     def _at(self, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return f and -t ln t F at single points of paths; under first order only f."""
         if not self._second_order:
-            return path_values(self._engine, self._paths, path, t), np.zeros((len(path), 0))
-        value, gradient = path_gradients(self._engine, self._paths, path, t)
+            return self._along.all_values(path, t), np.zeros((len(path), 0))
+        value, gradient = self._along.all_gradients(path, t)
         return value, gradient * (-t * np.log(t))[:, None]
 
     def _measured(self, panels: Panels) -> Panels:
         nodes = self._rule.on(panels.a, panels.b)
         m, n = nodes.t.shape
-        path, t = points(self._paths, np.repeat(panels.path, n), nodes.t.ravel())
+        path, t = np.repeat(panels.path, n), nodes.t.ravel()
         if not self._second_order:
-            _, gradient = self._engine.gradients(self._paths, path, t)
+            _, gradient = self._along.gradients(path, t)
             return self._first_order_results(panels, nodes, gradient.double().reshape(m, n, -1))
-        _, gradient, curvature = self._engine.curvatures(self._paths, path, t)
+        _, gradient, curvature = self._along.curvatures(path, t)
         gradient, curvature = gradient.double().reshape(m, n, -1), curvature.double().reshape(m, n, -1)
         return self._second_order_results(panels, nodes, gradient, curvature)
 
@@ -193,12 +158,11 @@ class Measure:
         """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
         with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
             residual = np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
-            rounding = NOISE * torch.finfo(self._paths.inputs.dtype).eps * np.abs(panels.value).max(1)
+            rounding = NOISE * self._along.eps * np.abs(panels.value).max(1)
             return np.maximum(residual - rounding, 0)
 
     def _noise(self, size: Tensor) -> np.ndarray:
-        eps = torch.finfo(self._paths.inputs.dtype).eps
-        return NOISE * eps * size.sum(1).cpu().numpy()
+        return NOISE * self._along.eps * size.sum(1).cpu().numpy()
 
     def _embedded_estimate(self, gradient: Tensor, width: np.ndarray) -> np.ndarray:
         """Return the L1 difference to the embedded rule, or to its symmetric kin, times min(1, rho)^1.75.

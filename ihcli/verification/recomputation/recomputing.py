@@ -183,9 +183,9 @@ class Recomputation:
         if paths is None:
             raise ValueError("a row without inputs")
         explainer, reported = self._explainer, float(record.quality["relative_error"] or 0.0)
-        effort = Effort(tolerance=max(min(reported, self._run.tolerance), 1e-12) / FINER)
-        compute = computation_of(explainer.method)
-        found = compute(explainer.engine, paths, explainer.method, effort, explainer.piecewise_linear)
+        tolerance = max(min(reported, self._run.tolerance), 1e-12) / FINER
+        effort = Effort(tolerance, follows_kinks=explainer.effort.follows_kinks)
+        found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         certificate = found.certificate
         prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
         self._compare_predictions(drawn, prediction, start)

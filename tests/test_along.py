@@ -7,12 +7,12 @@ import pytest
 import torch
 from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
 
+from ihcli.derivatives import Along
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows
-from ihcli.integration.batching import in_batches
 from ihcli.integration.certify import Effort
 from ihcli.methods import METHODS
 
@@ -37,6 +37,9 @@ class ForgetfulEngine:
     @memory_bytes.setter
     def memory_bytes(self, value: int) -> None:
         self._engine.memory_bytes = value
+
+    def along(self, paths: Paths) -> Along:
+        return Along(self, paths)  # type: ignore[arg-type]
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         return self._engine.batch_points(paths, directions)
@@ -77,8 +80,8 @@ def test_running_out_of_memory_does_not_change_the_answer(error: Exception, kind
         return AutogradEngine(module, MEMORY_BYTES)
 
     forgetful = ForgetfulEngine(engine(), most=50, error=error)
-    whole = explain_rows(engine(), paths, METHODS[method], Effort(1e-3))
-    cut = explain_rows(forgetful, paths, METHODS[method], Effort(1e-3))
+    whole = explain_rows(engine().along(paths), METHODS[method], Effort(1e-3))
+    cut = explain_rows(forgetful.along(paths), METHODS[method], Effort(1e-3))
     assert forgetful.failures > 0
     assert forgetful.memory_bytes < MEMORY_BYTES
     np.testing.assert_allclose(cut.attributions, whole.attributions, atol=ROUNDING)
@@ -91,7 +94,7 @@ def test_a_single_thing_that_does_not_fit_is_a_memory_error() -> None:
     module, paths = problem()
     forgetful = ForgetfulEngine(AutogradEngine(module, MEMORY_BYTES), most=0, error=ERRORS[1])
     with pytest.raises(MemoryError, match="allocate"):
-        explain_rows(forgetful, paths, METHODS["ig"], Effort())
+        explain_rows(forgetful.along(paths), METHODS["ig"], Effort())
 
 
 def test_other_errors_pass() -> None:
@@ -101,13 +104,13 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        list(in_batches(AutogradEngine(module, MEMORY_BYTES), paths, 5, 1, 0, fail))
+        list(AutogradEngine(module, MEMORY_BYTES).along(paths).in_batches(5, 1, 0, fail))
 
 
 def test_slices_follow_each_other_and_cover_everything() -> None:
     module, paths = problem()
     engine = AutogradEngine(module, 200_000)
-    slices = list(in_batches(engine, paths, 500, 3, 0, lambda some: some))
+    slices = list(engine.along(paths).in_batches(500, 3, 0, lambda some: some))
     assert len(slices) > 1
     assert [s.start for s in slices] == [0, *(s.stop for s in slices[:-1])]
     assert slices[-1].stop == 500
