@@ -91,7 +91,7 @@ def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
 
 
 def test_texts_are_offered_the_same_order_over_one_baseline() -> None:
-    with pytest.raises(OptionError, match=r"Try --method ih\."):
+    with pytest.raises(OptionError, match="Try `method=ih`"):
         require_one_baseline(METHODS["eh"])
 
 
