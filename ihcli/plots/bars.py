@@ -55,7 +55,7 @@ def _names(ranking: pa.Table) -> list[str]:
 
 
 def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
-    whole = result.run.summary_interactions() if request.pairs else result.run.summary_attributions()
+    whole = result.summary_interactions() if request.pairs else result.summary_attributions()
     found = by_target(whole)[target]
     total = found.num_rows
     notes = [

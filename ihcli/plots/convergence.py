@@ -58,7 +58,7 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
         style |= {"markersize": 3 if len(drawn) > 1000 else 4.5, "markeredgewidth": 0, "alpha": 0.75}
         axes[0].plot(drawn.row[mask], np.maximum(drawn.error[mask], floor), label=f"{name}: {count:,}", **style)
         axes[1].plot(drawn.row[mask], drawn.evaluations[mask], **style)
-    tolerance = result.run.info.tolerance
+    tolerance = result.told.tolerance
     if tolerance:
         axes[0].axhline(tolerance, color="#303030", linewidth=1, linestyle="--", label=f"tolerance {tolerance:g}")
     _scale(axes, entries)
@@ -77,7 +77,7 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
 def _read(result: Result, target: str | None) -> _Entries:
     """Read five columns of the parts, a row group at a time."""
     tables, left_out = [], 0
-    for table in result.run.attribution_parts.stream([ROW, TARGET, RELATIVE_ERROR, EVALUATIONS, STATUS]):
+    for table in result.entries([ROW, TARGET, RELATIVE_ERROR, EVALUATIONS, STATUS]):
         wanted = table if target is None else table.filter(pc.equal(table[TARGET], target))
         is_empty = pc.is_in(wanted[STATUS], pa.array(WITHOUT_VALUES))
         left_out += pc.sum(is_empty).as_py() or 0

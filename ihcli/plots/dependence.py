@@ -11,7 +11,7 @@ from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
 from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_feature
-from ihcli.plots.sample import DrawnRows, attributions, gammas, matrix_rows, sample_rows, stores_matrices
+from ihcli.plots.sample import DrawnRows, attributions, gammas, matrix_rows, sample_rows
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import Choice, by_target, ranked_pairs
 from ihcli.results.result import Result
@@ -71,7 +71,7 @@ class _Panels:
     def __init__(self, result: Result, target: str, feature: str, partner: str | None) -> None:
         self._result, self._target = result, target
         self._feature, self._partner = feature, partner
-        self.has_pairs = partner not in (None, feature) and stores_matrices(result)
+        self.has_pairs = partner not in (None, feature) and result.stores_matrices
 
     def draw(self, sample: DrawnRows, values: FeatureValues, seed: int) -> "Figure":
         """Return the figure of the rows of a sample, given the values of the feature and its partner."""

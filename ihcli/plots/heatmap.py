@@ -59,8 +59,8 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
 
 def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str], np.ndarray, np.ndarray, int | None]:
     """Return names, (G, G) mean sizes without a diagonal, (G, G) cells to show, and the rows they are of."""
-    features = by_target(result.run.summary_attributions())[target]
-    pairs = by_target(result.run.summary_interactions()).get(target)
+    features = by_target(result.summary_attributions())[target]
+    pairs = by_target(result.summary_interactions()).get(target)
     if pairs is None:
         raise OptionError(f"`target`: {result.path} has no pairs of target {target!r}. Expected two features at least.")
     found = features["feature"].to_pylist()

@@ -71,6 +71,6 @@ def require_feature(result: Result, option: str, name: str) -> None:
 
 def strongest(result: Result, target: str, top_k: int) -> tuple[list[str], int]:
     """Return the features of the largest mean |attribution|, and how many there are; raises RunError."""
-    ranking = by_target(result.run.summary_attributions()).get(target)
+    ranking = by_target(result.summary_attributions()).get(target)
     names = [] if ranking is None else ranking["feature"].to_pylist()
     return names[:top_k], len(names)

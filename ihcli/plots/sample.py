@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import RunError
-from ihcli.layouts.columns import holds_top_pairs
 from ihcli.layouts.tables import matrices
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
 from ihcli.results.result import Result
@@ -44,7 +43,7 @@ class DrawnRows:
 def sample_rows(result: Result, target: str, most: int, seed: int) -> DrawnRows:
     """Choose up to `most` explained rows of a target; reads three columns of the parts, a row group at a time."""
     found, left_out = [], 0
-    for table in result.run.attribution_parts.stream([ROW, TARGET, STATUS]):
+    for table in result.entries([ROW, TARGET, STATUS]):
         is_empty = ~has_values(table[STATUS].to_numpy(zero_copy_only=False))
         has_target = _of_target(table, target)
         found.append(table[ROW].to_numpy()[has_target & ~is_empty])
@@ -60,18 +59,12 @@ def attributions(result: Result, sample: DrawnRows, target: str, features: Seque
     """Return (n, len(features)) attributions of the rows of a sample; reads these columns only."""
     values = np.full((len(sample.rows), len(features)), np.nan)
     columns = [ROW, TARGET, *features]
-    for table in result.run.attribution_parts.stream(columns, sample.rows.tolist()):
+    for table in result.entries(columns, sample.rows.tolist()):
         wanted = table.filter(pa.array(_of_target(table, target)))
         places = np.searchsorted(sample.rows, wanted[ROW].to_numpy())
         for column, name in enumerate(features):
             values[places, column] = wanted[name].to_numpy()
     return values
-
-
-def stores_matrices(result: Result) -> bool:
-    """Whether the interactions of single rows are there, whole."""
-    parts = result.run.interaction_parts
-    return bool(parts.files) and not holds_top_pairs(parts.schema.field(INTERACTIONS).type)
 
 
 def matrix_rows(result: Result) -> int:
@@ -85,7 +78,7 @@ def gammas(result: Result, sample: DrawnRows, target: str, pairs: Sequence[tuple
     """Return (n, len(pairs)) cells Gamma_gh of the rows of a sample; a row group of matrices is in memory at a time."""
     values = np.full((len(sample.rows), len(pairs)), np.nan)
     size = len(result.feature_names)
-    for table in result.run.interaction_parts.stream([ROW, TARGET, INTERACTIONS], sample.rows.tolist()):
+    for table in result.interaction_entries([ROW, TARGET, INTERACTIONS], sample.rows.tolist()):
         wanted = table.filter(pa.array(_of_target(table, target)))
         if not wanted.num_rows:
             continue

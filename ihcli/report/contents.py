@@ -104,8 +104,8 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
 
     Memory: identity and quality of all rows, the summaries, and the drawn rows.
     """
-    ranked = by_target(result.run.summary_attributions())
-    pairs = by_target(result.run.summary_interactions()) if _has_summary_of_pairs(result) else {}
+    ranked = by_target(result.summary_attributions())
+    pairs = by_target(result.summary_interactions()) if _has_summary_of_pairs(result) else {}
     shown = list(ranked)[:MOST_TARGETS]
     names = _Names({})
     targets = [_target(names, name, ranked[name], pairs.get(name), result.layout) for name in shown]
@@ -125,7 +125,7 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
         warnings=warnings_of(result),
         trust=trust,
         texts=result.layout.in_reading_order,
-        unit=result.run.info.units,
+        unit=result.told.units,
         features=len(result.feature_names) if result.layout.is_aligned else None,
         names=[clipped(name) for name in names.place],
         keys=[clipped(name) for name in result.keys],
@@ -219,7 +219,7 @@ def _has_summary_of_pairs(result: Result) -> bool:
 
 
 def _title(result: Result) -> str:
-    info = result.run.info
+    info = result.told
     named = (if_told(lambda: info.model.path), if_told(lambda: info.data.path))
     found = [name_of(path) for path in named if path]
     return clipped(" on ".join(found) or result.path.name)

@@ -17,14 +17,14 @@ def facts_of(result: Result) -> list[tuple[str, str]]:
 
 def warnings_of(result: Result) -> list[str]:
     """Return the warnings of the run."""
-    told = if_told(lambda: result.run.info.warnings) or ()
+    told = if_told(lambda: result.told.warnings) or ()
     found = [clipped(warning, 2_000) for warning in told]
     more = len(found) - MOST_WARNINGS
     return [*found[:MOST_WARNINGS], *([f"And {more} more, in run.json."] if more > 0 else [])]
 
 
 def _facts(result: Result) -> Iterator[tuple[str, Any]]:
-    info, told = result.run.info, if_told
+    info, told = result.told, if_told
     yield "Run", result.path
     yield "Method", _joined([result.method, told(lambda: info.method.title)], ": ")
     yield "Model", _joined([told(lambda: info.model.path), told(lambda: info.model.format)])

@@ -113,9 +113,9 @@ def _worst(entries: pa.Table) -> list[int]:
 
 def _records(result: Result, rows: Sequence[int], shown: Shown) -> Iterator[Record]:
     """Give the entries of the rows that have a shown target, in the order of the files."""
-    tables = result.run.interaction_parts.stream(None, rows) if result.run.has_interactions else iter(())
+    tables = result.interaction_entries(rows=rows)
     stored = ((key, found) for table in tables for key, found in stored_interactions(table, result.layout).items())
-    for table in result.run.attribution_parts.stream(None, rows):
+    for table in result.entries(rows=rows):
         for entry in table.to_pylist():
             key, found = next(stored, (None, {}))
             if result.run.has_interactions and key != (entry[ROW], entry[TARGET]):

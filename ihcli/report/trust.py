@@ -73,7 +73,7 @@ def trust_of(result: Result) -> tuple[Trust, pa.Table]:
         rows=result.n_rows,
         ok=statuses.get(Status.OK, 0),
         statuses=statuses,
-        tolerance=result.run.info.tolerance,
+        tolerance=result.told.tolerance,
         quantiles=QUANTILES,
         spreads={column.attribute: _spread(table[column.name], column.is_relative) for column in spreads},
         evaluations=float(np.sum(table[EVALUATIONS].to_numpy())) / max(1, result.n_rows),
@@ -94,7 +94,7 @@ def _spread(column: pa.ChunkedArray, is_logarithmic: bool) -> Spread:
 
 
 def _smoothing(result: Result) -> dict[str, Any] | None:
-    found = if_told(lambda: result.run.info.smoothing)
+    found = if_told(lambda: result.told.smoothing)
     if found is None:
         return None
     names = ("beta", "drift", "changed", "within_tolerance")

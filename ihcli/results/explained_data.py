@@ -94,7 +94,7 @@ def _active(columns: np.ndarray) -> np.ndarray:
 
 def _categories(result: Result, group: str, columns: Sequence[str]) -> tuple[str, ...]:
     """Return what a group's columns stand for: their names without the group's and the separator behind it."""
-    separator = if_told(lambda: result.run.info.arguments.groups_by) or _sign_behind(group, columns)
+    separator = if_told(lambda: result.told.arguments.groups_by) or _sign_behind(group, columns)
     start = f"{group}{separator}"
     return tuple((column.removeprefix(start) or column) if separator else column for column in columns)
 
@@ -134,8 +134,8 @@ def _read(
 
 
 def _recorded_table(result: Result) -> TableFiles:
-    recorded = result.run.info.data
-    places = places_of(result.run.info, "data", result.path)
+    recorded = result.told.data
+    places = places_of(result.told, "data", result.path)
     if not any(is_reachable(place, result.path) for place in places):
         raise DataError(
             f"{recorded.path}: is where {result.path} says its data are, on another store than the run. Expected "
@@ -172,8 +172,8 @@ def _other_table(result: Result, path: str) -> TableFiles:
             f"{listed(table.schema.names)}."
         )
     rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.feature_type(name))])))
-    expected = result.run.info.data.rows
-    is_cut = if_told(lambda: result.run.info.arguments.limit) is not None
+    expected = result.told.data.rows
+    is_cut = if_told(lambda: result.told.arguments.limit) is not None
     if rows < expected or (rows > expected and not is_cut):
         raise DataError(f"`data={path}`: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
     return table
@@ -199,7 +199,7 @@ def _is_number(table: TableFiles, column: str) -> bool:
 
 def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, ...]], bool]:
     """Return the columns of each group, and whether all are known; run.json of older runs tells the options alone."""
-    info = result.run.info
+    info = result.told
     if (recorded := if_told(lambda: info.groups)) is not None:
         if not all(recorded.values()):
             raise info.lacks("groups")
@@ -208,7 +208,7 @@ def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, 
         return _groups_by_prefix(result, table, separator), True
     if not if_told(lambda: info.arguments.groups):
         return {}, True
-    for place in there(places_of(result.run.info, "groups", result.path), result.path, table.path):
+    for place in there(places_of(result.told, "groups", result.path), result.path, table.path):
         with suppress(OptionError):
             return read_groups(place), True
     return {}, False

@@ -1,6 +1,6 @@
 """Results of a run, read back: tables of everything, single records, and arrays of interactions on demand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from ihcli.results.records import (
     stored_interactions,
 )
 from ihcli.runs.files import PART, require_types
-from ihcli.runs.info import DONE
+from ihcli.runs.info import DONE, RunInfo
 from ihcli.runs.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -63,9 +63,14 @@ class Result:
         return self.run.info.content()
 
     @property
+    def told(self) -> RunInfo:
+        """What run.json tells, by name; asking for what it does not tell raises RunError."""
+        return self.run.info
+
+    @property
     def method(self) -> str:
         """Name of the method: ig, eg, ih or eh."""
-        return self.run.info.method.name
+        return self.told.method.name
 
     @property
     def layout(self) -> Layout[Any]:
@@ -80,12 +85,12 @@ class Result:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The G features or groups; empty for texts."""
-        return self.run.info.feature_names
+        return self.told.feature_names
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The key columns."""
-        return self.run.info.keys
+        return self.told.keys
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
@@ -100,6 +105,30 @@ class Result:
         """How many rows of the data are explained; of a run that did not finish, those of its finished parts."""
         info = self.run.info
         return info.totals.rows if info.tells("totals") else self.run.attribution_parts.n_rows
+
+    @property
+    def stores_matrices(self) -> bool:
+        """Whether the interactions of single rows are there, whole."""
+        parts = self.run.interaction_parts
+        return bool(parts.files) and not holds_top_pairs(parts.schema.field(INTERACTIONS).type)
+
+    def entries(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> Iterator[pa.Table]:
+        """Give the attributions parts in their order, or some columns and rows of them, a row group at a time."""
+        return self.run.attribution_parts.stream(columns, rows)
+
+    def interaction_entries(
+        self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None
+    ) -> Iterator[pa.Table]:
+        """Give the interactions parts so; nothing where none are stored."""
+        return self.run.interaction_parts.stream(columns, rows) if self.run.has_interactions else iter(())
+
+    def summary_attributions(self) -> pa.Table:
+        """Return the ranked features of every target; raises RunError where the run did not finish."""
+        return self.run.summary_attributions()
+
+    def summary_interactions(self) -> pa.Table:
+        """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
+        return self.run.summary_interactions()
 
     @property
     def attributions(self) -> "pd.DataFrame":
@@ -117,12 +146,12 @@ class Result:
     @property
     def attribution_summary(self) -> "pd.DataFrame":
         """Ranked features of every target; raises RunError where the run did not finish."""
-        return self.run.summary_attributions().to_pandas()
+        return self.summary_attributions().to_pandas()
 
     @property
     def interaction_summary(self) -> "pd.DataFrame":
         """Ranked pairs of every target; raises RunError where the run has none or did not finish."""
-        return self.run.summary_interactions().to_pandas()
+        return self.summary_interactions().to_pandas()
 
     def record(
         self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
