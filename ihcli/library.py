@@ -200,10 +200,11 @@ def _as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -
     columns = [list(column) for column in (texts, pairs) if column is not None]
     if not columns[0] or len(columns[0]) != len(columns[-1]):
         raise DataError(
-            f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. Expected as many, not none."
+            f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. "
+            "Expected one pair for each text, and at least one text."
         )
     if not all(text is None or isinstance(text, str) for column in columns for text in column):
-        raise DataError("texts: holds something that is no string. Expected strings, and None where there is none.")
+        raise DataError("texts: holds something that is not a string. Expected strings, and None where there is none.")
     rows = np.empty((len(columns[0]), len(columns)), dtype=object)
     for i, column in enumerate(columns):
         rows[:, i] = column

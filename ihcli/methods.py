@@ -56,7 +56,7 @@ DEFAULT = "ih"
 def method_named(name: str) -> Method:
     """Return the method of that name; raises OptionError with the names there are."""
     if name not in METHODS:
-        raise OptionError(f"`method`: {name!r} is no method. Expected one of {', '.join(METHODS)}.")
+        raise OptionError(f"`method`: {name!r} is not a method. Expected one of {', '.join(METHODS)}.")
     return METHODS[name]
 
 

@@ -188,15 +188,15 @@ def test_an_interruption_names_what_is_kept(fake: FakeRun) -> None:
     done = ask("-o", "run")
     assert done.exit_code == 130
     assert done.stderr.splitlines()[-1] == (
-        "Interrupted. The finished parts, 6 rows, are kept in run. Try the same command with --resume to go on."
+        "Interrupted. The finished parts, 6 rows, are kept in run. Try the same command with --resume to continue."
     )
 
 
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ("interrupted", "the first part of {out} was done. Try the same command with --resume to go on."),
-        ("done", "any row was written; what {out} holds is kept. Try the same command to go on."),
+        ("interrupted", "the first part of {out} was done. Try the same command with --resume to continue."),
+        ("done", "any row was written; what {out} holds is kept. Try the same command to continue."),
         (None, "any row was written; nothing is kept."),
     ],
 )
@@ -375,7 +375,7 @@ def test_control_c_stops_in_seconds_and_resuming_goes_on(tmp_path: Path) -> None
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=STOPS_WITHIN_S)
     assert process.returncode == 130, errors
-    assert f"are kept in {run}. Try the same command with --resume to go on." in errors
+    assert f"are kept in {run}. Try the same command with --resume to continue." in errors
     assert "Traceback" not in errors
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     resumed = CliRunner().invoke(main, [*command, "--resume"])

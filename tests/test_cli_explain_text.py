@@ -316,7 +316,7 @@ def test_what_is_seen_seldom_can_be_left_out(
 def test_counts_are_for_all_of_many_texts(tmp_path: Path, whole: tuple[Path, Result]) -> None:
     write_run(tmp_path / "run")
     of_table = "--min-count: is for texts; every row of a table has all of its features. Try again without it."
-    of_row = "--min-count: is of all texts; of one, all units are ranked. Try again without it."
+    of_row = "--min-count: counts over all texts, so it cannot be used with --row or --key. Try again without it."
     for arguments, message in (
         ((tmp_path / "run",), of_table),
         (("net.pkl", "numbers.csv"), of_table),
@@ -333,8 +333,12 @@ BERT, NET = ("bert", "d.parquet"), ("net.pkl", "numbers.csv")
 SENTENCE = ("--text", "sentence")
 MISTAKES = {
     (*BERT,): "bert: reads texts. Expected the column they are in. Try --text COLUMN.",
-    (*BERT, "--text-pair", "other"): "--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.",
-    (*NET, "--text-pair", "a"): "--text-pair: is the second text beside --text. Expected both. Try --text COLUMN.",
+    (
+        *BERT,
+        "--text-pair",
+        "other",
+    ): "--text-pair: is the second text next to --text. Expected both. Try --text COLUMN.",
+    (*NET, "--text-pair", "a"): "--text-pair: is the second text next to --text. Expected both. Try --text COLUMN.",
     (*NET, "--text", "a"): (
         "net.pkl: a pickled torch module, which takes numbers. Expected a Hugging Face checkpoint of a text "
         "classifier. Try without --text."
@@ -363,10 +367,10 @@ MISTAKES = {
         "'other', 'class'."
     ),
     (*BERT, *SENTENCE, "--baseline", "mean"): (
-        "--baseline: 'mean' is no baseline for texts. Expected zeros, pad or mask."
+        "--baseline: 'mean' is not a baseline for texts. Expected zeros, pad or mask."
     ),
     (*BERT, *SENTENCE, "--target", "good"): (
-        "--target: 'good' is no output of the model. Expected one of 'NEGATIVE', 'POSITIVE', an index from 0 to 1, "
+        "--target: 'good' is not an output of the model. Expected one of 'NEGATIVE', 'POSITIVE', an index from 0 to 1, "
         "predicted, all or label."
     ),
     (*BERT, *SENTENCE, "--target", "label"): "--target label: the data has no label column. Try --label COLUMN.",

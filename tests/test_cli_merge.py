@@ -28,7 +28,7 @@ def test_shards_are_explained_merged_and_ranked(tmp_path: Path) -> None:
     assert f"Error: {out}: 1 of 2 shards are not done: 1/2 was not begun. Try ihcli explain {SAMPLE}" in early.stderr
     assert early.stderr.endswith("--shard I/2 --resume\n")
     assert ask("interactions", out).stderr == (
-        f"Error: {out}: holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done.\n"
+        f"Error: {out}: contains shards that are not merged yet. Try ihcli merge when all are done.\n"
     )
     assert explain(out, "1/2", "--resume").exit_code == 0
     assert explain(out, "1/2", "--resume").stderr == f"Shard 1/2 of the run in {out} is finished already, 12 rows.\n"
@@ -41,4 +41,4 @@ def test_shards_are_explained_merged_and_ranked(tmp_path: Path) -> None:
 def test_what_is_no_shard_is_a_wrong_use(tmp_path: Path) -> None:
     done = explain(tmp_path / "run", "0/4")
     assert done.exit_code == 2
-    assert "Invalid value for '--shard': '0/4' is no share of a run. Expected I/N with I from 1 to N" in done.stderr
+    assert "Invalid value for '--shard': '0/4' is not a share of a run. Expected I/N with I from 1 to N" in done.stderr

@@ -61,14 +61,14 @@ def test_a_text_is_drawn(tmp_path: Path) -> None:
         (["summary", "--pairs"], 2, "--pairs: is not for summary. Expected with bar."),
         (["heatmap", "--seed", "0"], 2, "--seed: is not for heatmap. Expected with summary, dependence, convergence."),
         (["bar", "--main-effects"], 2, "--main-effects: is for pairs. Try --pairs too."),
-        (["waterfall", "--row", "1", "--key", "patient=P1"], 2, "--row, --key: each tells which row to show."),
+        (["waterfall", "--row", "1", "--key", "patient=P1"], 2, "--row, --key: both select a row."),
         (["waterfall"], 1, "--row: is not given. Expected which row waterfall shows. Try --row 0."),
         (["waterfall", "--row", "9"], 1, "--row 9: there is no such row. Expected 0 to 5."),
         (["waterfall", "--key", "patient"], 2, "--key patient: Expected COL=VALUE with a RUN"),
         (["dependence", "--feature", "presure"], 1, "Did you mean 'pressure'?"),
         (["bar", "--target", "rsk"], 1, "has no target 'rsk'. Expected one of 'risk'. Did you mean 'risk'?"),
         (["text", "--row", "1"], 1, "explains a table. Expected a run over texts. Try waterfall."),
-        (["summary"], 1, "does not tell 'data'."),
+        (["summary"], 1, "lacks 'data'."),
     ],
 )
 def test_what_cannot_be_drawn_is_a_message(
@@ -83,9 +83,9 @@ def test_what_cannot_be_drawn_is_a_message(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x.jpg", "is no picture. Expected a name that ends in .png, .svg or .pdf."),
+        ("x.jpg", "is not a picture. Expected a name that ends in .png, .svg or .pdf."),
         ("x.pgn", "Did you mean '.png'?"),
-        ("x", "is no picture."),
+        ("x", "is not a picture."),
         ("none/x.png", "there is no directory"),
         ("there.png", "exists already. Try --overwrite to replace it, or another -o."),
         ("folder.png", "is a directory. Expected the name of a file."),

@@ -142,7 +142,7 @@ def test_a_run_whose_model_loops_ends_and_keeps_its_parts(tmp_path: Path, number
         begun.wait()
     assert begun.returncode == -signal.SIGKILL
     assert "did not stop within 8 s" in told
-    assert "Finished parts are kept in run: try the same command with --resume to go on." in told
+    assert "Finished parts are kept in run: try the same command with --resume to continue." in told
     assert len(list((tmp_path / "run/attributions").iterdir())) == 3
 
 

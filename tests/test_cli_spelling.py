@@ -22,7 +22,7 @@ DASHES = re.compile(r"(?<![\w-])--[a-z]|(?<![\w-])-[mo] ")
 SHELL = {"hf download", "python -m zipfile", "python -m ihcli"}
 """Commands of the shell, which stay as they are typed there."""
 TICKED = re.compile(r"(?<![^\s(])`([a-z_]+)(?:=[^`]*)?`")
-NOT_OPTIONS = {"x", "texts", "rows"}
+NOT_OPTIONS = {"x", "texts", "rows", "existing"}
 """What Python takes, and no option."""
 
 
@@ -151,3 +151,25 @@ def test_pages_keep_the_marks() -> None:
         assert (
             spelled("a larger `steps`, or (`missing=flag`)", marked=True) == "a larger `--steps`, or (`--missing flag`)"
         )
+
+
+FOREIGN = re.compile(
+    r"(?<!there )\b(?:is|are) no (?!longer\b)[a-z]|\b(?:go|goes|going) on\b|\banew\b|\bbeside\b|\btells?\b"
+    r"|\bOf (?:a |the )?[A-Za-z]+:|\bso (?:many|often)\b|\bkin\b"
+)
+
+
+def test_messages_and_help_are_in_plain_english() -> None:
+    """Words that are right and yet not what anybody says: is no X, go on, anew, beside, tells, Of X: ..."""
+    found = [
+        f"{file.relative_to(PACKAGE)}:{line}: {told[0]!r} in {text[:100]!r}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for line, text in strings(file, with_docstrings=False)
+        if (told := FOREIGN.search(text))
+    ]
+    helps = [
+        f"{name}: {told[0]!r}"
+        for name, command in main.commands.items()  # type: ignore[attr-defined]
+        if (told := FOREIGN.search(command.get_help(click.Context(command))))
+    ]
+    assert not found + helps, "\n".join(found + helps)

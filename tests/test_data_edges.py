@@ -364,7 +364,7 @@ def test_a_pipe_for_an_option_is_one_message(option: str, tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "pipe.csv")
     done = explain(tmp_path, tmp_path / "t.csv", option, f"{'@' * (option == '--features')}{tmp_path}/pipe.csv")
     assert done.exit_code in (1, 2)
-    assert "a pipe or device" in done.stderr or "is no file" in done.stderr
+    assert "a pipe or device" in done.stderr or "is not a file" in done.stderr
 
 
 @pytest.mark.parametrize(

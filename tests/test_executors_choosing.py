@@ -40,7 +40,7 @@ def test_one_worker_is_this_process() -> None:
 
 
 def test_an_executor_that_there_is_not_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"`executor`: 'dask' is no executor\. Expected local or ray\."):
+    with pytest.raises(OptionError, match=r"`executor`: 'dask' is not an executor\. Expected local or ray\."):
         choose_executor(Workforce("dask"), "cpu")
 
 

@@ -165,7 +165,7 @@ def test_parts_that_come_before_the_first_are_no_lost_run(
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=STOPS_WITHIN_S)
     assert process.returncode == 143, errors
-    told = f"Interrupted before the first part of {out} was done. Try the same command with --resume to go on."
+    told = f"Interrupted before the first part of {out} was done. Try the same command with --resume to continue."
     assert errors.splitlines()[-1] == told
     (tmp_path / "go on").touch()
     with begun(*command, *roles, "--resume", until=lambda: True) as process:
@@ -211,7 +211,7 @@ def test_a_signal_to_all_of_them_stops_all_in_seconds(tmp_path: Path, number: si
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
         _, errors = process.communicate(timeout=STOPS_WITHIN_S)
         assert process.returncode == code, errors
-        assert "Try the same command with --resume to go on." in errors
+        assert "Try the same command with --resume to continue." in errors
         assert "Traceback" not in errors
         assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
         assert_all_end(process.pid)

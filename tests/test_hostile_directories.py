@@ -179,10 +179,10 @@ CORPUS: dict[str, tuple[Spoil, str]] = {
     ),
     "no heads": (settings(num_attention_heads=0), ": cannot be "),
     "negative heads": (settings(num_attention_heads=-2), "cannot be explained by its token embeddings"),
-    "architectures that are none": (settings(architectures=[None]), "its architectures are no names"),
+    "architectures that are none": (settings(architectures=[None]), "its architectures are not names"),
     "architectures of lists": (
         settings(architectures=[["BertForSequenceClassification"]]),
-        "its architectures are no names",
+        "its architectures are not names",
     ),
     "architectures of terminal codes": (settings(architectures=["\x1b[2J"]), r"\x1b[2J. Expected a text classifier"),
     "deep settings": (content("config.json", DEEP), "config.json: not JSON (lists and objects are nested more than 64"),

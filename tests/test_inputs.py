@@ -233,5 +233,5 @@ def test_texts_have_no_features(tmp_path: Path) -> None:
 
 def test_a_run_that_does_not_tell_its_data_says_so(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
-    with pytest.raises(RunError, match="does not tell 'data'"):
+    with pytest.raises(RunError, match="lacks 'data'"):
         feature_values(read(tmp_path / "run"), ["age"], [0])

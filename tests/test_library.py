@@ -169,8 +169,11 @@ def test_memory_does_not_change_the_answer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "shap"}, "`method`: 'shap' is no method. Expected one of ig, eg, ih, eh."),
-        ({"target": "high"}, "`target`: 'high' is no output of the model. Expected one of '0', an index from 0 to 0"),
+        ({"method": "shap"}, "`method`: 'shap' is not a method. Expected one of ig, eg, ih, eh."),
+        (
+            {"target": "high"},
+            "`target`: 'high' is not an output of the model. Expected one of '0', an index from 0 to 0",
+        ),
         ({"max_evaluations": 7}, "`max_evaluations`: 7 is too few. Expected at least 8, one panel of 8 nodes"),
         ({"steps": 1024}, "`steps`: 1024 cannot be. Expected 3 to 512."),
         ({"baseline": "data"}, "`baseline=data`: is many rows, ig and ih take one."),
@@ -213,7 +216,7 @@ def test_pairs_of_texts_are_explained_together(reader: ihcli.Model) -> None:
         (lambda model: ihcli.explain(model, rows()), ModelError, r"reads texts\. Try ihcli\.explain_texts"),
         (lambda model: ihcli.explain_texts(model, "not bad"), DataError, r"is one string\. .* Try \[text\]"),
         (lambda model: ihcli.explain_texts(model, ["a"], ["b", "c"]), DataError, "has 1 strings and 2 pairs"),
-        (lambda model: ihcli.explain_texts(model, [1.5]), DataError, "holds something that is no string"),
+        (lambda model: ihcli.explain_texts(model, [1.5]), DataError, "holds something that is not a string"),
         (lambda model: ihcli.explain_texts(model, ["a"], method="eh"), OptionError, "a text has one. Try `method=ih`"),
     ],
 )

@@ -86,7 +86,7 @@ def test_the_default_is_a_row() -> None:
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
-    with pytest.raises(OptionError, match=r"'lime' is no method\. Expected one of ig, eg, ih, eh\."):
+    with pytest.raises(OptionError, match=r"'lime' is not a method\. Expected one of ig, eg, ih, eh\."):
         method_named("lime")
 
 

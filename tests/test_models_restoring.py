@@ -200,7 +200,7 @@ MISFITS: dict[str, tuple[Misfit, str]] = {
         misfit(nn.Linear(2, 2), weight=weights(2, 2, dtype=torch.int64)),
         "no floating point numbers",
     ),
-    "linear of half a feature": (misfit(nn.Linear(2, 2), in_features=2.5), "in_features is no count"),
+    "linear of half a feature": (misfit(nn.Linear(2, 2), in_features=2.5), "in_features is not a count"),
     "bilinear of another width": (misfit(nn.Bilinear(2, 3, 4), weight=weights(4, 2, 2)), "a Bilinear whose weight"),
     "norm of other statistics": (misfit(nn.BatchNorm1d(3), running_mean=torch.zeros(4)), "whose running_mean has"),
     "norm of another weight": (misfit(nn.LayerNorm(3), weight=weights(4)), "a LayerNorm whose weight"),
@@ -265,7 +265,7 @@ def test_weights_cannot_be_the_same_memory_many_times(tmp_path: Path) -> None:
 
 def test_a_weight_cannot_hide_behind_an_attribute_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(layer_files.changed(nn.Linear(2, 1), weight=torch.zeros(1, 2)))
-    with pytest.raises(ModelError, match="a Linear whose weight is no weight of it"):
+    with pytest.raises(ModelError, match="a Linear whose weight is not a weight of it"):
         load_model(tmp_path / "model")
 
 

@@ -51,7 +51,7 @@ def test_a_target_out_of_range_lists_the_valid_ones(spec: str | int) -> None:
     with pytest.raises(OptionError) as caught:
         resolve_target(spec, 3, NAMES)
     assert str(caught.value) == (
-        f"`target`: {spec!r} is no output of the model. Expected one of 'setosa', 'versicolor', 'virginica', "
+        f"`target`: {spec!r} is not an output of the model. Expected one of 'setosa', 'versicolor', 'virginica', "
         "an index from 0 to 2, predicted, all or label."
     )
 
@@ -85,8 +85,8 @@ def test_a_label_that_names_no_output_is_named_with_its_row(value: object) -> No
     with pytest.raises(DataError) as caught:
         _chosen(resolve_target("label", 3, NAMES), ["setosa", value, "setosa"])
     assert str(caught.value) == (
-        f"`label`: row 1 of the data holds {value!r}, which is no output of the model. Expected 'setosa', "
-        "'versicolor', 'virginica', or an index below 3 where these are no numbers."
+        f"`label`: row 1 of the data holds {value!r}, which is not an output of the model. Expected 'setosa', "
+        "'versicolor', 'virginica', or an index below 3 where these are not numbers."
     )
 
 

@@ -205,7 +205,7 @@ def test_a_baseline_without_its_token_names_those_there_are(readers: Readers) ->
     with pytest.raises(OptionError) as caught:
         readers("gpt2").baseline([text], "mask")
     assert str(caught.value) == "`baseline=mask`: the model's tokenizer has no mask token. Expected zeros."
-    with pytest.raises(OptionError, match=r"'mean' is no baseline for texts\. Expected zeros, pad or mask"):
+    with pytest.raises(OptionError, match=r"'mean' is not a baseline for texts\. Expected zeros, pad or mask"):
         readers("bert").baseline([text], "mean")
 
 

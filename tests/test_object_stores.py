@@ -253,7 +253,7 @@ def test_shards_on_a_store_merge_into_the_run_of_one_process(
         run(request_of(folder), out, Observer(), shard=Shard(index, 3))
     with pytest.raises(RunError, match=r"1 of 3 shards are not done: 2/3 was not begun\. Try ihcli explain .*://"):
         merge(out, lambda text: None)
-    with pytest.raises(RunError, match="holds shards of a run, not yet a whole one"):
+    with pytest.raises(RunError, match="contains shards that are not merged yet"):
         ihcli.read(str(out))
     run(request_of(folder), out, Observer(), shard=Shard(2, 3))
     assert ihcli_command("merge", out).exit_code == 0

@@ -306,8 +306,12 @@ def test_the_estimate_of_a_run_is_near_what_the_run_takes(folder: Path, tmp_path
     ("options", "kind", "message"),
     [
         ({"features": ("a", "b", "c")}, DataError, "has 3 features ('a', 'b', 'c'), but"),
-        ({"target": "2"}, OptionError, "`target`: '2' is no output of the model. Expected one of '0', '1', an index"),
-        ({"device": "tpu9"}, OptionError, "`device`: 'tpu9' is no device. Expected auto, cpu or cuda, also cuda:1."),
+        (
+            {"target": "2"},
+            OptionError,
+            "`target`: '2' is not an output of the model. Expected one of '0', '1', an index",
+        ),
+        ({"device": "tpu9"}, OptionError, "`device`: 'tpu9' is not a device. Expected auto, cpu or cuda, also cuda:1."),
         ({"groups": "x.toml", "groups_by": "="}, OptionError, "`groups`: cannot be used together with `groups_by`."),
         ({"key": ("nobody",)}, OptionError, "`key=nobody`:"),
     ],

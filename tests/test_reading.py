@@ -100,7 +100,7 @@ def test_drift_and_sampling_error_are_told_where_the_run_has_them(run: Path) -> 
         (lambda result: result.record(2), "target: row 2 has 2 targets. Expected one of benign, malignant."),
         (lambda result: result.record(2, target="x"), "`target`: row 2 has no target 'x'. Expected benign, malignant."),
         (lambda result: result.record(6), "`row=6`: there is no such row. Expected 0 to 5."),
-        (lambda result: result.record(), "row, key: exactly one of both tells which row is meant. Try row=0."),
+        (lambda result: result.record(), "row, key: exactly one of both selects the row. Try row=0."),
         (lambda result: result.record(key={"patient": "P9"}), "`key=patient=P9`: no row of RUN has it."),
         (
             lambda result: result.record(key={"name": "x"}),
@@ -221,7 +221,7 @@ def test_texts_have_units_of_their_own(run: Path) -> None:
 
 def test_a_run_that_was_only_begun_says_what_it_does_not_tell(run: Path) -> None:
     create_run(run)
-    with pytest.raises(RunError, match=r"run\.json: does not tell 'features'\. Expected what ihcli explain writes\."):
+    with pytest.raises(RunError, match=r"run\.json: lacks 'features'\. Expected what ihcli explain writes\."):
         _ = ihcli.read(run).feature_names
 
 

@@ -332,7 +332,7 @@ def test_other_content_is_refused_and_named(
     change(tmp_path)
     with pytest.raises(RunError) as caught:
         run(asked, out, Observer(), existing="resume")
-    assert f"{out}: `resume` goes on with the run that was begun, but 1 thing differs. " in str(caught.value)
+    assert f"{out}: `resume` continues a run with its original settings, but 1 differs. " in str(caught.value)
     assert words.format(folder=tmp_path) in str(caught.value)
     assert content(out) | {"run.json": (out / "run.json").read_bytes()} == before
 
@@ -343,10 +343,10 @@ def test_other_options_are_refused_in_one_message(folder: Path, tmp_path: Path) 
     with pytest.raises(RunError) as caught:
         run(asked, out, Observer(), existing="resume")
     assert str(caught.value) == (
-        f"{out}: `resume` goes on with the run that was begun, but 4 things differ. "
+        f"{out}: `resume` continues a run with its original settings, but 4 differ. "
         "Expected `tolerance=0.01`, got `tolerance=0.001`; Expected `key=id`, got no `key`; "
         "Expected no `max_evaluations`, got `max_evaluations=500`; Expected `chunk_rows=2`, got `chunk_rows=3`. "
-        "Try as it was begun, or `overwrite` to begin anew."
+        "Try the original command, or `overwrite` to start over."
     )
     assert open_run(out).status == "interrupted"
 
@@ -357,7 +357,7 @@ def test_another_version_is_refused(folder: Path, tmp_path: Path, name: str) -> 
     info = json.loads((out / "run.json").read_text())
     info["versions"][name] = "0.0.1"
     (out / "run.json").write_text(json.dumps(info))
-    with pytest.raises(RunError, match=rf"1 thing differs\. Expected {name} 0\.0\.1, got "):
+    with pytest.raises(RunError, match=rf"1 differs\. Expected {name} 0\.0\.1, got "):
         run(request_of(folder), out, Observer(), existing="resume")
 
 
@@ -372,8 +372,8 @@ def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: P
     with pytest.raises(RunError) as caught:
         run(request_of(folder), out, Observer())
     assert str(caught.value) == (
-        f"{out}: holds a run that did not finish (status interrupted). Try `resume` to go on with it, "
-        "`overwrite` to begin anew, or another `out`."
+        f"{out}: holds a run that did not finish (status interrupted). Try `resume` to continue it, "
+        "`overwrite` to start over, or another `out`."
     )
     run(request_of(folder, seed=1), out, Observer(), existing="replace")
     assert not (out / STATES).exists()
@@ -382,7 +382,7 @@ def test_an_unfinished_run_is_replaced_only_when_asked(folder: Path, tmp_path: P
 @pytest.mark.parametrize("info", ['{"status": "done"}', '{"name": "mine"}'])
 def test_a_run_json_that_tells_too_little_is_left_alone(folder: Path, tmp_path: Path, info: str) -> None:
     (tmp_path / "run.json").write_text(info)
-    with pytest.raises(RunError, match=r"run\.json: does not tell with what the run was begun\."):
+    with pytest.raises(RunError, match=r"run\.json: does not say how the run was started\."):
         run(request_of(folder), tmp_path, Observer(), existing="resume")
     assert (tmp_path / "run.json").read_text() == info
 
@@ -428,7 +428,7 @@ def test_a_second_process_is_refused(folder: Path, tmp_path: Path, how: dict[str
 def test_a_run_under_way_says_so_to_readers(folder: Path, tmp_path: Path) -> None:
     class Reading(Observer):
         def chunk_done(self, done: Progress) -> None:
-            with pytest.raises(RunError, match="the run is still going on, so it has no summary yet"):
+            with pytest.raises(RunError, match="the run is still running, so it has no summary yet"):
                 open_run(tmp_path / "run").summary_attributions()
 
     assert run(request_of(folder, limit=4), tmp_path / "run", Reading()).rows == 4

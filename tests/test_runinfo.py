@@ -258,7 +258,7 @@ def test_what_is_not_told_is_named(tmp_path: Path) -> None:
         with pytest.raises(RunError) as caught:
             ask(told)
         assert str(caught.value) == (
-            f"{tmp_path}/run.json: does not tell '{name}'. Expected what ihcli explain writes. Try run.json as ihcli "
+            f"{tmp_path}/run.json: lacks '{name}'. Expected what ihcli explain writes. Try run.json as ihcli "
             "explain wrote it, or ihcli explain again with `overwrite`."
         )
 

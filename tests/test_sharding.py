@@ -52,8 +52,8 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
     with pytest.raises(OptionError) as caught:
         Shard.parse(text)
     assert str(caught.value) == (
-        f"`shard`: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs count from "
-        "0, try `shard=$((INDEX + 1))/N`."
+        f"`shard`: {text!r} is not a share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs count "
+        "from 0, try `shard=$((INDEX + 1))/N`."
     )
 
 
@@ -125,11 +125,11 @@ def test_runs_and_shards_do_not_mix(asked: RunRequest, tmp_path: Path) -> None:
     for place, message in (
         (Place(whole, half, "replace"), "holds a run already, not shards of one. Try another `out`."),
         (Place(cut, half, "resume"), "Expected `shard=I/4`, got `shard=1/2`. Try that, or another `out`."),
-        (Place(cut, None, "replace"), "Try ihcli merge when all of them are done, or another `out`."),
-        (Place(tmp_path / "mine", half, "replace"), "holds files that are no shards of a run."),
+        (Place(cut, None, "replace"), "Try ihcli merge when all are done, or another `out`."),
+        (Place(tmp_path / "mine", half, "replace"), "holds files that are not shards of a run."),
     ):
         with pytest.raises(RunError) as caught:
             place.refuse_existing()
         assert message in str(caught.value)
-    with pytest.raises(RunError, match="holds shards of a run, not yet a whole one"):
+    with pytest.raises(RunError, match="contains shards that are not merged yet"):
         open_run(tmp_path / "cut")

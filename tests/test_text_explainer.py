@@ -291,7 +291,7 @@ def test_targets_choose_the_output(models: Models) -> None:
     explainer = explainer_of(model, target="label")
     labelled = explainer.explain(as_rows(*TEXTS[:3]), np.array(["POSITIVE", 0, "POSITIVE"], object))
     assert_same(labelled, every, [1, 2, 5], ROUNDING)
-    with pytest.raises(DataError, match=r"`label`: row 7 of the data holds 'FINE', which is no output"):
+    with pytest.raises(DataError, match=r"`label`: row 7 of the data holds 'FINE', which is not an output"):
         explainer.explain(as_rows(TEXT), np.array(["FINE"], object), first_row=7)
 
 
@@ -447,7 +447,7 @@ def test_what_cannot_be_is_said_before_any_work(models: Models) -> None:
     with pytest.raises(DataError, match=r"^`text`: the tokenizer finds no token in any text of a sample"):
         prepare_texts(model, as_rows(None, " "), settings, "word", "zeros")
     with pytest.raises(
-        OptionError, match=r"^`baseline`: 'mean' is no baseline for texts\. Expected zeros, pad or mask"
+        OptionError, match=r"^`baseline`: 'mean' is not a baseline for texts\. Expected zeros, pad or mask"
     ):
         prepare_texts(model, as_rows(TEXT), settings, "word", "mean")
     with pytest.raises(OptionError, match=r"^`units`: 'char' is not known\. Expected word or token"):

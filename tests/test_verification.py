@@ -242,7 +242,7 @@ def test_a_part_too_many_fails(folder: Folder, tmp_path: Path) -> None:
     path = folder.copy("ih", tmp_path / "run")
     part(path, number=9).write_bytes(part(path).read_bytes())
     assert failed(path) == {
-        "parts": "1 files that are no part of the run, first attributions/part-000009.parquet",
+        "parts": "1 files that are not part of the run, first attributions/part-000009.parquet",
         "SHA-256": "1 parts without a SHA-256, first attributions",
     }
 
@@ -271,7 +271,7 @@ def test_other_totals_fail(folder: Folder, tmp_path: Path, name: str, other: obj
     [
         ({"status": "interrupted"}, "status 'interrupted'. Expected 'done'"),
         ({"method": {"name": "shap"}}, "cannot be understood"),
-        ({"totals": {}}, "does not tell 'totals.rows'"),
+        ({"totals": {}}, "lacks 'totals.rows'"),
         ({"features": None}, "features and units"),
         ({"dtype": "float16"}, "dtype float16"),
     ],

@@ -53,7 +53,7 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
     file = locate(path)
     try:
         if isinstance(file, Path) and file.exists() and not file.is_file():
-            raise OptionError(f"{option}: is no file. {FORM}")
+            raise OptionError(f"{option}: is not a file. {FORM}")
         with file.open("rb") as stream:
             stated = tomllib.load(stream)
     except OSError as error:

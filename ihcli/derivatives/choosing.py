@@ -49,7 +49,7 @@ def choose_engine(
     Raises OptionError where "mlp" is wanted and cannot serve.
     """
     if wanted not in WANTED:
-        raise OptionError(f"`engine`: {wanted!r} is no engine. Expected one of {', '.join(WANTED)}.")
+        raise OptionError(f"`engine`: {wanted!r} is not an engine. Expected one of {', '.join(WANTED)}.")
     general = AutogradEngine(function, memory_bytes)
     if wanted == "autograd":
         return Choice(general, "asked for")

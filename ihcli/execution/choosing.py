@@ -25,7 +25,7 @@ def choose_executor(workforce: Workforce, device: str) -> Executor:
 
         return ray_executor(workforce, device)
     if workforce.executor != "local":
-        raise OptionError(f"`executor`: {workforce.executor!r} is no executor. Expected local or ray.")
+        raise OptionError(f"`executor`: {workforce.executor!r} is not an executor. Expected local or ray.")
     devices = plan_devices(device, workforce.workers, torch.cuda.device_count())
     if len(devices) == 1:
         return LocalExecutor()

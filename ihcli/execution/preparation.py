@@ -100,7 +100,7 @@ class PreparedRun:
         if changed:
             raise RunError(
                 f"{changed[0]}: was changed while the run read it. Expected model and data that stay as they are until "
-                "the end. Try `overwrite` to begin anew, once nothing writes to it."
+                "the end. Try `overwrite` to start over, once nothing writes to it."
             )
 
 
@@ -236,7 +236,7 @@ def _device(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError:
-        raise OptionError(f"`device`: {name!r} is no device. Expected auto, cpu or cuda, also cuda:1.") from None
+        raise OptionError(f"`device`: {name!r} is not a device. Expected auto, cpu or cuda, also cuda:1.") from None
 
 
 def _require_feature_count(model: Model, dataset: Dataset) -> None:

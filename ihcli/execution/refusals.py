@@ -79,6 +79,6 @@ def _refuse_table_options(request: RunRequest) -> None:
 
 def _refuse_text_options(request: RunRequest) -> None:
     if request.text_pair is not None:
-        raise OptionError("`text_pair`: is the second text beside `text`. Expected both. Try `text=COLUMN`.")
+        raise OptionError("`text_pair`: is the second text next to `text`. Expected both. Try `text=COLUMN`.")
     if request.units != RunRequest.units:
         raise OptionError(f"`units={request.units}`: is for texts, and `text` is not given. Try `text=COLUMN`.")

@@ -120,7 +120,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is no number of JSON")
+    raise _RefusedError(f"{name} is not a number of JSON")
 
 
 def _finite(digits: str) -> float:

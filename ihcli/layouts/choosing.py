@@ -27,7 +27,7 @@ def layout_of_run(features: Sequence[str] | None, units: str | None) -> Layout[A
 def require_layout(features: Sequence[str] | None, units: str | None) -> Layout[Any]:
     """Return the layout of a run; raises ValueError where it tells both, or neither."""
     if (features is None) == (units is None):
-        raise ValueError("features and units: one of both tells what is explained")
+        raise ValueError("features and units: exactly one of both says what is explained")
     return layout_of_run(features, units)
 
 

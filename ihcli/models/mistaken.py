@@ -51,7 +51,7 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Mistaken], ...] = (
     ),
     (re.compile(rb"\s*<(\?xml|PMML)"), Mistaken("an XML file, not a model", _REBUILD)),
     (re.compile(rb'\{L.{0,8}learner|\s*\{\s*"learner"', re.S), Mistaken("a model of XGBoost", _NO_TREES)),
-    (re.compile(rb'\s*\{\s*"'), Mistaken("a JSON file, not a model", "the model file or directory beside it")),
+    (re.compile(rb'\s*\{\s*"'), Mistaken("a JSON file, not a model", "the model file or directory next to it")),
     (re.compile(rb"[\s\S]*^(import|from) torch\b", re.M), Mistaken("a Python script, not a model", "what it saves")),
 )
 

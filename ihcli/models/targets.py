@@ -53,8 +53,9 @@ class Target:
         if None in chosen:
             row = chosen.index(None)
             raise DataError(
-                f"`label`: row {first_row + row} of the data holds {labels[row]!r}, which is no output of the model. "
-                f"Expected {_listed(self.names)}, or an index below {len(self.names)} where these are no numbers."
+                f"`label`: row {first_row + row} of the data holds {labels[row]!r}, which is not an output of the "
+                f"model. Expected {_listed(self.names)}, or an index below {len(self.names)} where these are not "
+                "numbers."
             )
         return np.array(chosen, dtype=np.int64)
 
@@ -79,7 +80,7 @@ def resolve_target(spec: str | int | None, n_outputs: int, output_names: Sequenc
     if word.isdecimal() and int(word) < n_outputs:
         return Target(names[int(word)], names)
     raise OptionError(
-        f"`target`: {spec!r} is no output of the model. Expected one of {_listed(names)}, an index from 0 to "
+        f"`target`: {spec!r} is not an output of the model. Expected one of {_listed(names)}, an index from 0 to "
         f"{n_outputs - 1}, {PREDICTED}, {ALL} or {LABEL}."
     )
 

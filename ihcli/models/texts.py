@@ -99,7 +99,7 @@ class TextEmbedder:
         Raises OptionError for another kind, or where the tokenizer has no such token.
         """
         if kind not in BASELINES:
-            raise OptionError(f"`baseline`: {kind!r} is no baseline for texts. Expected {self._kinds()}.")
+            raise OptionError(f"`baseline`: {kind!r} is not a baseline for texts. Expected {self._kinds()}.")
         ids = np.stack([text.ids for text in texts])
         if kind == ZEROS:
             return self._flat(torch.zeros_like(self._embedded(ids)), texts)

@@ -92,7 +92,7 @@ def require_suffix(file: Location) -> str:
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         close = did_you_mean(suffix, SUFFIXES)
-        raise OptionError(f"`out={file}`: is no picture. Expected a name that ends in .png, .svg or .pdf.{close}")
+        raise OptionError(f"`out={file}`: is not a picture. Expected a name that ends in .png, .svg or .pdf.{close}")
     return suffix
 
 

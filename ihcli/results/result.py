@@ -256,7 +256,7 @@ class Result:
 
     def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
         if (row is None) == (not key):
-            raise OptionError("row, key: exactly one of both tells which row is meant. Try row=0.")
+            raise OptionError("row, key: exactly one of both selects the row. Try row=0.")
         if row is not None:
             return int(row)
         for name in key:

@@ -47,6 +47,6 @@ def _existing(path: Location) -> RunError:
     if status == DONE:
         return RunError(f"{path}: holds a run already. Try `overwrite` to replace it, or another `out`.")
     return RunError(
-        f"{path}: holds a run that did not finish (status {status}). Try `resume` to go on with it, `overwrite` to "
-        "begin anew, or another `out`."
+        f"{path}: holds a run that did not finish (status {status}). Try `resume` to continue it, `overwrite` to "
+        "start over, or another `out`."
     )

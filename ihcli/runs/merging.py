@@ -97,7 +97,7 @@ def _examine(path: Location, shard: Shard) -> _FinishedShard | str:
         return f"{shard} was not begun"
     info = open_run(home).info
     if is_locked(home):
-        return f"{shard} is still going on"
+        return f"{shard} is still running"
     if not info.is_done:
         return f"{shard} did not finish (status {info.status})"
     parts = shard.parts(info.n_parts)

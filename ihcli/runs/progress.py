@@ -110,7 +110,7 @@ class Progress:
     def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
         """Return the progress of which these arrays are the state."""
         progress = cls()
-        with one_message("the state of a run", RunError, "read", "Try `overwrite` to begin anew."):
+        with one_message("the state of a run", RunError, "read", "Try `overwrite` to start over."):
             counts = json.loads(arrays["counts"].tobytes())
             progress.parts = [range(start, stop) for start, stop in arrays["parts"].tolist()]
             if "sealed" in arrays:

@@ -103,9 +103,9 @@ class BegunRun:
     def _require_none(self, differences: list[str]) -> None:
         if differences:
             raise RunError(
-                f"{self.path}: `resume` goes on with the run that was begun, but {len(differences)} "
-                f"{'thing differs' if len(differences) == 1 else 'things differ'}. {'; '.join(differences)}. "
-                "Try as it was begun, or `overwrite` to begin anew."
+                f"{self.path}: `resume` continues a run with its original settings, but {len(differences)} "
+                f"{'differs' if len(differences) == 1 else 'differ'}. {'; '.join(differences)}. "
+                "Try the original command, or `overwrite` to start over."
             )
 
 
@@ -120,7 +120,7 @@ def find_begun(path: Location) -> BegunRun | None:
     if info.is_new:
         return None
     if not info.tells("arguments"):
-        raise RunError(f"{path / INFO}: does not tell with what the run was begun. Try `overwrite` to begin anew.")
+        raise RunError(f"{path / INFO}: does not say how the run was started. Try `overwrite` to start over.")
     return BegunRun(path, info)
 
 

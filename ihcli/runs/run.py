@@ -20,7 +20,7 @@ from ihcli.runs.rowgroups import PartFiles
 from ihcli.runs.told import if_told
 from ihcli.wording import either
 
-UNMERGED = "holds shards of a run, not yet a whole one. Try ihcli merge when all of them are done"
+UNMERGED = "contains shards that are not merged yet. Try ihcli merge when all are done"
 RANKED = {ATTRIBUTIONS: ("feature",), INTERACTIONS: ("feature_i", "feature_j")}
 STATISTICS = ("mean_abs", "mean", "std", "share", "rows")
 
@@ -83,7 +83,7 @@ class Run:
         file = self.path / SUMMARY / f"{kind}.parquet"
         if not file.exists():
             if is_locked(self.path):
-                raise RunError(f"{self.path}: the run is still going on, so it has no summary yet. Try again later.")
+                raise RunError(f"{self.path}: the run is still running, so it has no summary yet. Try again later.")
             raise RunError(
                 f"{self.path}: the run did not finish (status {self.status}), so it has no summary. "
                 "Try the same ihcli explain with `resume`, which keeps the finished parts."

@@ -31,7 +31,7 @@ class Shard:
         found = SHARD.fullmatch(text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise OptionError(
-                f"`shard`: {text!r} is no share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs "
+                f"`shard`: {text!r} is not a share of a run. Expected I/N with I from 1 to N, such as 2/4. Where jobs "
                 "count from 0, try `shard=$((INDEX + 1))/N`."
             )
         return cls(int(found[1]), int(found[2]))
@@ -140,7 +140,7 @@ class Place:
 
     def _refuse_other_shards(self) -> None:
         if any(self.path.iterdir()) and not (self.path / SHARDS).is_dir():
-            raise RunError(f"{self.path}: holds files that are no shards of a run. Try a new directory with `out`.")
+            raise RunError(f"{self.path}: holds files that are not shards of a run. Try a new directory with `out`.")
         others = {shard.count for shard in shards_of(self.path)}
         if self.shard is not None and others - {self.shard.count}:
             raise RunError(

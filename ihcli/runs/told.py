@@ -62,7 +62,7 @@ class Told:
         """Return the error that this is not told."""
         place = f"{vars(self).get('_place', '')}{name}"
         file = vars(self).get("_file", "run.json")
-        return RunError(f"{file}: does not tell {place!r}. Expected what ihcli explain writes. {ADVICE}")
+        return RunError(f"{file}: lacks {place!r}. Expected what ihcli explain writes. {ADVICE}")
 
     def tells(self, name: str) -> bool:
         """Return whether a field is told, be it as nothing."""

@@ -151,7 +151,7 @@ def _parse_beta(option: float | str) -> float:
         return float(option)
     except ValueError:
         raise OptionError(
-            f"`smooth`: {option!r} is no setting. Expected auto, none or a number above 0, got {option!r}. "
+            f"`smooth`: {option!r} is not a setting. Expected auto, none or a number above 0, got {option!r}. "
             "Try `smooth=auto`."
         ) from None
 

@@ -38,7 +38,7 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
     gaps, gammas, pairs, summaries = Gaps(described), Matrices(described), Pairs(described), Summaries(described)
     for part, attributions, interactions in parts.readable():
         try:
-            with one_message(attributions, RunError, "read beside its interactions"):
+            with one_message(attributions, RunError, "read together with its interactions"):
                 for block in blocks(described, part, attributions, interactions):
                     for check in (rows, pairing, counts, statuses, gaps, gammas, pairs, summaries):
                         check.see(block)

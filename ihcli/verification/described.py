@@ -52,7 +52,7 @@ class Described:
             raise RunError(f"status {status!r}. Expected {DONE!r}. Try ihcli explain with `resume`")
         untold = [name for name in NEEDED if not info.tells(name)]
         if untold:
-            raise RunError(f"does not tell {', '.join(untold)}")
+            raise RunError(f"lacks {', '.join(untold)}")
         try:
             return cls._of(info)
         except (ValueError, IhcliError) as error:

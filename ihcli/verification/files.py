@@ -91,7 +91,7 @@ class Parts:
         numbers = {int(found[1]): found[0] for name in files if (found := PART.fullmatch(name))}
         there = sorted(number for number, name in numbers.items() if number < n_parts and name == part_name(number))
         strangers = sorted(set(files) - {part_name(number) for number in there})
-        self.whole.add("files that are no part of the run", len(strangers), f"{kind}/{''.join(strangers[:1])}")
+        self.whole.add("files that are not part of the run", len(strangers), f"{kind}/{''.join(strangers[:1])}")
         first = next((place for place, number in enumerate(there) if place != number), len(there))
         self.whole.add("parts missing", n_parts - len(there), f"{kind}/{part_name(first)}")
         self.is_whole &= n_parts == len(there)

@@ -49,7 +49,7 @@ DAILY = (
         "--baseline",
         metavar="[zeros|mean|median|data|FILE]",
         help=f"Where paths start; a FILE has one row ({', '.join(ONE)}) or many ({', '.join(MANY)}) with the feature "
-        f"columns. Of texts: zeros, pad or mask.  [default: zeros for {all_of(ONE)}, data for {all_of(MANY)}]",
+        f"columns. For texts: zeros, pad or mask.  [default: zeros for {all_of(ONE)}, data for {all_of(MANY)}]",
     ),
     TARGET,
     _option(
@@ -66,8 +66,8 @@ DAILY = (
         metavar="[auto|none|BETA]",
         default="auto",
         show_default=True,
-        help=f"Replace ReLU and its kin by SoftPlus with this beta; auto: under {all_of(SECOND)}, with the smallest "
-        "beta that keeps to --smooth-tolerance.",
+        help=f"Replace ReLU and similar functions with SoftPlus of this beta; auto: under {all_of(SECOND)}, with the "
+        "smallest beta that keeps to --smooth-tolerance.",
     ),
     _option(
         "--device",
@@ -82,7 +82,7 @@ DAILY = (
         type=MemorySize(),
         metavar="SIZE",
         help="Memory that batches may take, such as 512MiB or 1e9.  [default: a quarter of what is available, also "
-        "to a container, at most 2GiB; half of a GPU's]",
+        "within a container, at most 2GiB; half of a GPU's]",
     ),
     _option(
         "--key",
@@ -132,7 +132,7 @@ OF_COLUMNS = (
         "--groups-by",
         metavar="SEP",
         help="Group features that share the text before SEP, such as _, the longest they share: a_b_x and a_b_y as "
-        "a_b. With = it is the text before the first.",
+        "a_b. With = as SEP it is the text before the first one.",
     ),
     _option(
         "--missing",
@@ -191,8 +191,8 @@ RARE = (
         type=click.Choice(["auto", "autograd", "mlp"]),
         default="auto",
         show_default=True,
-        help="Who takes derivatives: mlp is the closed form for chains of layers, autograd serves any model; auto: the "
-        "closed form where it agrees with autograd on a probe.",
+        help="How derivatives are taken: mlp is the closed form for chains of layers, autograd serves any model; auto: "
+        "the closed form where it agrees with autograd on a probe.",
     ),
     TRUST,
 )
@@ -210,7 +210,7 @@ SHARD = _option(
     "--shard",
     type=ShardOfRun(),
     metavar="I/N",
-    help="Explain only every N-th chunk, beginning with the I-th, beside the shards of other jobs in the same RUN; "
+    help="Explain only every N-th chunk, starting with the I-th, next to the shards of other jobs in the same RUN; "
     "ihcli merge RUN makes a run of them.",
 )
 PLACES = (

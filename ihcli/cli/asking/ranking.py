@@ -16,26 +16,30 @@ from ihcli.cli.showing.tables import FORMATS, Destination
 WITH_DATA = "With MODEL and DATA"
 STATISTICS = ("mean_abs", "mean", "std", "share")
 TOP_K_HELP = "How many of every target to show."
-BY_HELP = "Rank by this statistic over rows; of mean by its size, and shown with its sign."
+BY_HELP = "Statistic over rows to rank by; mean is ranked by its absolute value and shown with its sign."
 FEATURE_HELP = "Only entries with this feature or group; ranks stay those among all. Repeatable: with any of them."
 MIN_COUNT, MANY_TEXTS = 5, 100
 MIN_COUNT_HELP = (
-    "Of texts: only units and pairs seen at least so often; ranks are those among them.  "
+    "Texts only: leave out words and pairs seen fewer than N times, and rank the rest.  "
     f"[default: {MIN_COUNT} of {MANY_TEXTS} texts or more, else 1]"
 )
 NO_COUNTS = "--min-count: is for texts; every row of a table has all of its features. Try again without it."
 ROW_HELP = "Show this row of the data (from 0) instead: its values with their signs, the largest first."
-KEY_HELP = "Of a RUN, COL=VALUE: show the row with this key instead. With MODEL and DATA, COL: as ihcli explain."
-TARGET_HELP = "Of a RUN: the target to show.  [default: all]  With MODEL and DATA: what to explain, as ihcli explain."
+KEY_HELP = (
+    "With RUN, COL=VALUE: show only the row with this key. With MODEL and DATA, COL: key column, as in ihcli explain."
+)
+TARGET_HELP = (
+    "With RUN: the target to show.  [default: all]  With MODEL and DATA: what to explain, as in ihcli explain."
+)
 FORMAT_HELP = (
     "How to write; arrow is an IPC stream.  "
     "[default: as -o FILE is named, else a table on a terminal and csv in a pipe]"
 )
 KEEP_HELP = "Directory in which to keep the run, with the interactions of every row.  [default: nothing is kept]"
 OVERWRITE_HELP = "Replace the file that is there, and the run of --keep."
-BY_IS_OF_ALL = "--by: is of all rows; of one row the largest come first. Try again without it."
-COUNT_IS_OF_ALL = "--min-count: is of all texts; of one, all units are ranked. Try again without it."
-ONE_OF_BOTH = "--row, --key: each tells which row to show. Try one of them."
+BY_IS_OF_ALL = "--by: ranks over all rows, so it cannot be used with --row or --key. Try again without it."
+COUNT_IS_OF_ALL = "--min-count: counts over all texts, so it cannot be used with --row or --key. Try again without it."
+ONE_OF_BOTH = "--row, --key: both select a row. Try one of them."
 NOT_WITH_ROW = (Conflict("by", BY_IS_OF_ALL), Conflict("min_count", COUNT_IS_OF_ALL))
 NOT_WITH_KEY = tuple(replace(conflict, unless="data") for conflict in (*NOT_WITH_ROW, Conflict("row", ONE_OF_BOTH)))
 KEY = Declaration(("--key",), {"multiple": True, "metavar": "COL[=VALUE]", "help": KEY_HELP, "conflicts": NOT_WITH_KEY})

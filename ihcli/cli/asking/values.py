@@ -118,7 +118,7 @@ class ColumnList(click.ParamType):
     def _lines(self, path: str, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         try:
             if Path(path).exists() and not Path(path).is_file():
-                self.fail(f"{path} is no file. Expected one with a column name a line.", param, ctx)
+                self.fail(f"{path} is not a file. Expected one with a column name a line.", param, ctx)
             return re.split(r"\r?\n", Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"

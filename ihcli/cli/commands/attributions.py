@@ -16,7 +16,7 @@ RECORD_COLUMNS = ("rank", "position", "feature", "attribution", "share")
 def attributions(context: click.Context, ranking: Ranking) -> None:
     """Rank features by mean_abs of their attribution over rows, or by their attributions in one row.
 
-    Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
+    Ranks the finished run RUN, or MODEL and DATA, which are explained first (kept with --keep only: -o is the file
     of the table).
 
     \b

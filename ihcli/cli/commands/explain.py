@@ -28,12 +28,12 @@ KEEP_OR_REPLACE = "--resume keeps the run that is there, --overwrite replaces it
 @click.argument("data")
 @option("-o", "--out", metavar="RUN", help="Directory to write; needed unless --dry-run.")
 @computing_options({OPTIONS: DAILY, **OTHERS, LARGE_RUNS: (*OF_LARGE_RUNS, INTERACTIONS)})
-@option("--dry-run", is_flag=True, help="Explain a few rows, print what all would cost, write nothing.")
+@option("--dry-run", is_flag=True, help="Explain a few rows, estimate what all would cost, write nothing.")
 @option(
     "--resume",
     is_flag=True,
     conflicts=[Conflict("overwrite", KEEP_OR_REPLACE)],
-    help="Go on with the run that is there, with the options it was begun with; begin it where there is none.",
+    help="Continue the run that is there, with the options it was started with; start it where there is none.",
 )
 @option("--overwrite", is_flag=True, help="Replace the run that is there.")
 @place_options

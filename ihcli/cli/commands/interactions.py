@@ -13,7 +13,7 @@ from ihcli.wording import either
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
 RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
 LACKING = ("workers", *(f"method={name}" for name in names_of(order=1)))
-MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature with itself; shares are of all then."
+MAIN_HELP = "Include main effects Gamma_ii, listed as a feature paired with itself; shares then include them."
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Rank pairs of features.")
@@ -22,7 +22,7 @@ MAIN_HELP = "Rank main effects Gamma_ii among the pairs, as pairs of a feature w
 def interactions(context: click.Context, ranking: Ranking) -> None:
     """Rank pairs of features by mean_abs of their interaction over rows, or by the effects in one row.
 
-    Of the finished run RUN, or of MODEL and DATA, which are explained first (kept with --keep only: -o is the file
+    Ranks the finished run RUN, or MODEL and DATA, which are explained first (kept with --keep only: -o is the file
     of the table). A pair's effect is Gamma_ij + Gamma_ji, in units of the explained output.
 
     \b

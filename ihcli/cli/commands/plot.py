@@ -25,15 +25,15 @@ OF_KIND: dict[str, tuple[str, ...]] = {
 OUT_HELP = "File to write, a name that ends in .png, .svg or .pdf."
 TARGET_HELP = "Which target to draw; needed where the run has several."
 TOP_K_HELP = "How many features, pairs or words to draw, the strongest.  [default: as many as read well]"
-ROW_HELP = "Of waterfall and text: the row of the data (from 0)."
-KEY_HELP = "Of waterfall and text: the row with this key. Repeatable."
-FEATURE_HELP = "Of dependence: the feature whose values are the horizontal axis."
+ROW_HELP = "waterfall and text only: the row of the data (from 0)."
+KEY_HELP = "waterfall and text only: the row with this key. Repeatable."
+FEATURE_HELP = "dependence only: the feature whose values are the horizontal axis."
 COLOR_HELP = (
-    "Of dependence: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
+    "dependence only: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
 )
-PAIRS_HELP = "Of bar: pairs instead of features."
-BY_HELP = "Of heatmap: mean_abs, or mean with its sign, of the effects.  [default: mean_abs]"
-MAIN_HELP = "Of heatmap: main effects Gamma_ii on the diagonal. Of bar with --pairs: among the pairs."
+PAIRS_HELP = "bar only: pairs instead of features."
+BY_HELP = "heatmap only: mean_abs, or mean with its sign, of the effects.  [default: mean_abs]"
+MAIN_HELP = "heatmap: main effects Gamma_ii on the diagonal; bar with --pairs: among the pairs."
 DATA_HELP = "Table to read values of features from.  [default: the one that was explained, as run.json records it]"
 POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as read well]"
 
@@ -54,7 +54,7 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--data", metavar="FILE", help=DATA_HELP)
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @option("--points", section=ADVANCED, type=WholeNumber(1), metavar="N", help=POINTS_HELP)
-@option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", help="Of the choice of rows.  [default: 0]")
+@option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", help="Seed of that random choice.  [default: 0]")
 @debug_option
 @click.pass_context
 def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool, **values: Any) -> None:

@@ -26,7 +26,7 @@ def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, qui
     """Write one HTML page about the finished run RUN, which opens in any browser without a network.
 
     What was run and how far it can be trusted, ranked features and pairs, a heatmap, dependence views of the strongest
-    pairs, and single records. Of a large run the page holds a part, and says which. Needs plotly: pip install
+    pairs, and single records. For a large run the page holds a part, and says which. Needs plotly: pip install
     'ihcli[report]'.
 
     \b
@@ -34,7 +34,7 @@ def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, qui
     ihcli report run -o report.html --data moved/data.parquet
     """
     if out == "-":
-        raise OptionError("-o -: a page is a file. Expected its name. Try -o report.html.")
+        raise OptionError("-o -: the report cannot go to standard output. Expected a file name. Try -o report.html.")
     Destination(out, overwrite=overwrite).check()
     from ihcli.report import write_report
     from ihcli.results.result import read

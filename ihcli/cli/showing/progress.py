@@ -193,7 +193,7 @@ def compute(
     out, workforce = place.path, workforce or Workforce()
     emptied = [] if not isinstance(out, Path) else [next(path for path in out.absolute().parents if path.exists())]
     confined = partial(_confined, trust=request.trust, writes=writes, emptied=emptied)
-    left = f"Finished parts are kept in {out}: try the same command with --resume to go on." if kept else ""
+    left = f"Finished parts are kept in {out}: try the same command with --resume to continue." if kept else ""
     with process.ended_when_stuck(left), _narrator(quiet, confined, lacking) as narrator:
         try:
             with stopping_once():
@@ -242,11 +242,11 @@ def _interruption(place: Place, rows_done: int) -> str:
     if rows_done:
         return (
             f"Interrupted. The finished parts, {rows_done} rows, are kept in {out}. "
-            "Try the same command with --resume to go on."
+            "Try the same command with --resume to continue."
         )
     begun = None if resume else find_begun(place.home)
     if begun is not None and not begun.is_done:  # workers wrote parts, but not yet the first
-        return f"Interrupted before the first part of {out} was done. Try the same command with --resume to go on."
+        return f"Interrupted before the first part of {out} was done. Try the same command with --resume to continue."
     if resume or place.home.exists():
-        return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to go on."
+        return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to continue."
     return "Interrupted before any row was written; nothing is kept."

@@ -53,7 +53,9 @@ def sequence_message(model: Model, n_inputs: int) -> str | None:
     width = step_width(model)
     if width is None:
         return None
-    steps = f", {n_inputs // width} steps here" if n_inputs % width == 0 else f"; {n_inputs} is no multiple of {width}"
+    steps = (
+        f", {n_inputs // width} steps here" if n_inputs % width == 0 else f"; {n_inputs} is not a multiple of {width}"
+    )
     return (
         f"{model.subject}: takes (N, T, {width}), sequences of T steps of {width} numbers, but the data has rows of "
         f"{n_inputs} features. Expected (N, D). Try saving it inside of a module whose forward calls it with "

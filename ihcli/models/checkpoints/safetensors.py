@@ -47,7 +47,7 @@ def _shapes(path: Path) -> Shapes:
             raise _damaged(path, f"a header of {length} bytes in a file of {n_bytes}")
         header = parsed_json(file.read(length), path, ModelError)
     if not isinstance(header, dict) or len(header) > MOST_TENSORS:
-        raise _damaged(path, f"the header is no object of at most {MOST_TENSORS} tensors")
+        raise _damaged(path, f"the header is not an object of at most {MOST_TENSORS} tensors")
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     places = sorted(_place(path, name, entry) for name, entry in tensors.items())
     ends = [0, *(end for _, end in places)]

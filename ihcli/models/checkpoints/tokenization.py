@@ -54,7 +54,7 @@ def check_pipeline(pipeline: Any, subject: object) -> None:
 
 def _check_parts(pipeline: Any) -> None:
     if not isinstance(pipeline, dict):
-        raise ValueError("is no object of settings")
+        raise ValueError("is not an object of settings")
     for stages in (("normalizer", "pre_tokenizer"), ("decoder",)):
         steps = [part for stage in stages for part in _parts(pipeline.get(stage), stage)]
         if math.prod(map(_growth, steps)) > MOST_GROWTH:

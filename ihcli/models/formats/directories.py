@@ -118,7 +118,7 @@ def _check_settings(settings: dict[str, Any], source: Source) -> None:
     architectures = settings.get("architectures")
     architectures = architectures if isinstance(architectures, list) else []
     if not all(isinstance(name, str) for name in architectures):
-        raise ModelError(f"{path}: its architectures are no names. Expected a list of them. {_COPY}")
+        raise ModelError(f"{path}: its architectures are not names. Expected a list of them. {_COPY}")
     if not any(str(name).endswith(TASK) for name in architectures):
         what = (
             printable(", ".join(map(str, architectures[:_SHOWN])))

@@ -173,8 +173,8 @@ def _tokenizer(source: Source) -> Any:
         ) from error
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{source.path}: its {type(tokenizer).__name__} is written in Python and does not tell which tokens make a "
-            "word. Expected a fast tokenizer. Try saving one beside the weights (tokenizer.json)."
+            f"{source.path}: its {type(tokenizer).__name__} is written in Python and does not say which tokens make a "
+            "word. Expected a fast tokenizer. Try saving one next to the weights (tokenizer.json)."
         )
     _check_tokenizer(tokenizer.backend_tokenizer, source)
     return tokenizer

@@ -216,7 +216,7 @@ def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: An
     if type(storage) is not Tensor or type(size) not in (tuple, torch.Size):
         raise ValueError("a tensor without storage and shape")
     if not all(type(length) is int and length >= 0 for length in size):
-        raise ValueError("a tensor whose shape is no list of lengths")
+        raise ValueError("a tensor whose shape is not a list of lengths")
     most = max(storage.numel(), 1)
     if math.prod(size) > most or max(size, default=0) > max(most, _MOST_BESIDE_NONE):
         raise ValueError(f"a tensor of shape {tuple(size)} is out of bounds for storage of {storage.numel()} numbers")
@@ -230,7 +230,7 @@ def _first(value: Any, *_: Any) -> Any:
 
 def _rebuild_parameter(tensor: Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:
     if type(tensor) is not Tensor:
-        raise ValueError("a parameter that is no tensor")
+        raise ValueError("a parameter that is not a tensor")
     return nn.Parameter(tensor, requires_grad=requires_grad is True)
 
 

@@ -99,5 +99,5 @@ def _plain(dtype: np.dtype) -> np.dtype:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     if type(shape) is not tuple or not all(type(length) is int and 0 <= length <= _MOST_LENGTH for length in shape):
-        raise ValueError("an array whose shape is no tuple of lengths")
+        raise ValueError("an array whose shape is not a tuple of lengths")
     return shape

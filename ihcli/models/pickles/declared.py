@@ -62,7 +62,7 @@ def check_layer(layer: nn.Module) -> None:
     for name, shape, is_optional in _shapes(layer):
         tensor = layer._parameters.get(name, layer._buffers.get(name))
         if vars(layer).get(name) is not None:
-            raise ValueError(f"a {kind} whose {name} is no weight of it")
+            raise ValueError(f"a {kind} whose {name} is not a weight of it")
         if tensor is None and is_optional:
             continue
         if tensor is None or tuple(tensor.shape) != shape:
@@ -70,7 +70,7 @@ def check_layer(layer: nn.Module) -> None:
             raise ValueError(f"a {kind} whose {name} has the shape {found}, but its sizes ask for {shape}")
     for name, parameter in layer._parameters.items():
         if parameter is not None and not parameter.is_floating_point():
-            raise ValueError(f"a {kind} whose {name} are no floating point numbers")
+            raise ValueError(f"a {kind} whose {name} are not floating point numbers")
     _check_activation(layer)
 
 
@@ -226,6 +226,6 @@ def _sizes(layer: Any, *names: str) -> tuple[int, ...]:
     for name in names:
         size = getattr(layer, name, None)
         if type(size) is not int or size < 0:
-            raise ValueError(f"a {type(layer).__name__} whose {name} is no count")
+            raise ValueError(f"a {type(layer).__name__} whose {name} is not a count")
         sizes.append(size)
     return tuple(sizes)

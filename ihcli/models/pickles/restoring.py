@@ -169,7 +169,7 @@ def _check_tables(layer: nn.Module, state: Fields) -> None:
     for name, wanted in _TABLES.items():
         table = state[name]
         if type(table) not in (dict, OrderedDict) or not all(type(key) is str for key in table):
-            raise ValueError(f"a {kind} whose {name} are no dictionary of names")
+            raise ValueError(f"a {kind} whose {name} are not a dictionary of names")
         if name == "_modules":
             unwrap_children(state)
         for value in table.values():

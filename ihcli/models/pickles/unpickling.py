@@ -256,10 +256,10 @@ class StorageUnpickler(StrictUnpickler):
         if type(pid) is tuple and len(pid) == 4 and pid[0] == "module":
             return pid[1]
         if type(pid) is not tuple or len(pid) not in (5, 6) or pid[0] != "storage":
-            raise ForbiddenError("a persistent id that is no tensor storage")
+            raise ForbiddenError("a persistent id that is not a tensor storage")
         _, dtype, key, _, count, *views = pid
         if not isinstance(dtype, torch.dtype) or type(key) is not str or type(count) is not int or count < 0:
-            raise ForbiddenError("a persistent id that is no tensor storage")
+            raise ForbiddenError("a persistent id that is not a tensor storage")
         if any(view is not None for view in views):
             raise ForbiddenError("a storage that is a view of another")
         if key not in self.storages:

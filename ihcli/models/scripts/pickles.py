@@ -316,5 +316,5 @@ def _is_open(value: Any, depths: dict[int, int], within: set[int]) -> bool:
             raise RefusedError("holds a value that holds itself")
         return id(value) not in depths
     if not isinstance(value, _PLAIN):
-        raise ValueError("something that is no value")
+        raise ValueError("something that is not a value")
     return False

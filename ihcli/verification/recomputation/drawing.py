@@ -90,7 +90,7 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         raise RunError(f"run.json: holds arguments of another version of ihcli: {listed(sorted(request.others))}.")
     for what, place in (("baselines", request.baseline), ("groups", request.groups)):
         if place is not None and not is_reachable(place, question.data):
-            raise RunError(f"run.json: tells of {what} on another store than DATA, {place}. Expected a path.")
+            raise RunError(f"run.json: names {what} on another store than DATA, {place}. Expected a path.")
     if is_file(request.baseline):
         request = replace(request, baseline=_place_of(run, "baseline", path, question))
     if request.groups is not None:

@@ -112,7 +112,7 @@ class Recomputation:
         self._sample = Faults("sample", "keys, targets, units and missing inputs are those of the data")
         self._predictions = Bounded("predictions", "f(x), f(x') and drift, against the rounding of the run's dtype")
         self._spread = Bounded("sampling error", "relative standard error over baselines, computed once more")
-        self._phi = Judge("attributions, finer", f"true error of phi beside the reported one, {finer}")
+        self._phi = Judge("attributions, finer", f"true error of phi next to the reported one, {finer}")
         self._sums = Judge("row sums, finer", f"true error of the row sums of Gamma, {finer}")
         self._gamma = Judge("interactions, finer", f"true error of Gamma, {finer}", is_certified=False)
         self._plain_phi = Judge("attributions, independent", f"true error of phi, {plain}")
