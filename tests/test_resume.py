@@ -401,7 +401,7 @@ def test_what_becomes_of_a_run_that_is_there_is_one_of_three(folder: Path, tmp_p
 class Rival(Observer):
     """Starts a second run on the directory while the first is at work."""
 
-    def __init__(self, asked: RunRequest, out: Path, **how: bool) -> None:
+    def __init__(self, asked: RunRequest, out: Path, **how: Any) -> None:
         self._start: Callable[[], RunTotals] = lambda: run(asked, out, Observer(), **how)
         self.errors: list[str] = []
 
@@ -411,8 +411,8 @@ class Rival(Observer):
         self.errors.append(str(caught.value))
 
 
-@pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}])
-def test_a_second_process_is_refused(folder: Path, tmp_path: Path, how: dict[str, bool]) -> None:
+@pytest.mark.parametrize("how", [{}, {"existing": "replace"}, {"existing": "resume"}])
+def test_a_second_process_is_refused(folder: Path, tmp_path: Path, how: dict[str, Any]) -> None:
     asked, out = request_of(folder, limit=4), tmp_path / "run"
     rival = Rival(asked, out, **how)
     assert run(asked, out, rival).rows == 4
