@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.lines import chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
+from ihcli.execution.refusals import parse
 from ihcli.integration import assembly
 from ihcli.integration.certify import Effort, certify
 
@@ -188,7 +189,7 @@ def _assembly_in_blocks(model: Path, data: Path) -> tuple[float, float]:
     from ihcli.execution.preparation import prepare_run
     from ihcli.runs.request import RunRequest
 
-    prepared = prepare_run(RunRequest(str(model), str(data), tolerance=TOLERANCE, device="cpu"))
+    prepared = prepare_run(parse(RunRequest(str(model), str(data), tolerance=TOLERANCE, device="cpu")))
     chunks = list(prepared.chunks())
     prepared.explainer.explain(chunks[0].inputs[:8])
     clock = _Clock(assembly._assemble)

@@ -13,6 +13,7 @@ from ihcli.files.fingerprints import files_fingerprint
 from ihcli.quality import Status
 from ihcli.results.result import Result, read
 from ihcli.runs.info import RunInfo
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -38,7 +39,7 @@ def write_table_run(
     summary = Summary()
     summary.update(explanation)
     path.mkdir(parents=True)
-    writer = create_run(path / "run", interactions=interactions)
+    writer = create_run(path / "run", InteractionStorage.parse(interactions))
     key = pa.table({KEY: [f"{ENDING}{row}" for row in range(n_rows)]})
     writer.write_part(0, explanation, key)
     writer.write_summary(summary.attributions(), summary.interactions())

@@ -26,6 +26,7 @@ from ihcli.execution import forking
 from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import prepare_run
 from ihcli.execution.processes import ProcessCrew
+from ihcli.execution.refusals import parse
 from ihcli.execution.tasks import Stumbled, Task, Written
 from ihcli.execution.worker import Commission, Worker
 from ihcli.files import leases
@@ -227,7 +228,7 @@ def test_a_store_that_refuses_a_worker_is_left_to_others(
     folder: Path, bucket: StorePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk would refuse every worker; a store may take the next attempt."""
-    prepared = prepare_run(request_of(folder))
+    prepared = prepare_run(parse(request_of(folder)))
     task = Task(0, next(prepared.chunks()))
     worker = Worker(7, Commission.of(prepared, RunWriter(bucket / "run"), MEMORY_BYTES, threads=1))
     explained = worker.explain(task)

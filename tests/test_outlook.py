@@ -17,6 +17,7 @@ from ihcli.cli.showing.words import outlook_in_words
 from ihcli.execution import outlook
 from ihcli.execution.outlook import FEW_ROWS, LEAST_ROWS, MOST_SHARE, look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.runs.totals import Outlook, Remedy
 
 Cost = Callable[[Any, int], float]
@@ -54,7 +55,7 @@ def per_row(row_s: float) -> Cost:
 
 
 def prepared(folder: Path, n_rows: int, **options: object) -> PreparedRun:
-    return prepare_run(make(folder, 4, n_rows, **options))
+    return prepare_run(parse(make(folder, 4, n_rows, **options)))
 
 
 def options_of(found: Outlook | None) -> dict[str, str]:
@@ -162,7 +163,7 @@ def test_every_option_that_is_proposed_is_taken(tmp_path: Path, monkeypatch: pyt
     request = make(tmp_path, 4, 3000, method="eh", baseline_rows=50)
     cost = per_row(1e-3)
     Timed(monkeypatch, cost)
-    for option in options_of(look_ahead(prepare_run(request), 3000, 1)):
+    for option in options_of(look_ahead(prepare_run(parse(request)), 3000, 1)):
         with click.Context(main):
             shown = spelled(f"`{option}`", short=True)
         words = ["explain", request.model, request.data, "--key", "id", "-m", "eh", "--baseline-rows", "50"]

@@ -19,11 +19,13 @@ from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.explainers.explainer import Explainer
 from ihcli.explanation import Explanation
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.run import open_run
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Observer
 from ihcli.runs.writer import RunWriter, create_run
 from ihcli.summaries.tables import Summary
@@ -272,7 +274,7 @@ def test_a_table_that_breaks_while_it_is_read_stops_the_run_and_keeps_what_was_e
 def test_overlapping_does_not_change_a_byte(folder: Path, tmp_path: Path, method: str) -> None:
     request = request_of(folder, method=method, chunk_rows=3)
     run(request, tmp_path / "run", Observer())
-    prepared = prepare_run(request)
+    prepared = prepare_run(parse(request))
     asked = open_run(tmp_path / "run").info.sha256.question
     writer, summary = replace(create_run(tmp_path / "plain"), question=asked), Summary()
     for part, chunk in enumerate(prepared.chunks()):
@@ -284,6 +286,30 @@ def test_overlapping_does_not_change_a_byte(folder: Path, tmp_path: Path, method
     assert len(files) == (18 if method == "ih" else 9)
     for file in files:
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes(), file
+
+
+def test_the_text_of_a_request_is_read_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(option: str) -> InteractionStorage:
+        read.append(option)
+        return parsed(option)
+
+    parsed, asked = InteractionStorage.parse, request_of(folder, chunk_rows=10, interactions="top:1")
+    monkeypatch.setattr(InteractionStorage, "parse", counted)
+    run(asked, tmp_path / "run", Observer())
+    assert read == ["top:1"]
+    run(asked, tmp_path / "run", Observer(), existing="replace")
+    estimate(asked, Observer())
+    assert read == ["top:1"] * 3
+
+
+@pytest.mark.parametrize(("option", "value"), [("interactions", "few"), ("method", "gig"), ("text_pair", "b")])
+def test_a_request_that_cannot_be_read_leaves_nothing(folder: Path, tmp_path: Path, option: str, value: str) -> None:
+    for existing in ("refuse", "replace", "resume"):
+        with pytest.raises(OptionError, match=option):
+            run(request_of(folder, **{option: value}), tmp_path / "new" / "run", Observer(), existing=existing)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_label_column_chooses_the_target(folder: Path, tmp_path: Path) -> None:

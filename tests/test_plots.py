@@ -28,6 +28,7 @@ from ihcli.plots.swarm import HALF_HEIGHT, stacked
 from ihcli.quality import Status
 from ihcli.results.result import Result, read
 from ihcli.runs.info import RunInfo
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
 from ihcli.summaries.tables import Summary
 
@@ -57,7 +58,7 @@ def write(path: Path, explanation: Explanation, interactions: str = "full", meth
     pq.write_table(pa.table(dict(zip(names, values.T, strict=True))), path / "data.parquet")
     summary = Summary()
     summary.update(explanation)
-    writer = create_run(path / "run", interactions=interactions)
+    writer = create_run(path / "run", InteractionStorage.parse(interactions))
     writer.write_part(0, explanation, pa.table({"patient": [f"P{row}" for row in range(n_rows)]}))
     writer.write_summary(summary.attributions(), summary.interactions())
     sha256 = files_fingerprint([path / "data.parquet"])

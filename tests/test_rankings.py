@@ -26,6 +26,7 @@ from ihcli.results.rankings import (
 from ihcli.results.result import read
 from ihcli.runs.info import RunInfo
 from ihcli.runs.run import Run, open_run
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
 from ihcli.summaries.texts import TextSummary
 
@@ -224,7 +225,7 @@ def test_units_of_a_text_come_with_their_positions(tmp_path: Path) -> None:
 
 
 def test_the_largest_pairs_that_a_run_stores_are_ranked(tmp_path: Path) -> None:
-    writer = create_run(tmp_path / "run", interactions="top:2")
+    writer = create_run(tmp_path / "run", InteractionStorage.parse("top:2"))
     writer.write_part(0, made_up_explanation(), pa.table({"patient": list("abcdef")}))
     writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     record = read(tmp_path / "run").record(3)

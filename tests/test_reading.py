@@ -17,6 +17,7 @@ import ihcli
 from ihcli.errors import OptionError, RunError
 from ihcli.results.result import Result
 from ihcli.runs.info import RunInfo
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
 
 BOTH = ("benign", "malignant")
@@ -178,7 +179,7 @@ def test_finished_parts_of_a_run_that_failed_can_be_read(run: Path) -> None:
 @pytest.mark.parametrize("kind", ["top:2", "none"])
 def test_runs_that_store_less_say_so(run: Path, kind: str) -> None:
     explanation = made_up_explanation()
-    writer = create_run(run, interactions=kind)
+    writer = create_run(run, InteractionStorage.parse(kind))
     writer.write_part(0, explanation, KEYS)
     writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
     result = ihcli.read(run)

@@ -14,6 +14,7 @@ import torch
 
 from ihcli.execution.choosing import plan_devices
 from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.explanation import AnyExplanation
 from ihcli.files.parquet import encode
 from ihcli.memory import peak_bytes
@@ -22,7 +23,6 @@ from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.shards import Shard
-from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Estimate, Observer
 from ihcli.summaries.tables import Summary
 from ihcli.summaries.texts import TextSummary
@@ -71,7 +71,7 @@ def estimate(
     Of a shard the figures are those of its rows; of several workers, those of all of them together.
     """
     started = time.monotonic()
-    prepared = prepare_run(request, pilot=True)
+    prepared = prepare_run(parse(request), pilot=True)
     checks_s = time.monotonic() - started
     rows = announce(prepared, observer, shard)
     workers = _workers(workforce, request.device)
@@ -169,7 +169,7 @@ def rows_to_try(prepared: PreparedRun, n: int) -> tuple[np.ndarray, np.ndarray |
 
 def _part_sizes(prepared: PreparedRun, explanation: AnyExplanation, keys: pa.Table, rows: int) -> tuple[float, float]:
     """Return the bytes of a part of one row, and of each row more, encoded as in a part of so many rows."""
-    storage, targets = InteractionStorage.parse(prepared.request.interactions), prepared.explainer.targets_per_row
+    storage, targets = prepared.asked.storage, prepared.explainer.targets_per_row
     tables = (attributions_table(explanation, keys), interactions_table(explanation, keys, storage))
     one = more = 0.0
     for table in tables:

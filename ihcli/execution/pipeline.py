@@ -13,6 +13,7 @@ from ihcli.execution.choosing import choose_executor
 from ihcli.execution.forecasting import announce
 from ihcli.execution.outlook import look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.execution.tasks import Executor, FailedChunksError, Task
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
@@ -34,7 +35,7 @@ from ihcli.runs.info import (
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.origins import origins_of
 from ihcli.runs.progress import Progress
-from ihcli.runs.request import RunRequest, Workforce
+from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun
 from ihcli.runs.seals import question_sha256
 from ihcli.runs.shards import Place, Shard
@@ -69,16 +70,16 @@ def run(
     parts stay and run.json says so; without any, no run is left behind. Raises FailedChunksError where chunks failed
     again and again, once all others are done; resuming tries them again.
     """
-    place = Place(locate(out), shard, existing)
+    asked, place = parse(request), Place(locate(out), shard, existing)
     with closing(choose_executor(workforce, request.device)) as executor:
-        return _run(request, place, executor, observer)
+        return _run(asked, place, executor, observer)
 
 
-def _run(request: RunRequest, place: Place, executor: Executor, observer: Observer) -> RunTotals:
+def _run(asked: ParsedRequest, place: Place, executor: Executor, observer: Observer) -> RunTotals:
     shard, resume = place.shard, place.existing == RESUME
     merged = find_begun(place.path) if resume and shard is not None else None
     if merged is not None and merged.is_done:
-        merged.require_same_question(request)
+        merged.require_same_question(asked)
         return merged.totals()
     place.refuse_existing()  # before the minutes that checking a large table can take
     with locked(place.home, observer.warned):
@@ -86,13 +87,13 @@ def _run(request: RunRequest, place: Place, executor: Executor, observer: Observ
         observer.locked(place.path)
         begun = find_begun(place.home) if resume else None
         if begun is not None:
-            begun.require_same_question(request)
+            begun.require_same_question(asked)
             if begun.is_done:
                 if shard is None:
                     place.reopen().states.forget()  # a kill can come between the last word and this
                 return begun.totals()
-            request = begun.settle(request)
-        return _explain_into(place, prepare_run(request), executor, observer, begun)
+            asked = begun.settle(asked)
+        return _explain_into(place, prepare_run(asked), executor, observer, begun)
 
 
 def _explain_into(
@@ -108,8 +109,8 @@ def _explain_into(
         begun.require_same_meaning(info)
         info = info.continuing(begun.info, _now())
     rows = announce(prepared, observer, place.shard)
-    interactions = prepared.request.interactions
-    writer = place.create(interactions) if begun is None else place.reopen(interactions)
+    storage = prepared.asked.storage
+    writer = place.create(storage) if begun is None else place.reopen(storage)
     asked = question_sha256(info)
     writer = replace(writer, question=asked)
     with _kept_honest(writer, info):
@@ -164,25 +165,15 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
     request, explainer, dataset = prepared.request, prepared.explainer, prepared.dataset
     baseline = request.baseline if is_file(request.baseline) else None
     named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
+    groups = prepared.asked.groups
     explained = explainer.description()
     smoothing = explainer.smoothing
     return RunInfo(
         status=RUNNING,
         started=_now(),
         arguments=request,
-        model=ModelInfo(
-            path=str(request.model),
-            sha256=path_fingerprint(locate(request.model)),
-            format=explainer.original.format,
-            outputs=explainer.target.names,
-        ),
-        data=DataInfo(
-            path=str(request.data),
-            sha256=dataset.fingerprint(),
-            format=dataset.format,
-            files=tuple(str(file) for file in dataset.files),
-            rows=prepared.scan.n_rows,
-        ),
+        model=_model_info(prepared),
+        data=_data_info(prepared),
         origins=origins_of(named, path),
         features=None if explained["features"] is None else tuple(explained["features"]),
         units=explained.get("units"),
@@ -191,7 +182,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
         target=explainer.target.spec,
         groups=explainer.reader.members(dataset.columns.features),
-        groups_sha256=None if request.groups is None else path_fingerprint(locate(request.groups)),
+        groups_sha256=None if groups is None else path_fingerprint(groups),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
         device=str(explainer.model.device),
@@ -200,6 +191,26 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         chunk_rows=prepared.chunk_rows,
         warnings=tuple(prepared.warnings),
         versions=_versions(),
+    )
+
+
+def _model_info(prepared: PreparedRun) -> ModelInfo:
+    return ModelInfo(
+        path=str(prepared.request.model),
+        sha256=path_fingerprint(prepared.asked.model),
+        format=prepared.explainer.original.format,
+        outputs=prepared.explainer.target.names,
+    )
+
+
+def _data_info(prepared: PreparedRun) -> DataInfo:
+    dataset = prepared.dataset
+    return DataInfo(
+        path=str(prepared.request.data),
+        sha256=dataset.fingerprint(),
+        format=dataset.format,
+        files=tuple(str(file) for file in dataset.files),
+        rows=prepared.scan.n_rows,
     )
 
 

@@ -13,12 +13,11 @@ from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.execution.refusals import refuse_contradictions
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.files.fingerprints import Snapshot
-from ihcli.files.locations import Location, locate
+from ihcli.files.locations import Location
 from ihcli.integration.certify import Effort
 from ihcli.methods import method_named
 from ihcli.models import Model, load_model
@@ -27,7 +26,7 @@ from ihcli.quality import Status
 from ihcli.readers import Reader
 from ihcli.readers.tables import TableQuestion, TableReader
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
-from ihcli.runs.request import RunRequest
+from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.wording import listed
 
 CHUNK_BYTES = 64 << 20
@@ -47,7 +46,7 @@ class PreparedRun:
     warnings     sentences the user should read before trusting the result
     """
 
-    request: RunRequest
+    asked: ParsedRequest
     model_files: Snapshot
     dataset: Dataset
     scan: Scan
@@ -56,6 +55,11 @@ class PreparedRun:
     explainer: Explainer
     warnings: tuple[str, ...]
     pilot: np.ndarray
+
+    @property
+    def request(self) -> RunRequest:
+        """The text of what was asked."""
+        return self.asked.text
 
     @property
     def chunk_rows(self) -> int:
@@ -87,7 +91,7 @@ class PreparedRun:
         explainer = self.explainer
         settled = replace(
             self.request,
-            model=str(locate(self.request.model).absolute()),
+            model=str(self.asked.model.absolute()),
             smooth="none" if explainer.smoothing is None else repr(explainer.smoothing.beta),
             engine_derivatives=explainer.engine.name,
             device=device,
@@ -135,7 +139,7 @@ class _Opened:
     notes: tuple[str, ...] = ()
 
 
-def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
+def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     """Open and check everything a run needs: one pass over the data, a few calls of the model.
 
     Parameters:
@@ -143,14 +147,13 @@ def prepare_run(request: RunRequest, *, pilot: bool = False) -> PreparedRun:
 
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
-    refuse_contradictions(request)
-    model_files = _snapshot(locate(request.model))
+    request, model_files = asked.text, _snapshot(asked.model)
     model = _load(request)
     opened = (_open_table if request.text is None else _open_texts)(request, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
     explainer = prepare(model, opened.reader, sample, _settings(request))
     return PreparedRun(
-        request=request,
+        asked=asked,
         model_files=model_files,
         dataset=opened.dataset,
         scan=opened.survey.scan,

@@ -7,16 +7,15 @@ from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.locations import absence, is_url, locate
-from ihcli.methods import method_named, require_one_baseline
-from ihcli.runs.request import RunRequest
+from ihcli.methods import require_one_baseline
+from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.shards import Place
-from ihcli.runs.storage import InteractionStorage
 from ihcli.wording import MODELS_IN_WORDS
 
 
 def refuse_early(request: RunRequest, place: Place | None) -> None:
     """Raise what is wrong with a request and the place of its run, as far as that shows at once."""
-    refuse_contradictions(request)
+    parse(request)
     if place is not None and isinstance(place.path, Path):
         place.refuse_existing()
     refuse_missing(request)
@@ -44,10 +43,9 @@ def require_files(model: str, data: str) -> None:
         find_files(data)
 
 
-def refuse_contradictions(request: RunRequest) -> None:
-    """Raise OptionError for an option that is none, or that does not go with another one."""
-    method = method_named(request.method)
-    InteractionStorage.parse(request.interactions)
+def parse(request: RunRequest) -> ParsedRequest:
+    """Read a request; raises OptionError for an option that is none, or that does not go with another one."""
+    asked = ParsedRequest.of(request)
     if request.text is None:
         _refuse_text_options(request)
     else:
@@ -55,9 +53,10 @@ def refuse_contradictions(request: RunRequest) -> None:
     if request.groups is not None and request.groups_by is not None:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
     if request.text is not None:
-        require_one_baseline(method)
+        require_one_baseline(asked.method)
     elif request.baseline is not None:
-        require_count(request.baseline, method.many_baselines)
+        require_count(request.baseline, asked.method.many_baselines)
+    return asked
 
 
 def _is_here(path: str) -> bool:

@@ -1,9 +1,12 @@
 """What a run can be asked, as run.json keeps it; no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from ihcli.methods import DEFAULT
+from ihcli.files.locations import Location, locate
+from ihcli.methods import DEFAULT, Method, method_named
 from ihcli.runs.kinds import Count, Positive
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.told import Told
 
 
@@ -45,6 +48,39 @@ class RunRequest(Told):
     text: str | None = None
     text_pair: str | None = None
     units: str = "word"
+
+
+@dataclass(frozen=True)
+class ParsedRequest:
+    """What a request asks for, its text read once, for all who carry it out.
+
+    text     as it was asked, and as run.json keeps it
+    method   a row of the table
+    storage  what is stored of the interactions of a row
+    """
+
+    text: RunRequest
+    method: Method
+    storage: InteractionStorage
+
+    @classmethod
+    def of(cls, text: RunRequest) -> "ParsedRequest":
+        """Read a request; raises OptionError."""
+        return cls(text, method_named(text.method), InteractionStorage.parse(text.interactions))
+
+    @cached_property
+    def model(self) -> Location:
+        """Where the model is; raises OptionError for a place that nobody can open."""
+        return locate(self.text.model)
+
+    @cached_property
+    def groups(self) -> Location | None:
+        """Where the groups are."""
+        return None if self.text.groups is None else locate(self.text.groups)
+
+    def in_chunks(self, chunk_rows: int, memory_bytes: int) -> "ParsedRequest":
+        """Return the same in chunks of so many rows, with so much memory."""
+        return replace(self, text=replace(self.text, chunk_rows=chunk_rows, memory_bytes=memory_bytes))
 
 
 @dataclass(frozen=True)

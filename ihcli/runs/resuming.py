@@ -1,7 +1,7 @@
 """What a resumed run shares with the run that was begun, and what it takes over from it; no torch."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -10,10 +10,10 @@ from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import RunError
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.files.locations import Location, locate
+from ihcli.files.locations import Location
 from ihcli.runs.info import RunInfo
 from ihcli.runs.names import INFO
-from ihcli.runs.request import RunRequest
+from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
 from ihcli.runs.totals import RunTotals
@@ -42,18 +42,17 @@ class BegunRun:
         """Whether there is nothing left to do."""
         return self.info.is_done
 
-    def settle(self, request: RunRequest) -> RunRequest:
+    def settle(self, asked: ParsedRequest) -> ParsedRequest:
         """Return the request with the chunks of the begun run, and with its memory where none is asked for.
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded.
         """
-        memory_bytes = request.memory_bytes or self.info.memory_bytes
-        return replace(request, chunk_rows=self.info.chunk_rows, memory_bytes=memory_bytes)
+        return asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
 
-    def require_same_question(self, request: RunRequest) -> None:
+    def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
-        files = (*self._groups(request), *self._contents(request))
-        self._require_none([*self._options(request), *files, *self._versions()])
+        files = (*self._groups(asked), *self._contents(asked))
+        self._require_none([*self._options(asked.text), *files, *self._versions()])
 
     def require_same_meaning(self, info: RunInfo) -> None:
         """Raise RunError where the options have come to mean something else; `info` is what run.json would say now."""
@@ -77,22 +76,21 @@ class BegunRun:
         if request.chunk_rows not in (None, self.info.chunk_rows):
             yield _words(_option("chunk_rows", self.info.chunk_rows), _option("chunk_rows", request.chunk_rows))
 
-    def _contents(self, request: RunRequest) -> Iterator[str]:
-        model, told = locate(request.model), self.info
-        if not model.exists() or path_fingerprint(model) != told.model.sha256:
+    def _contents(self, asked: ParsedRequest) -> Iterator[str]:
+        request, told = asked.text, self.info
+        if not asked.model.exists() or path_fingerprint(asked.model) != told.model.sha256:
             yield _words(f"the model {told.model.path} as it was", f"other content in {request.model}")
         if files_fingerprint(open_table(request.data).files) != told.data.sha256:
             yield _words(f"the data {told.data.path} as they were", f"other content in {request.data}")
 
-    def _groups(self, request: RunRequest) -> Iterator[str]:
-        begun, asked = self.info.arguments.groups, request.groups
-        if begun is None or asked is None:
-            if begun != asked:
-                yield _words(_option("groups", begun), _option("groups", asked))
+    def _groups(self, asked: ParsedRequest) -> Iterator[str]:
+        begun, now, file = self.info.arguments.groups, asked.text.groups, asked.groups
+        if begun is None or file is None:
+            if begun != now:
+                yield _words(_option("groups", begun), _option("groups", now))
             return
-        file = locate(asked)
         if not file.exists() or path_fingerprint(file) != self.info.groups_sha256:
-            yield _words(f"the groups of {begun} as they were", f"other content in {asked}")
+            yield _words(f"the groups of {begun} as they were", f"other content in {now}")
 
     def _versions(self) -> Iterator[str]:
         for name in VERSIONS:

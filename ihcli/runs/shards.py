@@ -10,7 +10,7 @@ from ihcli.files.locations import Location
 from ihcli.runs.directory import REFUSE, Existing, refuse_existing, require_existing
 from ihcli.runs.info import NEW
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, part_count
-from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.storage import FULL, InteractionStorage
 from ihcli.runs.writer import RunWriter, create_run, reopen_run
 
 SHARD = re.compile(r"([0-9]+)/([0-9]+)")
@@ -114,11 +114,11 @@ class Place:
             self._refuse_other_shards()
         refuse_existing(self.home, self.existing)
 
-    def create(self, interactions: str) -> RunWriter:
+    def create(self, storage: InteractionStorage) -> RunWriter:
         """Create the directory; see `ihcli.runs.writer.create_run`. Of other shards nothing is touched."""
         if self.shard is None:
-            return create_run(self.path, interactions=interactions, overwrite=self.existing != REFUSE)
-        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)
+            return create_run(self.path, storage, overwrite=self.existing != REFUSE)
+        writer = ShardWriter(self.path, storage, shard=self.shard)
         self.refuse_existing()
         with disk_errors(self.home):
             make_directory(self.home)
@@ -130,11 +130,11 @@ class Place:
             sync_directory(self.path / ATTRIBUTIONS)
         return writer
 
-    def reopen(self, interactions: str = "full") -> RunWriter:
+    def reopen(self, storage: InteractionStorage = FULL) -> RunWriter:
         """Return the writer of a run that was begun, freed of what a killed process left half written."""
         if self.shard is None:
-            return reopen_run(self.path, interactions=interactions)
-        writer = ShardWriter(self.path, InteractionStorage.parse(interactions), shard=self.shard)
+            return reopen_run(self.path, storage)
+        writer = ShardWriter(self.path, storage, shard=self.shard)
         writer.remove_temporaries()
         return writer
 

@@ -26,3 +26,6 @@ class InteractionStorage:
         raise OptionError(
             f"`interactions={option}`: is not understood. Expected full, top:K with K at least 1, or none."
         )
+
+
+FULL = InteractionStorage()

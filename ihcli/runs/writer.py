@@ -1,7 +1,7 @@
 """The files of a run, written whole or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from ihcli.runs.names import ATTRIBUTIONS, DIRECTORIES, INFO, INTERACTIONS, SUMM
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.seals import Digests, sealed
 from ihcli.runs.states import StateFiles
-from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.storage import FULL, InteractionStorage
 from ihcli.runs.told import if_told
 
 
@@ -36,7 +36,7 @@ class RunWriter:
     """
 
     path: Location
-    storage: InteractionStorage = field(default_factory=InteractionStorage)
+    storage: InteractionStorage = FULL
     question: str | None = None
 
     @property
@@ -116,18 +116,17 @@ class RunWriter:
                 self.path.rmdir()
 
 
-def create_run(path: str | Location, *, interactions: str = "full", overwrite: bool = False) -> RunWriter:
+def create_run(path: str | Location, storage: InteractionStorage = FULL, *, overwrite: bool = False) -> RunWriter:
     """Create the directory of a run, recognisable as one from the start.
 
     Parameters:
-        interactions: "full", "top:K" or "none", what is stored of every row's interactions.
+        storage: what is stored of every row's interactions.
         overwrite: replace the run that is there; files that are not part of it stay.
 
     Raises:
         RunError: something is there that may not be replaced, or the disk refuses.
-        OptionError: `interactions` is not understood.
     """
-    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
+    writer = RunWriter(locate(path), storage)
     refuse_existing(writer.path, REPLACE if overwrite else REFUSE)
     with disk_errors(writer.path):
         make_directory(writer.path)
@@ -137,12 +136,12 @@ def create_run(path: str | Location, *, interactions: str = "full", overwrite: b
     return writer
 
 
-def reopen_run(path: str | Location, *, interactions: str = "full") -> RunWriter:
+def reopen_run(path: str | Location, storage: InteractionStorage = FULL) -> RunWriter:
     """Return the writer of a run that was begun, freed of what a killed process left half written.
 
     Raises RunError where the disk refuses.
     """
-    writer = RunWriter(locate(path), InteractionStorage.parse(interactions))
+    writer = RunWriter(locate(path), storage)
     writer.remove_temporaries()
     return writer
 

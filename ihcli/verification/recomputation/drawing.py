@@ -12,6 +12,7 @@ from ihcli.data.rows import Chunk
 from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelError, RunError
 from ihcli.execution.preparation import PreparedRun, prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.explainers.explainer import Explainer
 from ihcli.files.locations import Location, is_reachable, locate
 from ihcli.readers.opening import paths_to
@@ -69,12 +70,12 @@ def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
     Raises what `prepare_run` raises.
     """
     try:
-        return prepare_run(_request(run, question, path, "float64"))
+        return prepare_run(parse(_request(run, question, path, "float64")))
     except ModelError:
         if run.dtype == "float64":
             raise
         # weights that are constants of a graph keep their dtype
-        return prepare_run(_request(run, question, path, run.dtype))
+        return prepare_run(parse(_request(run, question, path, run.dtype)))
 
 
 def _place_of(run: Described, name: str, path: Location, question: Question) -> str:
