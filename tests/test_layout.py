@@ -4,6 +4,7 @@ A room is a module or a folder directly in `ihcli/`. ORDER lists the rooms so th
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -42,6 +43,7 @@ ORDER = (
 )
 MOST_ROOMS = 30
 MOST_FLOORS = 10
+MOST_LINES = 330
 NEED_TORCH = {
     "memory",
     "derivatives",
@@ -145,6 +147,26 @@ def test_no_folders_inside_a_room_import_each_other_in_a_circle() -> None:
 def test_a_circle_is_noticed() -> None:
     with pytest.raises(CycleError):
         floors({"files": {"data"}, "data": {"files"}})
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_no_module_is_long(room: str) -> None:
+    lengths = {
+        name: len(MODULES[name].read_text(encoding="utf-8").splitlines()) for name in MODULES if room_of(name) == room
+    }
+    assert not {name: length for name, length in lengths.items() if length > MOST_LINES}
+
+
+def test_the_page_for_maintainers_names_every_folder_and_room() -> None:
+    page = (PACKAGE.parent / "docs" / "how_it_works.md").read_text(encoding="utf-8")
+    table = page.partition("| room |")[2].partition("\n## ")[0]
+    folders = {file.parent.name for file in PACKAGE.rglob("__init__.py") if file.parent != PACKAGE}
+    missing = [name for name in sorted(folders) if f"`{name}/`" not in table]
+    missing += [name for name in ORDER if not {f"`{name}/`", f"`{name}.py`"} & set(re.findall(r"`[^`]+`", table))]
+    assert not missing
+    named = re.findall(r"^\|(.+?)\|", table, flags=re.MULTILINE)
+    rooms = [room for cell in named for room in re.findall(r"`(\w+)(?:/|\.py)`", cell)]
+    assert rooms == list(ORDER), "the page lists the rooms in import order"
 
 
 def without_torch() -> list[str]:

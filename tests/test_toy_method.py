@@ -27,48 +27,6 @@ from ihcli.verification.findings import FAILED
 PAGE = Path(__file__).parents[1] / "docs" / "how_it_works.md"
 QUESTION = "Where do I add a method?"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-SECTION = '''
-A method is one row of the table in `ihcli/methods.py` and one function that the row names. Commands, plots, the page
-and `ihcli verify` read the row; nothing else changes. As an example, the gradient at x times x - x', which looks at no
-other point of the path. The row says what is not known of it: its values do not add up to f(x) - f(x'), and it has no
-error bound. So `_completeness_gap` and `_relative_error` are null, the status is `uncertified`, and `ihcli verify` says
-which checks it left out.
-
-The row, in `ihcli/methods.py`:
-
-```python
-Method(
-    name="gx",
-    title="Gradient at x",
-    order=1,
-    many_baselines=False,
-    adds_up=False,
-    computed_by="ihcli.integration.at_x:gradient_at_x",
-    error_of=None,
-)
-```
-
-The function, in `ihcli/integration/at_x.py`:
-
-```python
-"""Gradient at x: the slope of f at the end of each path, times how far the path leads."""
-
-import numpy as np
-
-from ihcli.advance import Tell, unheard
-from ihcli.derivatives import Along
-from ihcli.integration.assembly import ExplainedRows
-from ihcli.integration.certify import Effort
-from ihcli.methods import Method
-
-
-def gradient_at_x(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
-    """Return delta_g df/dx_g at x; the cost is one gradient a path."""
-    n, b = along.paths.n_rows, along.paths.n_baselines
-    _, slopes = along.all_gradients(np.arange(n * b), np.ones(n * b))
-    return ExplainedRows.uncertified(slopes.reshape(n, b, -1), *along.ends(), evaluations=b)
-```
-'''
 # What a newcomer would do by hand: the row into the table, the function into its module; then commands and the library.
 ADDING = """
 import json, sys, types
@@ -101,9 +59,8 @@ N_ROWS = 6
 
 def section() -> str:
     """Return what the page says under the question."""
-    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    _, found, rest = page.partition(QUESTION)
-    return rest.partition("\n## ")[0] if BLOCK.search(rest) and found else SECTION
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(QUESTION)
+    return rest.partition("\n## ")[0]
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def sequences(*lengths: int) -> list[np.ndarray]:
 
 def blocks() -> list[str]:
     """Return the code that the page shows; the file itself as long as the page does not ask the question."""
-    _, _, section = (PAGE.read_text(encoding="utf-8") if PAGE.exists() else "").partition(QUESTION)
-    return BLOCK.findall(section.partition("\n## ")[0]) or [FILE.read_text(encoding="utf-8")]
+    _, _, section = PAGE.read_text(encoding="utf-8").partition(QUESTION)
+    return BLOCK.findall(section.partition("\n## ")[0])
 
 
 def test_the_page_shows_this_reader_and_what_it_shows_runs() -> None:
