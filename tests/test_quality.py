@@ -2,10 +2,12 @@
 
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,16 @@ def test_runs_have_the_columns_of_what_they_are() -> None:
 
 def test_reports_tell_first_what_they_draw() -> None:
     assert [column.attribute for column in SPREADS] == ["relative_error", "drift", "sampling_error", "completeness_gap"]
+
+
+def test_the_page_of_a_report_has_words_for_every_chart_and_status() -> None:
+    script = files("ihcli.report").joinpath("sections.js").read_text(encoding="utf-8")
+    words = {
+        name: re.search(rf"const {name} = {{(.*?)}};", script, flags=re.DOTALL) for name in ("SPREADS", "STATUSES")
+    }
+    named = {name: re.findall(r"(\w+): [\[\"]", found[1]) for name, found in words.items() if found}
+    assert named["SPREADS"] == [column.attribute for column in SPREADS if column.trust == "chart"]
+    assert named["STATUSES"] == list(STATUSES)
 
 
 def test_statuses_are_words_in_files_and_comparisons() -> None:
