@@ -31,8 +31,8 @@ POINTS_PER_PATH = 8
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Straight lines of the first pre-activation along U paths, and which of them every point is on.
+class _Rays:
+    """Straight rays of the first pre-activation along U paths, and which of them every point is on.
 
     start, slope  (U, m): W_1 x' + b_1 and W_1 delta
     delta         (U, D)
@@ -107,16 +107,16 @@ class MlpEngine(Engine):
     @torch.no_grad()
     def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F."""
-        lines = self._lines(paths, path)
-        done = self._pass(paths, path, lines.at(t), bending=False)
-        return done.value, self._to_gates(paths, lines, done.first)
+        rays = self._rays(paths, path)
+        done = self._pass(paths, path, rays.at(t), bending=False)
+        return done.value, self._to_gates(paths, rays, done.first)
 
     @torch.no_grad()
     def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F': the tangent along the path, and the derivative of the backward pass along it."""
-        lines = self._lines(paths, path)
-        done = self._pass(paths, path, lines.at(t))
-        along = lines.slope[lines.point]
+        rays = self._rays(paths, path)
+        done = self._pass(paths, path, rays.at(t))
+        along = rays.slope[rays.point]
         tangents = [along]
         for jet, affine in zip(done.jets, self._chain.affines[1:], strict=True):
             along = (jet.first * along) @ affine.weight.T
@@ -127,33 +127,33 @@ class MlpEngine(Engine):
             turned = jet.first * carried
             if jet.second is not None:
                 turned += jet.second * done.backward[level] * tangents[level]
-        return done.value, self._to_gates(paths, lines, done.first), self._to_gates(paths, lines, turned)
+        return done.value, self._to_gates(paths, rays, done.first), self._to_gates(paths, rays, turned)
 
     @torch.no_grad()
     def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Sum weight * H over each row's points: over those of a path first, in the basis, then mapped to gates."""
-        lines = self._lines(paths, path)
-        done = self._pass(paths, path, lines.at(t))
+        rays = self._rays(paths, path)
+        done = self._pass(paths, path, rays.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
-        maps = _maps(paths, to_basis, lines)
+        maps = _maps(paths, to_basis, rays)
         bends = [_weighted(weights, jet.second, back) for jet, back in zip(done.jets, done.backward, strict=True)]
         last = None if done.bend is None else weights[:, None, None] * done.bend
-        sums = self._sums(lines, maps if in_gates else None, done.jets, bends, last)
+        sums = self._sums(rays, maps if in_gates else None, done.jets, bends, last)
         if not in_gates:
             sums = torch.bmm(maps.transpose(1, 2), torch.bmm(sums, maps))
-        rows, position = torch.unique_consecutive(paths.rows(lines.path), return_inverse=True)
-        if len(rows) == len(lines.path):
+        rows, position = torch.unique_consecutive(paths.rows(rays.path), return_inverse=True)
+        if len(rows) == len(rays.path):
             return rows, sums
         return rows, sums.new_zeros(len(rows), *sums.shape[1:]).index_add_(0, position, sums)
 
-    def _lines(self, paths: Paths, path: Tensor) -> _Lines:
+    def _rays(self, paths: Paths, path: Tensor) -> _Rays:
         unique, point, count = torch.unique_consecutive(path, return_inverse=True, return_counts=True)
         start, delta = paths.ends(unique)
         first = self._chain.affines[0]
         slope = delta @ first.weight.T
         block = gcd(*count.tolist())
-        return _Lines(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
+        return _Rays(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
 
     def _pass(self, paths: Paths, path: Tensor, a: Tensor, bending: bool = True) -> _Pass:
         jets = []
@@ -186,19 +186,19 @@ class MlpEngine(Engine):
     def _explained(self, paths: Paths, path: Tensor, outputs: Tensor) -> Tensor:
         return outputs.gather(1, paths.outputs[paths.rows(path)][:, None])[:, 0]
 
-    def _to_gates(self, paths: Paths, lines: _Lines, g: Tensor) -> Tensor:
+    def _to_gates(self, paths: Paths, rays: _Rays, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
         per_input = g @ self._chain.affines[0].weight
-        return paths.to_groups(lines.times_delta(per_input), paths.rows(lines.path)[lines.point])
+        return paths.to_groups(rays.times_delta(per_input), paths.rows(rays.path)[rays.point])
 
     def _sums(
-        self, lines: _Lines, maps: Tensor | None, jets: list[Jet], bends: list[Tensor | None], last: Tensor | None
+        self, rays: _Rays, maps: Tensor | None, jets: list[Jet], bends: list[Tensor | None], last: Tensor | None
     ) -> Tensor:
         """Return the sums over each path's points in the basis, (U, k, k): blocks of n points of one path at a time."""
-        n, owner = lines.block, lines.owner
+        n, owner = rays.block, rays.owner
         m = self._chain.widths[0]
         k = m if maps is None else maps.shape[2]
-        sums = lines.start.new_zeros(len(lines.path), k, k)
+        sums = rays.start.new_zeros(len(rays.path), k, k)
         size = max(1, CACHE_BYTES // (n * k * max(self._chain.widths) * sums.element_size()))
         for some in torch.arange(len(owner), device=owner.device).split(size):
             block = slice(int(some[0]) * n, (int(some[-1]) + 1) * n)
@@ -271,10 +271,10 @@ def _weighted(weights: Tensor, second: Tensor | None, backward: Tensor) -> Tenso
     return None if second is None else weights[:, None] * second * backward
 
 
-def _maps(paths: Paths, weight: Tensor, lines: _Lines) -> Tensor:
+def _maps(paths: Paths, weight: Tensor, rays: _Rays) -> Tensor:
     """Return P = W_1 diag(delta) S of every path, (U, m, G)."""
-    scaled = weight[None] * lines.delta[:, None, :]
+    scaled = weight[None] * rays.delta[:, None, :]
     if paths.group_of is None:
         return scaled
-    row = paths.rows(lines.path).repeat_interleave(len(weight))
+    row = paths.rows(rays.path).repeat_interleave(len(weight))
     return paths.to_groups(scaled.flatten(0, 1), row).unflatten(0, scaled.shape[:2])
