@@ -36,7 +36,7 @@ def test_parts_count_by_their_sizes() -> None:
 def explainer_of(method: str, kind: str, memory_bytes: int) -> Explainer:
     torch.manual_seed(0)
     layers = (nn.Linear(6, 16), nn.ReLU() if kind == "relu" else nn.Softplus(beta=20), nn.Linear(16, 1))
-    baselines = np.random.default_rng(1).standard_normal((1 if method in ("ih", "ig") else 7, 6))
+    baselines = np.random.default_rng(1).standard_normal((1 if method in ("ih", "ig") else 4, 6))
     groups = Groups.of([f"x{i}" for i in range(6)])
     return prepare(
         wrap_module(nn.Sequential(*layers).eval()),
@@ -50,7 +50,7 @@ def explainer_of(method: str, kind: str, memory_bytes: int) -> Explainer:
 @pytest.mark.parametrize("method", ["ig", "eg", "ih", "eh"])
 def test_rows_under_way_are_heard_of_and_no_figure_changes(method: str, kind: str) -> None:
     explainer = explainer_of(method, kind, 100_000)
-    rows = np.random.default_rng(3).standard_normal((40, 6))
+    rows = np.random.default_rng(3).standard_normal((24, 6))
     heard: list[float] = []
     explanation = explainer.explain(rows, tell=heard.append)
     assert len(heard) > 3
