@@ -18,7 +18,7 @@ from runs import write_run
 from ihcli import read
 from ihcli.cli import main, ranking
 from ihcli.execution import pipeline
-from ihcli.runs import parts
+from ihcli.layouts import texts as text_layouts
 from ihcli.runs.request import RunRequest
 from ihcli.runs.totals import Observer
 
@@ -418,7 +418,7 @@ def test_strict_runs_count_empty_texts(tmp_path: Path) -> None:
 
 
 def test_a_part_of_too_many_values_proposes_smaller_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MOST_LISTED", 100)
+    monkeypatch.setattr(text_layouts, "MOST_LISTED", 100)
     done = ask("explain", *BERT, *SENTENCE, "-o", tmp_path / "run")
     assert done.exit_code == 1
     assert re.search(r"Error: interactions: one part would hold \d+ values\. Expected at most 100\. ", done.stderr)
