@@ -107,3 +107,9 @@ def test_pictures_call_every_method_by_its_title(method: object) -> None:
 
 def test_pictures_of_a_method_that_is_not_known_give_its_name() -> None:
     assert source(_Result("lime")) == "lime."  # type: ignore[arg-type]
+
+
+def test_a_title_says_over_how_many_baselines_and_of_which_order() -> None:
+    for method in METHODS.values():
+        first = "Expected" if method.many_baselines else "Integrated"
+        assert method.title == f"{first} {'Hessians' if method.second_order else 'Gradients'}"
