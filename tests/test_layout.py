@@ -7,7 +7,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -155,6 +155,40 @@ def test_no_module_is_long(room: str) -> None:
         name: len(MODULES[name].read_text(encoding="utf-8").splitlines()) for name in MODULES if room_of(name) == room
     }
     assert not {name: length for name, length in lengths.items() if length > MOST_LINES}
+
+
+def kinds_asked_for(file: Path) -> Iterator[str]:
+    """Give what asks which kind of record something is: isinstance of a class of one kind, and names that say so."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+            words = {word.id for word in ast.walk(node.args[1]) if isinstance(word, ast.Name)}
+            yield from words & {f"{kind}{part}" for kind in ("", "Table", "Text") for part in KINDS_HAVE}
+        if isinstance(node, ast.Attribute | ast.Name | ast.arg):
+            name = {ast.Attribute: "attr", ast.Name: "id", ast.arg: "arg"}[type(node)]
+            yield from {getattr(node, name)} & {"is_text", "is_texts", "is_table"}
+
+
+KINDS_HAVE = ("Explanation", "Reader", "Layout", "Explainer", "Summary")
+
+
+@pytest.mark.parametrize("room", [room for room in ORDER if room not in ("readers", "layouts")])
+def test_kinds_of_records_are_told_apart_by_readers_and_layouts_only(room: str) -> None:
+    assert not {
+        name: found for name in MODULES if room_of(name) == room and (found := [*kinds_asked_for(MODULES[name])])
+    }
+
+
+def test_a_question_for_the_kind_of_record_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "asks.py"
+    file.write_text(
+        "def f(x, is_text):\n    return isinstance(x, int | TextExplanation) or x.is_text\n", encoding="utf-8"
+    )
+    assert sorted(kinds_asked_for(file)) == ["TextExplanation", "is_text", "is_text"]
+
+
+def test_only_run_info_looks_into_the_content_of_run_json() -> None:
+    others = [file for name, file in MODULES.items() if name != "ihcli.runs.info"]
+    assert not [file for file in others if re.search(r"info(\[[\"']|\.get\()", file.read_text(encoding="utf-8"))]
 
 
 def test_the_page_for_maintainers_names_every_folder_and_room() -> None:

@@ -24,8 +24,6 @@ from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.shards import Shard
 from ihcli.runs.totals import Estimate, Observer
-from ihcli.summaries.tables import Summary
-from ihcli.summaries.texts import TextSummary
 
 PILOT_S = 1.5
 """Of explaining rows for a forecast: as much as makes batches as full as those of the run."""
@@ -201,9 +199,7 @@ def _rows_s(pilot: Pilot, rows: float, n_parts: int, workers: int) -> float:
 
 def _summary_cost(pilot: Pilot, lines: tuple[float, float], is_whole: bool) -> tuple[float, int]:
     """Return seconds and bytes of the summary of so many lines, from one of fewer pairs, or of fewer texts."""
-    summary = pilot.progress.summary
-    if isinstance(summary, Summary):
-        summary = summary.narrowed(MOST_TRIED, 1.0 if is_whole else FULL_DIGITS)
+    summary = pilot.progress.summary.narrowed(MOST_TRIED, 1.0 if is_whole else FULL_DIGITS)
     started = time.monotonic()
     tables = [table for table in (summary.attributions(), summary.interactions()) if table is not None]
     sizes = [_scaled_bytes(table, len(table), whole) for table, whole in zip(tables, lines, strict=False)]
@@ -225,7 +221,7 @@ def _summary_lines(prepared: PreparedRun, pilot: Pilot, rows: int) -> tuple[floa
     second half of these shows (Heaps 1978).
     """
     summary, reader = pilot.progress.summary, prepared.explainer.reader
-    if not isinstance(summary, TextSummary):
+    if summary.most_lines is None:
         return summary.lines
     encoded = reader.encode(prepared.pilot)
     drawn = reader.own_units(encoded.values[encoded.present])

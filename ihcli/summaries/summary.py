@@ -21,6 +21,13 @@ class AnySummary(Protocol[E]):
     def lines(self) -> tuple[int, int]:
         """How many lines both tables have, over all targets."""
 
+    @property
+    def most_lines(self) -> int | None:
+        """How many lines a table can grow to as entries are added; None where it does not, as all have the same."""
+
+    def narrowed(self, lines: int, times: float = 1.0) -> "AnySummary[E]":
+        """Return one of about that many lines at most, moments multiplied by `times`, to try what writing costs."""
+
     def update(self, explanation: E) -> None:
         """Add an explanation; entries that have no values are left out."""
 

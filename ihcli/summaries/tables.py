@@ -122,6 +122,10 @@ class Summary:
         n, targets = len(self._names), len(self._targets)
         return n * targets, n * (n - 1) // 2 * targets if self._has_interactions else 0
 
+    @property
+    def most_lines(self) -> None:
+        """Return None: all rows have the same features."""
+
     def narrowed(self, lines: int, times: float = 1.0) -> "Summary":
         """Return that of the first features alone, of which both tables have about so many lines at most.
 

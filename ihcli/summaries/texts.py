@@ -1,7 +1,7 @@
 """Ranked units and pairs of units of a corpus, by their text, accumulated while texts stream by; no text is held."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +73,10 @@ class TextSummary:
         from ihcli.summaries.occurrences import MOST_KEPT
 
         return MOST_KEPT
+
+    def narrowed(self, lines: int, times: float = 1.0) -> Self:
+        """Return this: a few texts have few lines, of numbers with all their digits."""
+        return self
 
     @property
     def note(self) -> str | None:
