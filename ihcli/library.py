@@ -125,6 +125,11 @@ def explain_texts(
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
+    if not isinstance(model, Model) or not reads_texts(model):
+        raise ModelError(
+            f"{getattr(model, 'path', None) or 'model'}: takes numbers. Expected a Hugging Face checkpoint of a text "
+            "classifier, from ihcli.load_model. Try ihcli.explain(model, x)."
+        )
     inputs = _as_texts(texts, pairs)
     settings = Settings(
         method=method,

@@ -11,6 +11,7 @@ from torch import nn
 
 import ihcli
 from ihcli.errors import DataError, ModelError, OptionError
+from ihcli.models import Model, wrap_module
 
 EXACT = 1e-10  # float64, a few hundred operations
 
@@ -225,3 +226,9 @@ def test_texts_and_tables_are_told_apart(
 ) -> None:
     with pytest.raises(error, match=message):
         call(reader)
+
+
+@pytest.mark.parametrize("model", [nn.Linear(3, 1), wrap_module(nn.Linear(3, 1).eval())])
+def test_a_model_of_numbers_is_not_given_texts(model: nn.Module | Model) -> None:
+    with pytest.raises(ModelError, match=r"^model: takes numbers\. .* Try ihcli\.explain\(model, x\)\.$"):
+        ihcli.explain_texts(model, ["not bad"])

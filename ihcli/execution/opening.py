@@ -9,14 +9,14 @@ from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError
-from ihcli.methods import method_named
+from ihcli.methods import Method
 from ihcli.models import Model
 from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
 from ihcli.readers import Reader
 from ihcli.readers.tables import TableQuestion, TableReader
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
-from ihcli.runs.request import RunRequest
+from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.wording import listed
 
 CHUNK_BYTES = 64 << 20
@@ -40,7 +40,7 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def open_records(request: RunRequest, model: Model, pilot: bool) -> Opened:
+def open_records(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     """Open the records that a request is about, of whatever kind.
 
     Parameters:
@@ -48,12 +48,13 @@ def open_records(request: RunRequest, model: Model, pilot: bool) -> Opened:
 
     Raises DataError, OptionError and ModelError for whatever the user can mend.
     """
+    request = asked.text
     if request.text is not None:
         return _open_texts(request, model, request.text, pilot)
-    return _open_table(request, model, pilot)
+    return _open_table(request, asked.method, model, pilot)
 
 
-def _open_table(request: RunRequest, model: Model, pilot: bool) -> Opened:
+def _open_table(request: RunRequest, method: Method, model: Model, pilot: bool) -> Opened:
     if reads_texts(model):
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
     dataset = open_dataset(
@@ -65,18 +66,18 @@ def _open_table(request: RunRequest, model: Model, pilot: bool) -> Opened:
         model_features=model.feature_names,
     )
     _require_feature_count(model, dataset)
-    asked = TableQuestion(
+    question = TableQuestion(
         request.baseline,
-        method_named(request.method).many_baselines,
+        method.many_baselines,
         _groups(request, dataset),
         request.baseline_rows,
         request.seed,
         request.limit,
     )
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
-    survey = asked.survey(dataset, max(wanted, TableReader.sample_records))
+    survey = question.survey(dataset, max(wanted, TableReader.sample_records))
     _require_complete_inputs(request, survey.scan)
-    return Opened(dataset, survey, asked.reader(model, dataset, survey), survey.sample.first(wanted))
+    return Opened(dataset, survey, question.reader(model, dataset, survey), survey.sample.first(wanted))
 
 
 def _open_texts(request: RunRequest, model: Model, column: str, pilot: bool) -> Opened:

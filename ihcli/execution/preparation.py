@@ -123,7 +123,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     """
     request, model_files = asked.text, _snapshot(asked.model)
     model = _load(request)
-    opened = open_records(request, model, pilot)
+    opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
     explainer = prepare(model, opened.reader, sample, _settings(request))
     return PreparedRun(
