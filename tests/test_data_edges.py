@@ -14,6 +14,7 @@ import re
 import shlex
 import sqlite3
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -351,7 +352,7 @@ def test_a_csv_whose_name_is_not_utf8_is_explained(tmp_path: Path) -> None:
 
 def test_a_working_directory_that_is_gone_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    command = f"rmdir {tmp_path}/gone; {light_python()} -m ihcli attributions {tmp_path}/run"
+    command = f"rmdir {tmp_path}/gone; {sys.executable} -m ihcli attributions {tmp_path}/run"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, shell=True, cwd=tmp_path / "gone", capture_output=True, text=True, env=environment)
     assert done.returncode == 1

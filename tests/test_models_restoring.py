@@ -198,7 +198,7 @@ MISFITS: dict[str, tuple[Misfit, str]] = {
     "linear of a long bias": (misfit(nn.Linear(5, 3), bias=weights(4)), "whose bias has the shape"),
     "linear of integers": (
         misfit(nn.Linear(2, 2), weight=weights(2, 2, dtype=torch.int64)),
-        "no floating point numbers",
+        "not floating point numbers",
     ),
     "linear of half a feature": (misfit(nn.Linear(2, 2), in_features=2.5), "in_features is not a count"),
     "bilinear of another width": (misfit(nn.Bilinear(2, 3, 4), weight=weights(4, 2, 2)), "a Bilinear whose weight"),

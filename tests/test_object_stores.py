@@ -416,7 +416,7 @@ def test_a_store_that_a_run_tells_of_is_not_asked_for_anything(
     assert drawn.exit_code == 1
     assert "on another store than the run" in drawn.output
     again = ihcli_command("verify", tmp_path / "run", folder / "net.pt", folder / "table.parquet")
-    assert "run.json: tells of baselines on another store than DATA" in again.output
+    assert "run.json: names baselines on another store than DATA" in again.output
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])

@@ -20,8 +20,8 @@ OF_TEXTS = ("zeros", "pad", "mask")
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
 ONE, MANY = names_of(many_baselines=False), names_of(many_baselines=True)
-TRY_MANY = f"Try `method={either(MANY)}`, which average over many"
-TRY_ONE = f"Try `method={either(ONE)}`, which start from one"
+TRY_MANY = f"Try {either([f'`method={MANY[0]}`', *MANY[1:]])}, which average over many"
+TRY_ONE = f"Try {either([f'`method={ONE[0]}`', *ONE[1:]])}, which start from one"
 
 
 def is_file(spec: str | None) -> bool:
