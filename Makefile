@@ -7,8 +7,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 # What guards the mathematics, the tables and the layout.
 QUICK := layout method_table quality wording \
-	quadrature along panels certify certify_kinks methods gates leaves \
-	derivatives_autograd derivatives_chain derivatives_choosing derivatives_jets derivatives_mlp \
+	quadrature along panels certify methods gates leaves \
+	derivatives_autograd derivatives_chain derivatives_jets derivatives_mlp \
 	dataset survey groups baselines numerals output rowgroups encoding states summary
 
 help:  ## list the targets
@@ -34,7 +34,7 @@ test: $(VENV)/installed-for-tests  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(VENV)/installed-for-tests  ## run the tests of the mathematics, the tables and the layout
-	$(BIN)/python -m pytest -q -n 2 $(QUICK:%=tests/test_%.py)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(QUICK:%=tests/test_%.py)
 
 lint: $(VENV)/installed-for-tests  ## check style and types
 	$(BIN)/ruff check .

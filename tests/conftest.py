@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 for contract in ("engine_contract", "executor_contract", "store_contract"):
     pytest.register_assert_rewrite(contract)  # as in files of tests, so that a failure shows both sides
 os.environ["OMP_NUM_THREADS"] = "1"  # read once, when numpy or torch is imported; commands inherit it
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command that tests start compiles all of ihcli again
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 WHILE_TESTING = pytest.StashKey[ExitStack]()

@@ -10,9 +10,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from sklearn.datasets import load_breast_cancer
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -226,6 +223,10 @@ def trained_classifier(activation: str, beta: float | None = None) -> tuple[nn.M
 
     With `beta` a ReLU network has its activations replaced by SoftPlus.
     """
+    from sklearn.datasets import load_breast_cancer  # two seconds of imports, which few of these problems need
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
     table = load_breast_cancer()
     rows = (table.data - table.data.mean(0)) / table.data.std(0)
     with warnings.catch_warnings():

@@ -123,6 +123,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_a_column_is_one_row_and_the_line_that_computes_it(tmp_path: Path) -> None:
     package = Path(quality.__file__).parent
     copy = tmp_path / "copy" / "ihcli"
