@@ -66,6 +66,10 @@ class Explained(NamedTuple):
         return self.folder / name
 
 
+ONCE = pytest.mark.parametrize("explained", ["csv"], indirect=True)
+"""For pictures and rankings of a run, which holds the same whatever file it was made from."""
+
+
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -104,6 +108,7 @@ def test_keys_of_any_name_find_their_row(explained: Explained) -> None:
         assert '"_row": 3' in done("attributions", explained.run, "--key", f"{key}=3{key}", "--format", "jsonl")
 
 
+@ONCE
 @pytest.mark.parametrize("command", ["attributions", "interactions"])
 @pytest.mark.parametrize("format_name", ["table", "csv", "jsonl", "parquet", "arrow"])
 def test_rankings_hold_every_name(explained: Explained, command: str, format_name: str, tmp_path: Path) -> None:
@@ -131,6 +136,7 @@ def test_every_name_can_be_asked_for(explained: Explained) -> None:
         )
 
 
+@ONCE
 @pytest.mark.parametrize("kind", ["summary", "bar", "heatmap", "waterfall", "convergence"])
 def test_pictures_hold_names_of_any_kind(explained: Explained, kind: str, tmp_path: Path) -> None:
     more = {"waterfall": ["--row", "1"], "bar": ["--pairs"]}.get(kind, [])
@@ -139,6 +145,7 @@ def test_pictures_hold_names_of_any_kind(explained: Explained, kind: str, tmp_pa
     ET.parse(tmp_path / "picture.svg")
 
 
+@ONCE
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_feature_of_any_name_is_drawn(explained: Explained, name: str, tmp_path: Path) -> None:
     done("plot", explained.run, "dependence", "--feature", name, "--color-by", "a.b.c", "-o", tmp_path / "picture.svg")
