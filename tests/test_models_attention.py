@@ -3,6 +3,7 @@
 import copy
 import functools
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.errors import ModelError
-from ihcli.models import load_model, wrap_module
+from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.fixed import has_recurrence
 from ihcli.smoothing import smooth_model
 
@@ -96,6 +97,18 @@ def saved(module: nn.Module, format_name: str, path: Path) -> Path:
     return path
 
 
+@functools.cache
+def content(name: str, format_name: str) -> bytes:
+    """Return the file of one of MODULES; to export one takes seconds."""
+    with tempfile.TemporaryDirectory() as directory:
+        return saved(MODULES[name](), format_name, Path(directory) / "model").read_bytes()
+
+
+def loaded(name: str, format_name: str, path: Path) -> Model:
+    path.write_bytes(content(name, format_name))
+    return load_model(path, trust=True)
+
+
 def plain(module: nn.Module) -> nn.Module:
     """The same module in float64, given in memory."""
     return copy.deepcopy(module).double().eval()
@@ -111,9 +124,7 @@ def truth(name: str) -> Any:
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", MODULES)
 def test_interactions_are_those_of_the_module_in_every_format(name: str, format_name: str, tmp_path: Path) -> None:
-    module = MODULES[name]()
-    model = load_model(saved(module, format_name, tmp_path / "model"), trust=True)
-    found, true = ihcli.explain(model, rows(2).numpy()), truth(name)
+    found, true = ihcli.explain(loaded(name, format_name, tmp_path / "model"), rows(2).numpy()), truth(name)
     assert set(found.status) == {"ok"}
     assert np.abs(found.interactions - true).sum() <= 0.04 * np.abs(true).sum()
 
@@ -244,6 +255,6 @@ def test_an_operation_without_a_derivative_is_named_with_what_still_works() -> N
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_recurrent_layers_are_known_in_every_format(format_name: str, tmp_path: Path) -> None:
-    for name, build in MODULES.items():
-        model = load_model(saved(build(), format_name, tmp_path / name), trust=True)
+    for name in MODULES:
+        model = loaded(name, format_name, tmp_path / name)
         assert has_recurrence(model.module) == (name == "recurrent"), name
