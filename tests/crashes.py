@@ -1,4 +1,4 @@
-"""Runs that are killed or meet a full disk at a chosen operation on files, in forks of the process that tests."""
+"""Runs that are killed or meet a full disk at a chosen operation on files, in forks or in a process of their own."""
 
 import errno
 import os
@@ -11,8 +11,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 
 from ihcli.execution.pipeline import run
+from ihcli.files.stores import StorePath
 from ihcli.runs.request import RunRequest
 from ihcli.runs.totals import Observer
 
@@ -70,6 +72,22 @@ def forked(request: RunRequest, out: Path, before: Callable[[], None] = lambda: 
         finally:
             os._exit(code)
     yield pid
+
+
+def run_killed_ahead(request: RunRequest, out: str, writes: int, environment: dict[str, str]) -> None:
+    """Run in this process, and kill it ahead of a write to the store; here, so that it imports little to begin."""
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    write, left = StorePath.write_bytes, [writes]
+
+    def strike(self: StorePath, content: bytes | memoryview) -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, content)
+
+    StorePath.write_bytes = strike  # type: ignore[method-assign]
+    run(request, out, Observer())
 
 
 class FullDisk:

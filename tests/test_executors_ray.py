@@ -3,12 +3,14 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from executor_contract import ExecutorContract
 from small_runs import assert_same_run, content, request_of
 from stores import content as stored
+from stores import upload
 
 from ihcli.errors import OptionError
 from ihcli.execution.pipeline import run
@@ -32,14 +34,24 @@ def disconnected() -> Iterator[None]:
     assert not ray.is_initialized()
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Ray with room for two actors, begun once: runs connect to it, and leave it when they end."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    yield cluster
+    cluster.shutdown()
+
+
 class TestRay(ExecutorContract):
-    workforce = TWO
+    @pytest.fixture(autouse=True)
+    def on_the_cluster(self, cluster: Cluster) -> None:
+        self.workforce = replace(TWO, ray_address=cluster.address)
 
 
 def test_a_killed_actor_loses_and_doubles_nothing_and_runs_go_on_anywhere(
     small_inputs: Path, run_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An actor is killed, later the run is stopped; one process goes on with it."""
+    """An actor of a Ray that the run begins itself is killed, later the run is stopped; one process goes on with it."""
     hire, pids = RayCrew.hire, []
 
     def noted(self: RayCrew) -> int:
@@ -71,7 +83,7 @@ def test_a_killed_actor_loses_and_doubles_nothing_and_runs_go_on_anywhere(
 def test_a_cluster_that_loses_a_machine_loses_and_doubles_nothing(
     small_inputs: Path, run_alone: Path, bucket: StorePath
 ) -> None:
-    """Two machines in name, each a node of Ray with processes and a store of objects of its own; the run at a URL."""
+    """Two machines in name, each a node of Ray with processes and a store of objects of its own; all files at URLs."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         second = cluster.add_node(num_cpus=1)
@@ -85,7 +97,9 @@ def test_a_cluster_that_loses_a_machine_loses_and_doubles_nothing(
                     cluster.remove_node(second, allow_graceful=False)
 
         out = bucket / "run"
-        run(request_of(small_inputs, 1), out, Unplugging(), workforce=Workforce("ray", 2, ray_address=cluster.address))
+        data, model = (upload(small_inputs / name, bucket / name) for name in ("table.parquet", "net.pt"))
+        asked = request_of(small_inputs, 1, data=data, model=model)
+        run(asked, out, Unplugging(), workforce=replace(TWO, ray_address=cluster.address))
         assert {name: held for name, held in stored(out).items() if name != "run.json"} == content(run_alone)
     finally:
         cluster.shutdown()
@@ -98,11 +112,10 @@ def test_an_address_without_a_cluster_is_one_message(small_inputs: Path, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_more_gpus_than_there_are_is_refused(small_inputs: Path, tmp_path: Path) -> None:
+def test_more_gpus_than_there_are_is_refused(small_inputs: Path, tmp_path: Path, cluster: Cluster) -> None:
+    greedy = Workforce("ray", 1, ray_address=cluster.address, gpus_per_worker=64)
     with pytest.raises(OptionError) as caught:
-        run(
-            request_of(small_inputs, 1), tmp_path / "run", Observer(), workforce=Workforce("ray", 1, gpus_per_worker=64)
-        )
+        run(request_of(small_inputs, 1), tmp_path / "run", Observer(), workforce=greedy)
     assert str(caught.value).startswith("`gpus_per_worker`: the cluster has ")
     assert not ray.is_initialized()
     assert not (tmp_path / "run").exists()

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from crashes import run_killed_ahead
 from stores import content, upload
 from test_executors_processes import Killing
 from torch import nn
@@ -142,15 +143,13 @@ def test_a_large_row_group_is_fetched_buffer_by_buffer(
     assert tables(content(tmp_path / "run")) == alone
 
 
-@pytest.mark.parametrize("workforce", [Workforce(workers=2), Workforce("ray", 2)], ids=["processes", "ray"])
 def test_workers_read_from_a_store_and_write_the_same_run_to_it(
-    folder: Path, alone: dict[str, bytes], bucket: StorePath, workforce: Workforce
+    folder: Path, alone: dict[str, bytes], bucket: StorePath
 ) -> None:
-    if workforce.executor == "ray":
-        pytest.importorskip("ray")
+    """Actors of Ray do so in test_executors_ray.py, on a cluster that loses a machine."""
     data = upload(folder / "table.parquet", bucket / "table.parquet")
     model = upload(folder / "net.pt", bucket / "net.pt")
-    run(request_of(folder, data, workers=2, model=model), bucket / "run", Observer(), workforce=workforce)
+    run(request_of(folder, data, workers=2, model=model), bucket / "run", Observer(), workforce=Workforce(workers=2))
     assert tables(content(bucket / "run")) == alone
 
 
@@ -174,29 +173,20 @@ def test_an_interrupted_run_goes_on(folder: Path, alone: dict[str, bytes], bucke
     assert not [name for name in content(out) if name.startswith(".")]
 
 
-def run_until(request: RunRequest, out: str, writes: int, environment: dict[str, str]) -> None:
-    """Run in this process, and kill it ahead of a write to the store."""
-    os.environ.update(environment)
-    torch.set_num_threads(1)
-    write, left = StorePath.write_bytes, [writes]
-
-    def strike(self: StorePath, content: bytes | memoryview) -> None:
-        left[0] -= 1
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(self, content)
-
-    StorePath.write_bytes = strike  # type: ignore[method-assign]
-    run(request, out, Observer())
+@pytest.fixture(scope="module")
+def short(folder: Path) -> dict[str, bytes]:
+    """What one process writes to a disk of three parts."""
+    run(request_of(folder, limit=6), folder / "short", Observer())
+    return tables(content(folder / "short"))
 
 
 @pytest.mark.parametrize("writes", range(1, KILLS + 1))
 def test_a_killed_run_goes_on_when_its_lease_has_ended(
-    folder: Path, bucket: StorePath, writes: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: Path, short: dict[str, bytes], bucket: StorePath, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed ahead of every write of a run of three parts: lease, run.json, parts, state, summaries, run.json."""
     asked, out = request_of(folder, limit=6), bucket / "run"
-    process = forking.begin().Process(target=run_until, args=(asked, str(out), writes, dict(os.environ)))
+    process = forking.begin().Process(target=run_killed_ahead, args=(asked, str(out), writes, dict(os.environ)))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -204,8 +194,7 @@ def test_a_killed_run_goes_on_when_its_lease_has_ended(
     monkeypatch.setattr(leases, "ENDS_AFTER_S", 0.3)
     monkeypatch.setattr(leases, "WATCHED_S", 0.1)
     run(asked, out, Observer(), existing="resume")
-    run(asked, tmp_path / "run", Observer())
-    assert tables(content(out)) == tables(content(tmp_path / "run"))
+    assert tables(content(out)) == short
     assert not [name for name in content(out) if name.startswith(".")]
 
 
