@@ -35,7 +35,6 @@ FLOAT32_TOLERANCES = (0.001, 0.01, 0.1, 1e-5)
 FLOAT32_BUDGET = 100
 HONEST_SHARE = 0.99
 N_ROWS = 200
-N_ROWS_OF_MANY = 100  # each is as many paths as there are baselines
 N_BASELINES = 5
 N_INPUTS = 10
 WIDTH = 32
@@ -117,7 +116,7 @@ def _paths(rows: Tensor, many_baselines: bool) -> Paths:
     if not many_baselines:
         return straight_paths(rows[:N_ROWS])
     drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(3))[:N_BASELINES]
-    return straight_paths(rows[:N_ROWS_OF_MANY], rows[drawn])
+    return straight_paths(rows[:N_ROWS], rows[drawn])
 
 
 @cache
