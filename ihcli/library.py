@@ -22,6 +22,7 @@ from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS
 from ihcli.readers import Reader
+from ihcli.readers.reader import require_reader
 from ihcli.readers.tables import TableQuestion
 from ihcli.readers.texts import TextReader, reads_texts
 
@@ -70,7 +71,7 @@ def explain(
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
-    wrapped = model if isinstance(model, Model) else wrap_module(model)
+    wrapped = _as_model(model)
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
     data = _as_dataset(wrapped, x)
@@ -125,9 +126,9 @@ def explain_texts(
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
-    if not isinstance(model, Model) or not reads_texts(model):
+    if not reads_texts(wrapped := _as_model(model)):
         raise ModelError(
-            f"{getattr(model, 'path', None) or 'model'}: takes numbers. Expected a Hugging Face checkpoint of a text "
+            f"{wrapped.path or 'model'}: takes numbers. Expected a Hugging Face checkpoint of a text "
             "classifier, from ihcli.load_model. Try ihcli.explain(model, x)."
         )
     inputs = _as_texts(texts, pairs)
@@ -139,7 +140,7 @@ def explain_texts(
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
     )
-    explainer = prepare(model, TextReader(units, baseline), inputs[have_words(inputs)], settings)
+    explainer = prepare(wrapped, TextReader(units, baseline), inputs[have_words(inputs)], settings)
     return cast(TextExplanation, _explained(explainer, inputs, labels))
 
 
@@ -170,9 +171,10 @@ def explain_records(
     Returns an Explanation where the reader's units are the same for all records, else a TextExplanation.
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
+    require_reader(reader)
     if not len(records):
         raise DataError("records: there are none. Expected one at least.")
-    wrapped = model if isinstance(model, Model) else wrap_module(model)
+    wrapped = _as_model(model)
     settings = Settings(
         method=method,
         target=target,
@@ -185,6 +187,10 @@ def explain_records(
     sample = [records[i] for i in present[: reader.sample_records]]
     with evaluating(wrapped.module):
         return _explained(prepare(wrapped, reader, sample, settings), records, labels)
+
+
+def _as_model(model: Model | nn.Module) -> Model:
+    return model if isinstance(model, Model) else wrap_module(model)
 
 
 def _explained(

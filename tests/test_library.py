@@ -1,6 +1,7 @@
 """ihcli.explain on arrays and DataFrames."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import checkpoints
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 import ihcli
 from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.models import Model, wrap_module
+from ihcli.readers.texts import TextReader
 
 EXACT = 1e-10  # float64, a few hundred operations
 
@@ -232,3 +234,28 @@ def test_texts_and_tables_are_told_apart(
 def test_a_model_of_numbers_is_not_given_texts(model: nn.Module | Model) -> None:
     with pytest.raises(ModelError, match=r"^model: takes numbers\. .* Try ihcli\.explain\(model, x\)\.$"):
         ihcli.explain_texts(model, ["not bad"])
+
+
+WORDS = TextReader("word", "zeros")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: ihcli.explain_texts(None, ["a"]), ModelError, r"Expected an nn\.Module, got NoneType\.$"),
+        (lambda: ihcli.explain_texts("net.pt", ["a"]), ModelError, r"got str\. Try ihcli\.load_model\(path\)\.$"),
+        (lambda: ihcli.explain("net.pt", np.zeros((2, 3))), ModelError, r"got str\. Try ihcli\.load_model\(path\)\.$"),
+        (lambda: ihcli.explain(Path("net.pt"), np.zeros((2, 3))), ModelError, r"Try ihcli\.load_model\(path\)\.$"),
+        (
+            lambda: ihcli.explain_records("net.pt", [0.0], TextReader("word", "zeros")),
+            ModelError,
+            r"Try ihcli\.load_model",
+        ),
+        (lambda: ihcli.explain_records(nn.Linear(3, 1), [0.0], None), DataError, r"^reader: .* got NoneType\.$"),
+    ],
+)
+def test_what_is_no_model_and_no_reader_is_said(
+    call: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call()

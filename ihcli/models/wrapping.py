@@ -82,7 +82,8 @@ def wrap_module(
     Raises ModelError where the module is none, computes in half precision, or its names do not fit its inputs.
     """
     if not isinstance(module, nn.Module):
-        raise ModelError(f"model: not a torch module. Expected an nn.Module, got {type(module).__name__}.")
+        remedy = " Try ihcli.load_model(path)." if isinstance(module, str | Path) else ""
+        raise ModelError(f"model: not a torch module. Expected an nn.Module, got {type(module).__name__}.{remedy}")
     weight = first_weight(module)
     dtype = dtype or (torch.get_default_dtype() if weight is None else weight.dtype)
     if dtype not in FULL_DTYPES:

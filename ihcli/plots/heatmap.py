@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP_K = 30
-EVERY_NAME = 60  # names drawn on each side, at most
 BULK, FAR = 99.5, 2.0  # where the largest size is so many times this percentile, colours end there
 
 

@@ -187,3 +187,9 @@ class Reader(ABC):
     def row_bytes(self, n_groups: int, targets: int, load: Load) -> int:
         """Return about what one record and its explanation hold once it is explained, or more."""
         return targets * load.entry_bytes(n_groups)
+
+
+def require_reader(reader: object) -> None:
+    """Raise DataError for what is not a reader."""
+    if not isinstance(reader, Reader):
+        raise DataError(f"reader: not a reader. Expected an ihcli.readers.Reader, got {type(reader).__name__}.")

@@ -22,7 +22,6 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from ihcli.models.pickles import arrays
 
-SCIKIT_LEARN_CLASSES = ("MLPClassifier", "MLPRegressor", "Pipeline")
 SCALER_CLASSES = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 WRAPPERS = ("DataParallel", "DistributedDataParallel", "AveragedModel")
 """Classes of torch around a module, which stands for them; see `plain_layers`."""
