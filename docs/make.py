@@ -17,7 +17,7 @@ import pyarrow as pa
 from ihcli.cli import main
 from ihcli.cli.showing.spelling import spelled
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.quality import Present, Status, columns_of
+from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
 from ihcli.summaries.ranking import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
@@ -107,24 +107,26 @@ def _type(type_: pa.DataType) -> str:
     return f"{type_}".replace("element", "item")
 
 
-def _entries(*present: Present) -> dict[str, Any]:
+def _entries(*traits: Trait) -> dict[str, Any]:
     """Return what is known of one made-up row of such a run."""
     return {
         column.attribute: np.full(1, Status.OK if column.type == "string" else 0, column.arrow_type.to_pandas_dtype())
-        for column in columns_of(present)
+        for column in columns_of(traits)
     }
 
 
 def _explanation() -> Explanation:
     names = (FEATURE,)
     phi, gamma = np.ones((1, 1), np.float32), np.ones((1, 1, 1), np.float32)
-    return Explanation(feature_names=names, attributions=phi, interactions=gamma, **_entries("smoothed", "subsampled"))
+    return Explanation(
+        feature_names=names, attributions=phi, interactions=gamma, **_entries("interactions", "smoothed", "subsampled")
+    )
 
 
 def _text_explanation() -> TextExplanation:
     units, phi, gamma = (np.empty(1, object) for _ in range(3))
     units[0], phi[0], gamma[0] = ("good",), np.ones(1, np.float32), np.ones((1, 1), np.float32)
-    known = {**dict.fromkeys(("sampling_error",)), **_entries("smoothed", "texts")}
+    known = {**dict.fromkeys(c.attribute for c in COLUMNS), **_entries("interactions", "smoothed", "texts")}
     return TextExplanation(units=units, attributions=phi, interactions=gamma, **known)
 
 

@@ -16,11 +16,14 @@ class Explanation(Entries):
     feature_names  G names, in the order of the columns of `attributions`
     attributions   (N, G): phi; sums to prediction - baseline_prediction
     interactions   (N, G, G) symmetric: Gamma; rows sum to phi; None under ig and eg
+    interaction_spread  (N, G, G) standard error of every interaction over the baselines that were drawn; None where
+                        all there are were used, or only one
     """
 
     feature_names: tuple[str, ...]
     attributions: np.ndarray
     interactions: np.ndarray | None
+    interaction_spread: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,14 @@ NO_UNIT = "1"
 ROW, TARGET, STATUS = "_row", "_target", "_status"
 PREDICTION, BASELINE_PREDICTION = "_prediction", "_baseline_prediction"
 COMPLETENESS_GAP, RELATIVE_ERROR = "_completeness_gap", "_relative_error"
+INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR = "_interaction_error", "_interaction_sampling_error"
 DRIFT, SAMPLING_ERROR = "_drift", "_sampling_error"
 EVALUATIONS, TRUNCATED = "_evaluations", "_truncated"
 UNITS, ATTRIBUTIONS, INTERACTIONS = "units", "attributions", "interactions"
 
-Present = Literal["always", "smoothed", "subsampled", "texts"]
-"""Which runs have a column: all, of a smoothed model, of baselines drawn from more of them, over texts."""
+Trait = Literal["interactions", "smoothed", "subsampled", "texts"]
+"""What a run may be that decides which columns it has: of second order, of a smoothed model, of baselines drawn from
+more of them, over texts."""
 
 
 class Asked(Protocol):
@@ -120,7 +122,7 @@ class QualityColumn:
 
     name        in files;  attribute is its name in `Entries`
     type        Arrow's name of it
-    present     which runs have it
+    present     traits of the runs that have it, all of them; none: every run
     trust       whether a report draws how it is distributed ("chart"), tells figures of it ("figure"), or neither
     """
 
@@ -128,7 +130,7 @@ class QualityColumn:
     type: str
     unit: str
     definition: str
-    present: Present = "always"
+    present: frozenset[Trait] = frozenset()
     trust: Literal["chart", "figure"] | None = None
 
     @property
@@ -206,12 +208,21 @@ class Entries:
             trust="chart",
         ),
     ]
+    interaction_error: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(INTERACTION_ERROR, "double", NO_UNIT),
+            "certified relative L1 error of the interactions, over all entries of the matrix",
+            present=frozenset({"interactions"}),
+            trust="chart",
+        ),
+    ]
     drift: Annotated[
         np.ndarray | None,
         QualityColumn(
             *(DRIFT, "double", OUTPUT_UNIT),
             "f_smooth(x) - f(x): what the SoftPlus replacement changed",
-            present="smoothed",
+            present=frozenset({"smoothed"}),
             trust="chart",
         ),
     ]
@@ -220,7 +231,16 @@ class Entries:
         QualityColumn(
             *(SAMPLING_ERROR, "double", NO_UNIT),
             "relative L1 standard error of the attributions over subsampled baselines",
-            present="subsampled",
+            present=frozenset({"subsampled"}),
+            trust="chart",
+        ),
+    ]
+    interaction_sampling_error: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(INTERACTION_SAMPLING_ERROR, "double", NO_UNIT),
+            "relative L1 standard error of the interactions over subsampled baselines, over all entries of the matrix",
+            present=frozenset({"interactions", "subsampled"}),
             trust="chart",
         ),
     ]
@@ -232,7 +252,7 @@ class Entries:
         QualityColumn(
             *(TRUNCATED, "bool", NO_UNIT),
             "whether the text was longer than the model takes, so that its end was left out",
-            present="texts",
+            present=frozenset({"texts"}),
         ),
     ] = None
     status: Annotated[
@@ -256,11 +276,13 @@ IDENTITY, FIGURES = COLUMNS[:2], COLUMNS[2:]
 Entries.__doc__ = "\n".join(
     [(Entries.__doc__ or "").rstrip(), "", *(f"    {c.attribute:20} (N,) {c.type}: {c.definition}" for c in COLUMNS)]
 )
+WITHOUT_INTERACTION_ERROR = ("0.1.0",)
+"""Versions whose runs lack the columns of interactions."""
 RESERVED = tuple(column.name for column in COLUMNS)
 RESERVED_FOR_KEYS = (*RESERVED, INTERACTIONS, ATTRIBUTIONS, UNITS)
 """Names of columns that stand beside the keys but never beside the features."""
 
 
-def columns_of(present: Collection[Present]) -> tuple[QualityColumn, ...]:
-    """Return the columns that every run has, and those of runs that are `present`, in the order of files."""
-    return tuple(column for column in COLUMNS if column.present in ("always", *present))
+def columns_of(traits: Collection[Trait]) -> tuple[QualityColumn, ...]:
+    """Return the columns of a run with these traits, in the order of files."""
+    return tuple(column for column in COLUMNS if column.present <= set(traits))

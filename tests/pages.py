@@ -85,6 +85,8 @@ def _made_up(names: tuple[str, ...], targets: tuple[str, ...], n_rows: int) -> t
         "baseline_prediction": baseline_prediction,
         "completeness_gap": rng.normal(size=n_entries) * 1e-7,
         "relative_error": relative_error,
+        "interaction_error": 2 * relative_error,
+        "interaction_sampling_error": rng.uniform(0.02, 0.2, n_entries),
         "sampling_error": rng.uniform(0.01, 0.1, n_entries),
         "drift": rng.normal(size=n_entries) * 1e-3,
     }

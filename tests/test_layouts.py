@@ -57,7 +57,7 @@ def tables_of(made_up: Made) -> tuple[Layout[Any], AnyExplanation, pa.Table, pa.
 @EACH
 def test_columns_are_those_that_the_layout_names(made_up: Made) -> None:
     layout, _, entries, _ = tables_of(made_up)
-    beside = [column.name for column in columns_of(layout.present)]
+    beside = [column.name for column in columns_of({*layout.traits, "interactions"})]
     assert entries.column_names == [*beside, *layout.columns]
 
 
@@ -98,9 +98,9 @@ def test_entries_of_one_size_make_the_summary_of_the_whole(made_up: Made) -> Non
     whole, again, seen = layout.summary(), layout.summary(), []
     whole.update(explanation)
     for some in layout.sized(entries, stored[INTERACTIONS], explanation.has_values):
-        known = {c.attribute: np.zeros(len(some.place)) for c in COLUMNS if c.present == "always"}
+        known = {c.attribute: None if c.present else np.zeros(len(some.place)) for c in COLUMNS}
         known |= {name: getattr(explanation, name)[some.place] for name in ("row", "target", "status")}
-        again.update(layout.explanation(entries, some, {"drift": None, "sampling_error": None, **known}))
+        again.update(layout.explanation(entries, some, known))
         seen += some.place.tolist()
     assert sorted(seen) == np.flatnonzero(explanation.has_values).tolist()
     left, right = (found.attributions().sort_by("rank") for found in (whole, again))

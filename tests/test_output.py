@@ -90,6 +90,7 @@ def test_attributions_have_the_specified_columns_and_types(tmp_path):
         "_baseline_prediction": "float",
         "_completeness_gap": "double",
         "_relative_error": "double",
+        "_interaction_error": "double",
         "_drift": "double",
         "_sampling_error": "double",
         "_evaluations": "int32",

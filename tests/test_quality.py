@@ -15,7 +15,17 @@ import pytest
 
 from ihcli import quality
 from ihcli.explanation import Explanation, TextExplanation
-from ihcli.quality import COLUMNS, MISSED, STATUSES, WITHOUT_VALUES, Entries, Status, columns_of, has_values
+from ihcli.quality import (
+    COLUMNS,
+    INTERACTION_SAMPLING_ERROR,
+    MISSED,
+    STATUSES,
+    WITHOUT_VALUES,
+    Entries,
+    Status,
+    columns_of,
+    has_values,
+)
 from ihcli.report.trust import SPREADS
 
 
@@ -41,13 +51,21 @@ def test_every_explanation_has_all_columns(kind: type[Entries]) -> None:
 
 def test_runs_have_the_columns_of_what_they_are() -> None:
     names = [column.attribute for column in columns_of(())]
-    assert not {"drift", "sampling_error", "truncated"} & set(names)
+    assert not {"drift", "interaction_error", "sampling_error", "truncated"} & set(names)
     assert [column.attribute for column in columns_of(("smoothed",))][-3] == "drift"
-    assert columns_of(("smoothed", "subsampled", "texts")) == COLUMNS
+    assert columns_of(("interactions", "smoothed", "subsampled", "texts")) == COLUMNS
+    assert INTERACTION_SAMPLING_ERROR not in {c.name for c in columns_of(("subsampled",))}
 
 
 def test_reports_tell_first_what_they_draw() -> None:
-    assert [column.attribute for column in SPREADS] == ["relative_error", "drift", "sampling_error", "completeness_gap"]
+    assert [column.attribute for column in SPREADS] == [
+        "relative_error",
+        "interaction_error",
+        "drift",
+        "sampling_error",
+        "interaction_sampling_error",
+        "completeness_gap",
+    ]
 
 
 def test_the_page_of_a_report_has_words_for_every_chart_and_status() -> None:

@@ -166,7 +166,14 @@ def test_trust_tells_of_all_rows(page: Page, table: tuple[Result, Explanation, n
     spread = trust["spreads"]["relative_error"]
     assert sum(spread["counts"]) == spread["entries"] == len(finite)
     np.testing.assert_allclose(spread["quantiles"], np.quantile(finite, trust["quantiles"]), rtol=DIGITS)
-    assert set(trust["spreads"]) == {"relative_error", "drift", "sampling_error", "completeness_gap"}
+    assert set(trust["spreads"]) == {
+        "relative_error",
+        "interaction_error",
+        "drift",
+        "sampling_error",
+        "interaction_sampling_error",
+        "completeness_gap",
+    }
     assert trust["smoothing"]["kinks"] == [f"max_pool {IMAGE}"]
 
 

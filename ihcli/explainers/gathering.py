@@ -9,7 +9,7 @@ import numpy as np
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
 from ihcli.integration.assembly import ExplainedRows, sampling_error
 from ihcli.methods import Method
-from ihcli.quality import COLUMNS, Present, columns_of
+from ihcli.quality import COLUMNS, Trait, columns_of
 from ihcli.readers.reader import Reader
 
 
@@ -34,7 +34,7 @@ def gathered(
     attributions = found.attributions.astype(form.dtype)
     if reader.units is None:
         return _over_own_units(reader, form, some, known, attributions, found.interactions)
-    return _over_fixed_units(reader.units, known, attributions, found.interactions)
+    return _over_fixed_units(reader.units, known, attributions, found.interactions, found.interaction_spread)
 
 
 def _figures(
@@ -46,9 +46,8 @@ def _figures(
     with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
         gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
         drift = certificate.prediction - original if form.is_smoothed else None
-    spread = None
-    if reader.population > reader.n_baselines:
-        spread = sampling_error(certificate.attributions, reader.population)
+    is_sampled = reader.population > reader.n_baselines
+    spread = sampling_error(certificate.attributions, reader.population) if is_sampled else None
     return {
         "row": np.zeros(n, np.int64),
         "target": np.zeros(n, object),
@@ -58,6 +57,8 @@ def _figures(
         "relative_error": certificate.relative_error,
         "drift": drift,
         "sampling_error": spread,
+        "interaction_error": found.interaction_error,
+        "interaction_sampling_error": found.interaction_sampling_error if is_sampled else None,
         "evaluations": certificate.evaluations,
         "truncated": reader.truncated(some) if reader.units is None else None,
         "status": certificate.status,
@@ -76,12 +77,13 @@ def nothing(reader: Reader, form: Form) -> AnyExplanation:
 
 
 def _no_figures(reader: Reader, form: Form) -> dict[str, np.ndarray | None]:
-    is_there: dict[Present, bool] = {
+    is_there: dict[Trait, bool] = {
+        "interactions": form.method.second_order,
         "smoothed": form.is_smoothed,
         "subsampled": reader.population > reader.n_baselines,
         "texts": reader.units is None,
     }
-    present = columns_of([name for name, there in is_there.items() if there])
+    present = columns_of([trait for trait, there in is_there.items() if there])
     known: dict[str, np.ndarray | None] = {column.attribute: None for column in COLUMNS}
     return known | {column.attribute: np.zeros(0, column.arrow_type.to_pandas_dtype()) for column in present}
 
@@ -91,8 +93,15 @@ def _over_fixed_units(
     known: Mapping[str, Any],
     attributions: np.ndarray,
     interactions: np.ndarray | None,
+    spread: np.ndarray | None = None,
 ) -> Explanation:
-    return Explanation(feature_names=units, attributions=attributions, interactions=interactions, **known)
+    return Explanation(
+        feature_names=units,
+        attributions=attributions,
+        interactions=interactions,
+        interaction_spread=spread,
+        **known,
+    )
 
 
 def _over_own_units(

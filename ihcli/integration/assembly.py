@@ -25,11 +25,17 @@ class ExplainedRows:
     certificate   that of the mesh on which they were integrated, as far as the method has one
     attributions  (N, G) float64
     interactions  (N, G, G) in the model's dtype, symmetric; None under first order
+    interaction_error  (N,) relative L1 error of all entries of the interactions; None under first order
+    interaction_sampling_error, interaction_spread  relative standard error over drawn baselines, (N,), and that of
+                  every entry, (N, G, G); None where there is none
     """
 
     certificate: Settled
     attributions: np.ndarray
     interactions: np.ndarray | None
+    interaction_error: np.ndarray | None = None
+    interaction_sampling_error: np.ndarray | None = None
+    interaction_spread: np.ndarray | None = None
 
     @classmethod
     def uncertified(
@@ -70,7 +76,11 @@ def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unhe
     for figures in (attributions, assembled):
         if figures is not None:
             figures[certificate.status == Status.NON_FINITE] = np.nan
-    return ExplainedRows(certificate, attributions, assembled)
+    error = None
+    if assembled is not None:
+        size = np.abs(assembled).sum((1, 2), dtype=np.float64)
+        error = 1.5 * certificate.relative_error * np.abs(attributions).sum(1) / np.maximum(size, 1e-300)
+    return ExplainedRows(certificate, attributions, assembled, error)
 
 
 def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:

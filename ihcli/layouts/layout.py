@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ihcli.explanation import AnyExplanation
 from ihcli.files.locations import Location
-from ihcli.quality import Present
+from ihcli.quality import Trait
 from ihcli.summaries.summary import AnySummary
 
 E = TypeVar("E", bound=AnyExplanation)
@@ -62,8 +62,8 @@ class Layout(Protocol[E]):
         """Columns of names, which both kinds of parts have."""
 
     @property
-    def present(self) -> frozenset[Present]:
-        """Which columns beside the values its runs have on top of those of every run."""
+    def traits(self) -> frozenset[Trait]:
+        """What its runs are, which decides the columns that they have beside the values."""
 
     @property
     def metadata(self) -> Mapping[str, object]:

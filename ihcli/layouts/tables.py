@@ -14,7 +14,7 @@ from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
 from ihcli.layouts.columns import TOP_DEFINITION, largest, mask_of, pair_type, with_gaps
 from ihcli.layouts.layout import Columns, Sized, Types
-from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Present, field_metadata
+from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.tables import Summary
 
@@ -45,7 +45,7 @@ class TableLayout:
         return ()
 
     @property
-    def present(self) -> frozenset[Present]:
+    def traits(self) -> frozenset[Trait]:
         """None."""
         return frozenset()
 

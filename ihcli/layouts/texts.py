@@ -14,7 +14,7 @@ from ihcli.files.arrays import numbers
 from ihcli.files.locations import Location
 from ihcli.layouts.columns import TOP_DEFINITION, mask_of, pair_type
 from ihcli.layouts.layout import Columns, Sized, Types
-from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, OUTPUT_UNIT, UNITS, Present, field_metadata
+from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, OUTPUT_UNIT, UNITS, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.texts import TextSummary
 from ihcli.wording import either
@@ -55,8 +55,8 @@ class TextLayout:
         return (UNITS,)
 
     @property
-    def present(self) -> frozenset[Present]:
-        """Whether a text was cut."""
+    def traits(self) -> frozenset[Trait]:
+        """Texts, of which some may be cut."""
         return frozenset({"texts"})
 
     @property

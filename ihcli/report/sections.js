@@ -4,8 +4,10 @@
 const EFFECT = "effect of the pair";
 const SPREADS = {
   relative_error: ["Relative error", "relative error of a row, certified"],
+  interaction_error: ["Interaction error", "relative error of all interactions of a row, certified"],
   drift: ["Drift", "change of the output by smoothing"],
   sampling_error: ["Sampling error", "relative error from drawing baselines"],
+  interaction_sampling_error: ["Sampling error of interactions", "relative error of interactions from drawing baselines"],
 };
 // Columns of the summary files, and of ihcli attributions and interactions, under their names there.
 const STATISTICS = {

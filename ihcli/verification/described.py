@@ -11,7 +11,14 @@ from ihcli.errors import IhcliError, RunError
 from ihcli.layouts.choosing import require_layout
 from ihcli.layouts.layout import Layout
 from ihcli.methods import METHODS
-from ihcli.quality import COMPLETENESS_GAP, RELATIVE_ERROR, Present, QualityColumn, columns_of
+from ihcli.quality import (
+    COMPLETENESS_GAP,
+    RELATIVE_ERROR,
+    WITHOUT_INTERACTION_ERROR,
+    QualityColumn,
+    Trait,
+    columns_of,
+)
 from ihcli.runs.info import DONE, RunInfo
 from ihcli.runs.names import part_count
 from ihcli.runs.storage import InteractionStorage
@@ -141,12 +148,14 @@ class Described:
     @cached_property
     def columns(self) -> tuple[QualityColumn, ...]:
         """The columns beside the values that its parts have."""
-        present: set[Present] = {*self.layout.present}
+        traits: set[Trait] = {*self.layout.traits}
+        if self.second_order and self.info.versions.ihcli not in WITHOUT_INTERACTION_ERROR:
+            traits.add("interactions")
         if self.info.smoothing is not None:
-            present.add("smoothed")
+            traits.add("smoothed")
         if self.info.baseline.population > self.n_baselines:
-            present.add("subsampled")
-        return columns_of(present)
+            traits.add("subsampled")
+        return columns_of(traits)
 
     @property
     def measures(self) -> tuple[str, ...]:

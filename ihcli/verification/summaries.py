@@ -123,6 +123,7 @@ def _off(theirs: np.ndarray, ours: pd.DataFrame, name: str) -> np.ndarray:
 
 def _known(block: Block, some: Sized) -> dict[str, Any]:
     """Return what stands beside the values of some entries; figures that a summary does not look at are zeros."""
-    nothing = {column.attribute: np.zeros(len(some.place)) for column in COLUMNS if column.present == "always"}
+    zeros = np.zeros(len(some.place))
+    nothing = {column.attribute: None if column.present else zeros for column in COLUMNS}
     known = {"row": block.row[some.place], "target": block.target[some.place], "status": block.status[some.place]}
-    return {**nothing, **dict.fromkeys(("sampling_error", "drift")), **known}
+    return {**nothing, **known}
