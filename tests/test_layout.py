@@ -23,6 +23,7 @@ ORDER = (
     "methods",
     "quality",
     "explanation",
+    "bars",
     "files",
     "data",
     "derivatives",
