@@ -178,14 +178,21 @@ def test_a_program_exported_in_training_mode_is_refused(layer: nn.Module, name: 
     )
 
 
+def test_a_cast_to_float32_that_the_graph_holds_gives_way_to_float64(tmp_path: Path) -> None:
+    path, rows = save(Function(lambda x: x.to(torch.float32).exp().sum(1)), tmp_path / "model"), model_files.rows(5)
+    for dtype in (torch.float32, torch.float64):
+        model = load_model(path, trust=True, dtype=dtype)
+        assert torch.equal(model.outputs(rows.to(dtype))[:, 0], rows.to(dtype).exp().sum(1))
+
+
 def test_a_dtype_that_the_graph_holds_is_refused_with_words(tmp_path: Path) -> None:
-    path = save(Function(lambda x: x.to(torch.float32).sum(1)), tmp_path / "model")
-    assert load_model(path, trust=True).dtype is torch.float32
+    path = save(Function(lambda x: x.to(torch.float64).sum(1)), tmp_path / "model", dtype=torch.float64)
+    assert load_model(path, trust=True, dtype=torch.float64).dtype is torch.float64
     with pytest.raises(ModelError) as caught:
-        load_model(path, trust=True, dtype=torch.float64)
+        load_model(path, trust=True, dtype=torch.float32)
     assert str(caught.value) == (
-        f"{path}: an exported program that holds its dtype as a constant, so that it cannot run in float64. "
-        "Try `dtype=float32`, or export it again from a model converted to float64."
+        f"{path}: an exported program that holds its dtype as a constant, so that it cannot run in float32. "
+        "Try to export it again from a model converted to float32, without casts."
     )
 
 

@@ -170,13 +170,21 @@ def mixed(inner: torch.dtype, path: Path, is_frozen: bool) -> Path:
     return path
 
 
-@pytest.mark.parametrize("inner", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("inner", [torch.float16, torch.bfloat16])
 def test_precisions_that_a_graph_mixes_are_named_and_no_option_is_offered(inner: torch.dtype, tmp_path: Path) -> None:
     path = mixed(inner, tmp_path / "model", is_frozen=False)
     for dtype in (None, torch.float32, torch.float64):
         with pytest.raises(ModelError, match=r"It holds 'b?float\d\d'.* as a constant, in a cast") as caught:
             explained(path, dtype=dtype)
         assert "`dtype" not in str(caught.value)
+
+
+def test_a_graph_that_mixes_float32_into_float64_runs_in_float64(tmp_path: Path) -> None:
+    path = mixed(torch.float64, tmp_path / "model", is_frozen=False)
+    with pytest.raises(ModelError, match=r"cannot run in float32\. Try `dtype=float64`"):
+        explained(path, dtype=torch.float32)
+    for dtype in (None, torch.float64):
+        explained(path, dtype=dtype)
 
 
 def test_constants_of_another_precision_do_where_casts_lead_to_them(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_forward_that_fails_is_one_message() -> None:
         (lambda x: x.T, r"returns shape \(3, 6\) for 6 rows"),
         (lambda x: x.unsqueeze(2), r"returns shape \(6, 3, 1\) for 6 rows"),
         (lambda x: x.argmax(1), r"returns int64 for inputs of float64"),
-        (lambda x: x.float(), r"returns float32 for inputs of float64"),
+        (lambda x: x.half(), r"returns float16 for inputs of float64"),
         (lambda x: x.log(), r"the output of probe row \d is not finite"),
     ],
 )

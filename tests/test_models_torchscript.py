@@ -113,19 +113,27 @@ def test_a_frozen_module_that_ignores_the_dtype_is_refused_with_words(tmp_path: 
 
 
 class Casting(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 1)
+        self.dtype = dtype
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.linear(inputs).to(torch.float32)
+        return self.linear(inputs).to(self.dtype)
+
+
+def test_a_cast_to_float32_inside_a_trace_gives_way_to_float64(tmp_path: Path) -> None:
+    module, rows = Casting(torch.float32), model_files.rows(dtype=torch.float64)
+    path = model_files.save_trace(module, model_files.rows(), tmp_path / "model")
+    assert load_model(path).dtype is torch.float32
+    assert torch.equal(load_model(path, dtype=torch.float64).outputs(rows), module.double().linear(rows))
 
 
 def test_a_cast_inside_a_trace_is_refused_where_it_loses_the_dtype(tmp_path: Path) -> None:
-    path = model_files.save_trace(Casting(), model_files.rows(), tmp_path / "model")
-    assert load_model(path).dtype is torch.float32
-    with pytest.raises(ModelError, match=r"cannot run in float64\. Try `dtype=float32`"):
-        load_model(path, dtype=torch.float64)
+    path = model_files.save_trace(Casting(torch.float64), model_files.rows(), tmp_path / "model")
+    assert load_model(path, dtype=torch.float64).dtype is torch.float64
+    with pytest.raises(ModelError, match=r"cannot run in float32\. Try `dtype=float64`"):
+        load_model(path)
 
 
 @pytest.mark.parametrize(("layer", "name"), [(nn.Dropout(0.5), "dropout"), (nn.BatchNorm1d(3), "batch_norm")])

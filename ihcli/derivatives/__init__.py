@@ -24,10 +24,13 @@ class Engine(Protocol):
 
     `path` is (P,) int64 into `paths`, `t` is (P,) in the model's dtype. Every call is one batch: `Along` keeps P
     within `batch_points`, and lowers `memory_bytes` when memory runs out. Engines inherit from here.
+
+    rounding  of what is differentiated where it computes in less than its inputs are in, eps; else 0
     """
 
     name: str
     memory_bytes: int
+    rounding: float = 0.0
 
     def along(self, paths: Paths) -> "Along":
         """Return the function along these paths."""
@@ -67,8 +70,8 @@ class Along:
 
     @property
     def eps(self) -> float:
-        """Rounding of the model's dtype."""
-        return float(torch.finfo(self.paths.inputs.dtype).eps)
+        """Rounding of the model's dtype, or of what it computes in inside."""
+        return max(float(torch.finfo(self.paths.inputs.dtype).eps), self.engine.rounding)
 
     def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
         """Return f(z(t)), (P,)."""

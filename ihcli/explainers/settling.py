@@ -63,6 +63,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         unlike_chain=reader.unlike_chain,
         second_order=method.second_order,
     )
+    choice.engine.rounding = smooth.rounding
     along = choice.engine.along(paths)
     is_followed = not method.second_order and is_piecewise_linear(along)
     effort = replace(settings.effort, follows_kinks=is_followed)

@@ -11,6 +11,7 @@ from ihcli.derivatives.calling import calling
 from ihcli.errors import ModelCallError
 from ihcli.files.locations import Location
 from ihcli.models.fixed import has_fast_path, has_recurrence
+from ihcli.models.precision import Precision
 from ihcli.models.texts import TextEmbedder
 
 
@@ -66,7 +67,15 @@ class Model:
         with calling(self.subject, quietly=self.path is not None, is_recurrent=self._is_recurrent):
             if self._has_fast_path and not torch.is_grad_enabled():
                 return self._call_slowly(inputs)
-            return self.module(inputs.clone())
+            return self._run(inputs.clone())
+
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of the lowest precision that it was seen to compute in, eps."""
+        return float(torch.finfo(self._precision.least if self.dtype == torch.float64 else self.dtype).eps)
+
+    def _run(self, inputs: Tensor) -> Any:
+        return self._precision.call(self.module, inputs) if self.dtype == torch.float64 else self.module(inputs)
 
     def _call_slowly(self, inputs: Tensor) -> Any:
         """Keep scripted attention off its fast path, which smoothing and the switches of torch do not reach.
@@ -74,8 +83,12 @@ class Model:
         It is taken without gradients only, so that values would be those of another function than gradients.
         """
         with torch.enable_grad():
-            outputs = self.module(inputs.clone().requires_grad_(inputs.is_floating_point()).clone())
+            outputs = self._run(inputs.clone().requires_grad_(inputs.is_floating_point()).clone())
         return outputs.detach() if isinstance(outputs, Tensor) else outputs
+
+    @cached_property
+    def _precision(self) -> Precision:
+        return Precision()
 
     @cached_property
     def _is_recurrent(self) -> bool:

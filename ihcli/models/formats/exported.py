@@ -83,6 +83,8 @@ def read(source: Source) -> Model:
     module = read_program(program, batch)
     stored = own_dtype(module)
     wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
+    if wanted.dtype == torch.float64:
+        _widen(module.graph)
     _refuse_constants(module.graph, wanted, stored)
     model = place_module(module, wanted, Kind.EXPORTED.value, names, n_inputs)
     refuse_training(model, random_rows(model, n_inputs))
@@ -152,6 +154,18 @@ def read_program(program: Any, batch: Batch) -> ExportedModule:
 
 def _name(node: torch.fx.Node) -> str:
     return node.target._schema.name.removeprefix("aten::") if isinstance(node.target, torch._ops.OpOverload) else ""
+
+
+def _widen(graph: torch.fx.GraphModule) -> None:
+    """Make float64 of every float32 that a graph asks for, as exporting the network in float64 would have."""
+
+    def widened(value: Any) -> Any:
+        return torch.float64 if value == torch.float32 else value
+
+    for node in graph.graph.nodes:
+        node.args = tuple(widened(value) for value in node.args)
+        node.kwargs = {name: widened(value) for name, value in node.kwargs.items()}
+    graph.recompile()
 
 
 def _refuse_constants(graph: torch.fx.GraphModule, wanted: Source, stored: torch.dtype) -> None:
