@@ -17,6 +17,27 @@ from ihcli.memory import is_out_of_memory
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Carried:
+    """The rounding of f that its gradient carries along a path, however small the gradient itself is.
+
+    Near 1 the derivative p (1 - p) of a probability has the rounding of p, not that of 1 - p; that of an affine last
+    operation, or of a form of the probability that is computed from its logits, has none of it.
+
+    share  of it a gradient carries, in units of eps times the size of f: 0 where there is nothing of the kind
+    size   of f on a sample, below which its operations compute with larger numbers than f
+    """
+
+    share: float = 0.0
+    size: float = 0.0
+
+    def of(self, value: np.ndarray) -> np.ndarray:
+        """Return it in units of eps, for values of f."""
+        if self.share == 0:
+            return np.zeros_like(value)  # also where f is not finite
+        return self.share * np.maximum(np.abs(value), self.size)
+
+
 class Engine(Protocol):
     """Derivatives of h(u) = f(x' + (S u) * delta) at u = t * 1, for P points given as (path, t).
 
@@ -26,11 +47,13 @@ class Engine(Protocol):
     within `batch_points`, and lowers `memory_bytes` when memory runs out. Engines inherit from here.
 
     rounding  of what is differentiated where it computes in less than its inputs are in, eps; else 0
+    carried   what derivatives carry of the rounding of f
     """
 
     name: str
     memory_bytes: int
     rounding: float = 0.0
+    carried: Carried = Carried()
 
     def along(self, paths: Paths) -> "Along":
         """Return the function along these paths."""
@@ -72,6 +95,10 @@ class Along:
     def eps(self) -> float:
         """Rounding of the model's dtype, or of what it computes in inside."""
         return max(float(torch.finfo(self.paths.inputs.dtype).eps), self.engine.rounding)
+
+    def carried(self, value: np.ndarray) -> np.ndarray:
+        """Return the rounding of f that derivatives carry per unit of t where f has these values, (...), absolute."""
+        return self.eps * self.engine.carried.of(value)
 
     def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
         """Return f(z(t)), (P,)."""

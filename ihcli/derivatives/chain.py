@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
+from ihcli.derivatives.recording import Recorder, Ref, Step, main_result
 from ihcli.errors import ModelCallError
 from ihcli.memory import is_out_of_memory
 from ihcli.wording import first_line
@@ -27,22 +27,6 @@ _RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 
 class NotAChainError(Exception):
     """The model is something else; `str` says what stood in the way."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation that depends on the inputs; arguments are constants or the `Ref` of an earlier step."""
-
-    operation: Any
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The result of a step; -1 is what the steps start from."""
-
-    step: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +69,7 @@ class Head:
             arguments, options = _resolved(step, lambda ref: inputs if ref.step < 0 else results[ref.step])
             if step.operation in _RESHAPES and arguments[1][0] == PROBE_ROWS:
                 arguments = (arguments[0], [len(inputs), *arguments[1][1:]])
-            results.append(_main(step.operation(*arguments, **options)))
+            results.append(main_result(step.operation(*arguments, **options)))
         outputs: Tensor = inputs if self.result.step < 0 else results[self.result.step]
         return outputs
 
@@ -120,7 +104,7 @@ def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
     Raises NotAChainError where it computes anything else. What comes back was only watched on these rows: compare it.
     """
     probe = rows[torch.arange(PROBE_ROWS, device=rows.device) % len(rows)]
-    recorder = _Recorder(probe)
+    recorder = Recorder(probe)
     try:
         with torch.no_grad(), recorder:
             outputs = function(probe)
@@ -150,50 +134,6 @@ def _check_replay(chain: Chain, function: Callable[[Tensor], Tensor], rows: Tens
         raise NotAChainError(f"its operations cannot be replayed on other rows ({first_line(error)})") from None
     if not agrees:
         raise NotAChainError("its operations, replayed on other rows, give other outputs")
-
-
-class _Recorder(TorchDispatchMode):
-    """Notes the operations that depend on a tensor, by the identity of their results, which it keeps alive."""
-
-    def __init__(self, inputs: Tensor) -> None:
-        super().__init__()
-        self.steps: list[Step] = []
-        self.looked = False
-        self._kept: list[Any] = [inputs]
-        self._refs: dict[int, Ref] = {id(inputs): Ref(-1)}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from importing its compiler, which takes a second, to tell it to leave this class alone."""
-        return False
-
-    def ref(self, tensor: Any) -> Ref | None:
-        return self._refs.get(id(tensor)) if isinstance(tensor, Tensor) else None
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options = kwargs or {}
-        arguments = tuple(self._noted(argument) for argument in args)
-        result = func(*args, **options)
-        if any(_depends(argument) for argument in arguments) or any(self.ref(o) for o in options.values()):
-            self.looked |= not isinstance(_main(result), Tensor)
-            self._refs[id(_main(result))] = Ref(len(self.steps))
-            self.steps.append(Step(func, arguments, options))
-            self._kept.append(result)
-        return result
-
-    def _noted(self, argument: Any) -> Any:
-        if isinstance(argument, (list, tuple)):
-            return [self._noted(entry) for entry in argument]
-        return self.ref(argument) or argument
-
-
-def _main(result: Any) -> Any:
-    """Return the result proper: batch normalisation gives statistics beside it."""
-    return result[0] if isinstance(result, (list, tuple)) and result else result
-
-
-def _depends(argument: Any) -> bool:
-    return isinstance(argument, Ref) or (isinstance(argument, list) and any(_depends(entry) for entry in argument))
 
 
 def _resolved(step: Step, value: Callable[[Ref], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

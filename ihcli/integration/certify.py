@@ -95,7 +95,7 @@ def certify(along: Along, second_order: bool, effort: Effort, tell: Tell = unhea
     done = FIRST_SHARE
     mesh = measure(whole_paths(paths, prediction, baseline_prediction, second_order), within(tell, 0, done))
     evaluations = np.full(paths.n_rows, paths.n_baselines * len(rule.nodes))
-    floor = 64 * along.eps * np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1))
+    floor = 64 * along.carried(np.maximum(np.abs(prediction), np.abs(baseline_prediction).max(1)))
     while True:
         ledger = Ledger.of(_attributions(mesh, paths), mesh, floor)
         chosen, cost = worst_panels(mesh, ledger, paths, effort, evaluations, measure.cost_of_bisection)

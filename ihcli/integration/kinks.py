@@ -59,7 +59,7 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
     nodes = follower.nodes(np.tile(path, 2), np.repeat([0.0, 1.0], n * b))
     spans = follower.spans(nodes, path, path, path + n * b)
     baseline_prediction, ends = nodes.value.reshape(2, n, b)
-    floor = 64 * along.eps * np.maximum(np.abs(ends[:, 0]), np.abs(baseline_prediction).max(1))
+    floor = 64 * along.carried(np.maximum(np.abs(ends[:, 0]), np.abs(baseline_prediction).max(1)))
     evaluations = np.full(n, 2 * b)
     while True:
         spans = spans.with_hidden_kinks(n * b)
@@ -204,7 +204,8 @@ class _Follower:
             off, split = self._probed(path, lines)
             is_confirmed = (lines.is_one | (lines.slack < MOST_SLACK)) & (off <= lines.noise)
             spread = SPREAD_SAFETY * lines.width / 2 * lines.jump
-            rounding = NOISE * self._along.eps * lines.width * lines.size
+            carried = self._along.carried(lines.value).max(1)
+            rounding = NOISE * lines.width * (self._along.eps * lines.size + carried)
             error = np.where(is_confirmed, spread * lines.slack, spread + PROBE_SAFETY * off) + rounding
         uncertain = lines.width * np.where(is_confirmed, np.where(lines.is_one, 0, lines.slack), 1)
         is_final = uncertain <= NARROW * self._along.eps

@@ -140,7 +140,7 @@ class Measure:
         estimate = np.maximum(
             self._embedded_estimate(gradient, panels.b - panels.a), self._scalar_residual(panels, integral)
         )
-        noise = self._noise(_weigh(nodes.weights, gradient.abs()))
+        noise = self._noise(panels, _weigh(nodes.weights, gradient.abs()))
         return _with_results(panels, integral, integral[:, :0], FIRST_ORDER_SAFETY * estimate + noise, noise)
 
     def _second_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor, curvature: Tensor) -> Panels:
@@ -151,7 +151,7 @@ class Measure:
         residual = (row_sums - jump - integral).abs().sum(1).cpu().numpy()
         estimate = np.maximum(residual, self._scalar_residual(panels, integral))
         size = _weigh(nodes.weights, gradient.abs()) + _weigh(nodes.log_weights * nodes.t, curvature.abs())
-        noise = self._noise(size)
+        noise = self._noise(panels, size)
         return _with_results(panels, integral, log_integral, SECOND_ORDER_SAFETY * estimate + noise, noise)
 
     def _scalar_residual(self, panels: Panels, integral: Tensor) -> np.ndarray:
@@ -161,8 +161,10 @@ class Measure:
             rounding = NOISE * self._along.eps * np.abs(panels.value).max(1)
             return np.maximum(residual - rounding, 0)
 
-    def _noise(self, size: Tensor) -> np.ndarray:
-        return NOISE * self._along.eps * size.sum(1).cpu().numpy()
+    def _noise(self, panels: Panels, size: Tensor) -> np.ndarray:
+        """Return the rounding of the derivatives, of their own size and of what they carry of that of f."""
+        carried = self._along.carried(panels.value).max(1) * (panels.b - panels.a)
+        return NOISE * (self._along.eps * size.sum(1).cpu().numpy() + carried)
 
     def _embedded_estimate(self, gradient: Tensor, width: np.ndarray) -> np.ndarray:
         """Return the L1 difference to the embedded rule, or to its symmetric kin, times min(1, rho)^1.75.
