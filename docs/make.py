@@ -79,7 +79,12 @@ def _sections(command: click.Command, parent: click.Context | None) -> Iterator[
 
 def _of_schema(schema: pa.Schema) -> str:
     lines = ["| column | type | unit | what it is |", "|---|---|---|---|"]
-    lines += [_line((field.name, _type(field.type), *_told(field))) for field in schema]
+    for field in schema:
+        lines.append(_line((field.name, _type(field.type), *_told(field))))
+        inner = field.type.value_type if pa.types.is_list(field.type) else None
+        if inner is not None and pa.types.is_struct(inner):
+            told = (part for part in inner if part.metadata)
+            lines += [_line((f"{field.name}[].{part.name}", _type(part.type), *_told(part))) for part in told]
     return "\n".join(lines) + "\n"
 
 
@@ -104,6 +109,9 @@ def _line(cells: Iterable[str]) -> str:
 def _type(type_: pa.DataType) -> str:
     if isinstance(type_, pa.FixedShapeTensorType):
         return f"tensor (G, G) of {type_.value_type}"
+    if pa.types.is_list(type_) and pa.types.is_struct(type_.value_type):
+        told = ", ".join(f"{field.name}: {field.type}" for field in type_.value_type if not field.metadata)
+        return f"list<struct<{told}, ...>>" if any(field.metadata for field in type_.value_type) else f"{type_}"
     return f"{type_}".replace("element", "item")
 
 
@@ -118,9 +126,8 @@ def _entries(*traits: Trait) -> dict[str, Any]:
 def _explanation() -> Explanation:
     names = (FEATURE,)
     phi, gamma = np.ones((1, 1), np.float32), np.ones((1, 1, 1), np.float32)
-    return Explanation(
-        feature_names=names, attributions=phi, interactions=gamma, **_entries("interactions", "smoothed", "subsampled")
-    )
+    known = _entries("interactions", "smoothed", "subsampled")
+    return Explanation(feature_names=names, attributions=phi, interactions=gamma, interaction_spread=gamma, **known)
 
 
 def _text_explanation() -> TextExplanation:

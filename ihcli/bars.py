@@ -31,15 +31,22 @@ def pair_bars(interactions: np.ndarray, interaction_error: np.ndarray | float) -
         interactions: (N, G, G) or (G, G), symmetric.
         interaction_error: (N,) or one number, as the column `_interaction_error` has it; NaN: bars are NaN.
 
-    Returns float64 of the shape of `interactions`.
+    Returns an array like `interactions`.
     """
-    sizes = np.abs(interactions, dtype=np.float64)
-    roots = np.sqrt(sizes.sum(axis=-1))
-    totals, evenly = sizes.sum(axis=(-2, -1)), EVENLY / max(1, sizes.shape[-1] ** 2)
-    error = np.asarray(SAFETY * _absolute(interaction_error, totals))[..., None, None]
-    by_size = sizes / _divisor(totals)[..., None, None]
-    by_margins = roots[..., :, None] * roots[..., None, :] / _divisor(roots.sum(axis=-1) ** 2)[..., None, None]
-    return np.asarray(error * (BY_SIZE * by_size + BY_MARGINS * by_margins + evenly))
+    sizes = np.abs(interactions)
+    margins = sizes.sum(axis=-1)
+    roots, totals = np.sqrt(margins), margins.sum(axis=-1, dtype=np.float64)
+    error = SAFETY * _absolute(interaction_error, totals)
+    with np.errstate(over="ignore", invalid="ignore"):  # what no number holds is no bound, and is said as it is
+
+        def share(part: float, of: np.ndarray | float) -> np.ndarray:
+            return np.asarray(part * error / of, sizes.dtype)[..., None]
+
+        bars = share(BY_MARGINS, _divisor(roots.sum(axis=-1, dtype=np.float64) ** 2)) * roots
+        bars = bars[..., :, None] * roots[..., None, :]
+        bars += share(BY_SIZE, _divisor(totals))[..., None] * sizes
+        bars += share(EVENLY, max(1, sizes.shape[-1] ** 2))[..., None]
+    return np.asarray(bars)
 
 
 def mean_pair_bars(interactions: np.ndarray, interaction_error: np.ndarray) -> np.ndarray:
@@ -68,15 +75,16 @@ def mean_pair_bars(interactions: np.ndarray, interaction_error: np.ndarray) -> n
     )
 
 
-def certain_ranks(values: np.ndarray, bars: np.ndarray) -> int:
+def certain_ranks(values: np.ndarray, bars: np.ndarray, beyond: float = -np.inf) -> int:
     """Return how many of the leading values stand above all later ones whatever their errors within the bars.
 
     Parameters:
         values, bars: (n,) in one unit, in the order that is claimed; signs do not count.
+        beyond: the most that any value can be which comes after these.
     """
     least, most = np.abs(values) - bars, np.abs(values) + bars
-    most_later = np.append(np.maximum.accumulate(most[::-1])[::-1][1:], -np.inf)
-    is_open = ~(least > most_later[: len(least)])
+    most_later = np.maximum.accumulate(np.append(most, beyond)[::-1])[::-1][1:]
+    is_open = ~(least > most_later)
     return int(is_open.argmax()) if is_open.any() else len(is_open)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,15 @@ from prepared import light_python
 from rich.cells import cell_len
 from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
+from ihcli.bars import pair_bars
 from ihcli.cli import main
-from ihcli.cli.showing.words import number_in_words
+from ihcli.cli.showing.words import certainty_in_words, number_in_words
 from ihcli.errors import OptionError
 from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest
 from ihcli.runs.run import open_run
+from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import create_run
 
@@ -251,11 +254,77 @@ def test_one_row_shows_its_signed_effects(run: Path) -> None:
     assert {record["target"] for record in records(ask(run, "--row", 3, "--target", "benign").stdout)} == {"benign"}
 
 
+def test_one_row_shows_error_bars_and_how_many_ranks_are_certain(tmp_path: Path) -> None:
+    errors = {0.0: 3, 0.05: 1, 0.5: 0}
+    gamma = np.array([[0.5, 3.0, 1.0], [3.0, 0.2, 0.9], [1.0, 0.9, 0.1]])
+    known = {"interactions": np.stack([gamma] * 3), "interaction_error": np.array(list(errors))}
+    explanation = replace(made_up_explanation(3), **known)
+    writer = create_run(tmp_path / "run")
+    writer.write_part(0, explanation, pa.table({"patient": ["P0", "P1", "P2"]}))
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
+    bars = 2 * pair_bars(known["interactions"], known["interaction_error"])
+    sentences = {
+        3: "The order of all 3 pairs is certain.",
+        1: "The first of the pairs is certain; the order of the rest is within error.",
+        0: "No rank is certain: the order of the pairs is within error.",
+    }
+    for row, certain in enumerate(errors.values()):
+        found = records(ask(tmp_path / "run", "--row", row).stdout)
+        assert [record["certain"] for record in found] == [str(rank < certain) for rank in range(3)]
+        for record in found:
+            bar = bars[row, FEATURES.index(record["feature_i"]), FEATURES.index(record["feature_j"])]
+            assert float(record["error_bar"]) == pytest.approx(bar)
+        text = ask(tmp_path / "run", "--key", f"patient=P{row}", "--format", "table").stdout
+        assert sentences[certain] in text.splitlines()
+        assert f"±{number_in_words(float(found[0]['error_bar']), digits=2)}" in text
+        told = json.loads(ask(tmp_path / "run", "--row", row, "--format", "jsonl").stdout.splitlines()[0])
+        assert told["certain"] is (certain > 0)
+    mains = ask(tmp_path / "run", "--row", 0, "--main-effects", "--format", "table").stdout
+    assert "The order of all 6 effects is certain." in mains.splitlines()
+
+
+def test_what_is_certain_of_drawn_baselines_says_so(tmp_path: Path) -> None:
+    explanation = replace(made_up_explanation(), interaction_sampling_error=np.full(6, 0.123))
+    writer = create_run(tmp_path / "run")
+    writer.write_part(0, explanation, pa.table({}))
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": []}))
+    text = " ".join(ask(tmp_path / "run", "--row", 0, "--format", "table").stdout.split())
+    assert "That holds for the baselines that were drawn" in text
+    assert "the relative standard error of the interactions is 0.1230." in text
+
+
+@pytest.mark.parametrize("interactions", ["full", "top:2"])
+def test_a_run_of_before_has_no_error_bars_and_says_so(tmp_path: Path, interactions: str) -> None:
+    writer = create_run(tmp_path / "run", InteractionStorage.parse(interactions))
+    writer.write_part(0, replace(made_up_explanation(), interaction_error=None), pa.table({}))
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": []}))
+    text = ask(tmp_path / "run", "--row", 0, "--format", "table").stdout
+    assert "There are no error bars: an older ihcli made the run. Try ihcli explain again." in text
+    assert "±" not in text
+    assert "error_bar" not in records(ask(tmp_path / "run", "--row", 0).stdout)[0]
+
+
+@pytest.mark.parametrize(
+    ("certain", "listed", "sentence"),
+    [
+        (0, 1, ""),
+        (1, 1, ""),
+        (0, 2, "No rank is certain: the order of the pairs is within error."),
+        (1, 5, "The first of the pairs is certain; the order of the rest is within error."),
+        (2, 5, "The first 2 pairs are certain; the order of the rest is within error."),
+        (5, 5, "The order of all 5 pairs is certain."),
+    ],
+)
+def test_certainty_has_words_for_every_number(certain: int, listed: int, sentence: str) -> None:
+    assert certainty_in_words(certain, listed, "pairs") == sentence
+
+
 def test_the_title_of_a_row_says_who_it_is_and_how_well_it_is_explained(run: Path) -> None:
     text = ask(run, "--row", 3, "--target", "benign", "--format", "table").stdout
     prediction = number_in_words(made_up_explanation(targets=BOTH).prediction[6])
     expected = (
-        f"row 3, patient P3, target benign: prediction {prediction}, baseline 0.5000, relative error 0.001000, ok"
+        f"row 3, patient P3, target benign: prediction {prediction}, baseline 0.5000, relative error 0.001000, "
+        "interaction error 0.002000, ok"
     )
     assert text.splitlines()[0] == expected
 

@@ -12,7 +12,7 @@ from runs import made_up_explanation
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation, TextExplanation
 from ihcli.layouts.choosing import layout_of, layout_of_run, summary_of_state
-from ihcli.layouts.columns import SPARSE, holds_top_pairs, largest
+from ihcli.layouts.columns import SPARSE, holds_top_pairs, known_beside, largest
 from ihcli.layouts.layout import Layout
 from ihcli.layouts.tables import TableLayout, matrices
 from ihcli.layouts.texts import TextLayout
@@ -69,7 +69,7 @@ def test_types_are_among_those_that_may_stand_in_files(made_up: Made, storage: I
     floats = pa.from_numpy_dtype(explanation.attributions[0].dtype)
     stored = interactions_table(explanation, NO_KEYS, storage)
     assert stored is not None
-    expected = layout.interaction_types(floats, pairs=storage is TOP)
+    expected = layout.interaction_types(floats, pairs=storage is TOP, beside=known_beside({"interactions"}, 1))
     assert stored.column_names[2:] == list(expected)
     for table, types in ((entries, layout.attribution_types(floats)), (stored, expected)):
         for name, allowed in types.items():

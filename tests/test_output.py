@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ihcli.bars import certain_ranks, pair_bars
 from ihcli.errors import OptionError, RunError
 from ihcli.explanation import Explanation
 from ihcli.files import parquet as encoding
@@ -159,6 +160,43 @@ def test_top_pairs_are_the_largest_pair_effects(tmp_path):
         pairs = [(gamma[i, j] + gamma[j, i], f"f{i}", f"f{j}") for i in range(7) for j in range(i + 1, 7)]
         largest = sorted(pairs, key=lambda pair: -abs(pair[0]))[:3]
         assert [(pair["value"], pair["i"], pair["j"]) for pair in stored] == largest
+
+
+def test_top_pairs_have_the_bars_and_the_certain_ranks_of_the_whole_matrix(tmp_path):
+    errors, spread = np.array([0.0, 0.001, 0.02, 0.3]), np.abs(explained(4, 7).interactions)
+    explanation = replace(explained(4, 7), interaction_error=errors, interaction_spread=spread)
+    table = open_run(written(tmp_path / "run", explanation, interactions="top:6")).interactions()
+    first, second, claims = *np.triu_indices(7, 1), set()
+    for row, stored in enumerate(table["interactions"].to_pylist()):
+        effects = 2 * explanation.interactions[row][first, second]
+        bars = 2 * pair_bars(explanation.interactions[row], errors[row])[first, second]
+        order = np.argsort(-np.abs(effects), kind="stable")
+        certain = certain_ranks(effects[order], bars[order])
+        claims.add(min(certain, 6))
+        assert [pair["certain"] for pair in stored] == (np.arange(6) < certain).tolist()
+        np.testing.assert_allclose([pair["error_bar"] for pair in stored], bars[order[:6]], rtol=1e-12)
+        expected = 2 * spread[row][first, second][order[:6]]
+        np.testing.assert_array_equal([pair["standard_error"] for pair in stored], expected)
+    assert len(claims) > 2
+
+
+def test_bars_that_are_not_known_are_null(tmp_path):
+    explanation = replace(explained(4, 4), interaction_error=np.array([np.nan, 0.1, 0.1, 0.1]))
+    stored = open_run(written(tmp_path / "run", explanation, interactions="top:2")).interactions()["interactions"]
+    assert [pair["error_bar"] for pair in stored[0].as_py()] == [None, None]
+    assert [pair["certain"] for pair in stored[0].as_py()] == [False, False]
+    assert all(pair["error_bar"] > 0 for pair in stored[1].as_py())
+    written(tmp_path / "plain", replace(explanation, interaction_error=None), interactions="top:2")
+    type_ = pq.read_schema(tmp_path / "plain/interactions/part-000000.parquet").field("interactions").type.value_type
+    assert [field.name for field in type_] == ["i", "j", "value"]
+
+
+def test_what_stands_beside_the_largest_pairs_says_what_it_is(tmp_path):
+    explanation = replace(explained(4, 4), interaction_spread=np.ones((4, 4, 4)))
+    run = written(tmp_path / "run", explanation, interactions="top:2")
+    pairs = pq.read_schema(run / "interactions/part-000000.parquet").field("interactions").type.value_type
+    for name in ("error_bar", "certain", "standard_error"):
+        assert set(pairs.field(name).metadata) >= {b"definition", b"unit"}
 
 
 def test_the_largest_of_many_pairs_are_stored_ties_in_feature_order(tmp_path):

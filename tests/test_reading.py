@@ -14,6 +14,7 @@ import pytest
 from runs import FEATURES, TEXTS, made_up_explanation, write_run, write_text_run
 
 import ihcli
+from ihcli.bars import pair_bars
 from ihcli.errors import OptionError, RunError
 from ihcli.results.result import Result
 from ihcli.runs.info import RunInfo
@@ -23,6 +24,7 @@ from ihcli.runs.writer import create_run
 BOTH = ("benign", "malignant")
 KEYS = pa.table({"patient": [f"P{row}" for row in range(6)]})
 SINGLE = 1e-6  # texts are stored in float32
+UPPER = np.triu_indices(len(FEATURES), 1)
 
 
 @pytest.fixture
@@ -75,6 +77,7 @@ def test_a_record_holds_one_entry(run: Path) -> None:
         "baseline_prediction": 0.5,
         "completeness_gap": 0.0,
         "relative_error": 1e-3,
+        "interaction_error": 2e-3,
         "evaluations": 8,
         "status": "ok",
     }
@@ -193,6 +196,53 @@ def test_runs_that_store_less_say_so(run: Path, kind: str) -> None:
     effects = {(FEATURES[i], FEATURES[j]): 2 * explanation.interactions[1, i, j] for i, j in ((0, 1), (0, 2), (1, 2))}
     largest = sorted(effects, key=lambda pair: -abs(effects[pair]))[:2]
     assert record.top_pairs == tuple((*pair, effects[pair]) for pair in largest)
+
+
+@pytest.mark.parametrize("kind", ["full", "top:2"])
+def test_pairs_of_a_record_have_error_bars_whatever_is_stored(run: Path, kind: str) -> None:
+    gamma, error = made_up_explanation().interactions, np.array([0.001, 0.2, 0.001, 0.5, 0.001, 0.001])
+    assert gamma is not None
+    writer = create_run(run, InteractionStorage.parse(kind))
+    writer.write_part(0, replace(made_up_explanation(), interaction_error=error), KEYS)
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
+    bars, certain = pair_bars(gamma, error), []
+    for row in range(6):
+        record = ihcli.read(run).record(row)
+        assert record.pairs is not None
+        sizes = sorted(np.abs(2 * gamma[row][UPPER]), reverse=True)
+        assert [abs(pair.effect) for pair in record.pairs] == sizes[: 3 if kind == "full" else 2]
+        for pair in record.pairs:
+            i, j = FEATURES.index(pair.i), FEATURES.index(pair.j)
+            assert pair.error_bar == pytest.approx(2 * bars[row, i, j], rel=1e-9)
+            assert pair.standard_error is None
+        certain.append([pair.certain for pair in record.pairs])
+    assert certain[0] == [True] * len(certain[0])
+    assert not all(certain[3])
+    found = ihcli.read(run).record(2).error_bars
+    assert (found is None) == (kind != "full")
+    if found is not None:
+        np.testing.assert_allclose(found, bars[2], rtol=1e-9)
+
+
+def test_standard_errors_of_the_largest_pairs_come_back(run: Path) -> None:
+    explanation = made_up_explanation()
+    writer = create_run(run, InteractionStorage.parse("top:3"))
+    writer.write_part(0, replace(explanation, interaction_spread=np.abs(explanation.interactions) / 7), KEYS)
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
+    pairs = ihcli.read(run).record(4).pairs
+    assert pairs is not None
+    assert [pair.standard_error for pair in pairs] == pytest.approx([abs(pair.effect) / 7 for pair in pairs])
+
+
+@pytest.mark.parametrize("kind", ["full", "top:2"])
+def test_pairs_of_a_run_of_before_have_no_bars(run: Path, kind: str) -> None:
+    writer = create_run(run, InteractionStorage.parse(kind))
+    writer.write_part(0, replace(made_up_explanation(), interaction_error=None), KEYS)
+    writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": ["patient"]}))
+    record = ihcli.read(run).record(0)
+    assert record.error_bars is None
+    assert record.pairs is not None
+    assert {(pair.error_bar, pair.standard_error, pair.certain) for pair in record.pairs} == {(None, None, None)}
 
 
 def test_a_run_of_ig_has_records_without_interactions(run: Path) -> None:

@@ -1,6 +1,6 @@
 """The best of a ranking, of features or of pairs, over rows or in one: chosen, titled and written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Kind:
 
     of_run          best entries of a run; gets the run and the choice
     of_records      best entries of single records; gets them, the choice, and the layout of the run
+    notes_of_record  sentences on how far the order of a record's entries is certain
     columns         what a table on a terminal shows of a run
     record_columns  and of a record
     drawing         what a terminal shows below the table of a text
@@ -36,6 +37,7 @@ class Kind:
 
     of_run: Callable[["Run", "Choice"], "pa.Table"]
     of_records: Callable[[Sequence["Record"], "Choice", "Layout[Any]"], "pa.Table"]
+    notes_of_record: Callable[["Record", "Choice"], Iterable[str]]
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
     drawing: Callable[["Record"], Any] | None = None
@@ -90,7 +92,9 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
     drawings = {}
     if kind.drawing is not None and run.layout.in_reading_order:
         drawings = {record.target: kind.drawing(record) for record in records}
-    return Shown(table, kind.record_columns, {record.target: _title(record) for record in records}, drawings)
+    titles = {record.target: _title(record) for record in records}
+    notes = {record.target: tuple(kind.notes_of_record(record, choice)) for record in records}
+    return Shown(table, kind.record_columns, titles, notes, drawings)
 
 
 def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
@@ -112,8 +116,9 @@ def _title(record: "Record") -> str:
             ("prediction", "prediction"),
             ("baseline_prediction", "baseline"),
             ("relative_error", "relative error"),
+            ("interaction_error", "interaction error"),
         )
-        if record.quality[name] is not None
+        if record.quality.get(name) is not None
     )
     return f"{who}, target {record.target}: {figures}, {record.quality['status']}"
 

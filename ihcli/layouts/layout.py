@@ -85,8 +85,8 @@ class Layout(Protocol[E]):
     def attribution_types(self, floats: pa.DataType) -> Types:
         """Return what `attributions` may be stored as, of a run that computed in that type."""
 
-    def interaction_types(self, floats: pa.DataType, *, pairs: bool) -> Types:
-        """Return what `interactions` may be stored as."""
+    def interaction_types(self, floats: pa.DataType, *, pairs: bool, beside: Sequence[str] = ()) -> Types:
+        """Return what `interactions` may be stored as, pairs with that `beside` their values."""
 
     # What is read
 

@@ -12,7 +12,17 @@ from ihcli.errors import RunError
 from ihcli.explanation import Explanation
 from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
-from ihcli.layouts.columns import TOP_DEFINITION, largest, mask_of, pair_type, with_gaps
+from ihcli.layouts.columns import (
+    CERTAIN,
+    ERROR_BAR,
+    STANDARD_ERROR,
+    TOP_DEFINITION,
+    TopPairs,
+    mask_of,
+    pair_type,
+    pairs_column,
+    with_gaps,
+)
 from ihcli.layouts.layout import Columns, Sized, Types
 from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
@@ -72,7 +82,7 @@ class TableLayout:
         if top is None:
             column, definition = _tensors(matrices, is_empty), DEFINITION
         else:
-            column, definition = _top_pairs(matrices, self.features, is_empty, top), TOP_DEFINITION
+            column, definition = _top_pairs(explanation, matrices, is_empty, top), TOP_DEFINITION
         names = {name: json.dumps(value) for name, value in self.metadata.items()}
         metadata = field_metadata(definition, OUTPUT_UNIT) | names
         return [(pa.field(INTERACTIONS, column.type, metadata=metadata), column)]
@@ -85,10 +95,10 @@ class TableLayout:
         """Return a number for each feature."""
         return dict.fromkeys(self.features, (floats,))
 
-    def interaction_types(self, floats: pa.DataType, *, pairs: bool) -> Types:
+    def interaction_types(self, floats: pa.DataType, *, pairs: bool, beside: Sequence[str] = ()) -> Types:
         """Return a tensor, or pairs."""
         size = len(self.features)
-        type_ = pair_type(floats) if pairs else pa.fixed_shape_tensor(floats, (size, size), dim_names=ENDS)
+        type_ = pair_type(floats, beside) if pairs else pa.fixed_shape_tensor(floats, (size, size), dim_names=ENDS)
         return {INTERACTIONS: (type_,)}
 
     def record(self, entry: Mapping[str, Any]) -> tuple[tuple[str, ...], Sequence[float]]:
@@ -165,19 +175,20 @@ def _tensors(interactions: np.ndarray, is_empty: np.ndarray) -> pa.Array:
     return pa.ExtensionArray.from_storage(type_, stored)
 
 
-def _top_pairs(interactions: np.ndarray, features: tuple[str, ...], is_empty: np.ndarray, top: int) -> pa.Array:
-    n_features = interactions.shape[1]
+def _known_beside(explanation: Explanation) -> tuple[str, ...]:
+    bars = () if explanation.interaction_error is None else (ERROR_BAR, CERTAIN)
+    return bars if explanation.interaction_spread is None else (*bars, STANDARD_ERROR)
+
+
+def _top_pairs(explanation: Explanation, matrices: np.ndarray, is_empty: np.ndarray, top: int) -> pa.Array:
+    names, n_features = strings(explanation.feature_names), len(explanation.feature_names)
+    errors, spread = explanation.interaction_error, explanation.interaction_spread
     first, second = np.triu_indices(n_features, 1)
     upper = first * n_features + second
-    top = min(top, len(upper))
-    pairs, values = [np.empty(0, np.int64)], [np.empty(0, interactions.dtype)]
+    found = []
     for row in np.flatnonzero(~is_empty):
-        effects = 2 * interactions[row].ravel()[upper]  # as matrices are symmetric
-        chosen = largest(np.abs(effects), top)
-        pairs.append(chosen)
-        values.append(effects[chosen])
-    chosen, names = np.concatenate(pairs), strings(features)
-    columns = [names.take(numbers(places[chosen])) for places in (first, second)]
-    structs = pa.StructArray.from_arrays([*columns, numbers(np.concatenate(values))], ["i", "j", "value"])
-    offsets = np.concatenate([[0], np.cumsum(np.where(is_empty, 0, top))]).astype(np.int32)
-    return pa.ListArray.from_arrays(numbers(offsets), structs, mask=mask_of(is_empty))
+        error = None if errors is None else float(errors[row])
+        found.append(TopPairs.of(matrices[row], upper, top, error, None if spread is None else spread[row]))
+    place = np.concatenate([np.zeros(0, np.int64), *(pairs.place for pairs in found)])
+    ends = [names.take(numbers(members[place])) for members in (first, second)]
+    return pairs_column(ends, found, is_empty, pa.from_numpy_dtype(matrices.dtype), _known_beside(explanation))

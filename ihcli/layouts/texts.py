@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from ihcli.errors import RunError
 from ihcli.explanation import TextExplanation
-from ihcli.files.arrays import numbers
+from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
-from ihcli.layouts.columns import TOP_DEFINITION, mask_of, pair_type
+from ihcli.layouts.columns import CERTAIN, ERROR_BAR, TOP_DEFINITION, TopPairs, mask_of, pair_type, pairs_column
 from ihcli.layouts.layout import Columns, Sized, Types
 from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, OUTPUT_UNIT, UNITS, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
@@ -25,6 +25,7 @@ TYPICAL_WORDS = 40
 NAMES = pa.list_(pa.string())
 FLOATS = (pa.float32(), pa.float64())
 """Of a run in either precision: a part of empty texts alone has lists of float32 whatever the dtype."""
+Stored = tuple[pa.Field, pa.Array]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class TextLayout:
         if top is None:
             stored = _lists(INTERACTIONS, matrices, is_empty, field_metadata(DEFINITION, OUTPUT_UNIT))
         else:
-            stored = _top_pairs(explanation.units, matrices, is_empty, top)
+            stored = _top_pairs(explanation, matrices, is_empty, top)
         return [_units(explanation, is_empty), stored]
 
     def summary(self) -> AnySummary[TextExplanation]:
@@ -88,9 +89,10 @@ class TextLayout:
         """Return lists of words and of numbers."""
         return {UNITS: (NAMES,), ATTRIBUTIONS: tuple(map(pa.list_, FLOATS))}
 
-    def interaction_types(self, floats: pa.DataType, *, pairs: bool) -> Types:
+    def interaction_types(self, floats: pa.DataType, *, pairs: bool, beside: Sequence[str] = ()) -> Types:
         """Return lists of words, and lists of numbers or pairs."""
-        return {UNITS: (NAMES,), INTERACTIONS: tuple(map(pair_type if pairs else pa.list_, FLOATS))}
+        types = (pair_type(each, beside) if pairs else pa.list_(each) for each in FLOATS)
+        return {UNITS: (NAMES,), INTERACTIONS: tuple(types)}
 
     def record(self, entry: Mapping[str, Any]) -> tuple[tuple[str, ...], Sequence[float]]:
         """Return the units of a text and their attributions, none of one without values."""
@@ -153,32 +155,30 @@ class TextLayout:
             raise RunError(f"{path}: explains texts, and {kind} draws features of a table. Try {either(self.plots)}.")
 
 
-def _units(explanation: TextExplanation, is_empty: np.ndarray) -> tuple[pa.Field, pa.Array]:
+def _units(explanation: TextExplanation, is_empty: np.ndarray) -> Stored:
     units = [None if empty else list(names) for names, empty in zip(explanation.units, is_empty, strict=True)]
     metadata = field_metadata("words or tokens of the text, in reading order")
     return pa.field(UNITS, NAMES, metadata=metadata), pa.array(units, NAMES)
 
 
-def _top_pairs(units: np.ndarray, matrices: np.ndarray, is_empty: np.ndarray, top: int) -> tuple[pa.Field, pa.Array]:
-    pairs = [
-        None if empty else _largest_pairs(names, gamma, top)
-        for names, gamma, empty in zip(units, matrices, is_empty, strict=True)
-    ]
-    type_ = pair_type(pa.float64() if _float_type(matrices) == np.float64 else pa.float32())
+def _top_pairs(explanation: TextExplanation, matrices: np.ndarray, is_empty: np.ndarray, top: int) -> Stored:
+    errors, found = explanation.interaction_error, []
+    ends: tuple[list[str], list[str]] = [], []
+    for row in np.flatnonzero(~is_empty):
+        names, n = explanation.units[row], len(explanation.units[row])
+        members = np.triu_indices(n, 1)
+        error = None if errors is None else float(errors[row])
+        found.append(TopPairs.of(matrices[row], members[0] * n + members[1], top, error, None))
+        for told, member in zip(ends, members, strict=True):
+            told.extend(names[place] for place in member[found[-1].place])
+    floats = pa.from_numpy_dtype(_float_type(matrices))
+    beside = () if errors is None else (ERROR_BAR, CERTAIN)
+    column = pairs_column([strings(names) for names in ends], found, is_empty, floats, beside)
     metadata = field_metadata(TOP_DEFINITION, OUTPUT_UNIT)
-    return pa.field(INTERACTIONS, type_, metadata=metadata), pa.array(pairs, type_)
+    return pa.field(INTERACTIONS, column.type, metadata=metadata), column
 
 
-def _largest_pairs(units: tuple[str, ...], gamma: np.ndarray, top: int) -> list[dict[str, object]]:
-    first, second = np.triu_indices(len(units), 1)
-    effects = gamma[first, second] + gamma[second, first]
-    chosen = np.argsort(-np.abs(effects), kind="stable")[:top]
-    return [{"i": units[first[k]], "j": units[second[k]], "value": float(effects[k])} for k in chosen]
-
-
-def _lists(
-    name: str, arrays: np.ndarray, is_empty: np.ndarray, metadata: Mapping[str, str]
-) -> tuple[pa.Field, pa.Array]:
+def _lists(name: str, arrays: np.ndarray, is_empty: np.ndarray, metadata: Mapping[str, str]) -> Stored:
     """Return a column of one list per entry, of arrays of any shape (row-major), null where there is none."""
     kept = [np.ravel(values) for values, empty in zip(arrays, is_empty, strict=True) if not empty]
     sizes = np.zeros(len(arrays), np.int64)

@@ -161,7 +161,7 @@ def _pairs(record: Record, shown: Shown, positions: Mapping[str, int] | None) ->
             first, second = ([positions.get(record.names[i], -1) for i in side] for side in (first, second))
         listed = zip(first, second, rounded(largest.values[:RECORD_PAIRS]), strict=True)
         kept["pairs"] = [list(pair) for pair in listed if -1 not in pair[:2]]
-    if shown.targets[record.target] and (record.interactions is not None or record.top_pairs is not None):
+    if shown.targets[record.target] and (record.interactions is not None or record.top_effects is not None):
         kept["effects"] = _effects(record, shown)
     return kept
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError, RunError
 from ihcli.files.arrays import numbers
+from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
 from ihcli.layouts.layout import Layout
 from ihcli.quality import ROW
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
@@ -79,7 +80,7 @@ def pairs_of_records(records: Sequence[Record], choice: Choice, layout: Layout[A
 
 
 def _no_effects(record: Record) -> str:
-    if record.top_pairs is None:
+    if record.top_effects is None:
         return "the run stores no interactions of single rows. Try ihcli explain with `interactions=full`."
     return (
         "`main_effects`: the run stores the largest pairs of every row only. "
@@ -211,6 +212,11 @@ def _effects_table(
         columns[name] = [record.names[place] for place in places[chosen]]
     columns["rank"] = (chosen + 1).tolist()
     columns[value] = effects.values[chosen].tolist()
+    for name, found in ((ERROR_BAR, effects.error_bars), (STANDARD_ERROR, effects.standard_errors)):
+        if found is not None:
+            columns[name] = [None if np.isnan(each) else each for each in found[chosen].tolist()]
+    if effects.certain is not None:
+        columns[CERTAIN] = (chosen < effects.certain).tolist()
     columns["share"] = effects.shares[chosen].tolist()
     identity = {ROW: record.row, **{_free(name, columns): found for name, found in record.keys.items()}}
     repeated = {name: [found] * len(chosen) for name, found in identity.items()}
@@ -237,6 +243,8 @@ def _schema(repeated: dict[str, list[Any]], columns: dict[str, Any], record: Rec
         is_name = name in ("target", "kind") or name.startswith("feature")
         is_place = name == "rank" or name.startswith("position")
         types[name] = pa.string() if is_name else pa.int32() if is_place else pa.float64()
+    if CERTAIN in columns:
+        types[CERTAIN] = pa.bool_()
     return pa.schema(types)
 
 

@@ -1,15 +1,59 @@
 """One explained row: what part files hold of it, as numbers and names."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from ihcli.layouts.columns import holds_top_pairs
+from ihcli.bars import certain_ranks, pair_bars
+from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR, holds_top_pairs
 from ihcli.layouts.layout import Layout
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET
+
+
+class Pair(NamedTuple):
+    """A pair of features of a record, and its effect.
+
+    i, j            names, in the order of the record's
+    effect          Gamma_ij + Gamma_ji, in units of the explained output
+    error_bar       what it may be off, see `ihcli.bars`; None where the run does not tell
+    standard_error  over the baselines that were drawn; None where the run does not tell
+    certain         whether its rank holds whatever errors within the bars; None without bars
+    """
+
+    i: str
+    j: str
+    effect: float
+    error_bar: float | None
+    standard_error: float | None
+    certain: bool | None
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Signed effects of a record, the largest size first.
+
+    first, second    (n,) positions among the record's names; equal for main effects
+    values           (n,): Gamma_gh + Gamma_hg, or Gamma_gg, in units of the explained output
+    error_bars       (n,) what each may be off; None where nothing is known of it
+    standard_errors  (n,) over drawn baselines; None where nothing is known of them
+    certain          how many of the leading ranks hold whatever errors within the bars; None without bars
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    values: np.ndarray
+    error_bars: np.ndarray | None = None
+    standard_errors: np.ndarray | None = None
+    certain: int | None = None
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Size of each over the size of all."""
+        sizes = np.abs(self.values)
+        return sizes / max(float(sizes.sum()), np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -22,9 +66,9 @@ class Record:
     names         G features or groups; of a text its units, in reading order
     attributions  (G,): phi; NaN where the row has no values
     interactions  (G, G): Gamma; None where the run stores no matrices
-    top_pairs     of a run with `interactions=top:K`: feature, feature and signed pair effect, largest first; else None
-    quality       prediction, baseline_prediction, completeness_gap, relative_error, evaluations and status, and drift
-                  and sampling_error where the run has them; None where the row has no value
+    top_effects   of a run with `interactions=top:K` the effects of the largest pairs; else None
+    quality       what the columns beside the values say: prediction, relative_error, status and others, by their names
+                  without the underscore; None where the row has no value
     """
 
     row: int
@@ -33,7 +77,7 @@ class Record:
     names: tuple[str, ...]
     attributions: np.ndarray
     interactions: np.ndarray | None
-    top_pairs: tuple[tuple[str, str, float], ...] | None
+    top_effects: Effects | None
     quality: dict[str, Any]
 
     @property
@@ -41,24 +85,22 @@ class Record:
         """Whether the row was explained; rows with missing or non-finite inputs were not."""
         return bool(self.quality["prediction"] is not None)
 
-
-@dataclass(frozen=True)
-class Effects:
-    """Signed effects of a record, the largest size first.
-
-    first, second  (n,) positions among the record's names; equal for main effects
-    values         (n,): Gamma_gh + Gamma_hg, or Gamma_gg, in units of the explained output
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    values: np.ndarray
+    @property
+    def pairs(self) -> tuple[Pair, ...] | None:
+        """All pairs that the run stores of it, the largest effect first; None where it stores none."""
+        effects = pair_effects(self)
+        return None if effects is None else tuple(_pairs(self.names, effects))
 
     @property
-    def shares(self) -> np.ndarray:
-        """Size of each over the size of all."""
-        sizes = np.abs(self.values)
-        return sizes / max(float(sizes.sum()), np.finfo(np.float64).tiny)
+    def top_pairs(self) -> tuple[tuple[str, str, float], ...] | None:
+        """Feature, feature and effect of the pairs of a run with `interactions=top:K`; None of other runs."""
+        return None if self.top_effects is None else tuple(pair[:3] for pair in _pairs(self.names, self.top_effects))
+
+    @property
+    def error_bars(self) -> np.ndarray | None:
+        """What each of the interactions may be off, (G, G); None where the run does not tell."""
+        error = self.quality.get("interaction_error")
+        return None if error is None or self.interactions is None else pair_bars(self.interactions, error)
 
 
 def pair_effects(record: Record, main_effects: bool = False) -> Effects | None:
@@ -69,14 +111,11 @@ def pair_effects(record: Record, main_effects: bool = False) -> Effects | None:
     if record.interactions is not None:
         first, second = np.triu_indices(len(record.names), 0 if main_effects else 1)
         gamma = record.interactions.astype(np.float64)
-        values = np.where(first == second, gamma[first, second], gamma[first, second] + gamma[second, first])
-        return _largest_first(first, second, values)
-    if record.top_pairs is None or main_effects:
-        return None
-    place = {name: position for position, name in enumerate(record.names)}
-    first = np.array([place[name] for name, _, _ in record.top_pairs], dtype=np.int64)
-    second = np.array([place[name] for _, name, _ in record.top_pairs], dtype=np.int64)
-    return _largest_first(first, second, np.array([value for _, _, value in record.top_pairs], dtype=np.float64))
+        counts = np.where(first == second, 1.0, 2.0)  # as matrices are symmetric
+        bars = record.error_bars
+        bars = None if bars is None else counts * bars[first, second]
+        return _largest_first(first, second, counts * gamma[first, second], bars)
+    return None if main_effects else record.top_effects
 
 
 def attribution_effects(record: Record) -> Effects:
@@ -109,7 +148,7 @@ def record_of(
         names=names,
         attributions=np.array(phi, dtype=np.float64),
         interactions=None if interactions is None else interactions.reshape(len(names), len(names)),
-        top_pairs=None if top_pairs is None else tuple((pair["i"], pair["j"], pair["value"]) for pair in top_pairs),
+        top_effects=None if top_pairs is None else _stored_effects(names, top_pairs),
         quality={name.removeprefix("_"): entry[name] for name in quality},
     )
 
@@ -125,6 +164,43 @@ def stored_interactions(table: pa.Table, layout: Layout[Any]) -> dict[tuple[int,
     return {entry: {name: values} for entry, values in zip(entries, found, strict=True)}
 
 
-def _largest_first(first: np.ndarray, second: np.ndarray, values: np.ndarray) -> Effects:
+def _pairs(names: Sequence[str], effects: Effects) -> Iterator[Pair]:
+    n = len(effects.values)
+    nothing = [None] * n
+    bars, errors = (
+        nothing if found is None else [None if np.isnan(value) else value for value in found.tolist()]
+        for found in (effects.error_bars, effects.standard_errors)
+    )
+    certain = nothing if effects.certain is None else (np.arange(n) < effects.certain).tolist()
+    ends = ([names[place] for place in places] for places in (effects.first, effects.second))
+    yield from map(Pair, *ends, effects.values.tolist(), bars, errors, certain)
+
+
+def _stored_effects(names: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> Effects:
+    """Return the effects of the largest pairs as an interactions part holds them, also as one of 0.1.0 does."""
+    place = {name: position for position, name in enumerate(names)}
+
+    def column(name: str) -> np.ndarray | None:
+        return np.array([pair[name] for pair in pairs], np.float64) if pairs and name in pairs[0] else None
+
+    first, second = (np.array([place[pair[end]] for pair in pairs], np.int64) for end in ("i", "j"))
+    values, certain = np.array([pair["value"] for pair in pairs], np.float64), column(CERTAIN)
+    found = _largest_first(first, second, values, column(ERROR_BAR), column(STANDARD_ERROR))
+    return found if certain is None else replace(found, certain=int((certain == 1).sum()))
+
+
+def _largest_first(
+    first: np.ndarray,
+    second: np.ndarray,
+    values: np.ndarray,
+    bars: np.ndarray | None = None,
+    standard_errors: np.ndarray | None = None,
+) -> Effects:
     order = np.argsort(-np.abs(values), kind="stable")
-    return Effects(first[order], second[order], values[order])
+    values = values[order]
+    if bars is not None:
+        bars = bars[order].astype(np.float64)
+    if standard_errors is not None:
+        standard_errors = standard_errors[order]
+    certain = None if bars is None else certain_ranks(values, bars)
+    return Effects(first[order], second[order], values, bars, standard_errors, certain)

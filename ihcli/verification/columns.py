@@ -19,7 +19,8 @@ def attribution_columns(run: Described) -> Types:
 
 def interaction_columns(run: Described) -> Types:
     """Return the columns of an interactions part in their order."""
-    return {**_identity(run), **run.layout.interaction_types(run.float_type, pairs=run.stores_pairs)}
+    values = run.layout.interaction_types(run.float_type, pairs=run.stores_pairs, beside=run.beside_pairs)
+    return {**_identity(run), **values}
 
 
 def faults_of(schema: pa.Schema, expected: Types, run: Described) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ihcli.errors import IhcliError, RunError
 from ihcli.layouts.choosing import require_layout
+from ihcli.layouts.columns import known_beside
 from ihcli.layouts.layout import Layout
 from ihcli.methods import METHODS
 from ihcli.quality import (
@@ -146,8 +147,8 @@ class Described:
         return float(np.finfo(self.dtype).eps)
 
     @cached_property
-    def columns(self) -> tuple[QualityColumn, ...]:
-        """The columns beside the values that its parts have."""
+    def traits(self) -> frozenset[Trait]:
+        """What it is that decides which columns its files have."""
         traits: set[Trait] = {*self.layout.traits}
         if self.second_order and self.info.versions.ihcli not in WITHOUT_INTERACTION_ERROR:
             traits.add("interactions")
@@ -155,7 +156,17 @@ class Described:
             traits.add("smoothed")
         if self.info.baseline.population > self.n_baselines:
             traits.add("subsampled")
-        return columns_of(traits)
+        return frozenset(traits)
+
+    @cached_property
+    def columns(self) -> tuple[QualityColumn, ...]:
+        """The columns beside the values that its parts have."""
+        return columns_of(self.traits)
+
+    @property
+    def beside_pairs(self) -> tuple[str, ...]:
+        """What stands beside the values of the largest pairs of every row."""
+        return known_beside(self.traits, self.n_baselines)
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ihcli.bars import certain_ranks
+from ihcli.layouts.columns import CERTAIN, ERROR_BAR
 from ihcli.layouts.layout import Sized
 from ihcli.quality import BASELINE_PREDICTION, COMPLETENESS_GAP, INTERACTIONS, PREDICTION, RELATIVE_ERROR
 from ihcli.verification.described import Described
@@ -106,7 +108,10 @@ class Matrices:
 
 
 class Pairs:
-    """The K largest pairs of every row: as many as there are, of its features, each once, the largest first."""
+    """The K largest pairs of every row: as many as there are, of its features, each once, the largest first.
+
+    Error bars are figures of at least 0; ranks are certain from the first on, and only where bars let them be.
+    """
 
     def __init__(self, run: Described) -> None:
         self._run = run
@@ -141,7 +146,22 @@ class Pairs:
             if len(set(names)) < len(names) or any(place[i] >= place[j] for i, j in names):
                 return "rows with a pair twice or turned around"
         sizes = np.abs([pair["value"] for pair in pairs])
-        return "rows whose pairs are out of order" if not (np.diff(sizes) <= 0).all() else None
+        if not (np.diff(sizes) <= 0).all():
+            return "rows whose pairs are out of order"
+        return self._fault_beside(sizes, pairs)
+
+    def _fault_beside(self, sizes: np.ndarray, pairs: list[dict[str, Any]]) -> str | None:
+        """Return what is wrong with the figures beside the values."""
+        for name in self._run.beside_pairs:
+            found = [pair[name] for pair in pairs]
+            if name != CERTAIN and any(each is None or not 0 <= each < np.inf for each in found):
+                return f"rows with figures in {name} that none can be"
+        if CERTAIN in self._run.beside_pairs:
+            claimed = np.array([bool(pair[CERTAIN]) for pair in pairs], bool)
+            certain = certain_ranks(sizes, np.array([pair[ERROR_BAR] for pair in pairs], float))
+            if claimed[certain:].any() or (np.diff(claimed.astype(int)) > 0).any():
+                return "rows with ranks called certain that are not"
+        return None
 
 
 def _no_error(run: Described) -> str:

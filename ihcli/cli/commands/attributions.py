@@ -26,4 +26,6 @@ def attributions(context: click.Context, ranking: Ranking) -> None:
     """
     from ihcli.results.rankings import features_of_records, ranked_features
 
-    show(ranking, context, Kind(ranked_features, features_of_records, COLUMNS, RECORD_COLUMNS))
+    show(
+        ranking, context, Kind(ranked_features, features_of_records, lambda record, choice: (), COLUMNS, RECORD_COLUMNS)
+    )

@@ -1,5 +1,8 @@
 """`ihcli interactions`: pairs of features, the strongest first."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from ihcli.cli.asking.ranking import Ranking, ranking_options
@@ -10,8 +13,15 @@ from ihcli.errors import OptionError
 from ihcli.methods import method_named, names_of, partner
 from ihcli.wording import either
 
+if TYPE_CHECKING:
+    from ihcli.results.rankings import Choice
+    from ihcli.results.records import Record
+
 COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
-RECORD_COLUMNS = ("rank", "kind", "position_i", "feature_i", "position_j", "feature_j", "effect", "share")
+RECORD_COLUMNS = (
+    *("rank", "kind", "position_i", "feature_i", "position_j", "feature_j"),
+    *("effect", "error_bar", "standard_error", "share"),
+)
 LACKING = ("workers", *(f"method={name}" for name in names_of(order=1)))
 MAIN_HELP = "Include main effects Gamma_ii, listed as a feature paired with itself; shares then include them."
 
@@ -35,7 +45,30 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
         _require_second_order(ranking.computation.values["method"])
     from ihcli.results.rankings import pairs_of_records, ranked_pairs
 
-    show(ranking, context, Kind(ranked_pairs, pairs_of_records, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
+    show(ranking, context, Kind(ranked_pairs, pairs_of_records, _notes, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
+
+
+def _notes(record: "Record", choice: "Choice") -> Iterator[str]:
+    """Give how many leading ranks of a record are certain, and what is not known of that."""
+    from ihcli.cli.showing.words import certainty_in_words, number_in_words
+    from ihcli.results.records import pair_effects
+
+    effects = pair_effects(record, choice.main_effects)
+    if effects is None or not len(effects.values):
+        return
+    if effects.certain is None:
+        if "interaction_error" not in record.quality:
+            yield "There are no error bars: an older ihcli made the run. Try ihcli explain again."
+        return
+    stored = "" if record.interactions is not None else "stored "
+    noun = f"{stored}{'effects' if choice.main_effects else 'pairs'}"
+    if told := certainty_in_words(effects.certain, len(effects.values), noun):
+        yield told
+    if error := record.quality.get("interaction_sampling_error"):
+        yield (
+            f"That holds for the baselines that were drawn: over others, the relative standard error of the "
+            f"interactions is {number_in_words(error)}."
+        )
 
 
 def _require_second_order(name: str) -> None:

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +27,7 @@ FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
 BETWEEN = 2  # blanks of a table beside each column
+BARS = ("error_bar", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Shown:
 
     columns   those that a table for people shows, where there are such
     titles    what stands above the entries of each target
-    drawings  what a terminal shows below them
+    notes     sentences below them
+    drawings  what a terminal shows below these
     """
 
     table: "pa.Table"
     columns: tuple[str, ...]
     titles: Mapping[str, str]
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     drawings: Mapping[str, "RenderableType"] = field(default_factory=dict)
 
 
@@ -206,6 +209,8 @@ def _rich_tables(shown: Shown, is_terminal: bool) -> str:
         for target, ranked in by_target(table).items():
             console.print(cell(shown.titles[target], "bold"))
             console.print(_rich_table(ranked.select(columns), console.width))
+            for note in shown.notes.get(target, ()):
+                console.print(cell(note))
             if is_terminal and target in shown.drawings:
                 console.print(shown.drawings[target])
     return captured.get()
@@ -218,7 +223,8 @@ def _rich_table(table: "pa.Table", width: int) -> "Table":
     from rich.table import Table
 
     shown = {
-        name: [_shown(record[place]) for record in _records(table)] for place, name in enumerate(table.column_names)
+        name: [_shown(record[place], is_bar=name in BARS) for record in _records(table)]
+        for place, name in enumerate(table.column_names)
     }
     _cut_names(shown, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -259,9 +265,11 @@ def _most(widths: list[int], room: int) -> int:
     return max(widths)
 
 
-def _shown(value: str | int | float | None) -> str:
+def _shown(value: str | int | float | None, is_bar: bool) -> str:
     from ihcli.cli.showing.words import number_in_words
 
     if value is None:
         return "-"
+    if is_bar and isinstance(value, float):
+        return f"±{number_in_words(value, digits=2)}"
     return number_in_words(value) if isinstance(value, float) else str(value)

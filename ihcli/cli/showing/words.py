@@ -123,6 +123,18 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
     return [f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes]
 
 
+def certainty_in_words(certain: int, listed: int, noun: str) -> str:
+    """Return how many of the leading ranks among so many things hold whatever their errors; nothing of fewer than 2."""
+    if listed < 2:
+        return ""
+    if certain == 0:
+        return f"No rank is certain: the order of the {noun} is within error."
+    if certain == listed:
+        return f"The order of all {listed} {noun} is certain."
+    some = f"The first {certain} {noun} are" if certain > 1 else f"The first of the {noun} is"
+    return f"{some} certain; the order of the rest is within error."
+
+
 def _seconds_in_words(estimate: "Estimate") -> str:
     by_whom = f" by {estimate.workers} workers" if estimate.workers > 1 else ""
     summary = f", summary {duration_in_words(estimate.summary_s)}" if estimate.summary_bytes else ""

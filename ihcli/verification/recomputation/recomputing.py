@@ -205,7 +205,7 @@ class Recomputation:
             self._sums.see(truth, np.abs(sums - phi).sum(), np.abs(phi).sum(), unsure)
         gamma = None if found.interactions is None else found.interactions[0].astype(np.float64)
         size = 0.0 if gamma is None else float(np.abs(gamma).sum())
-        if gamma is not None and (record.interactions is not None or record.top_pairs is not None):
+        if gamma is not None and (record.interactions is not None or record.top_effects is not None):
             self._gamma.see(truth, gamma_error(record, gamma), size, unsure)
         self._compare_with_plain(drawn, truth, size)
 
@@ -228,7 +228,7 @@ class Recomputation:
         off = np.abs(drawn.record.attributions - phi.value).sum()
         self._plain_phi.see(truth, off, total, _relative(phi, total, truth.floor))
         record = drawn.record
-        if record.interactions is None and record.top_pairs is None:
+        if record.interactions is None and record.top_effects is None:
             return
         columns = np.sort(self._rng.permutation(paths.n_groups)[:MOST_COLUMNS])
         gamma = paths.interactions(columns, accuracy, phi.panels // 2)
