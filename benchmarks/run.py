@@ -7,12 +7,12 @@ import time
 
 from benchmarks.setup import THREADS, Setup
 
-NAMES = ("paper", "first_order", "rates", "growth", "general", "relu", "stream", "executors")
+NAMES = ("paper", "first_order", "rates", "growth", "general", "relu", "certificates", "stream", "executors")
 APART = ("peers", "texts")
 """Benchmarks that run only when named."""
 ORDER = (
     *("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream"),
-    *("executors", "driver", "texts"),
+    *("certificates", "executors", "driver", "texts"),
 )
 """Tables in the Markdown file."""
 

@@ -80,6 +80,11 @@ class Truth:
     attributions: np.ndarray
     interactions: np.ndarray | None
 
+    @property
+    def mean(self) -> "Truth":
+        """Over baselines: phi (N, G), and Gamma (N, G, G)."""
+        return Truth(self.attributions.mean(1), None if self.interactions is None else self.interactions.mean(1))
+
 
 def true_integrals(
     function: Function, paths: Paths, second_order: bool, n_nodes: int = 10, budget: int = 3000
