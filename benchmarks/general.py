@@ -8,7 +8,7 @@ from benchmarks.published import by_vmap_of_hessian, gauss_nodes
 from benchmarks.setup import Seen, Setup, alone, as_tensor, normal_rows, relative_errors, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
 from ihcli.integration.assembly import explain_rows
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
 FEATURES = 500

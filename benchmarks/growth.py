@@ -9,7 +9,7 @@ from benchmarks.lines import chosen_engine, paths_from_zero
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
 from ihcli.integration.assembly import explain_rows
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
 TOLERANCE = 1e-3

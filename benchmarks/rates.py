@@ -23,7 +23,8 @@ from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
 from ihcli.execution.refusals import parse
 from ihcli.integration import assembly
-from ihcli.integration.certify import Effort, certify
+from ihcli.integration.certify import certify
+from ihcli.integration.effort import Effort
 
 ROWS, FEATURES, WIDTH, HIDDEN = 1_000, 500, 128, 5
 TOLERANCE = 1e-3

@@ -11,7 +11,8 @@ from benchmarks.setup import Setup, alone, normal_rows, relu_net, watch
 from benchmarks.tables import Cell, Result
 from ihcli.derivatives import Engine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.effort import Effort
 from ihcli.integration.kinks import certify_piecewise
 
 TOLERANCE = 1e-2

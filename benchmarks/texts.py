@@ -24,7 +24,7 @@ from ihcli.data.texts import open_texts
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.models import Model
 from ihcli.models.texts import EncodedText
 from ihcli.readers.texts import TextReader

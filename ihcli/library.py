@@ -17,7 +17,7 @@ from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS

@@ -11,7 +11,8 @@ from torch.autograd.functional import hessian, jacobian
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.effort import Effort
 from ihcli.integration.panels import Panels
 from ihcli.integration.quadrature import panel_rule
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Engine, Matrices
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows, explain_rows
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
 MEMORY_BYTES = 1 << 28
@@ -62,7 +62,7 @@ class SpyEngine(Engine):
     def __init__(self, function: Function, memory_bytes: int = MEMORY_BYTES) -> None:
         self._engine = AutogradEngine(function, memory_bytes)
         self.memory_bytes = memory_bytes
-        kinds = ("values", "gradients", "curvatures", "assemble")
+        kinds = ("values", "gradients", "curvatures", "matrices")
         self.asked: dict[str, list[tuple[int, float]]] = {kind: [] for kind in kinds}
 
     def _note(self, kind: str, path: Tensor, t: Tensor) -> None:
@@ -83,9 +83,11 @@ class SpyEngine(Engine):
         self._note("curvatures", path, t)
         return self._engine.curvatures(paths, path, t)
 
-    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        self._note("assemble", path, t)
-        return self._engine.assemble(paths, path, t, weights)
+    def matrices(
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+    ) -> Matrices:
+        self._note("matrices", path, t)
+        return self._engine.matrices(paths, path, t, weights, combinations)
 
     def evaluations(self, paths: Paths) -> np.ndarray:
         """Return how many points of each row a gradient was asked at, (N,)."""

@@ -11,7 +11,7 @@ from ihcli.data.groups import Groups
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.models import wrap_module
 from ihcli.readers.tables import TableReader
 

@@ -13,7 +13,7 @@ from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
 ROUNDING = 1e-12  # float64 sums in batches of other sizes
@@ -46,6 +46,8 @@ class ForgetfulEngine:
 
     def __getattr__(self, name: str) -> Callable[..., object]:
         method = getattr(self._engine, name)
+        if not callable(method):
+            return method  # type: ignore[no-any-return]
 
         def call(paths: Paths, path: torch.Tensor, *others: torch.Tensor) -> object:
             if len(path) > self._most:

@@ -7,7 +7,8 @@ from torch import nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import NODES, Effort, certify
+from ihcli.integration.certify import certify
+from ihcli.integration.effort import NODES, Effort
 from ihcli.quality import Status
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])

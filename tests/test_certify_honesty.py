@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import Certificate, Effort, certify
+from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS, Method
 from ihcli.quality import Status
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import EVALUATIONS_PER_BASELINE, NODES, Certificate, Effort, certify
+from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.effort import EVALUATIONS_PER_BASELINE, NODES, Effort
 from ihcli.integration.kinks import find_kinks
 from ihcli.quality import Status
 

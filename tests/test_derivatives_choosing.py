@@ -23,7 +23,7 @@ from ihcli.errors import OptionError
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation import Explanation
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
 from ihcli.readers.tables import TableReader

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows
-from ihcli.integration.certify import NODES, Effort
+from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.quadrature import panel_rule
 from ihcli.methods import METHODS
 from ihcli.quality import Status

@@ -22,7 +22,7 @@ from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows, sampling_error
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 from ihcli.quality import Status
 

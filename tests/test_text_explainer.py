@@ -13,7 +13,7 @@ from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation import TextExplanation
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.texts import EncodedText, TextEmbedder
 from ihcli.quality import Status

@@ -404,7 +404,7 @@ def _without_question(table: pa.Table) -> pa.Table:
 def test_other_features_than_told_fail(folder: Folder, tmp_path: Path) -> None:
     path = folder.copy("ih", tmp_path / "run")
     tell(path, features=["b", "a", "c", "d", "e"])
-    assert "column 'a' at place 9 instead of 'b'" in failed(path)["columns"]
+    assert "column 'a' at place 10 instead of 'b'" in failed(path)["columns"]
 
 
 def test_what_is_no_run_is_an_error(tmp_path: Path) -> None:

@@ -38,6 +38,20 @@ class Carried:
         return self.share * np.maximum(np.abs(value), self.size)
 
 
+@dataclass(frozen=True)
+class Matrices:
+    """Sums of second derivatives along U paths.
+
+    path   (U,), in the order of their points
+    sums   (U, G, G): sum over the path's points of weight * H
+    norms  (M,): L1 norm over all entries of the combination of t * H on every panel; None unless asked for
+    """
+
+    path: Tensor
+    sums: Tensor
+    norms: Tensor | None
+
+
 class Engine(Protocol):
     """Derivatives of h(u) = f(x' + (S u) * delta) at u = t * 1, for P points given as (path, t).
 
@@ -75,16 +89,30 @@ class Engine(Protocol):
         """Return f(z(t)), F and F', the last two (P, G): one gradient and one Hessian-vector product."""
         ...
 
-    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rows (R,) and the sums over their points of weight * H, (R, G, G): G Hessian-vector products."""
+    def matrices(
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+    ) -> Matrices:
+        """Return the sums over each path's points of weight * H: G Hessian-vector products at every point.
+
+        combination  (n,) where points come as panels of n, one after the other: weights of a sum of t * H over each
+                     panel, whose L1 norm is returned, or an estimate from above that takes fewer products
+        """
         ...
+
+    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rows (R,) and the sums over their points of weight * H, (R, G, G)."""
+        found = self.matrices(paths, path, t, weights)
+        rows, position = torch.unique(paths.rows(found.path), return_inverse=True)
+        if len(rows) == len(found.path):
+            return paths.rows(found.path), found.sums
+        return rows, found.sums.new_zeros(len(rows), *found.sums.shape[1:]).index_add_(0, position, found.sums)
 
 
 @dataclass(frozen=True)
 class Along:
     """A function along paths, at points (path, t), arrays (P,) of numpy.
 
-    `values`, `gradients`, `curvatures` and `assemble` are those of `Engine`, each one batch; `in_batches` cuts work so
+    `values`, `gradients`, `curvatures` and `matrices` are those of `Engine`, each one batch; `in_batches` cuts work so
     that it fits. `all_values` and `all_gradients` take any number of points.
     """
 
@@ -112,9 +140,11 @@ class Along:
         """Return f(z(t)), F and F', the last two (P, G)."""
         return self.engine.curvatures(self.paths, *self._points(path, t))
 
-    def assemble(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return rows (R,) and the sums over their points of weight * H, (R, G, G)."""
-        return self.engine.assemble(self.paths, *self._points(path, t), self._tensor(weights))
+    def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combination: np.ndarray) -> Matrices:
+        """Return the sums over each path's points of weight * H, and norms of the combination (n,) on their panels."""
+        return self.engine.matrices(
+            self.paths, *self._points(path, t), self._tensor(weights), self._tensor(combination)
+        )
 
     def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return f(z(t)), (P,) float64: one forward each."""

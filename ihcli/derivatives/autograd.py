@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Engine, Matrices
 from ihcli.derivatives.calling import gradient
 from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelCallError
@@ -15,6 +15,10 @@ DIRECTIONS = 32
 POINTS_BESIDE = 8
 """Directions are fewer where this many points would not fit beside them: of a large model, points fill a pass as well
 as directions do, and what the points save is shared by all passes."""
+
+
+POINTS_PER_PATH = 6
+"""At least so many points of a path come together, and share the matrix that is made of them."""
 
 
 class AutogradEngine(Engine):
@@ -36,7 +40,8 @@ class AutogradEngine(Engine):
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the bytes that one point's forward was seen to save, and the passes that hold them again."""
         passes = 3 if directions == 0 else 6 + 2 * min(directions, self._directions(paths))
-        return max(1, int(self.memory_bytes / (passes * self._point_bytes(paths))))
+        matrix = paths.n_groups**2 * paths.inputs.element_size() / POINTS_PER_PATH if directions > 1 else 0
+        return max(1, int(self.memory_bytes / (passes * self._point_bytes(paths) + matrix)))
 
     def _directions(self, paths: Paths) -> int:
         """Return how many directions a backward pass takes."""
@@ -99,33 +104,41 @@ class AutogradEngine(Engine):
         row = paths.rows(path)
         return value.detach(), paths.to_groups(gradient.detach() * delta, row), paths.to_groups(product * delta, row)
 
-    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum weight * H over each row's points inside the backward pass, by gates that a row's points share."""
-        row = paths.rows(path)
-        rows, position = torch.unique(row, return_inverse=True)
+    def matrices(
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+    ) -> Matrices:
+        """Take columns of H at every point, some at a time, and weigh them into sums and norms; see `Engine`."""
+        unique, position = torch.unique_consecutive(path, return_inverse=True)
         start, delta = paths.ends(path)
+        row, n_groups = paths.rows(path), paths.n_groups
+        sums = start.new_zeros(n_groups, len(unique), n_groups)
+        norms = None if combination is None else start.new_zeros(len(path) // len(combination))
         with torch.enable_grad():
-            gates = start.new_zeros(len(rows), paths.n_groups).requires_grad_()
-            z = start + (t[:, None] + paths.to_inputs(gates, rows)[position]) * delta
+            gates = start.new_zeros(len(path), n_groups).requires_grad_()
+            z = start + (t[:, None] + paths.to_inputs(gates, row)) * delta
             gradient = _gradient(self._explained(paths, path, z).sum(), z, create_graph=True)
-            weighted = paths.to_groups(weights[:, None] * gradient * delta, row)
-            summed = torch.zeros_like(gates).index_add(0, position, weighted)
-            columns = [self._columns(summed, gates, some) for some in _slices(paths.n_groups, self._directions(paths))]
-        return rows, torch.cat(columns).permute(1, 0, 2)
+            first = paths.to_groups(gradient * delta, row)
+            for some in _slices(n_groups, self._directions(paths)):
+                columns = self._columns(first, gates, some)
+                sums[some.start : some.stop].index_add_(1, position, columns * weights[:, None])
+                if norms is not None and combination is not None:
+                    panels = (columns * t[:, None]).unflatten(1, (-1, len(combination)))
+                    norms += torch.einsum("n,kmng->kmg", combination, panels).abs().sum((0, 2))
+        return Matrices(unique, sums.transpose(0, 1), norms)
 
-    def _columns(self, summed: Tensor, gates: Tensor, groups: range) -> Tensor:
-        """Return the sums' columns of these groups, (len(groups), R, G)."""
-        if not summed.requires_grad:
+    def _columns(self, first: Tensor, gates: Tensor, groups: range) -> Tensor:
+        """Return the columns of these groups at every point, (len(groups), P, G): derivatives of F by the gates."""
+        if not first.requires_grad:
             return gates.new_zeros(len(groups), *gates.shape)
         if self._batched and len(groups) > 1:
             directions = gates.new_zeros(len(groups), *gates.shape)
             for i, group in enumerate(groups):
                 directions[i, :, group] = 1
             try:
-                return _gradient(summed, gates, directions, retain_graph=True)
+                return _gradient(first, gates, directions, retain_graph=True)
             except ModelCallError:  # an operation without a batching rule
                 self._batched = False
-        return torch.stack([_gradient(summed[:, group].sum(), gates, retain_graph=True) for group in groups])
+        return torch.stack([_gradient(first[:, group].sum(), gates, retain_graph=True) for group in groups])
 
 
 def _slices(n_groups: int, size: int) -> list[range]:

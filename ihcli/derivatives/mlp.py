@@ -17,8 +17,10 @@ from math import gcd
 import torch
 from torch import Tensor
 
-from ihcli.derivatives import Engine
+from ihcli.derivatives import Engine, Matrices
+from ihcli.derivatives.blocks import Bends, block_sums
 from ihcli.derivatives.chain import Chain
+from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.jets import Jet
 from ihcli.derivatives.paths import Paths
 
@@ -130,29 +132,29 @@ class MlpEngine(Engine):
         return done.value, self._to_gates(paths, rays, done.first), self._to_gates(paths, rays, turned)
 
     @torch.no_grad()
-    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum weight * H over each row's points: over those of a path first, in the basis, then mapped to gates."""
-        rays = self._rays(paths, path)
+    def matrices(
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+    ) -> Matrices:
+        """Sum weight * H over each path's points in the basis, then map to gates; norms are taken of a few columns."""
+        rays = self._rays(paths, path, None if combination is None else len(combination))
         done = self._pass(paths, path, rays.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
         maps = _maps(paths, to_basis, rays)
-        bends = [_weighted(weights, jet.second, back) for jet, back in zip(done.jets, done.backward, strict=True)]
-        last = None if done.bend is None else weights[:, None, None] * done.bend
-        sums = self._sums(rays, maps if in_gates else None, done.jets, bends, last)
+        drawn = None if combination is None else Drawn.of(maps)
+        probe = None if combination is None else (t.view(-1, len(combination)) * combination).flatten()
+        sums, norms = self._sums(rays, _bends(done, weights, probe), maps, in_gates, drawn)
         if not in_gates:
             sums = torch.bmm(maps.transpose(1, 2), torch.bmm(sums, maps))
-        rows, position = torch.unique_consecutive(paths.rows(rays.path), return_inverse=True)
-        if len(rows) == len(rays.path):
-            return rows, sums
-        return rows, sums.new_zeros(len(rows), *sums.shape[1:]).index_add_(0, position, sums)
+        return Matrices(rays.path, sums, norms)
 
-    def _rays(self, paths: Paths, path: Tensor) -> _Rays:
+    def _rays(self, paths: Paths, path: Tensor, together: int | None = None) -> _Rays:
+        """Return the rays of these points, which come in blocks of so many, or of as many as every path has."""
         unique, point, count = torch.unique_consecutive(path, return_inverse=True, return_counts=True)
         start, delta = paths.ends(unique)
         first = self._chain.affines[0]
         slope = delta @ first.weight.T
-        block = gcd(*count.tolist())
+        block = gcd(*count.tolist()) if together is None else together
         return _Rays(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
 
     def _pass(self, paths: Paths, path: Tensor, a: Tensor, bending: bool = True) -> _Pass:
@@ -192,83 +194,31 @@ class MlpEngine(Engine):
         return paths.to_groups(rays.times_delta(per_input), paths.rows(rays.path)[rays.point])
 
     def _sums(
-        self, rays: _Rays, maps: Tensor | None, jets: list[Jet], bends: list[Tensor | None], last: Tensor | None
-    ) -> Tensor:
-        """Return the sums over each path's points in the basis, (U, k, k): blocks of n points of one path at a time."""
+        self, rays: _Rays, bends: Bends, maps: Tensor, in_gates: bool, drawn: Drawn | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the sums over each path's points in the basis, (U, k, k), and norms of the blocks' probes, (blocks,).
+
+        Blocks of n points of one path at a time.
+        """
         n, owner = rays.block, rays.owner
-        m = self._chain.widths[0]
-        k = m if maps is None else maps.shape[2]
+        k = maps.shape[2] if in_gates else maps.shape[1]
         sums = rays.start.new_zeros(len(rays.path), k, k)
         size = max(1, CACHE_BYTES // (n * k * max(self._chain.widths) * sums.element_size()))
+        norms = []
         for some in torch.arange(len(owner), device=owner.device).split(size):
-            block = slice(int(some[0]) * n, (int(some[-1]) + 1) * n)
-            basis = None if maps is None else maps[owner[some]].transpose(1, 2)
-            here = [_shaped(jet.first[block], n) for jet in jets]
-            bent = [None if bend is None else _shaped(bend[block], n) for bend in bends]
-            end = None if last is None else last[block].unflatten(0, (-1, n))
-            sums.index_add_(0, owner[some], self._block_sums(basis, here, bent, end, (len(some), k, n)))
-        return sums
-
-    def _block_sums(
-        self,
-        basis: Tensor | None,
-        slopes: list[Tensor],
-        bends: list[Tensor | None],
-        last: Tensor | None,
-        shape: tuple[int, int, int],
-    ) -> Tensor:
-        """Return sum_l T_l' diag(bend_l) T_l of every block, (blocks, k, k); basis None is the identity.
-
-        slopes, bends  (blocks, 1, n, m_l);  basis (blocks, k, m_1);  tangents (blocks, k, n, m_l)
-        """
-        blocks, k, n = shape
-        weight = self._chain.affines[0].weight
-        total = weight.new_zeros(blocks, k, k)
-        tangents: Tensor | None = None
-        for level, affine in enumerate(self._chain.affines):
-            if level > 0:
-                tangents = self._next_tangents(tangents, basis, slopes[level - 1], affine.weight)
-            bend = bends[level] if level < len(bends) else None
-            if bend is not None:
-                _add_level(total, tangents, basis, bend)
-        if last is not None:
-            reached = tangents if tangents is not None else _start(basis, weight, blocks, n)
-            bent = torch.einsum("bknj,bnij->bkni", reached, last)
-            total.baddbmm_(bent.flatten(2), reached.flatten(2).transpose(1, 2))
-        return total
-
-    def _next_tangents(self, tangents: Tensor | None, basis: Tensor | None, slope: Tensor, weight: Tensor) -> Tensor:
-        """Return W (phi' * T), (blocks, k, n, m'); None for both: T is the identity."""
-        if tangents is None and basis is None:
-            return slope[:, 0].transpose(1, 2).unsqueeze(-1) * weight.T[:, None, :]
-        reached = tangents if tangents is not None else basis.unsqueeze(2)  # type: ignore[union-attr]
-        scaled = reached * slope
-        return (scaled.reshape(-1, scaled.shape[-1]) @ weight.T).view(*scaled.shape[:-1], len(weight))
+            here, path = bends.of_blocks(slice(int(some[0]) * n, (int(some[-1]) + 1) * n), n), owner[some]
+            basis = maps[path].transpose(1, 2) if in_gates else None
+            total = block_sums(self._chain.affines, basis, here, drawn and drawn.of_paths(path))
+            sums.index_add_(0, path, total[:, :k])
+            if drawn is not None:
+                rows = total[:, k:]
+                norms.append(drawn.norms(rows if in_gates else rows @ maps[path], path))
+        return sums, torch.cat(norms) if norms else None
 
 
-def _start(basis: Tensor | None, weight: Tensor, blocks: int, n: int) -> Tensor:
-    first = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)[None] if basis is None else basis
-    return first[:, :, None, :].expand(blocks, -1, n, -1).contiguous()
-
-
-def _add_level(total: Tensor, tangents: Tensor | None, basis: Tensor | None, bend: Tensor) -> None:
-    """Add T' diag(bend) T; at the first level T is the basis and the same at every node."""
-    if tangents is not None:
-        scaled = tangents * bend
-        total.baddbmm_(scaled.flatten(2), tangents.flatten(2).transpose(1, 2))
-    elif basis is None:
-        total.diagonal(dim1=1, dim2=2).add_(bend.sum(2)[:, 0])
-    else:
-        total.baddbmm_(basis * bend.sum(2), basis.transpose(1, 2))
-
-
-def _shaped(values: Tensor, n: int) -> Tensor:
-    """Put (P, m) values into blocks of n points: (blocks, 1, n, m)."""
-    return values.unflatten(0, (-1, n)).unsqueeze(1)
-
-
-def _weighted(weights: Tensor, second: Tensor | None, backward: Tensor) -> Tensor | None:
-    return None if second is None else weights[:, None] * second * backward
+def _bends(done: _Pass, weights: Tensor, probe: Tensor | None) -> Bends:
+    second = [None if j.second is None else j.second * b for j, b in zip(done.jets, done.backward, strict=True)]
+    return Bends([jet.first for jet in done.jets], second, done.bend, weights, probe)
 
 
 def _maps(paths: Paths, weight: Tensor, rays: _Rays) -> Tensor:

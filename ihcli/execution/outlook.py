@@ -14,7 +14,7 @@ from ihcli.errors import IhcliError
 from ihcli.execution.forecasting import rows_to_try
 from ihcli.execution.preparation import PreparedRun
 from ihcli.explainers.explainer import Explainer
-from ihcli.integration.certify import NODES, STEPS
+from ihcli.integration.effort import NODES, STEPS
 from ihcli.methods import partner
 from ihcli.runs.totals import Outlook, Remedy
 

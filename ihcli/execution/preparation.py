@@ -17,7 +17,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.models import Model, load_model
 from ihcli.readers import Reader
 from ihcli.runs.request import ParsedRequest, RunRequest

@@ -13,8 +13,8 @@ from ihcli.derivatives import Engine
 from ihcli.errors import ModelCallError
 from ihcli.explainers.gathering import Form, gathered, nothing
 from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
-from ihcli.integration.certify import Effort
 from ihcli.integration.computing import computation_of
+from ihcli.integration.effort import Effort
 from ihcli.methods import Method
 from ihcli.models import Model
 from ihcli.models.targets import PREDICTED, Target

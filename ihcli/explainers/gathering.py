@@ -48,6 +48,9 @@ def _figures(
         drift = certificate.prediction - original if form.is_smoothed else None
     is_sampled = reader.population > reader.n_baselines
     spread = sampling_error(certificate.attributions, reader.population) if is_sampled else None
+    of_pairs = found.interaction_sampling_error
+    if is_sampled and found.interactions is not None and of_pairs is None:
+        of_pairs = np.full(n, np.nan)  # one baseline says nothing about the spread of them
     return {
         "row": np.zeros(n, np.int64),
         "target": np.zeros(n, object),
@@ -58,7 +61,7 @@ def _figures(
         "drift": drift,
         "sampling_error": spread,
         "interaction_error": found.interaction_error,
-        "interaction_sampling_error": found.interaction_sampling_error if is_sampled else None,
+        "interaction_sampling_error": of_pairs,
         "evaluations": certificate.evaluations,
         "truncated": reader.truncated(some) if reader.units is None else None,
         "status": certificate.status,

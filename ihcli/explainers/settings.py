@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT
 
 

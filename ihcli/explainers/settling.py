@@ -13,7 +13,7 @@ from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
-from ihcli.integration.certify import NODES, STEPS, Effort
+from ihcli.integration.effort import NODES, STEPS, Effort
 from ihcli.integration.kinks import find_kinks, is_piecewise_linear
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named, partner
@@ -66,7 +66,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     choice.engine.rounding = smooth.rounding
     along = choice.engine.along(paths)
     is_followed = not method.second_order and is_piecewise_linear(along)
-    effort = replace(settings.effort, follows_kinks=is_followed)
+    drawn_from = reader.population if reader.population > reader.n_baselines else None
+    effort = replace(settings.effort, follows_kinks=is_followed, population=drawn_from)
     if method.second_order and _has_kinks(smooth, reader, probe, along):
         warnings.append(_kink_warning(find_operations(smooth, probe), method, checked.smoothing is not None))
         effort = replace(effort, max_evaluations=_kinked_budget(effort, reader.n_baselines))

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Along
-from ihcli.integration.certify import Certificate, Effort, Settled, certify
+from ihcli.integration.certify import FIRST_SHARE, Refinement, Settled, certify
+from ihcli.integration.effort import MANY_BASELINES, Effort
 from ihcli.integration.kinks import certify_piecewise
+from ihcli.integration.matrices import Matrices
+from ihcli.integration.matrix import MatrixErrors
 from ihcli.methods import Method
 from ihcli.quality import Status
 
@@ -65,22 +66,46 @@ def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unhe
 
     Cost: the certificate's evaluations, and under second order G Hessian-vector products at each node of the mesh.
     """
-    certifying = _share_of_certifying(along) if method.second_order else 1.0
-    if effort.follows_kinks and not method.second_order and effort.steps is None:
+    if method.second_order:
+        return _explain_pairs(along, effort, tell)
+    if effort.follows_kinks and effort.steps is None and along.paths.n_baselines < MANY_BASELINES:
         certificate = certify_piecewise(along, effort, tell)
     else:
-        certificate = certify(along, method.second_order, effort, within(tell, 0, certifying))
-    attributions, assembled = certificate.attributions.mean(1), None
-    if method.second_order:
-        assembled = _assemble(along, certificate, within(tell, certifying, 1))
-    for figures in (attributions, assembled):
+        certificate = certify(along, False, effort, tell)
+    attributions = certificate.attributions.mean(1)
+    attributions[certificate.status == Status.NON_FINITE] = np.nan
+    return ExplainedRows(certificate, attributions, None)
+
+
+def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
+    """Certify row sums, assemble, and refine where the matrix needs it: those rows are assembled again."""
+    certifying = _share_of_certifying(along)
+    refinement = Refinement(along, True, effort, within(tell, 0, FIRST_SHARE * certifying))
+    refinement.settle(within(tell, FIRST_SHARE * certifying, certifying))
+    b = along.paths.n_baselines
+    matrices = Matrices(along, refinement.rule, spread=effort.population is not None and b > 1)
+    done, open_rows = certifying, np.ones(along.paths.n_rows, bool)
+    while True:
+        matrices.assemble(refinement.panels, open_rows, within(tell, done, (1 + done) / 2))
+        errors = MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b)
+        ledger = errors.ledger(refinement.ledger(), matrices.size(), b)
+        chosen, costs = refinement.worst(errors.panels, ledger)
+        if not chosen.any():
+            break
+        refinement.bisect(chosen, costs)
+        matrices.forget(chosen)
+        done, open_rows = (1 + done) / 2, costs > 0
+    certificate = refinement.certificate(ledger)
+    mean = matrices.mean()
+    spread = matrices.spread(mean)
+    if spread is not None and effort.population is not None:
+        spread *= np.sqrt((1 - b / effort.population) / b)
+    attributions = certificate.attributions.mean(1)
+    for figures in (attributions, mean, spread):
         if figures is not None:
             figures[certificate.status == Status.NON_FINITE] = np.nan
-    error = None
-    if assembled is not None:
-        size = np.abs(assembled).sum((1, 2), dtype=np.float64)
-        error = 1.5 * certificate.relative_error * np.abs(attributions).sum(1) / np.maximum(size, 1e-300)
-    return ExplainedRows(certificate, attributions, assembled, error)
+    sampling = None if spread is None else _share_of(spread.sum((1, 2)), np.abs(mean).sum((1, 2)))
+    return ExplainedRows(certificate, attributions, mean, ledger.relative_error, sampling, spread)
 
 
 def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
@@ -93,41 +118,13 @@ def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
     if b == 1:
         return np.full(len(attributions), np.nan)
     spread = attributions.std(1, ddof=1) * np.sqrt((1 - b / population) / b)
-    scale = np.abs(attributions.mean(1)).sum(1)
-    return np.divide(spread.sum(1), scale, out=np.zeros_like(scale), where=scale > 0)
+    return _share_of(spread.sum(1), np.abs(attributions.mean(1)).sum(1))
+
+
+def _share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
 def _share_of_certifying(along: Along) -> float:
     alike = AUTOGRAD_GROUPS if along.engine.name == "autograd" else CLOSED_FORM_GROUPS
     return 1 / (1 + max(1.0, along.paths.n_groups / alike))
-
-
-def _assemble(along: Along, certificate: Certificate, tell: Tell = unheard) -> np.ndarray:
-    """Sum -t ln t H over the mesh into each row's matrix, add the diagonal, average over baselines.
-
-    Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
-    """
-    paths = along.paths
-    n, b, g = paths.n_rows, paths.n_baselines, paths.n_groups
-    mesh = certificate.panels.take(np.argsort(certificate.panels.path, kind="stable"))
-    nodes = certificate.rule.on(mesh.a, mesh.b)
-    weights = nodes.log_weights * nodes.t / (2 * b)
-    n_nodes = nodes.t.shape[1]
-    total = paths.inputs.new_empty(n, g, g)
-    done = 0  # rows begun; every row has panels and they come in order, so a batch's rows have no gap
-
-    def assembled(some: slice) -> tuple[Tensor, Tensor]:
-        return along.assemble(np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel(), weights[some].ravel())
-
-    for rows, sums in along.in_batches(len(mesh), n_nodes, g, assembled):
-        first, last = int(rows[0]), int(rows[-1])
-        known = done - first
-        for row in range(first, done):
-            total[row] += sums[row - first] + sums[row - first].T
-        torch.add(sums[known:], sums[known:].transpose(1, 2), out=total[done : last + 1])
-        done = last + 1
-        tell(done / n)
-    diagonal = np.zeros((n, g))
-    np.add.at(diagonal, mesh.path // b, mesh.log_integral / b)
-    total.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(diagonal, device=total.device))
-    return total.cpu().numpy()

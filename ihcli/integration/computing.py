@@ -6,7 +6,7 @@ from typing import Protocol, cast
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.integration.assembly import ExplainedRows
-from ihcli.integration.certify import Effort
+from ihcli.integration.effort import Effort
 from ihcli.methods import Method
 
 

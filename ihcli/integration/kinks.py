@@ -24,9 +24,11 @@ import torch
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.certify import NODES, Certificate, Effort, Ledger, settled_status, worst_panels
+from ihcli.integration.certify import Certificate
+from ihcli.integration.effort import NODES, Effort
+from ihcli.integration.ledger import Ledger, settled_status, worst_panels
 from ihcli.integration.lines import MOST_SLACK, Lines, Nodes
-from ihcli.integration.panels import NOISE, Measure, Panels, whole_paths
+from ihcli.integration.panels import NOISE, Measure, whole_paths
 from ihcli.integration.quadrature import panel_rule
 
 SPREAD_SAFETY = 3.0
@@ -63,7 +65,8 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
     evaluations = np.full(n, 2 * b)
     while True:
         spans = spans.with_hidden_kinks(n * b)
-        ledger = Ledger.of(_attributions(paths, nodes, spans), spans, floor)
+        attributions = _attributions(paths, nodes, spans)
+        ledger = _ledger(spans, attributions, floor)
         chosen, cost = worst_panels(spans, ledger, paths, effort, evaluations, 1)
         if not chosen.any():
             break
@@ -72,12 +75,12 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
         nodes, halves = follower.split(nodes, spans.take(chosen))
         spans = _Spans.join([spans.take(~chosen), halves])
     return Certificate(
-        panels=_as_panels(spans, nodes),
+        panels=spans,
         rule=panel_rule(NODES),
-        attributions=ledger.attributions,
+        attributions=attributions,
         relative_error=ledger.relative_error,
         evaluations=evaluations.astype(np.int32),
-        status=settled_status(ledger, effort),
+        status=settled_status([ledger], effort),
         prediction=ends[:, 0],
         baseline_prediction=baseline_prediction,
     )
@@ -248,6 +251,12 @@ class _Follower:
         return t.astype(self._dtype).astype(np.float64)
 
 
+def _ledger(spans: _Spans, attributions: np.ndarray, floor: np.ndarray) -> Ledger:
+    n, b, _ = attributions.shape
+    error, noise = (np.bincount(spans.path // b, figures, n) / b for figures in (spans.error, spans.noise))
+    return Ledger.of(error, noise, np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise)))
+
+
 def _attributions(paths: Paths, nodes: Nodes, spans: _Spans) -> np.ndarray:
     """Return phi of each path, (N, B, G): every node's F times the part of the path it stands for."""
     weight = np.bincount(spans.left, spans.kink - spans.a, len(nodes.t))
@@ -257,19 +266,3 @@ def _attributions(paths: Paths, nodes: Nodes, spans: _Spans) -> np.ndarray:
     phi = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
     np.add.at(phi, path, weight[:, None] * nodes.gradient)
     return phi.reshape(paths.n_rows, paths.n_baselines, -1)
-
-
-def _as_panels(spans: _Spans, nodes: Nodes) -> Panels:
-    """Return the spans as a mesh without integrals, which first order keeps for no one."""
-    nothing = np.zeros((len(spans), 0))
-    return Panels(
-        path=spans.path,
-        a=spans.a,
-        b=spans.b,
-        value=nodes.value[np.stack([spans.left, spans.right], 1)],
-        edge=np.zeros((len(spans), 2, 0)),
-        integral=nothing,
-        log_integral=nothing,
-        error=spans.error,
-        noise=spans.noise,
-    )

@@ -12,6 +12,10 @@ coefficient before the last says, where F is symmetric about the panel's middle 
 coefficients of F are seen to decay, an idea of Berntsen and Espelid (1991). The scalar residual adds signed
 errors, so it only bounds the error from below; but four times it catches a kink between the outermost node and the
 panel's end, where no node looks. tests/test_certify_honesty.py holds the factors to their promise.
+
+Both identities are linear: of the mean over many baselines they say what the mean of the signed residuals is, which
+`ihcli.integration.ledger` makes use of. What else is kept of a panel's last Legendre coefficients tells
+`ihcli.integration.matrix` how far the error of a whole matrix may exceed that of its row sums.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -41,6 +45,14 @@ class Panels:
     edge          (M, 2, G) -t ln t F at both ends
     value         (M, 2) f at both ends
     error, noise  (M,) L1 error estimate, and its rounding part
+    signed        (M, R, G) residuals, or differences to embedded rules, of which `error` is made, with signs; R = 0
+                  where rows have one baseline, over which there is nothing to average
+    gap           (M,) the scalar residual, with its sign
+    residual      (M,) L1 norm of the vector residual, or the scalar one if that is larger; zeros under first order,
+                  like those that follow
+    last_rows, last_diagonal  (M,) L1 norms of the sum of the last two Legendre coefficients of t F' + F, of which those
+                  of the matrix t H + diag F are the row sums, and of F
+    decay         (M,) by what factor coefficients of t F' + F shrink from one to the next, at most 1
     """
 
     path: np.ndarray
@@ -52,6 +64,12 @@ class Panels:
     log_integral: np.ndarray
     error: np.ndarray
     noise: np.ndarray
+    signed: np.ndarray
+    gap: np.ndarray
+    residual: np.ndarray
+    last_rows: np.ndarray
+    last_diagonal: np.ndarray
+    decay: np.ndarray
 
     def __len__(self) -> int:
         return len(self.path)
@@ -80,8 +98,10 @@ def whole_paths(paths: Paths, prediction: np.ndarray, baseline: np.ndarray, seco
 
 
 def _unmeasured(path: np.ndarray, a: np.ndarray, b: np.ndarray, value: np.ndarray, edge: np.ndarray) -> Panels:
-    empty = np.zeros(0)
-    return Panels(path, a, b, value, edge, integral=empty, log_integral=empty, error=empty, noise=empty)
+    found = dict.fromkeys(
+        [field.name for field in fields(Panels)][len(("path", "a", "b", "value", "edge")) :], np.zeros(0)
+    )
+    return Panels(path, a, b, value, edge, **found)
 
 
 class Measure:
@@ -137,63 +157,98 @@ class Measure:
 
     def _first_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor) -> Panels:
         integral = _weigh(nodes.weights, gradient)
-        estimate = np.maximum(
-            self._embedded_estimate(gradient, panels.b - panels.a), self._scalar_residual(panels, integral)
+        difference = self._embedded_difference(gradient, panels.b - panels.a)
+        gap = self._gap(panels, integral)
+        estimate = np.maximum(difference.abs().amax(1).sum(1).cpu().numpy(), np.abs(gap))
+        noise, none = self._noise(panels, _weigh(nodes.weights, gradient.abs())), np.zeros(len(panels))
+        return replace(
+            panels,
+            integral=integral.cpu().numpy(),
+            log_integral=np.zeros((len(panels), 0)),
+            error=FIRST_ORDER_SAFETY * estimate + noise,
+            noise=noise,
+            signed=self._signed(difference),
+            gap=gap,
+            residual=none,
+            last_rows=none,
+            last_diagonal=none,
+            decay=none,
         )
-        noise = self._noise(panels, _weigh(nodes.weights, gradient.abs()))
-        return _with_results(panels, integral, integral[:, :0], FIRST_ORDER_SAFETY * estimate + noise, noise)
 
     def _second_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor, curvature: Tensor) -> Panels:
         integral = _weigh(nodes.weights, gradient)
         log_integral = _weigh(nodes.log_weights, gradient)
         row_sums = _weigh(nodes.log_weights * nodes.t, curvature) + log_integral
         jump = torch.as_tensor(panels.edge[:, 1] - panels.edge[:, 0], device=gradient.device)
-        residual = (row_sums - jump - integral).abs().sum(1).cpu().numpy()
-        estimate = np.maximum(residual, self._scalar_residual(panels, integral))
+        residual, gap = row_sums - jump - integral, self._gap(panels, integral)
+        estimate = np.maximum(residual.abs().sum(1).cpu().numpy(), np.abs(gap))
         size = _weigh(nodes.weights, gradient.abs()) + _weigh(nodes.log_weights * nodes.t, curvature.abs())
         noise = self._noise(panels, size)
-        return _with_results(panels, integral, log_integral, SECOND_ORDER_SAFETY * estimate + noise, noise)
+        coefficients = self._last_coefficients(torch.as_tensor(nodes.t[:, :, None]) * curvature + gradient)
+        return replace(
+            panels,
+            integral=integral.cpu().numpy(),
+            log_integral=log_integral.cpu().numpy(),
+            error=SECOND_ORDER_SAFETY * estimate + noise,
+            noise=noise,
+            signed=self._signed(residual[:, None]),
+            gap=gap,
+            residual=estimate,
+            last_rows=coefficients[:, -2:].sum(1).abs().sum(1).cpu().numpy(),
+            last_diagonal=_weigh(self._rule.last_coefficients[None], gradient).abs().sum(1).cpu().numpy(),
+            decay=np.sqrt(_decay(coefficients)),
+        )
 
-    def _scalar_residual(self, panels: Panels, integral: Tensor) -> np.ndarray:
+    def _signed(self, estimates: Tensor) -> np.ndarray:
+        """Return estimates (M, R, G) where there are baselines to average over, (M, 0, G) where there is one."""
+        kept = estimates if self._along.paths.n_baselines > 1 else estimates[:, :0]
+        return kept.cpu().numpy()
+
+    def _gap(self, panels: Panels, integral: Tensor) -> np.ndarray:
         """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
         with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
-            residual = np.abs(integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0]))
+            residual = integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0])
             rounding = NOISE * self._along.eps * np.abs(panels.value).max(1)
-            return np.maximum(residual - rounding, 0)
+            return np.sign(residual) * np.maximum(np.abs(residual) - rounding, 0)
 
     def _noise(self, panels: Panels, size: Tensor) -> np.ndarray:
         """Return the rounding of the derivatives, of their own size and of what they carry of that of f."""
         carried = self._along.carried(panels.value).max(1) * (panels.b - panels.a)
         return NOISE * (self._along.eps * size.sum(1).cpu().numpy() + carried)
 
-    def _embedded_estimate(self, gradient: Tensor, width: np.ndarray) -> np.ndarray:
-        """Return the L1 difference to the embedded rule, or to its symmetric kin, times min(1, rho)^1.75.
+    def _embedded_difference(self, gradient: Tensor, width: np.ndarray) -> Tensor:
+        """Return the differences (M, 2, G) to the embedded rule and to its symmetric kin, times min(1, rho)^1.75.
 
         rho compares the last two Legendre coefficients with the smaller of the two pairs before them: near 1 at a kink,
         small where F is resolved and the rule itself is far better than its embedded one.
         """
         both = np.stack([self._rule.embedded_difference, self._rule.other_parity_difference])
-        seen = torch.einsum("kn,mng->kmg", torch.as_tensor(both, device=gradient.device), gradient)
-        difference = seen.abs().amax(0).sum(1).cpu().numpy() * width / 2
-        if len(self._rule.nodes) < 6:
-            return difference
-        last = torch.as_tensor(self._rule.coefficients[-6:], device=gradient.device)
-        size = torch.einsum("jn,mng->mjg", last, gradient).abs().sum(2).cpu().numpy()
-        pairs = np.hypot(size[:, 0::2], size[:, 1::2])
-        before = pairs[:, :2].min(1)
-        decay = np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0)
-        return difference * np.minimum(1, decay) ** DECAY_POWER
+        seen = torch.einsum("kn,mng->mkg", torch.as_tensor(both, device=gradient.device), gradient)
+        factor = width / 2 * _decay(self._last_coefficients(gradient)) ** DECAY_POWER
+        return seen * torch.as_tensor(factor, device=gradient.device)[:, None, None]
+
+    def _last_coefficients(self, values: Tensor) -> Tensor:
+        """Return the last Legendre coefficients of values (M, n, G), up to six of them, (M, 6, G)."""
+        last = torch.as_tensor(self._rule.coefficients[-6:], device=values.device)
+        return torch.einsum("jn,mng->mjg", last, values)
+
+
+def _decay(coefficients: Tensor) -> np.ndarray:
+    """Return how the last pair of six coefficients (M, 6, G) compares with the smaller before it, at most 1, (M,).
+
+    Of rules with fewer nodes nothing is known: 1.
+    """
+    size = coefficients.abs().sum(2).cpu().numpy()
+    if size.shape[1] < 6:
+        return np.ones(len(size))
+    pairs = np.hypot(size[:, 0::2], size[:, 1::2])
+    before = pairs[:, :2].min(1)
+    with np.errstate(invalid="ignore"):
+        return np.minimum(1, np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0))
 
 
 def _weigh(weights: np.ndarray, values: Tensor) -> Tensor:
     return torch.einsum("mn,mng->mg", torch.as_tensor(weights, device=values.device), values)
-
-
-def _with_results(
-    panels: Panels, integral: Tensor, log_integral: Tensor, error: np.ndarray, noise: np.ndarray
-) -> Panels:
-    integrals = {"integral": integral.cpu().numpy(), "log_integral": log_integral.cpu().numpy()}
-    return replace(panels, error=error, noise=noise, **integrals)
 
 
 def _head(panels: Panels, batch: slice) -> Panels:

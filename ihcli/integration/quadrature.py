@@ -19,6 +19,8 @@ _LOG_NODES = 40
 """Nodes for moments of -ln t where 0 < a: the singularity is at least a panel's width away, which bounds the error
 of this rule by about (3 + sqrt 8)^-80 (Trefethen 2013, Approximation Theory and Approximation Practice, thm 19.3)."""
 
+TAIL = 16
+"""Degrees beyond those that the rule resolves, of which it is known what it makes of them."""
 OTHER_PARITY_SHARE = 0.6
 """How much of the coefficient before the last is taken for an error: all of it costs eg a tenth more evaluations."""
 
@@ -56,6 +58,9 @@ class PanelRule:
     coefficients: np.ndarray
     _log_at_zero: np.ndarray
     _log_inside: np.ndarray
+    _beyond_at_nodes: np.ndarray
+    _beyond_at_zero: np.ndarray
+    _beyond_inside: np.ndarray
 
     def __post_init__(self) -> None:
         """Raise ValueError when a table does not integrate what it must."""
@@ -76,11 +81,31 @@ class PanelRule:
         half = (b - a)[:, None] / 2
         middle = (a + b)[:, None] / 2
         log_weights = -np.log(b)[:, None] * self.weights + self._log_at_zero
-        (inside,) = np.nonzero(a > 0)
-        if len(inside):
-            log_nodes, _ = _log_rule()
-            log_weights[inside] = -np.log(middle[inside] + half[inside] * log_nodes) @ self._log_inside
+        inside = a > 0
+        log_weights[inside] = self._logarithms(a[inside], b[inside]) @ self._log_inside
         return PanelNodes(t=middle + half * self.nodes, weights=half * self.weights, log_weights=half * log_weights)
+
+    @property
+    def last_coefficients(self) -> np.ndarray:
+        """Return the weights, (n,), of the sum of the last two Legendre coefficients: one odd, one even."""
+        weights: np.ndarray = self.coefficients[-2:].sum(0)
+        return weights
+
+    def leaks(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return what the rule against -ln t gets wrong of the Legendre polynomials of degrees n to n + TAIL - 1.
+
+        (M, TAIL), on M panels as in `on`: the moment of each less what the rule makes of it.
+        """
+        moments = np.tile(self._beyond_at_zero, (len(a), 1))
+        inside = a > 0
+        moments[inside] = self._logarithms(a[inside], b[inside]) @ self._beyond_inside
+        return (b - a)[:, None] / 2 * moments - self.on(a, b).log_weights @ self._beyond_at_nodes
+
+    @staticmethod
+    def _logarithms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return -ln t at the nodes of `_log_rule` on panels (M,)."""
+        log_nodes, _ = _log_rule()
+        return -np.log((a + b)[:, None] / 2 + (b - a)[:, None] / 2 * log_nodes)
 
 
 @cache
@@ -96,7 +121,7 @@ def panel_rule(n: int) -> PanelRule:
     polynomials = legendre.legvander(nodes, n - 1)
     to_coefficients = (2 * degrees + 1) / 2 * polynomials * weights[:, None]  # (n nodes, n degrees)
     log_nodes, log_weights = _log_rule()
-    moments_inside = log_weights[:, None] * legendre.legvander(log_nodes, n - 1)
+    inside = log_weights[:, None] * legendre.legvander(log_nodes, n - 1 + TAIL)
     return PanelRule(
         nodes=nodes,
         weights=weights,
@@ -104,7 +129,10 @@ def panel_rule(n: int) -> PanelRule:
         other_parity_difference=OTHER_PARITY_SHARE * _null_rule(to_coefficients, weights, n - 2),
         coefficients=to_coefficients.T,
         _log_at_zero=to_coefficients @ _log_moments(n),
-        _log_inside=moments_inside @ to_coefficients.T,
+        _log_inside=inside[:, :n] @ to_coefficients.T,
+        _beyond_at_nodes=legendre.legvander(nodes, n - 1 + TAIL)[:, n:],
+        _beyond_at_zero=_log_moments(n + TAIL)[n:],
+        _beyond_inside=inside[:, n:],
     )
 
 

@@ -12,8 +12,8 @@ from ihcli.execution.preparation import PreparedRun
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.integration.assembly import sampling_error
-from ihcli.integration.certify import Effort
 from ihcli.integration.computing import computation_of
+from ihcli.integration.effort import Effort
 from ihcli.quality import DRIFT, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run

@@ -1,0 +1,174 @@
+"""What a mesh amounts to, row by row: values, how wrong they may be, and which panels to split next.
+
+Errors of a row's panels add up. Over many baselines that is far too much: an answer is a mean, the identities that the
+estimates come from are linear, so that its error is the mean of the signed errors, which largely cancel. Of estimates
+delta_b of B paths, sums over their panels,
+
+    safety * sum_g sqrt(mean_b(delta_bg)^2 + (z^2 / B) var_b(delta_bg))
+
+takes nothing for granted but that they are no more alike than they look; the same of the scalar residual where that is
+larger. Residuals under second order are errors, with their signs; differences to embedded rules are only as large as
+errors, so that z is larger. It is never more than the sum of the panels' own. tests/test_certify_honesty.py holds it to
+its promise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ihcli.quality import Status
+
+if TYPE_CHECKING:
+    from ihcli.derivatives.paths import Paths
+    from ihcli.integration.effort import Effort
+    from ihcli.integration.panels import Panels
+
+SPARE = 0.97
+"""Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
+MAX_LEVEL = 40
+"""Panels of 2^-40 of a path are not bisected: 12 bits of t are left in float64, and its own error shows."""
+
+
+class Mesh(Protocol):
+    """M intervals [a, b] of paths, with the L1 error of phi or Gamma on each, and its rounding part."""
+
+    @property
+    def path(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def a(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def b(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def error(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(M,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a mesh amounts to, (N,).
+
+    relative_error, relative_noise  the error, and its rounding part
+    scale  what they are relative to: the L1 norm of phi or Gamma, but for rounding
+    share  the row's error by that of its panels, added up: below 1 where errors of baselines cancel
+    """
+
+    relative_error: np.ndarray
+    relative_noise: np.ndarray
+    scale: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def of(
+        cls, error: np.ndarray, noise: np.ndarray, scale: np.ndarray, added_up: np.ndarray | None = None
+    ) -> "Ledger":
+        """Relate errors (N,) and their rounding parts to scales; `added_up` is what panels' errors add up to."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where all is 0 on the whole path: exact
+            relative = np.where((error == 0) & (scale == 0), 0.0, error / scale)
+            relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)
+            share = np.ones(len(error)) if added_up is None else np.where(added_up > 0, error / added_up, 1.0)
+        return cls(relative, relative_noise, scale, share)
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """How errors of baselines become that of their mean: see the top of this module."""
+
+    safety: float
+    z: float
+
+    @classmethod
+    def over(cls, n_baselines: int, second_order: bool) -> "Averaging":
+        """Return how errors are averaged that are estimates, under first order, or known, under second.
+
+        What is known of one path's may still miss what it does to phi; of a mean less so.
+        """
+        return cls(1.25 + 0.75 / n_baselines**0.5, 1.0) if second_order else cls(2.0, 2.0)
+
+    def of(self, deviations: np.ndarray) -> np.ndarray:
+        """Return the error of the mean of (N, B, ...) deviations, (N, ...)."""
+        spread = self.z**2 * deviations.var(1, ddof=1) / deviations.shape[1]
+        return self.safety * np.sqrt(deviations.mean(1) ** 2 + spread)
+
+
+def ledger_of_rows(
+    panels: "Panels", paths: "Paths", attributions: np.ndarray, floor: np.ndarray, second: bool
+) -> Ledger:
+    """Sum up panels whose attributions are (N, B, G): errors of phi, or under second order of the row sums of Gamma.
+
+    `floor` (N,) bounds the scale of the errors from below.
+    """
+    n, b = paths.n_rows, paths.n_baselines
+    row = panels.path // b
+    noise = np.bincount(row, panels.noise, n) / b
+    added_up = error = np.bincount(row, panels.error, n) / b
+    if b > 1:
+        error = np.minimum(error, _of_mean(panels, n, b, Averaging.over(b, second)) + noise)
+    scale = np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise))
+    return Ledger.of(error, noise, scale, added_up)
+
+
+def _of_mean(panels: "Panels", n: int, b: int, averaging: Averaging) -> np.ndarray:
+    """Return the error of the mean over baselines, (N,)."""
+    signed = np.zeros((n * b, *panels.signed.shape[1:]))
+    np.add.at(signed, panels.path, panels.signed)
+    gap = np.bincount(panels.path, panels.gap, n * b).reshape(n, b)
+    with np.errstate(invalid="ignore", over="ignore"):  # where f is not finite, nor is the row
+        by_group = averaging.of(signed.reshape(n, b, *signed.shape[1:]))
+        return np.maximum(by_group.sum(2).max(1), averaging.of(gap))
+
+
+def worst_panels(
+    mesh: Mesh, ledger: Ledger, paths: "Paths", effort: "Effort", evaluations: np.ndarray, cost: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask of the panels to split, at `cost` evaluations each, and what that costs each row.
+
+    Of an unconverged row, the largest estimates are taken until the rest fits into SPARE of the tolerance, as far as
+    the budget goes; panels whose estimate is only rounding are left alone.
+    """
+    row = mesh.path // paths.n_baselines
+    open_rows = np.isfinite(ledger.relative_error) & (ledger.relative_error > effort.tolerance)
+    improvable = open_rows[row] & (mesh.error > 2 * mesh.noise) & (mesh.b - mesh.a > 2.0**-MAX_LEVEL)
+    order = np.lexsort((-mesh.error, row))
+    order = order[improvable[order]]
+    chosen = np.zeros(len(mesh.path), dtype=bool)
+    if not len(order):
+        return chosen, np.zeros(paths.n_rows, dtype=np.int64)
+    owner = row[order]
+    start = np.searchsorted(owner, owner)  # position at which a panel's row begins
+    running = np.concatenate([[0.0], np.cumsum(mesh.error[order])])
+    before = running[:-1] - running[start]  # estimates of the row's worse panels
+    total = np.bincount(row, mesh.error, paths.n_rows)[owner]
+    allowed = SPARE * effort.tolerance * (ledger.scale / ledger.share)[owner] * paths.n_baselines
+    rank = np.arange(len(order)) - start
+    affordable = evaluations[owner] + (rank + 1) * cost <= effort.budget(paths.n_baselines)
+    keep = (total - before > allowed) & affordable
+    chosen[order[keep]] = True
+    return chosen, np.bincount(owner[keep], minlength=paths.n_rows) * cost
+
+
+def settled_status(ledgers: Sequence[Ledger], effort: "Effort") -> np.ndarray:
+    """Return the status of rows that are refined no further, of which all errors must be within the tolerance, (N,)."""
+    missed = np.stack([~(ledger.relative_error <= effort.tolerance) for ledger in ledgers])
+    rounding = np.stack([2 * ledger.relative_noise > ledger.relative_error for ledger in ledgers])
+    status = np.full(missed.shape[1], Status.OK.value, dtype=object)
+    status[missed.any(0)] = Status.NOT_CONVERGED.value
+    status[missed.any(0) & (rounding | ~missed).all(0)] = Status.ROUNDING.value
+    status[~np.isfinite([ledger.relative_error for ledger in ledgers]).all(0)] = Status.NON_FINITE.value
+    return status

@@ -1,0 +1,120 @@
+"""Assembly: second derivatives summed over the nodes of a mesh into each row's matrix of interactions."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ihcli.advance import Tell, unheard
+from ihcli.derivatives import Along
+from ihcli.derivatives import Matrices as Found
+from ihcli.integration.panels import Panels
+from ihcli.integration.quadrature import PanelRule
+
+
+class Matrices:
+    """Matrices of N rows: sums over baselines, and of their squares where their spread is asked for.
+
+    norms  (M,) of the panels last assembled, what `ihcli.integration.matrix` asks for; NaN where they were forgotten
+    """
+
+    def __init__(self, along: Along, rule: PanelRule, spread: bool) -> None:
+        paths = along.paths
+        self._along, self._rule = along, rule
+        self._sums = paths.inputs.new_zeros(paths.n_rows, paths.n_groups, paths.n_groups)
+        self._squares = torch.zeros_like(self._sums) if spread else None
+        self._diagonal = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
+        self.norms = np.zeros(0)
+
+    def assemble(self, panels: Panels, rows: np.ndarray, tell: Tell = unheard) -> None:
+        """Sum -t ln t H over the panels of these rows (N,) bool, anew; every panel of others keeps its norm.
+
+        Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
+        Cost: G Hessian-vector products at every node of these rows.
+        """
+        b, n_nodes = self._along.paths.n_baselines, len(self._rule.nodes)
+        self._begin(panels, rows)
+        order = np.argsort(panels.path, kind="stable")
+        order = order[rows[panels.path[order] // b]]
+        mesh = panels.take(order)
+        nodes = self._rule.on(mesh.a, mesh.b)
+        weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_coefficients
+
+        def found(some: slice) -> Found:
+            return self._along.matrices(
+                np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel(), weights[some].ravel(), last
+            )
+
+        held: tuple[Tensor, Tensor] | None = None  # the last path of a batch, which the next may go on with
+        done = 0
+        for some in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
+            path, sums = some.path, some.sums
+            if held is not None and int(held[0]) == int(path[0]):
+                sums[0] += held[1]
+            elif held is not None:
+                self._add(held[0][None], held[1][None])
+            self._add(path[:-1], sums[:-1])
+            held = path[-1], sums[-1].clone()
+            if some.norms is not None:
+                self.norms[order[done : done + len(some.norms)]] = some.norms.double().cpu().numpy()
+                done += len(some.norms)
+            tell(done / len(mesh))
+        if held is not None:
+            self._add(held[0][None], held[1][None])
+
+    def forget(self, chosen: np.ndarray) -> None:
+        """Follow panels that are bisected: the chosen (M,) go, and both halves of each stand behind the others."""
+        self.norms = np.concatenate([self.norms[~chosen], np.full(2 * np.count_nonzero(chosen), np.nan)])
+
+    def size(self) -> np.ndarray:
+        """Return the L1 norms of the rows' matrices, (N,)."""
+        diagonal, more = self._sums.diagonal(dim1=1, dim2=2), self._mean_diagonal(self._sums)
+        b = self._along.paths.n_baselines
+        size = torch.linalg.vector_norm(self._sums, 1, dim=(1, 2)).double() - diagonal.abs().sum(1, dtype=torch.float64)
+        found: np.ndarray = (size / b + (diagonal / b + more).abs().sum(1, dtype=torch.float64)).cpu().numpy()
+        return found
+
+    def mean(self) -> np.ndarray:
+        """Return the mean over baselines, (N, G, G) in the model's dtype; this ends the assembly."""
+        self._sums.div_(self._along.paths.n_baselines)
+        self._sums.diagonal(dim1=1, dim2=2).add_(self._mean_diagonal(self._sums))
+        return self._sums.cpu().numpy()
+
+    def spread(self, mean: np.ndarray) -> np.ndarray | None:
+        """Return the standard deviation over baselines, (N, G, G), of which this is the mean; None unless asked for."""
+        if self._squares is None:
+            return None
+        b = self._along.paths.n_baselines
+        variance = self._squares.cpu().numpy() - b * mean**2
+        found: np.ndarray = np.sqrt(np.maximum(variance, 0) / (b - 1))
+        return found
+
+    def _begin(self, panels: Panels, rows: np.ndarray) -> None:
+        if not len(self.norms):
+            self.norms = np.full(len(panels), np.nan)
+        again = torch.as_tensor(rows, device=self._sums.device)
+        self._sums[again] = 0
+        if self._squares is not None:
+            self._squares[again] = 0
+        self._diagonal[:] = 0
+        np.add.at(self._diagonal, panels.path, panels.log_integral)
+
+    def _add(self, path: Tensor, sums: Tensor) -> None:
+        """Add sums of whole paths to their rows, with their transposes."""
+        if not len(path):
+            return
+        paths, row = self._along.paths, self._along.paths.rows(path)
+        first, last = int(row[0]), int(row[-1])
+        if paths.n_baselines == 1 and last - first + 1 == len(row):
+            torch.add(sums, sums.transpose(1, 2), out=self._sums[first : last + 1])
+            return
+        whole = sums + sums.transpose(1, 2)
+        self._sums.index_add_(0, row, whole)
+        if self._squares is not None:
+            diagonal = torch.as_tensor(self._diagonal[path.cpu().numpy()], dtype=whole.dtype, device=whole.device)
+            whole.diagonal(dim1=1, dim2=2).add_(diagonal)
+            self._squares.index_add_(0, row, whole.square_())
+
+    def _mean_diagonal(self, like: Tensor) -> Tensor:
+        paths = self._along.paths
+        diagonal = self._diagonal.reshape(paths.n_rows, paths.n_baselines, -1).mean(1)
+        return torch.as_tensor(diagonal, dtype=like.dtype, device=like.device)

@@ -1,0 +1,79 @@
+"""How wrong a whole matrix of interactions may be: the known error of its row sums, carried to all of its entries.
+
+The vector identity of `ihcli.integration.panels` states the error of the row sums exactly; there is none for single
+entries. What rows hide when they cancel shows in the last Legendre coefficients c_k of the integrand t H + diag F, by
+how much their entries exceed their row sums. On a panel with n nodes, with c = c_{n-2} + c_{n-1}, one of them even and
+one odd,
+
+    kappa = ||c||_1 / ||c 1||_1
+    r     = the L1 norm of the vector residual, or the scalar one if that is larger
+    q     = decay of the coefficients c_k 1
+    tau   = ||c||_1 sum_j |leak_{n+j}| q^(j+1)         spectral tail: what the rule makes of degrees it does not resolve
+
+    error = max(s r min(kappa, 10), tau / 10)          and at least 2 tau where kappa > 10, with q = 1
+
+s is 3 for one path, and less for the mean of many, over which structures vary less. Where the identity sees nothing, as
+where two inputs that a model compares are equal, kappa is large and the tail decides; 0 / 0 is exact only if the matrix
+itself is 0. Measured on 27 trained families, 1,580 rows in float64, against the L1 error of all entries: reported
+errors were at least the true ones in 99.9 % of rows at tolerances 0.1, 0.01 and 0.001, and 4 times them at the median.
+tests/test_matrix_honesty.py holds it to that.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ihcli.integration.ledger import Ledger
+from ihcli.integration.panels import Panels
+from ihcli.integration.quadrature import PanelRule
+
+SAFETY, SAFETY_OF_MEAN = 3.0, 1.5
+MOST_KAPPA = 10.0
+"""Beyond it rows cancel too much for their sums to say anything."""
+TAIL_SHARE, TAIL_SAFETY = 0.1, 2.0
+
+
+@dataclass(frozen=True)
+class MatrixErrors:
+    """Errors of the matrices on M panels.
+
+    panels      their `error` and `noise` being those of the matrix
+    is_blind    (M,) whether the row sums say nothing there
+    """
+
+    panels: Panels
+    is_blind: np.ndarray
+
+    @classmethod
+    def of(cls, panels: Panels, rule: PanelRule, norms: np.ndarray, n_baselines: int) -> "MatrixErrors":
+        """Estimate them; `norms` (M,) are ||c||_1 of t H on every panel."""
+        norm = norms + panels.last_diagonal
+        kappa = np.divide(norm, panels.last_rows, out=np.full_like(norm, np.inf), where=panels.last_rows > 0)
+        kappa[norm == 0] = 1.0
+        is_blind = kappa > MOST_KAPPA
+        decay = np.where(is_blind, 1.0, panels.decay)[:, None]
+        leaks = np.abs(rule.leaks(panels.a, panels.b))
+        tail = norm * (leaks * decay ** np.arange(1, leaks.shape[1] + 1)).sum(1)
+        safety = SAFETY_OF_MEAN + (SAFETY - SAFETY_OF_MEAN) / n_baselines**0.5
+        structure = np.clip(kappa, 1, MOST_KAPPA)
+        error = np.maximum(safety * structure * panels.residual, TAIL_SHARE * tail)
+        error = np.where(is_blind, np.maximum(error, TAIL_SAFETY * tail), error)
+        noise = structure * panels.noise
+        return cls(replace(panels, error=error + noise, noise=noise), is_blind)
+
+    def ledger(self, rows: Ledger, norm: np.ndarray, n_baselines: int) -> Ledger:
+        """Sum them up against the L1 norms of Gamma (N,); `rows` is what is known of the row sums.
+
+        Errors of baselines cancel in the mean as those of the row sums do, but where these say nothing.
+        """
+        n, row = len(norm), self.panels.path // n_baselines
+
+        def added(values: np.ndarray) -> np.ndarray:
+            found: np.ndarray = np.bincount(row, values, n) / n_baselines
+            return found
+
+        noise = added(self.panels.noise)
+        shared = added(np.where(self.is_blind, 0.0, self.panels.error - self.panels.noise))
+        blind = added(np.where(self.is_blind, self.panels.error - self.panels.noise, 0.0))
+        error = np.minimum(rows.share, 1.0) * shared + blind + noise
+        return Ledger.of(error, noise, np.maximum(norm, noise), shared + blind + noise)
