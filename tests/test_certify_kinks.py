@@ -9,8 +9,8 @@ from torch import nn
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.diagnoses import find_kinks
 from ihcli.integration.effort import EVALUATIONS_PER_BASELINE, NODES, Effort
-from ihcli.integration.kinks import find_kinks
 from ihcli.quality import Status
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])

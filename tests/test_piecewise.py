@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.certify import Certificate, certify
+from ihcli.integration.diagnoses import is_piecewise_linear
 from ihcli.integration.effort import Effort
-from ihcli.integration.kinks import certify_piecewise, is_piecewise_linear
+from ihcli.integration.kinks import certify_piecewise
 from ihcli.quality import Status
 
 N_INPUTS = 20

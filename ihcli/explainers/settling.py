@@ -8,26 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.derivatives import Along
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
+from ihcli.explainers.diagnosing import Trial, diagnose
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.integration.effort import NODES, STEPS, Effort
-from ihcli.integration.kinks import find_kinks, is_piecewise_linear
 from ihcli.memory import default_memory_bytes
-from ihcli.methods import Method, method_named, partner
+from ihcli.methods import Method, method_named
 from ihcli.models import Model
 from ihcli.models.checking.preflight import preflight
 from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
-from ihcli.smoothing import Operations, Smoothing, find_operations, resolve_smoothing
+from ihcli.smoothing import Smoothing, resolve_smoothing
 
 PROBE_ROWS = 8
 PROBE_BASELINES = 4
-KINKED_EVALUATIONS = 64
-"""Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
 
 
 def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, settings: Settings) -> Explainer:
@@ -64,13 +61,10 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         second_order=method.second_order,
     )
     choice.engine.rounding = smooth.rounding
-    along = choice.engine.along(paths)
-    is_followed = not method.second_order and is_piecewise_linear(along)
+    trial = Trial(smooth, checked.smoothing is not None, reader, probe, choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
-    effort = replace(settings.effort, follows_kinks=is_followed, population=drawn_from)
-    if method.second_order and _has_kinks(smooth, reader, probe, along):
-        warnings.append(_kink_warning(find_operations(smooth, probe), method, checked.smoothing is not None))
-        effort = replace(effort, max_evaluations=_kinked_budget(effort, reader.n_baselines))
+    diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
+    warnings.extend(diagnosed.warnings)
     return Explainer(
         model=smooth,
         original=original,
@@ -81,7 +75,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         engine=choice.engine,
         engine_reason=choice.reason,
         engine_bytes=engine_bytes,
-        effort=effort,
+        effort=diagnosed.effort,
         memory_bytes=memory_bytes,
         longest=_longest(reader, encoded),
         largest=encoded.shapes[-1],
@@ -123,31 +117,6 @@ def _highest_outputs(model: Model, rows: Tensor) -> np.ndarray:
     """Return the index of the largest output of every row, (n,)."""
     with torch.no_grad():
         return model.outputs(rows).argmax(dim=1).cpu().numpy()
-
-
-def _has_kinks(smooth: Model, reader: Reader, probe: Tensor, along: Along) -> bool:
-    if not reader.looks_for_kinks:
-        operations = find_operations(smooth, probe)
-        if not (operations.replaceable or operations.kinks):
-            return False
-    return bool(find_kinks(along).any())
-
-
-def _kinked_budget(effort: Effort, n_baselines: int) -> int:
-    return min(effort.budget(n_baselines), KINKED_EVALUATIONS * n_baselines)
-
-
-def _kink_warning(operations: Operations, method: Method, is_smoothed: bool) -> str:
-    names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
-    remedy = (
-        "Try `smooth=auto`, which replaces them with SoftPlus"
-        if operations.replaceable and not is_smoothed
-        else f"Try `method={partner(method, order=1).name}`, which needs no second derivatives"
-    )
-    return (
-        f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
-        f"there and cannot be certified: rows that cross a jump are flagged not_converged. {remedy}."
-    )
 
 
 def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:

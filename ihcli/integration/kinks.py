@@ -28,7 +28,7 @@ from ihcli.integration.certify import Certificate
 from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.ledger import Ledger, settled_status, worst_panels
 from ihcli.integration.lines import MOST_SLACK, Lines, Nodes
-from ihcli.integration.panels import NOISE, Measure, whole_paths
+from ihcli.integration.panels import NOISE
 from ihcli.integration.quadrature import panel_rule
 
 SPREAD_SAFETY = 3.0
@@ -37,21 +37,13 @@ MARGIN = 0.1
 """Splits stay this share of a span away from its ends."""
 NARROW = 64.0
 """Spans of this many eps, and those whose kink is known so well, are not split further."""
-PROBES_PER_PATH = 16
-KINK_LEVELS = 16
-"""Bisections while `find_kinks` zooms in: what still jumps across 2^-16 of a path counts as a kink."""
-KINK_SIZE = 1e-4
-"""Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
-STILL_SHARE = 0.5
-STILL_NOISE = 4.0
-"""Rounding of F between two points of one piece, in units of eps times its size: the same products in other batches."""
 
 
 def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Certificate:
     """Follow the kinks of unconverged rows, all rows in the same batches, until each row is settled.
 
-    For first order, on paths where f is piecewise linear: see `is_piecewise_linear`. Elsewhere it stays honest, but
-    wastes evaluations. `effort.steps` does not apply. A row is settled as under `certify`.
+    For first order, on paths where f is piecewise linear: see `ihcli.integration.diagnoses`. Elsewhere it stays honest,
+    but wastes evaluations. `effort.steps` does not apply. A row is settled as under `certify`.
     Cost in evaluations: two a path and one a split; about four values of f for each of them.
     """
     paths = along.paths
@@ -84,50 +76,6 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
         prediction=ends[:, 0],
         baseline_prediction=baseline_prediction,
     )
-
-
-def is_piecewise_linear(along: Along) -> bool:
-    """Tell whether F stays put along most short steps of these paths, but varies over long ones, or is constant.
-
-    At PROBES_PER_PATH points of each path F is compared with itself 2 sqrt(eps) further on. Only steps over which a
-    smooth F, changing as it does up to the next point, would be seen to move are counted: without them float32 could
-    not tell a bend from a line. A few paths are enough.
-    Cost in evaluations a path: 2 PROBES_PER_PATH.
-    """
-    paths, eps = along.paths, along.eps
-    step, m, q = 2 * eps**0.5, paths.n_rows * paths.n_baselines, PROBES_PER_PATH
-    t = (np.arange(q) + np.random.default_rng(0).uniform(0, 0.9, (m, q))) / q
-    path = np.repeat(np.arange(m), 2 * q)
-    gradient = _Follower(along).nodes(path, np.stack([t, t + step], axis=2).ravel()).gradient
-    gradient = gradient.reshape(m, q, 2, -1).astype(np.float64)
-    noise = STILL_NOISE * eps * np.abs(gradient).sum(3).max(2)[:, :-1]
-    with np.errstate(invalid="ignore"):
-        moved = np.abs(gradient[:, :-1, 1] - gradient[:, :-1, 0]).sum(2)
-        drift = np.abs(np.diff(gradient[:, :, 0], axis=1)).sum(2)
-    telling = drift * step / np.diff(t, axis=1) > noise
-    if telling.any():
-        return bool(np.mean(moved[telling] <= noise[telling]) >= STILL_SHARE)
-    return bool(np.all(drift <= noise))
-
-
-def find_kinks(along: Along) -> np.ndarray:
-    """Return which paths cross a kink: a jump of F that F' does not account for, (N, B) bool.
-
-    Zooms into the half with the larger vector residual, KINK_LEVELS times. A bend loses its residual once the panel is
-    narrower than the bend; a kink keeps it at every width, so no refinement will ever certify second derivatives there.
-    Cost in evaluations a path: those of KINK_LEVELS bisections.
-    """
-    measure = Measure(along, panel_rule(NODES), second_order=True)
-    paths, (prediction, baseline) = along.paths, along.ends()
-    worst = measure(whole_paths(paths, prediction, baseline, second_order=True))
-    size = np.abs(worst.integral).sum(1)
-    left = np.arange(len(worst))
-    right = left + len(worst)
-    for _ in range(KINK_LEVELS):
-        halves = measure(measure.bisect(worst))
-        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
-    jumps = (worst.error > 4 * worst.noise) & (worst.error > KINK_SIZE * size)
-    return jumps.reshape(paths.n_rows, paths.n_baselines)
 
 
 @dataclass(frozen=True)

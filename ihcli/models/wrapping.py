@@ -1,8 +1,9 @@
 """From a module to a Model: dtype, device, names and input count."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def place_module(
         parameter.requires_grad_(False)
     names = names or Names.carried_by(module, source.path)
     return _model(module, format_in_words, dtype, source.device, source.path, n_inputs, names)
+
+
+def in_float64(model: Model) -> Model | None:
+    """Return a copy of a model that computes in float64, None where it does already, or none can be made."""
+    if model.dtype == torch.float64:
+        return None
+    try:
+        # A copy: float32 and back would not leave float64 constants as they were. Somebody's module may refuse it.
+        return replace(model, module=copy.deepcopy(model.module).to(dtype=torch.float64), dtype=torch.float64)
+    except Exception:
+        return None
 
 
 def checked_device(device: str | torch.device) -> torch.device:

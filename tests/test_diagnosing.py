@@ -1,0 +1,118 @@
+"""Diagnoses before a run: smooth networks are refined to their budget, kinks end early and are told, remedies help."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import model_files
+import numpy as np
+import pytest
+import torch
+from problems import Function, normal
+from test_diagnoses import deep, steep
+from torch import Tensor, nn
+
+from ihcli.explainers.diagnosing import KINKED_EVALUATIONS
+from ihcli.explanation import Explanation
+from ihcli.library import explain
+from ihcli.models import Model, wrap_module
+from ihcli.quality import Status
+
+
+class Network(nn.Module):
+    """A function of the inputs."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class NotCopied(Network):
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        raise RuntimeError("is not copied")
+
+
+class Float32Only(Network):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.dtype == torch.float32, "takes float32"
+        return self.function(x)
+
+
+def told(model: nn.Module | Model, x: np.ndarray, **options: Any) -> tuple[Explanation, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = explain(model, x, **options)
+    return found, [str(warning.message) for warning in caught]
+
+
+def kinked(z: Tensor) -> Tensor:
+    return torch.abs(z[:, :1] - 0.3) * z[:, 1:]
+
+
+def rows(n: int = 12) -> np.ndarray:
+    return model_files.rows(n, 2).abs().numpy() + 0.5
+
+
+def test_a_deep_smooth_network_in_float32_is_refined_as_in_float64() -> None:
+    x = normal(30, 8, seed=3).numpy()
+    single, warned = told(deep(2.0)(torch.float32), x.astype(np.float32), tolerance=0.05)
+    double, _ = told(deep(2.0)(torch.float64), x, tolerance=0.05)
+    assert not warned
+    assert np.mean(single.status == Status.OK) >= np.mean(double.status == Status.OK) - 0.1
+    assert single.evaluations.max() > KINKED_EVALUATIONS
+
+
+@pytest.mark.parametrize("name", ["log of large amounts", "reciprocal near 0", "sharp sigmoid", "very sharp sigmoid"])
+def test_steep_functions_are_refined_beyond_what_kinks_are(name: str) -> None:
+    x, function = steep(name)
+    model = wrap_module(Network(function), dtype=torch.float64 if "very" in name else torch.float32)
+    found, warned = told(model, x.numpy())
+    assert not [warning for warning in warned if "jumps" in warning]
+    assert found.evaluations.max() > KINKED_EVALUATIONS
+    assert np.mean(found.status == Status.OK) > 0.8
+
+
+@pytest.mark.parametrize("wrapped", [Network, NotCopied, Float32Only])
+def test_kinks_are_told_and_end_early_also_where_there_is_no_float64(wrapped: type[Network]) -> None:
+    found, warned = told(wrapped(kinked), rows())
+    assert len(warned) == 1
+    assert warned[0].startswith("the model's gradient jumps along the paths (abs)")
+    assert set(found.status) == {Status.NOT_CONVERGED}
+    assert found.evaluations.max() <= KINKED_EVALUATIONS
+
+
+@pytest.mark.parametrize("wrapped", [NotCopied, Float32Only])
+def test_a_deep_smooth_network_that_has_no_float64_is_not_kinked(wrapped: type[Network]) -> None:
+    _, warned = told(wrapped(deep(2.0)(torch.float32)), normal(12, 8, seed=3).float().numpy(), tolerance=0.1)
+    assert not warned
+
+
+def test_a_budget_that_was_asked_for_is_spent_on_kinks_too() -> None:
+    found, _ = told(Network(kinked), rows(), max_evaluations=300)
+    assert KINKED_EVALUATIONS < found.evaluations.max() <= 300
+
+
+def test_the_remedy_for_kinks_that_cannot_be_smoothed_helps() -> None:
+    _, (warned,) = told(Network(kinked), rows())
+    assert warned.endswith("Try `method=ig`, which needs no second derivatives.")
+    found, warnings_then = told(Network(kinked), rows(), method="ig")
+    assert (set(found.status), warnings_then) == ({Status.OK}, [])
+
+
+def test_the_remedy_for_kinks_that_can_be_smoothed_helps() -> None:
+    function: Function = lambda z: torch.relu(z[:, :1] - 0.3) * z[:, 1:]  # noqa: E731
+    _, (warned,) = told(Network(function), rows(), smooth="none")
+    assert warned.endswith("Try `smooth=auto`, which replaces them with SoftPlus.")
+    found, warnings_then = told(Network(function), rows(), smooth="auto")
+    assert (set(found.status), warnings_then) == ({Status.OK}, [])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_saturated_probability_is_covered_and_not_followed_under_first_order(dtype: torch.dtype) -> None:
+    function: Function = lambda z: torch.sigmoid(20 * z[:, :1] + 5 * z[:, 1:] + 8)  # noqa: E731
+    found, _ = told(wrap_module(Network(function), dtype=dtype), rows(), method="ig")
+    assert found.evaluations.mean() < 100
+    assert set(found.status) <= {Status.OK, Status.ROUNDING}
