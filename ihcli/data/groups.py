@@ -19,10 +19,19 @@ FORM = 'Expected a [groups] table with lines such as color = ["color_red", "colo
 
 @dataclass(frozen=True)
 class Groups:
-    """G named groups over D inputs: `index[i]` is the group of input i, or None when every input is its own group."""
+    """G named groups over D inputs: `index[i]` is the group of input i, or None when every input is its own group.
+
+    features  names of the D inputs, where they are not those of the groups
+    """
 
     names: tuple[str, ...]
     index: np.ndarray | None
+    features: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the D inputs."""
+        return self.features or self.names
 
     @classmethod
     def of(cls, features: Sequence[str], groups: Mapping[str, Sequence[str]] | None = None) -> "Groups":
@@ -33,7 +42,7 @@ class Groups:
         labels = [group_of.get(feature, feature) for feature in features]
         names = tuple(dict.fromkeys(labels))
         position = {name: i for i, name in enumerate(names)}
-        return cls(names, np.array([position[label] for label in labels]))
+        return cls(names, np.array([position[label] for label in labels]), tuple(features))
 
     def members(self, features: Sequence[str]) -> dict[str, list[str]]:
         """Return the features of each group, without those that are one feature under its own name."""

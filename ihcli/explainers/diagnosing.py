@@ -6,18 +6,26 @@ from torch import Tensor
 
 from ihcli.derivatives import Along
 from ihcli.derivatives.autograd import AutogradEngine
-from ihcli.errors import ModelCallError
+from ihcli.errors import ModelCallError, ModelError
 from ihcli.integration.diagnoses import find_kinks, is_piecewise_linear
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method, partner
 from ihcli.models import Model
+from ihcli.models.checking.blind import find_blind
 from ihcli.models.wrapping import in_float64
 from ihcli.readers import Reader
 from ihcli.smoothing import find_operations
+from ihcli.wording import listed
 
+PROBE_ROWS = 8
 KINKED_EVALUATIONS = 64
-"""Evaluations per baseline where second derivatives cannot be certified: enough for the rows that meet no kink."""
+"""Evaluations per baseline where kinks or steps cannot be certified: enough for the rows that meet none."""
 CONFIRMED_PATHS = 4
+_WHY = "a cast to whole numbers, a lookup, rounding or a comparison inside of the model is in the way"
+_REMEDY = (
+    "Try one-hot columns in place of codes, explained as one with `groups`, and a model that takes them (one_hot @ "
+    "embedding.weight for a lookup, without training it again), or taking casts and rounding out of the model"
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +33,20 @@ class Trial:
     """A model as it will be explained, and the paths to a few records.
 
     is_smoothed  whether something in it is smoothed
-    probe        (P, D) some of the records
+    rows         (n, D) more of the records, and those
+    along        the paths to the few
     """
 
     model: Model
     is_smoothed: bool
     reader: Reader
-    probe: Tensor
+    rows: Tensor
     along: Along
+
+    @property
+    def probe(self) -> Tensor:
+        """The first rows."""
+        return self.rows[:PROBE_ROWS]
 
     def exact(self) -> Along | None:
         """Return the same function along the same paths in float64, None where it cannot be had, or is it already."""
@@ -66,12 +80,47 @@ class Diagnosis:
 
 
 def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
-    """Find out whether kinks are followed, or are in the way: these no refinement certifies, so that it ends early."""
+    """Find out whether kinks are followed, or what is in the way: that no refinement certifies, so that it ends early.
+
+    Raises ModelError where the output moves with columns that no gradient reaches, and with no others.
+    """
+    blind, is_kinked = _blind_columns(trial), method.second_order and trial.has_kinks()
+    warnings = [_blind_warning(blind)] if blind else []
+    if is_kinked and not blind:
+        warnings.append(_kink_warning(trial, method))
     if not method.second_order:
-        return Diagnosis(replace(effort, follows_kinks=is_piecewise_linear(trial.along, trial.exact)))
-    if not trial.has_kinks():
-        return Diagnosis(effort)
-    return Diagnosis(_short(effort, trial.reader.n_baselines), (_kink_warning(trial, method),))
+        effort = replace(effort, follows_kinks=is_piecewise_linear(trial.along, trial.exact))
+    if warnings:
+        effort = _short(effort, trial.reader.n_baselines)
+    return Diagnosis(effort, tuple(warnings))
+
+
+def _blind_columns(trial: Trial) -> list[str]:
+    """Return the names of columns that the output moves with and no gradient reaches."""
+    names = trial.reader.columns
+    if names is None:
+        return []
+    found = find_blind(trial.model, trial.rows, trial.along.paths.baselines.flatten(0, -2))
+    blind = [names[i] for i in found.columns]
+    if found.is_total:
+        raise ModelError(
+            f"{trial.model.subject}: no gradient reaches what its output moves with, {_columns(blind)}: {_WHY}. "
+            f"Expected a differentiable model, as attributions by gradients would all be 0. {_REMEDY}."
+        )
+    return blind
+
+
+def _blind_warning(blind: list[str]) -> str:
+    it, its = ("it", "Its") if len(blind) == 1 else ("them", "Their")
+    return (
+        f"the output moves with {_columns(blind)}, but no gradient reaches {it}: {_WHY}. {its} attributions are 0 and "
+        "lack what the output does there, and rows in which that matters are flagged not_converged, however many "
+        f"evaluations they get. {_REMEDY}."
+    )
+
+
+def _columns(names: list[str]) -> str:
+    return f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
 
 
 def _short(effort: Effort, n_baselines: int) -> Effort:

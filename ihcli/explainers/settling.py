@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
-from ihcli.explainers.diagnosing import Trial, diagnose
+from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.integration.effort import NODES, STEPS, Effort
@@ -23,7 +23,6 @@ from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
 from ihcli.smoothing import Smoothing, resolve_smoothing
 
-PROBE_ROWS = 8
 PROBE_BASELINES = 4
 
 
@@ -47,7 +46,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     _check_effort(settings.effort, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
     checked = _checked(original, batches, method, settings)
-    smooth, probe, warnings = checked.model, batches[0][:PROBE_ROWS], list(checked.warnings)
+    smooth, warnings = checked.model, list(checked.warnings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
     output = _highest_outputs(smooth, inputs_of(reader, model, tried.few))
@@ -61,7 +60,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         second_order=method.second_order,
     )
     choice.engine.rounding = smooth.rounding
-    trial = Trial(smooth, checked.smoothing is not None, reader, probe, choice.engine.along(paths))
+    trial = Trial(smooth, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
     warnings.extend(diagnosed.warnings)

@@ -29,6 +29,8 @@ SPARE = 0.97
 """Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
 MAX_LEVEL = 40
 """Panels of 2^-40 of a path are not bisected: 12 bits of t are left in float64, and its own error shows."""
+MOST_ERROR = 1e9
+"""Relative to figures that are all 0 where f moves, as of a model that steps, any error is infinite."""
 
 
 class Mesh(Protocol):
@@ -81,6 +83,7 @@ class Ledger:
         """Relate errors (N,) and their rounding parts to scales; `added_up` is what panels' errors add up to."""
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where all is 0 on the whole path: exact
             relative = np.where((error == 0) & (scale == 0), 0.0, error / scale)
+            relative = np.where(np.isfinite(error), np.minimum(relative, MOST_ERROR), relative)
             relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)
             share = np.ones(len(error)) if added_up is None else np.where(added_up > 0, error / added_up, 1.0)
         return cls(relative, relative_noise, scale, share)

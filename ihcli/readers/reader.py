@@ -118,6 +118,14 @@ class Reader(ABC):
         """Return the features of each group that is more than one feature; None where there are no features."""
         return None
 
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the D inputs, where these are something that a record has; None where they are not, as embeddings.
+
+        A model may read such an input in a way that no gradient reaches, which is looked for.
+        """
+        return None
+
     # Baselines
 
     @property

@@ -42,6 +42,11 @@ class TableReader(Reader):
         """The features or groups."""
         return self.groups.names
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features."""
+        return self.groups.inputs
+
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Mark the complete rows."""
         rows = np.asarray(records)

@@ -206,7 +206,8 @@ def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool =
     if found is None:
         raise ModelError(
             f"{model.subject}: its output does not depend differentiably on its inputs. Expected a gradient. "
-            "Try taking detach(), .data, no_grad, argmax or numpy out of the forward pass."
+            "Try taking detach(), .data, no_grad, argmax, numpy and casts to whole numbers such as .long() out of the "
+            "forward pass, with one-hot columns in place of codes."
         )
     return found
 
