@@ -10,10 +10,12 @@ from torch import nn
 
 from ihcli.data.columns import Columns
 from ihcli.data.groups import Groups, check_groups
+from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, require_rows
 from ihcli.data.tables import ArrayDataset
 from ihcli.data.texts import have_words
 from ihcli.errors import DataError, ModelError
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
+from ihcli.explainers.sampling import settle_baselines
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
@@ -45,7 +47,8 @@ def explain(
     smooth_tolerance: float = 0.01,
     max_evaluations: int | None = None,
     steps: int | None = None,
-    baseline_rows: int = 200,
+    baseline_rows: BaselineRows = BASELINE_ROWS,
+    sampling_tolerance: float = SAMPLING_TOLERANCE,
     seed: int = 0,
     memory_bytes: int | None = None,
     engine: str = "auto",
@@ -65,7 +68,8 @@ def explain(
         groups: name of each group of features that is explained as one.
         smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
         max_evaluations, steps: see `ihcli.integration.certify.Effort`.
-        baseline_rows, seed: see `ihcli.data.baselines.resolve_baselines`.
+        baseline_rows, seed: so many of more baselines are drawn, see `ihcli.data.baselines.resolve_baselines`; "auto":
+            as many as bring the sampling error to `sampling_tolerance`, see `ihcli.explainers.sampling`.
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`.
         engine: "auto", "autograd" or "mlp", see `ihcli.derivatives.choosing.choose_engine`.
 
@@ -83,7 +87,9 @@ def explain(
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
         engine=engine,
+        sampling_tolerance=sampling_tolerance,
     )
+    require_rows(baseline_rows, sampling_tolerance, method_named(method))
     if groups is not None:
         check_groups(groups, Columns(data.columns.features))
     named = Groups.of(data.columns.features, groups)
@@ -93,7 +99,8 @@ def explain(
         raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
     with evaluating(wrapped.module):
         reader = asked.reader(wrapped, data, survey)
-        explainer = prepare(wrapped, reader, survey.sample.first(reader.sample_records), settings)
+        sample = survey.sample.first(reader.sample_records)
+        explainer = prepare(wrapped, settle_baselines(wrapped, reader, sample, settings), sample, settings)
         return cast(Explanation, _explained(explainer, np.concatenate(list(data.inputs())), labels))
 
 

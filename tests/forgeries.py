@@ -28,6 +28,7 @@ ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
 TABLES: dict[str, dict[str, Any]] = {
     "ig": {"method": "ig"},
     "eg": {"method": "eg", "baseline_rows": 6},
+    "eg of enough baselines": {"method": "eg", "baseline_rows": "auto", "sampling_tolerance": 0.2},
     "ih": {},
     "eh": {"method": "eh", "baseline_rows": 4},
     "eh of all targets, grouped": {"method": "eh", "baseline_rows": 4, "target": "all", "groups": "groups.toml"},

@@ -27,8 +27,8 @@ SECTIONS = {
         "--gpus-per-worker",
     ),
     "Advanced": (
-        *("--baseline-rows", "--seed", "--max-evaluations", "--steps", "--smooth-tolerance", "--dtype"),
-        *("--engine-derivatives", "--trust", "--strict", "--quiet", "--debug"),
+        *("--baseline-rows", "--sampling-tolerance", "--seed", "--max-evaluations", "--steps", "--smooth-tolerance"),
+        *("--dtype", "--engine-derivatives", "--trust", "--strict", "--quiet", "--debug"),
     ),
 }
 IMPORTED = "import json, sys; from ihcli.cli import main; main(sys.argv[1:], standalone_mode=False); "
@@ -104,6 +104,17 @@ def test_methods_offered_are_all_there_are() -> None:
         (["--tolerance", "inf"], "'--tolerance': Expected a finite number above 0, got 'inf'. Try 0.01."),
         (["--tolerance", "nan"], "'--tolerance': Expected a finite number above 0, got 'nan'. Try 0.01."),
         (["--tolerance", "small"], "'--tolerance': Expected a finite number above 0, got 'small'. Try 0.01."),
+        (
+            ["--sampling-tolerance", "0"],
+            "'--sampling-tolerance': Expected a finite number above 0, got '0'. Try 0.05.",
+        ),
+        *(
+            (
+                ["--baseline-rows", word],
+                f"'--baseline-rows': Expected a whole number of at least 1, or auto, got '{word}'. Try auto.",
+            )
+            for word in ("0", "-3", "1.5", "Auto", "")
+        ),
         (["--steps", "2"], "'--steps': Expected a whole number of at least 3, got '2'."),
         (["--limit", "0"], "'--limit': Expected a whole number of at least 1, got '0'."),
         (["--chunk-rows", "1.5"], "'--chunk-rows': Expected a whole number of at least 1, got '1.5'."),

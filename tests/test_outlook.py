@@ -86,6 +86,23 @@ def test_a_long_run_says_what_helps_and_by_how_much(tmp_path: Path, monkeypatch:
     }
 
 
+def test_of_as_many_baselines_as_are_enough_a_larger_tolerance_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Timed(monkeypatch, per_row(1e-3))
+    asked = {"method": "eh", "baseline_rows": "auto", "sampling_tolerance": 0.25}
+    ready = prepared(tmp_path, 3000, **asked)
+    found = options_of(outlook_of := look_ahead(ready, 3000, 1))
+    assert ready.reader.n_baselines > 50
+    assert found["method=ih"].startswith("one baseline, and no `baseline_rows=auto`: ")
+    assert "times less" in found["sampling_tolerance=0.5"]
+    assert not any(option.startswith("baseline_rows") for option in found)
+    with click.Context(main.commands["explain"]):
+        assert "and no --baseline-rows auto: " in spelled(outlook_in_words(outlook_of))
+    again = prepared(tmp_path, 3000, **{**asked, "sampling_tolerance": 0.5})
+    assert again.reader.n_baselines < ready.reader.n_baselines
+
+
 def test_only_what_helps_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Timed(monkeypatch, lambda explainer, rows: rows / outlook.torch.get_num_threads())  # nothing but threads matters
     found = look_ahead(prepared(tmp_path, 900, method="ig", tolerance=0.2), 900, 1)

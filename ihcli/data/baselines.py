@@ -1,13 +1,14 @@
 """Where paths start: one baseline for ig and ih, a distribution of them for eg and eh."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ihcli.data.formats.opening import find_files, open_table
 from ihcli.data.rows import Rows
-from ihcli.data.survey import Scan, Survey, collect, draw
+from ihcli.data.sampling import AUTO, BASELINE_ROWS, Sampling
+from ihcli.data.survey import RandomRows, Scan, Survey, collect, draw
 from ihcli.data.tables import ArrayDataset, open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.files.locations import locate
@@ -36,11 +37,46 @@ class Baselines:
     values      (B, D) float64, in raw units
     population  rows of the table they stand for: B when it was used whole, more when it was subsampled
     source      where they come from, in words
+    sampling    why there are so many, where nobody said how many
     """
 
     values: np.ndarray
     population: int
     source: str
+    sampling: Sampling | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Complete rows of a table, drawn from all of them: the first of any number are what a draw of so many takes.
+
+    sample      as many as may be asked for, or all of the population
+    population  complete rows of the table
+    source      the table, in words
+    """
+
+    sample: RandomRows
+    population: int
+    source: str
+    seed: int
+
+    def first(self, size: int) -> Baselines:
+        """Return the first ones as baselines, in the order of the table."""
+        values, source = self.sample.first(size), self.source
+        if len(values) < min(size, self.population):
+            raise ValueError(f"a survey of {len(values)} rows, where baselines take {size}")
+        if len(values) < self.population:
+            source = f"{source}, {len(values)} of {self.population} complete rows (seed {self.seed})"
+        return Baselines(values, self.population, source)
+
+    def settled(self, found: Sampling) -> Baselines:
+        """Return as many as were found enough."""
+        return replace(self.first(found.rows), sampling=found)
+
+    @property
+    def in_turn(self) -> np.ndarray:
+        """The rows in the order in which they are drawn, (n, D)."""
+        return self.sample.values[np.argsort(self.sample.ranks, kind="stable")]
 
 
 def resolve_baselines(
@@ -50,7 +86,7 @@ def resolve_baselines(
     dataset: Rows,
     survey: Survey | None = None,
     zero: Sequence[float] | None = None,
-    limit_rows: int = 200,
+    limit_rows: int = BASELINE_ROWS,
     seed: int = 0,
 ) -> Baselines:
     """Turn "zeros", "mean", "median", "data", a file or an array into baselines.
@@ -74,12 +110,29 @@ def resolve_baselines(
         spec = "data" if many else "zeros"
     if isinstance(spec, str) and spec in KEYWORDS:
         require_count(spec, many)
-        if spec == "data":
-            survey = survey or dataset.survey(limit_rows, seed)
-            return _drawn(survey, f"the data {dataset.path}", limit_rows, seed)
-        return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed)
+        if spec in ONE_ROW:
+            return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed)
+    if many:
+        return find_pool(spec, dataset, survey, limit_rows, seed).first(limit_rows)
+    return _only_row(*_baseline_rows(spec, dataset))
+
+
+def find_pool(
+    spec: str | np.ndarray | None, dataset: Rows, survey: Survey | None, most_rows: int, seed: int, auto: bool = False
+) -> Pool:
+    """Return what many baselines are drawn from, of which at most so many will be; see `resolve_baselines`.
+
+    auto  whether `baseline_rows` asks for as many as are enough
+    """
+    spec = "data" if spec is None else spec
+    if isinstance(spec, str) and spec in KEYWORDS:
+        require_count(spec, many=True, auto=auto)
+        return _pool(survey or dataset.survey(most_rows, seed), f"the data {dataset.path}", seed)
     table, source = _baseline_rows(spec, dataset)
-    return _from_rows(table, source, many, limit_rows, seed)
+    survey = table.survey(most_rows, seed)
+    if survey.scan.n_rows == 1:
+        raise OptionError(f"{source}: has 1 row, {all_of(MANY)} average over many. {_try_one(auto)}.")
+    return _pool(survey, source, seed)
 
 
 def drawn_rows(spec: str | np.ndarray | None, many: bool, limit_rows: int) -> int:
@@ -88,14 +141,19 @@ def drawn_rows(spec: str | np.ndarray | None, many: bool, limit_rows: int) -> in
     return limit_rows if many and is_data else 0
 
 
-def require_count(spec: str, many: bool) -> None:
+def require_count(spec: str, many: bool, auto: bool = False) -> None:
     """Raise OptionError for a keyword that means one row where many are averaged over, and the reverse."""
     if spec == "data" and not many:
         raise OptionError(f"`baseline=data`: is many rows, {all_of(ONE)} take one. {TRY_MANY}, or `baseline=mean`.")
     if spec in ONE_ROW and many:
         raise OptionError(
-            f"`baseline={spec}`: is one row, {all_of(MANY)} average over many. {TRY_ONE}, or `baseline=data`."
+            f"`baseline={spec}`: is one row, {all_of(MANY)} average over many. {_try_one(auto)}, or `baseline=data`."
         )
+
+
+def _try_one(auto: bool) -> str:
+    """Return the way out for one row: methods that no number of baselines is left to."""
+    return f"{TRY_ONE} and take no `baseline_rows={AUTO}`" if auto else TRY_ONE
 
 
 def _one_row(spec: str, dataset: Rows, scan: Scan | None, zero: Sequence[float] | None, seed: int) -> Baselines:
@@ -163,15 +221,10 @@ def require_baselines(spec: str) -> None:
     find_files(spec)
 
 
-def _from_rows(table: Rows, source: str, many: bool, limit_rows: int, seed: int) -> Baselines:
-    survey = table.survey(limit_rows if many else 1, seed)
-    scan = survey.scan
-    if many and scan.n_rows == 1:
-        raise OptionError(f"{source}: has 1 row, {all_of(MANY)} average over many. {TRY_ONE}.")
-    if not many and scan.n_rows > 1:
+def _only_row(table: Rows, source: str) -> Baselines:
+    scan = table.scan()
+    if scan.n_rows > 1:
         raise OptionError(f"{source}: has {scan.n_rows} rows, {all_of(ONE)} take one. {TRY_MANY}.")
-    if many:
-        return _drawn(survey, source, limit_rows, seed)
     _require_complete(scan, source)
     return Baselines(next(table.inputs()), 1, source)
 
@@ -183,12 +236,7 @@ def _require_complete(scan: Scan, source: str) -> None:
         )
 
 
-def _drawn(survey: Survey, source: str, limit_rows: int, seed: int) -> Baselines:
-    values, population = survey.sample.first(limit_rows), survey.scan.n_complete
-    if population == 0:
+def _pool(survey: Survey, source: str, seed: int) -> Pool:
+    if survey.scan.n_complete == 0:
         raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
-    if len(values) < min(limit_rows, population):
-        raise ValueError(f"a survey of {len(values)} rows, where baselines take {limit_rows}")
-    if len(values) < population:
-        source = f"{source}, {len(values)} of {population} complete rows (seed {seed})"
-    return Baselines(values, population, source)
+    return Pool(survey.sample, survey.scan.n_complete, source, seed)

@@ -264,6 +264,8 @@ def _notes(prepared: PreparedRun) -> Iterator[str]:
     yield f"{explainer.method.title}, derivatives by {explainer.engine.name}"
     yield f"model: {explainer.original.format}, {prepared.request.model}"
     yield f"baseline: {explainer.description()['baseline']['source']}"
+    if explainer.reader.sampling is not None:
+        yield explainer.reader.sampling.in_words()
     if explainer.smoothing is not None:
         yield (
             f"SoftPlus with beta {explainer.smoothing.beta:g} replaces {', '.join(explainer.smoothing.replaced)}; "

@@ -9,7 +9,6 @@ from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError
-from ihcli.methods import Method
 from ihcli.models import Model
 from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
@@ -51,10 +50,11 @@ def open_records(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     request = asked.text
     if request.text is not None:
         return _open_texts(request, model, request.text, pilot)
-    return _open_table(request, asked.method, model, pilot)
+    return _open_table(asked, model, pilot)
 
 
-def _open_table(request: RunRequest, method: Method, model: Model, pilot: bool) -> Opened:
+def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
+    request = asked.text
     if reads_texts(model):
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
     dataset = open_dataset(
@@ -68,11 +68,12 @@ def _open_table(request: RunRequest, method: Method, model: Model, pilot: bool) 
     _require_feature_count(model, dataset)
     question = TableQuestion(
         request.baseline,
-        method.many_baselines,
+        asked.method.many_baselines,
         _groups(request, dataset),
         request.baseline_rows,
         request.seed,
         request.limit,
+        asked.sampling,
     )
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))

@@ -10,10 +10,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ihcli.data.sampling import AUTO
 from ihcli.errors import IhcliError
 from ihcli.execution.forecasting import rows_to_try
 from ihcli.execution.preparation import PreparedRun
 from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.sampling import foreseen_rows
 from ihcli.integration.effort import NODES, STEPS
 from ihcli.methods import partner
 from ihcli.runs.totals import Outlook, Remedy
@@ -112,9 +114,13 @@ def _remedies(explainer: Explainer, trial: _Trial, share: float, workers: int) -
 def _of_method(explainer: Explainer, trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
     method = explainer.method
     if method.many_baselines:
-        b = explainer.reader.n_baselines
-        yield f"method={partner(method, many_baselines=False).name}", "one baseline: ", b
-        if b >= 20:
+        b, sampling = explainer.reader.n_baselines, explainer.reader.sampling
+        how = "one baseline: " if sampling is None else f"one baseline, and no `baseline_rows={AUTO}`: "
+        yield f"method={partner(method, many_baselines=False).name}", how, b
+        if sampling is not None:
+            larger = 2 * sampling.tolerance
+            yield f"sampling_tolerance={larger:g}", "", b / foreseen_rows(sampling, explainer.reader.population, larger)
+        elif b >= 20:
             yield f"baseline_rows={b // 10}", "", b / (b // 10)
     if method.second_order:
         first = partner(method, order=1)

@@ -18,10 +18,10 @@ from ihcli.execution.tasks import Executor, FailedChunksError, Task
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
+from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
-    BaselineInfo,
     DataInfo,
     EngineInfo,
     FailedChunkInfo,
@@ -36,7 +36,7 @@ from ihcli.runs.keeping import Keeper
 from ihcli.runs.origins import origins_of
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
-from ihcli.runs.resuming import BegunRun, find_begun
+from ihcli.runs.resuming import BegunRun, find_begun, settled_by_others
 from ihcli.runs.seals import question_sha256
 from ihcli.runs.shards import Place, Shard
 from ihcli.runs.totals import Observer, RunTotals
@@ -93,6 +93,8 @@ def _run(asked: ParsedRequest, place: Place, executor: Executor, observer: Obser
                     place.reopen().states.forget()  # a kill can come between the last word and this
                 return begun.totals()
             asked = begun.settle(asked)
+        elif shard is not None:
+            asked = replace(asked, sampling=settled_by_others(asked, place))
         return _explain_into(place, prepare_run(asked), executor, observer, begun)
 
 
@@ -108,6 +110,9 @@ def _explain_into(
     if begun is not None:
         begun.require_same_meaning(info)
         info = info.continuing(begun.info, _now())
+    sampling = prepared.reader.sampling
+    if sampling is not None:
+        observer.settled(sampling.in_words())
     rows = announce(prepared, observer, place.shard)
     storage = prepared.asked.storage
     writer = place.create(storage) if begun is None else place.reopen(storage)
@@ -167,7 +172,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
     named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
     groups = prepared.asked.groups
     explained = explainer.description()
-    smoothing = explainer.smoothing
+    smoothing, sampling = explainer.smoothing, explainer.reader.sampling
     return RunInfo(
         status=RUNNING,
         started=_now(),
@@ -177,7 +182,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         origins=origins_of(named, path),
         features=None if explained["features"] is None else tuple(explained["features"]),
         units=explained.get("units"),
-        baseline=BaselineInfo(**explained["baseline"]),
+        baseline=BaselineInfo(**explained["baseline"]).sampled(sampling),
         keys=tuple(dataset.columns.keys),
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
         target=explainer.target.spec,

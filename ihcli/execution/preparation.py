@@ -13,6 +13,7 @@ from ihcli.data.tables import Dataset
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.opening import CHUNK_BYTES, MOST_CHUNK_ROWS, open_records
 from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.sampling import settle_baselines
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.files.fingerprints import Snapshot
@@ -125,13 +126,15 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     model = _load(request)
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
-    explainer = prepare(model, opened.reader, sample, _settings(request))
+    settings = _settings(request)
+    reader = settle_baselines(model, opened.reader, sample, settings)
+    explainer = prepare(model, reader, sample, settings)
     return PreparedRun(
         asked=asked,
         model_files=model_files,
         dataset=opened.dataset,
         scan=opened.survey.scan,
-        reader=opened.reader,
+        reader=reader,
         sample=sample,
         explainer=explainer,
         warnings=(*explainer.warnings, *opened.notes),
@@ -162,6 +165,7 @@ def _settings(request: RunRequest) -> Settings:
         smooth_tolerance=request.smooth_tolerance,
         memory_bytes=request.memory_bytes,
         engine=request.engine_derivatives,
+        sampling_tolerance=request.sampling_tolerance,
     )
 
 

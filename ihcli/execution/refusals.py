@@ -5,6 +5,7 @@ from pathlib import Path
 from ihcli.data.baselines import require_baselines, require_count
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
+from ihcli.data.sampling import AUTO, require_rows
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.locations import absence, is_url, locate
 from ihcli.methods import require_one_baseline
@@ -50,12 +51,13 @@ def parse(request: RunRequest) -> ParsedRequest:
         _refuse_text_options(request)
     else:
         _refuse_table_options(request)
+    require_rows(request.baseline_rows, request.sampling_tolerance, asked.method)
     if request.groups is not None and request.groups_by is not None:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
     if request.text is not None:
         require_one_baseline(asked.method)
     elif request.baseline is not None:
-        require_count(request.baseline, asked.method.many_baselines)
+        require_count(request.baseline, asked.method.many_baselines, request.baseline_rows == AUTO)
     return asked
 
 
@@ -70,6 +72,7 @@ def _refuse_table_options(request: RunRequest) -> None:
         "`exclude`": request.exclude,
         "`groups`": request.groups,
         "`groups_by`": request.groups_by,
+        f"`baseline_rows={AUTO}`": request.baseline_rows == AUTO,
     }
     for option, value in given.items():
         if value:

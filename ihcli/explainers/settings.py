@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ihcli.data.sampling import SAMPLING_TOLERANCE
 from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT
 
@@ -14,6 +15,7 @@ class Settings:
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
     memory_bytes      bound on the working set; None: a share of what is free
     engine            "auto", "autograd" or "mlp": who takes derivatives
+    sampling_tolerance  sampling error that decides how many baselines are drawn, where nobody says how many
     """
 
     method: str = DEFAULT
@@ -23,3 +25,4 @@ class Settings:
     smooth_tolerance: float = 0.01
     memory_bytes: int | None = None
     engine: str = "auto"
+    sampling_tolerance: float = SAMPLING_TOLERANCE

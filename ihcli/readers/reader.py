@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor, nn
 
+from ihcli.data.baselines import Baselines, Pool
+from ihcli.data.sampling import Sampling
 from ihcli.errors import DataError, OptionError
 from ihcli.methods import Method, partner
 from ihcli.models.model import Model
@@ -137,6 +139,20 @@ class Reader(ABC):
     def population(self) -> int:
         """How many baselines there were to draw these B from."""
         return self.n_baselines
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How many baselines were found enough; None where somebody said how many."""
+        return None
+
+    @property
+    def pool(self) -> Pool | None:
+        """What more baselines can be drawn from, until it is settled how many are enough; None: it is."""
+        return None
+
+    def starting_from(self, baselines: Baselines) -> Self:
+        """Return the same reader with these baselines, where there is a pool of them."""
+        return self
 
     def with_one_baseline(self) -> Self:
         """Return the same reader with the first of its baselines, to try what one costs."""

@@ -1,6 +1,6 @@
 """Rows of a table: inputs of one width, and the same groups and baselines for all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -8,18 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.data.baselines import Baselines, drawn_rows, resolve_baselines
+from ihcli.data.baselines import Baselines, Pool, drawn_rows, find_pool, resolve_baselines
 from ihcli.data.groups import Groups
 from ihcli.data.rows import Rows
+from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
 from ihcli.data.survey import Survey
 from ihcli.files.fingerprints import values_fingerprint
 from ihcli.methods import Method
 from ihcli.models.model import Model
 from ihcli.readers.encoded import Encoded, Shape
-from ihcli.readers.reader import Load, Reader, TrialRows
+from ihcli.readers.reader import REFINED_BYTES, Load, Reader, TrialRows
 
 CPU_BATCH_BYTES = 64 << 20
 """Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
+START, MOST = 50, 2000
+"""Baselines that are drawn first, and at most, where their sampling error decides how many."""
+HELD_BYTES = 1 << 30
+"""Of one row's paths, at most: fewer baselines are drawn of wide tables. Half of the memory that a run has by default,
+and the same on every machine, as all shards of a run draw the same."""
+BYTES_OF_VALUE = 16
+"""Of a value of a baseline, while it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,13 @@ class TableReader(Reader):
     """Reads (N, D) numbers; a row with a missing or infinite value has no input.
 
     rounding  dtype to which numbers are rounded first, None: as they are
+    pool      what more baselines can be drawn from, until it is settled how many are enough; None: it is
     """
 
     groups: Groups
     baselines: Baselines
     rounding: str | None = None
+    pool: Pool | None = None
 
     sample_records: ClassVar[int] = 256
     few_records: ClassVar[int] = 8
@@ -82,6 +92,21 @@ class TableReader(Reader):
         """Return the same with the first baseline."""
         return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:1]))
 
+    def starting_from(self, baselines: Baselines) -> "TableReader":
+        """Return the same with these baselines, and no others to draw."""
+        return replace(self, baselines=baselines, pool=None)
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How many baselines were found enough."""
+        return self.baselines.sampling
+
+    def warnings(self, sample: Encoded) -> Iterator[str]:
+        """Yield how far the baselines are from a tolerance that they miss."""
+        shortfall = None if self.sampling is None else self.sampling.shortfall()
+        if shortfall is not None:
+            yield shortfall
+
     def check(self, method: Method) -> None:
         """Do nothing: baselines were resolved for the method."""
 
@@ -119,34 +144,56 @@ class TableReader(Reader):
 class TableQuestion:
     """What is asked of a table beside the model and the method's settings.
 
-    baseline, many, baseline_rows, seed  see `resolve_baselines`
-    groups  of its features
-    limit   only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    baseline, many, seed  see `resolve_baselines`
+    baseline_rows  its `limit_rows`, or "auto"
+    groups    of its features
+    limit     only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    settled   what a run that goes on, or another shard of it, found out of "auto"
     """
 
     baseline: str | np.ndarray | None
     many: bool
     groups: Groups
-    baseline_rows: int = 200
+    baseline_rows: BaselineRows = BASELINE_ROWS
     seed: int = 0
     limit: int | None = None
+    settled: Sampling | None = None
 
     def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
         """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
-        return rows.survey(max(least, drawn_rows(self.baseline, self.many, self.baseline_rows)), self.seed, self.limit)
+        drawn = drawn_rows(self.baseline, self.many, self.most_rows(rows))
+        return rows.survey(max(least, drawn), self.seed, self.limit)
 
     def reader(self, model: Model, rows: Rows, survey: Survey) -> TableReader:
-        """Resolve the baselines of the rows that were surveyed; raises what `resolve_baselines` raises."""
+        """Resolve the baselines of the rows that were surveyed; raises what `resolve_baselines` raises.
+
+        Of "auto" they are the first ones, until `ihcli.explainers.sampling.settle_baselines` is asked.
+        """
+        surveyed, most = survey if self.limit is None else None, self.most_rows(rows)
+        if self.baseline_rows == AUTO:
+            pool = find_pool(self.baseline, rows, surveyed, most, self.seed, auto=True)
+            if self.settled is not None:
+                return TableReader(self.groups, pool.settled(self.settled))
+            return TableReader(self.groups, pool.first(START), pool=pool)
         baselines = resolve_baselines(
             self.baseline,
             many=self.many,
             dataset=rows,
-            survey=survey if self.limit is None else None,
+            survey=surveyed,
             zero=_zero(model, rows.columns.features),
-            limit_rows=self.baseline_rows,
+            limit_rows=most,
             seed=self.seed,
         )
         return TableReader(self.groups, baselines)
+
+    def most_rows(self, rows: Rows) -> int:
+        """Return how many baselines may be drawn."""
+        if self.baseline_rows != AUTO:
+            return self.baseline_rows
+        if self.settled is not None:
+            return self.settled.rows
+        of_path = max(REFINED_BYTES * len(self.groups.names), BYTES_OF_VALUE * len(rows.columns.features))
+        return min(MOST, max(BASELINE_ROWS, HELD_BYTES // of_path))
 
 
 def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from ihcli.data.sampling import Sampling
 from ihcli.errors import RunError
 from ihcli.files.foreign import foreign_json
 from ihcli.files.locations import Location
 from ihcli.layouts.choosing import layout_of_run
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
+from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
 from ihcli.runs.request import RunRequest
@@ -47,16 +49,6 @@ class Origin(Told):
 
     absolute: str = untold()
     from_run: str = untold()
-
-
-@record
-class BaselineInfo(Told):
-    """The baselines: so many rows drawn from a population; those of texts have no SHA-256, the model has them."""
-
-    source: str
-    rows: Count
-    population: Count
-    sha256: str = untold()
 
 
 @record
@@ -240,6 +232,12 @@ class RunInfo(Told):
     def second_order(self) -> bool:
         """Whether there are interactions."""
         return self.method.name in names_of(order=2)
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How many baselines were found enough; None where somebody said how many. Raises RunError."""
+        told = self.baseline.sampling
+        return None if told is None else told.found()
 
     @property
     def seals(self) -> SealsInfo:

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
+from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
 from ihcli.files.locations import Location, locate
 from ihcli.methods import DEFAULT, Method, method_named
-from ihcli.runs.kinds import Count, Positive
+from ihcli.runs.kinds import Count, Kind, Positive, kind_of
 from ihcli.runs.storage import InteractionStorage
-from ihcli.runs.told import Told
+from ihcli.runs.told import Told, left_out
+
+COUNT = kind_of(Count)
+CountOrAuto = Annotated[
+    BaselineRows, Kind(f"{COUNT.words}, or {AUTO!r}", lambda value: value == AUTO or COUNT.fits(value))
+]
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class RunRequest(Told):
     groups_by: str | None = None
     missing: str = "error"
     limit: Positive | None = None
-    baseline_rows: Count = 200
+    baseline_rows: CountOrAuto = BASELINE_ROWS
+    sampling_tolerance: float = left_out(SAMPLING_TOLERANCE)
     seed: Count = 0
     max_evaluations: Positive | None = None
     steps: Positive | None = None
@@ -57,11 +65,13 @@ class ParsedRequest:
     text     as it was asked, and as run.json keeps it
     method   a row of the table
     storage  what is stored of the interactions of a row
+    sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
     """
 
     text: RunRequest
     method: Method
     storage: InteractionStorage
+    sampling: Sampling | None = None
 
     @classmethod
     def of(cls, text: RunRequest) -> "ParsedRequest":

@@ -1,13 +1,15 @@
 """What a resumed run shares with the run that was begun, and what it takes over from it; no torch."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
+from ihcli.data.sampling import AUTO, Sampling
 from ihcli.errors import RunError
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location
@@ -15,6 +17,7 @@ from ihcli.runs.info import RunInfo
 from ihcli.runs.names import INFO
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.run import open_run
+from ihcli.runs.shards import Place, home_of, shards_of
 from ihcli.runs.told import if_told, plain
 from ihcli.runs.totals import RunTotals
 
@@ -43,11 +46,12 @@ class BegunRun:
         return self.info.is_done
 
     def settle(self, asked: ParsedRequest) -> ParsedRequest:
-        """Return the request with the chunks of the begun run, and with its memory where none is asked for.
+        """Return the request with the chunks and baselines of the begun run, and its memory where none is asked for.
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded.
         """
-        return asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
+        chunked = asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
+        return replace(chunked, sampling=self.info.sampling)
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
@@ -68,8 +72,8 @@ class BegunRun:
         return RunTotals.told(self.path, self.info.totals)
 
     def _options(self, request: RunRequest) -> Iterator[str]:
-        for name, value in request.content().items():
-            begun = plain(getattr(self.info.arguments, name))
+        for name in (each.name for each in fields(request)):
+            begun, value = plain(getattr(self.info.arguments, name)), plain(getattr(request, name))
             are_files = name == "baseline" and is_file(begun) and is_file(value)  # later, by their values
             if name not in NOT_COMPARED and begun != value and not are_files:
                 yield _words(_option(name, begun), _option(name, value))
@@ -120,6 +124,19 @@ def find_begun(path: Location) -> BegunRun | None:
     if not info.tells("arguments"):
         raise RunError(f"{path / INFO}: does not say how the run was started. Try `overwrite` to start over.")
     return BegunRun(path, info)
+
+
+def settled_by_others(asked: ParsedRequest, place: Place) -> Sampling | None:
+    """Return how many baselines another shard of the run settled on, so that a tie falls the same way for all."""
+    if asked.text.baseline_rows != AUTO:
+        return None
+    for shard in shards_of(place.path):
+        with suppress(RunError):  # a shard of another question, or one that is being made, has no say
+            begun = None if shard == place.shard else find_begun(home_of(place.path, shard))
+            if begun is not None:
+                begun.require_same_question(asked)
+                return begun.info.sampling
+    return None
 
 
 def _words(expected: str, got: str) -> str:

@@ -92,6 +92,9 @@ class Observer:
     def warned(self, text: str) -> None:
         """Something the user should know that does not stop the run."""
 
+    def settled(self, text: str) -> None:
+        """Something that was left to the run is settled, as how many baselines it draws."""
+
     def locked(self, path: Location) -> None:
         """From here on nothing is written but into this run, whose directory is there; its model is read next."""
 

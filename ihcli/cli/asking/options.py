@@ -6,6 +6,7 @@ import click
 
 from ihcli.cli.asking.sections import ADVANCED, COLUMNS, LARGE_RUNS, TEXTS, Declaration
 from ihcli.cli.asking.values import (
+    BaselineRowsSetting,
     ColumnList,
     InteractionsSetting,
     MemorySize,
@@ -14,6 +15,7 @@ from ihcli.cli.asking.values import (
     SmoothSetting,
     WholeNumber,
 )
+from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_TOLERANCE
 from ihcli.methods import DEFAULT, METHODS, names_of
 from ihcli.wording import all_of
 
@@ -154,11 +156,20 @@ OF_LARGE_RUNS = (
 RARE = (
     _option(
         "--baseline-rows",
-        type=WholeNumber(1),
-        metavar="N",
-        default=200,
+        type=BaselineRowsSetting(),
+        metavar="[N|auto]",
+        default=BASELINE_ROWS,
         show_default=True,
-        help=f"Baselines drawn from a larger table of them ({', '.join(MANY)}).",
+        help=f"Baselines drawn from a larger table of them ({', '.join(MANY)}); auto: doubled until 3 in 4 rows of a "
+        "sample keep to --sampling-tolerance.",
+    ),
+    _option(
+        "--sampling-tolerance",
+        type=PositiveNumber(SAMPLING_TOLERANCE),
+        metavar="NUMBER",
+        default=SAMPLING_TOLERANCE,
+        show_default=True,
+        help="Sampling error that --baseline-rows auto comes down to: that of attributions (eg) or interactions (eh).",
     ),
     _option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help="Seed of that random draw."),
     _option(

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ihcli.data.sampling import AUTO
+
 UNITS = {"": 1, "B": 1}
 UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
 UNITS |= {f"{prefix}IB": 1024**power for power, prefix in enumerate("KMGT", 1)}
@@ -18,11 +20,14 @@ class PositiveNumber(click.ParamType):
 
     name = "number"
 
+    def __init__(self, example: float = 0.01) -> None:
+        self.example = example
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         number = _number(value)
         if number is None or not (math.isfinite(number) and number > 0):
-            self.fail(f"Expected a finite number above 0, got {value!r}. Try 0.01.", param, ctx)
+            self.fail(f"Expected a finite number above 0, got {value!r}. Try {self.example:g}.", param, ctx)
         return number
 
 
@@ -40,6 +45,19 @@ class WholeNumber(click.ParamType):
         if number is None or number < self.minimum:
             self.fail(f"Expected a whole number of at least {self.minimum}, got {value!r}.", param, ctx)
         return number
+
+
+class BaselineRowsSetting(click.ParamType):
+    """A number of baselines, or auto."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the word."""
+        number = int(value) if re.fullmatch(r"[+-]?[0-9]+", str(value)) else None
+        if value != AUTO and (number is None or number < 1):
+            self.fail(f"Expected a whole number of at least 1, or {AUTO}, got {value!r}. Try {AUTO}.", param, ctx)
+        return number or value
 
 
 class MemorySize(click.ParamType):

@@ -70,6 +70,11 @@ class Narrator(Observer):
         """Print a warning."""
         self.said(f"Warning: {text}")
 
+    def settled(self, text: str) -> None:
+        """Print it, unless nobody looks at what is said on the way."""
+        if self.asks_outlook:
+            self.said(text)
+
     def resumed(self, rows: int) -> None:
         """Count the rows that were there before."""
         self.rows_done += rows

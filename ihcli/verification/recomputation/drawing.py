@@ -70,12 +70,16 @@ def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
     Raises what `prepare_run` raises.
     """
     try:
-        return prepare_run(parse(_request(run, question, path, "float64")))
+        return _prepared(run, question, path, "float64")
     except ModelError:
         if run.dtype == "float64":
             raise
-        # weights that are constants of a graph keep their dtype
-        return prepare_run(parse(_request(run, question, path, run.dtype)))
+        return _prepared(run, question, path, run.dtype)  # weights that are constants of a graph keep their dtype
+
+
+def _prepared(run: Described, question: Question, path: Location, dtype: str) -> PreparedRun:
+    """Open model and data with as many baselines as the run settled on."""
+    return prepare_run(replace(parse(_request(run, question, path, dtype)), sampling=run.info.sampling))
 
 
 def _place_of(run: Described, name: str, path: Location, question: Question) -> str:
