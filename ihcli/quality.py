@@ -264,6 +264,12 @@ class Entries:
         return len(self.row)
 
     @property
+    def leading_sampling_error(self) -> np.ndarray | None:
+        """Return the sampling error of what the method is for: of interactions where it gives them, (N,) or None."""
+        of_pairs = self.interaction_sampling_error
+        return self.sampling_error if of_pairs is None else of_pairs
+
+    @property
     def has_values(self) -> np.ndarray:
         """Return which entries have figures, (N,) bool; the others have missing or non-finite inputs."""
         return has_values(self.status)

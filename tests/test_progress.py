@@ -1,6 +1,7 @@
 """The progress of finished parts: counts that add up, and a state from which an equal progress comes back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,28 @@ def test_a_record_that_goes_on_from_its_state_equals_one_that_never_stopped(seco
     if second_order:
         assert resumed.summary.interactions().equals(begun.summary.interactions())
     assert resumed.wall_s == 1.5
+
+
+def test_the_median_sampling_error_is_known_of_any_parts_within_12_percent() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.lognormal(-2, 1, (4, 101))
+    merged = Progress()
+    for part, some in enumerate(errors):
+        made_up = replace(made_up_explanation(101), sampling_error=np.where(some > 2, np.nan, some))
+        merged.merge(Progress.of_state(Progress.of_part(part, 101, made_up).state()))
+    known = errors[errors <= 2]
+    assert merged.sampling_error == pytest.approx(np.median(known), rel=0.13)
+    of_pairs = replace(made_up_explanation(5), sampling_error=np.ones(5), interaction_sampling_error=np.full(5, 0.1))
+    assert Progress.of_part(0, 5, of_pairs).sampling_error == pytest.approx(0.1)
+    assert progress_of(0).sampling_error is None
+
+
+def test_a_state_of_before_knows_no_sampling_error() -> None:
+    state = progress_of(0).state()
+    counts = json.loads(state["counts"].tobytes())
+    del counts["sampling"]
+    state["counts"] = np.frombuffer(json.dumps(counts).encode(), np.uint8)
+    assert Progress.of_state(state).sampling_error is None
 
 
 def test_an_empty_record_has_a_state() -> None:

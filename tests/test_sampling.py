@@ -402,6 +402,23 @@ def test_a_dry_run_tells_how_many(folder: Path) -> None:
     assert "baselines: the sampling error of attributions is" in done.stdout
 
 
+def test_few_baselines_are_said_after_the_run_and_the_advice_ends_it(folder: Path, tmp_path: Path, whole: Path) -> None:
+    base = ["explain", str(folder / "net.pt"), str(folder / "table.parquet"), "--limit", "40", "-m", "eg"]
+    few = CliRunner().invoke(main, [*base, "--baseline-rows", "20", "-o", str(tmp_path / "few")])
+    (line,) = (line for line in few.stderr.splitlines() if "sampling error" in line)
+    assert line.startswith("Drawing 20 baselines leaves the median row a sampling error of about ")
+    assert line.endswith("Try --baseline-rows auto, which draws as many as --sampling-tolerance asks for.")
+    told_of = float(line.partition("about ")[2].partition(" %")[0]) / 100
+    assert told_of == pytest.approx(np.median(parts_of(tmp_path / "few")["_sampling_error"]), rel=0.2)
+    loose = CliRunner().invoke(
+        main, [*base, "--baseline-rows", "20", "--tolerance", f"{told_of}", "-o", str(tmp_path / "loose")]
+    )
+    assert "Drawing" not in loose.stderr
+    followed = CliRunner().invoke(main, [*base, "--baseline-rows", "auto", "-o", str(tmp_path / "followed")])
+    assert followed.exit_code == 0
+    assert "Drawing" not in followed.stderr
+
+
 # Wrong uses, and what their messages lead to
 
 WRONG = {

@@ -24,6 +24,7 @@ class Progress:
     Records of different parts merge; the counts of a merged progress are exact, its summary is up to rounding.
 
     parts    ranges of part numbers that do not touch, in order
+    sampling_error  that of the median entry, within 12 %; None where all baselines there are were used
     digests  SHA-256 of the files of each part, by its number; of those that an older ihcli wrote, none
     """
 
@@ -34,6 +35,7 @@ class Progress:
         self.wall_s = 0.0
         self._summary: AnySummary[Any] | None = None
         self._statuses = Counter[str]()
+        self._sampling = Counter[int]()  # entries by their sampling error, in whole decibels
 
     @classmethod
     def of_part(cls, part: int, rows: int, explanation: AnyExplanation, digests: Digests = ()) -> "Progress":
@@ -48,6 +50,9 @@ class Progress:
         progress._statuses.update(explanation.status.tolist())
         if explanation.truncated is not None:
             progress.truncated = int(explanation.truncated.sum())
+        if (errors := explanation.leading_sampling_error) is not None:
+            decibels = 10 * np.log10(errors[np.isfinite(errors) & (errors > 0)])
+            progress._sampling.update(decibels.round().astype(int).tolist())
         summary = layout_of(explanation).summary()
         summary.update(explanation)
         progress._summary = summary
@@ -62,6 +67,16 @@ class Progress:
     def statuses(self) -> dict[str, int]:
         """Count of entries by status, "ok" first, only those that occur."""
         return dict(sorted(self._statuses.items(), key=lambda item: (item[0] != Status.OK, item[0])))
+
+    @property
+    def sampling_error(self) -> float | None:
+        """The sampling error of the median entry, of those that have one."""
+        seen, half = 0, self._sampling.total() / 2
+        for decibel, count in sorted(self._sampling.items()):
+            seen += count
+            if seen >= half:
+                return float(10 ** (decibel / 10))
+        return None
 
     @property
     def entries(self) -> int:
@@ -80,6 +95,7 @@ class Progress:
         self.wall_s += other.wall_s
         self.truncated += other.truncated
         self._statuses.update(other._statuses)
+        self._sampling.update(other._sampling)
         if self._summary is None:
             self._summary = other._summary
         elif other._summary is not None:
@@ -98,6 +114,7 @@ class Progress:
             "truncated": self.truncated,
             "wall_s": self.wall_s,
             "statuses": dict(self._statuses),
+            "sampling": list(self._sampling.items()),
         }
         text = np.frombuffer(json.dumps(counts).encode(), np.uint8)
         parts = np.array([(some.start, some.stop) for some in self.parts], np.int64)
@@ -119,6 +136,7 @@ class Progress:
             for name in ("rows", "evaluations", "truncated", "wall_s"):
                 setattr(progress, name, counts[name])
             progress._statuses.update(counts["statuses"])
+            progress._sampling.update({int(decibel): int(count) for decibel, count in counts.get("sampling", ())})
             progress._summary = summary_of_state(arrays)
         return progress
 

@@ -126,6 +126,7 @@ class RunTotals:
     wall_s    all attempts of a resumed run together
     truncated  texts whose end was left out
     was_done  whether it was finished before, so that nothing was left to resume
+    sampling_error  that of the median entry, about; None where there is none, or a run was finished before
     """
 
     path: Location
@@ -136,11 +137,13 @@ class RunTotals:
     wall_s: float
     truncated: int = 0
     was_done: bool = False
+    sampling_error: float | None = None
 
     @classmethod
     def of(cls, path: Location, progress: "Progress") -> "RunTotals":
         """Return the totals of a run that came so far."""
-        return cls(path=path, **{name: getattr(progress, name) for name in TOTALS})
+        found = {name: getattr(progress, name) for name in TOTALS}
+        return cls(path=path, **found, sampling_error=progress.sampling_error)
 
     @classmethod
     def told(cls, path: Location, totals: TotalsInfo) -> "RunTotals":

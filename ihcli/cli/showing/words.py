@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ihcli.cli.showing.spelling import spelled
+from ihcli.data.sampling import AUTO
 from ihcli.methods import uncertified
 from ihcli.quality import MISSED, WITHOUT_VALUES, Status
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from ihcli.runs.shards import Shard
     from ihcli.runs.totals import Estimate, Outlook, RunTotals
 
+FAR = 5
+"""Sampling errors of the median row above so many tolerances are said: by default, those above the 5 % of auto."""
 BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -87,6 +90,12 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
         sentences.append(
             f"{sum(missed.values())} {of_all} missed the tolerance ({_listed(missed)}){flagged}. Try {remedies}."
         )
+    if _is_far_off(totals, request):
+        sentences.append(
+            f"Drawing {request.baseline_rows} baselines leaves the median row a sampling error of about "
+            f"{100 * (totals.sampling_error or 0):.2g} %, far above the tolerance {request.tolerance:g} of its "
+            f"integrals. Try `baseline_rows={AUTO}`, which draws as many as `sampling_tolerance` asks for."
+        )
     if empty := _counts(totals, WITHOUT_VALUES):
         sentences.append(f"{sum(empty.values())} {of_all} have no values ({_listed(empty)}){flagged}.")
     return sentences
@@ -149,6 +158,11 @@ def _sizes_in_words(estimate: "Estimate") -> str:
 def _remedies(missed: dict[str, int], request: "RunRequest") -> str:
     remedies = (remedy for status in MISSED if status in missed for remedy in status.remedies)
     return ", or ".join(remedy.words for remedy in remedies if remedy.helps(request))
+
+
+def _is_far_off(totals: "RunTotals", request: "RunRequest") -> bool:
+    """Return whether so many baselines were asked for that drawing them decides how right the values are."""
+    return request.baseline_rows != AUTO and (totals.sampling_error or 0) > FAR * request.tolerance
 
 
 def _counts(totals: "RunTotals", statuses: tuple[str, ...]) -> dict[str, int]:
