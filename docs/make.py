@@ -20,7 +20,7 @@ from ihcli.explanation import Explanation, TextExplanation
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
-from ihcli.summaries.ranking import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS, statistics_table
+from ihcli.summaries.ranking import SUMMARIES, statistics_table
 
 DOCS = Path(__file__).parent
 COLUMNS_OF_HELP = 100
@@ -64,8 +64,8 @@ def column_tables() -> Iterator[tuple[str, str]]:
         yield name, _of_schema(interactions_table(explanation, KEYS, full).schema)
         yield f"{name} top", _of_schema(interactions_table(explanation, KEYS, top).schema)
     yield "statuses", _of_statuses()
-    yield "summary attributions", _of_schema(statistics_table(ATTRIBUTION_COLUMNS + MAIN_COLUMNS, []).schema)
-    yield "summary interactions", _of_schema(statistics_table(INTERACTION_COLUMNS, []).schema)
+    for kind, columns in SUMMARIES.items():
+        yield f"summary {kind}", _of_schema(statistics_table(columns, []).schema)
 
 
 def _sections(command: click.Command, parent: click.Context | None) -> Iterator[str]:

@@ -83,8 +83,15 @@ def in_order(explanation: E, by: np.ndarray) -> E:
     return _with_entries(explanation, lambda name: _taken(getattr(explanation, name), order))
 
 
-def _taken(values: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
-    return None if values is None else values[order]
+def selected(explanation: E, mask: np.ndarray) -> E:
+    """Return the entries under a mask (N,)."""
+    return (
+        explanation if mask.all() else _with_entries(explanation, lambda name: _taken(getattr(explanation, name), mask))
+    )
+
+
+def _taken(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[chosen]
 
 
 def _nothing(name: str, dtype: np.dtype[Any]) -> Any:

@@ -107,6 +107,12 @@ MISSED = tuple(status for status in Status if status.has_values and status not i
 WITHOUT_VALUES = tuple(status.value for status in Status if not status.has_values)
 
 
+def remedies_in_words(statuses: Collection[str], asked: Asked) -> str:
+    """Return what may bring rows of these statuses within the tolerance, under what was asked."""
+    remedies = (remedy for status in MISSED if status in statuses for remedy in status.remedies)
+    return ", or ".join(remedy.words for remedy in remedies if remedy.helps(asked))
+
+
 def _statuses_in_words() -> str:
     return either([status for status in STATUSES if status != Status.UNCERTIFIED or uncertified()])
 

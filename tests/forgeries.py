@@ -42,10 +42,13 @@ TABLES: dict[str, dict[str, Any]] = {
     "largest pairs": {"interactions": "top:3"},
     "summaries only": {"interactions": "none"},
     "ih of 3 steps": {"model": "sharp.pt", "steps": 3},
+    "ih cut short": {"model": "sharp.pt", "max_evaluations": 16, "tolerance": 1e-3},
+    "largest pairs cut short": {"model": "sharp.pt", "max_evaluations": 16, "tolerance": 1e-3, "interactions": "top:3"},
 }
 TEXTS: dict[str, dict[str, Any]] = {
     "texts": {"tolerance": 0.05},
     "texts under ig": {"method": "ig", "units": "token"},
+    "texts cut short": {"tolerance": 3e-4, "max_evaluations": 8},
     "largest pairs of texts": {"interactions": "top:4", "tolerance": 0.05},
 }
 

@@ -23,6 +23,7 @@ from ihcli.explanation import Explanation
 from ihcli.quality import Status
 from ihcli.runs.info import RunInfo
 from ihcli.runs.writer import create_run
+from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
 
 FEATURES = ("age", "[bmi]", "pressure")
@@ -52,7 +53,7 @@ def made_up_explanation(
 def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bool = True) -> Explanation:
     """Write a finished run and return what is in it."""
     explanation = made_up_explanation(targets=targets, second_order=second_order)
-    summary = Summary()
+    summary = RankedSummary(Summary)
     summary.update(explanation)
     writer = create_run(path, overwrite=True)
     writer.write_part(0, explanation, pa.table({"patient": [f"P{row}" for row in range(6)]}))

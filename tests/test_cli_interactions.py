@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,14 @@ from prepared import light_python
 from rich.cells import cell_len
 from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
 
-from ihcli.bars import pair_bars
+import ihcli
+from ihcli.bars import certain_ranks, pair_bars
 from ihcli.cli import main
-from ihcli.cli.showing.words import certainty_in_words, number_in_words
+from ihcli.cli.showing.certainty import certainty_in_words
+from ihcli.cli.showing.words import number_in_words
 from ihcli.errors import OptionError
+from ihcli.quality import Status
+from ihcli.results.rankings import Choice, ranked_pairs
 from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest
@@ -31,8 +36,11 @@ from ihcli.runs.run import open_run
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import create_run
+from ihcli.summaries.ranked import RankedSummary, most_error
+from ihcli.summaries.tables import Summary
 
 BOTH = ("benign", "malignant")
+ALL = 1000
 
 
 def ask(*arguments: object) -> Result:
@@ -53,7 +61,9 @@ def test_a_pipe_gets_csv_with_all_digits(run: Path) -> None:
     done = ask(run)
     expected = open_run(run).summary_interactions()
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[0] == "target,feature_i,feature_j,rank,mean_abs,mean,std,share,rows"
+    assert done.stdout.splitlines()[0] == (
+        "target,feature_i,feature_j,rank,mean_abs,mean,std,share,rows,error_bar,left_out,certain"
+    )
     assert [float(record["mean_abs"]) for record in records(done.stdout)] == expected["mean_abs"].to_pylist()
 
 
@@ -78,11 +88,12 @@ def test_an_unknown_target_lists_the_valid_ones(run: Path) -> None:
 
 def test_json_lines_hold_one_record_a_line(run: Path) -> None:
     lines = ask(run, "--format", "jsonl").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == open_run(run).summary_interactions().to_pylist()
+    assert [json.loads(line) for line in lines] == ranked_pairs(open_run(run), Choice(ALL)).to_pylist()
 
 
 def test_parquet_and_arrow_hold_the_same_table(run: Path) -> None:
-    expected = open_run(run).summary_interactions()
+    expected = ranked_pairs(open_run(run), Choice(ALL))
+    assert expected.drop_columns(["certain"]).equals(open_run(run).summary_interactions())
     assert pq.read_table(io.BytesIO(ask(run, "--format", "parquet").stdout_bytes)).equals(expected)
     assert pa.ipc.open_stream(ask(run, "--format", "arrow").stdout_bytes).read_all().equals(expected)
 
@@ -91,7 +102,7 @@ def test_the_name_of_the_file_chooses_the_format(run: Path, tmp_path: Path) -> N
     file = tmp_path / "pairs.parquet"
     done = ask(run, "-o", file)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert pq.read_table(file).equals(open_run(run).summary_interactions())
+    assert pq.read_table(file).equals(ranked_pairs(open_run(run), Choice(ALL)))
 
 
 def test_a_file_that_exists_is_replaced_only_when_asked(run: Path, tmp_path: Path) -> None:
@@ -141,7 +152,7 @@ def test_a_terminal_cuts_long_names_in_their_middle_and_tells_them_apart(
     lines = [line.rstrip() for line in lines if line.split()[:1] in (["1"], ["2"], ["3"])]
     pairs = [tuple(line.split()[1:3]) for line in lines]
     assert (len(set(pairs)), len({name for pair in pairs for name in pair})) == (3, 3)
-    assert all(len(line.split()) == 7 and cell_len(line) <= columns for line in lines)
+    assert all(len(line.split()) == (8 if columns > 60 else 6) and cell_len(line) <= columns for line in lines)
     assert any("…" in name for pair in pairs for name in pair) == (columns < 300)
     rows = records(ask(tmp_path / "made/run", "--format", "csv").stdout)
     assert {row["feature_i"] for row in rows} <= set(names)
@@ -225,6 +236,111 @@ def test_by_ranks_by_any_statistic(run: Path, by: str, size: Callable[[float], f
     assert by != "mean" or any(float(record["mean"]) < 0 for record in found)
 
 
+def cut_short(path: Path, targets: tuple[str, ...] = ("risk",), n_unfinished: int = 2) -> list[int]:
+    """Write a run of which some rows, with huge figures, never converged; return the others."""
+    explanation = made_up_explanation(targets=targets)
+    error = np.where(explanation.row < n_unfinished, 5.0, 1e-3)
+    status = np.where(explanation.row < n_unfinished, Status.NOT_CONVERGED, Status.OK).astype(object)
+    huge = np.where(explanation.row < n_unfinished, 1e6, 1.0)[:, None, None]
+    assert explanation.interactions is not None
+    explanation = replace(
+        explanation, interactions=explanation.interactions * huge, relative_error=error, status=status
+    )
+    summary, writer = RankedSummary(Summary), create_run(path)
+    summary.update(explanation, most_error(0.01, None))
+    writer.write_part(0, explanation, pa.table({}))
+    writer.write_summary(summary.attributions(), summary.interactions(), summary.all_rows())
+    totals = {"rows": 6, "statuses": {"ok": 4, "not_converged": 2}}
+    arguments = {"model": "m.pt", "data": "d.csv", "tolerance": 0.01, "steps": None, "smooth": "auto"}
+    info = {"status": "done", "features": list(FEATURES), "keys": [], "method": {"name": "ih"}}
+    writer.write_info(RunInfo.of({**info, "totals": totals, "arguments": arguments}))
+    return list(range(n_unfinished, 6))
+
+
+def test_rows_that_did_not_converge_do_not_rank(tmp_path: Path) -> None:
+    kept = cut_short(tmp_path / "run")
+    gamma = made_up_explanation().interactions
+    assert gamma is not None
+    done = ask(tmp_path / "run")
+    for record in records(done.stdout):
+        effects = 2 * gamma[kept][:, FEATURES.index(record["feature_i"]), FEATURES.index(record["feature_j"])]
+        assert float(record["mean_abs"]) == pytest.approx(np.abs(effects).mean())
+        assert (record["rows"], record["left_out"]) == ("4", "2")
+    assert done.stderr == "Left out: 2 of 6 rows, with errors beyond 10 tolerances; --all-rows takes them.\n"
+    text = ask(tmp_path / "run", "--format", "table")
+    assert "target risk, 4 rows" in text.stdout
+    assert "Left out: 2 of 6 rows, with errors beyond 10 tolerances; --all-rows takes them." in text.stdout
+    assert text.stderr == ""
+    result = ihcli.read(tmp_path / "run")
+    assert result.interaction_summary["left_out"].tolist() == result.attribution_summary["left_out"].tolist() == [2] * 3
+
+
+def test_all_rows_takes_them_all(tmp_path: Path) -> None:
+    cut_short(tmp_path / "run")
+    done = ask(tmp_path / "run", "--all-rows")
+    assert done.stderr == ""
+    assert {(record["rows"], record["left_out"]) for record in records(done.stdout)} == {("6", "0")}
+    assert all(float(record["mean_abs"]) > 1e4 for record in records(done.stdout))
+    assert "Left out" not in ask(tmp_path / "run", "--all-rows", "--format", "table").stdout
+    result = ihcli.read(tmp_path / "run", all_rows=True)
+    assert result.interaction_summary["rows"].tolist() == [6] * 3
+    assert {"6"} == {record["rows"] for record in records(ask(tmp_path / "run", "--all-rows", "--main-effects").stdout)}
+
+
+def test_where_no_row_ranks_that_is_said_and_the_advice_helps(tmp_path: Path) -> None:
+    cut_short(tmp_path / "run", BOTH, n_unfinished=6)
+    for options in ((), ("--main-effects",), ("--target", "benign")):
+        done = ask(tmp_path / "run", *options)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "has an error within 10 times the tolerance, so none ranks. Try --all-rows, or ihcli" in done.stderr
+        assert "a larger --max-evaluations or --tolerance" in done.stderr
+        assert len(records(ask(tmp_path / "run", *options, "--all-rows").stdout)) > 0
+    assert ihcli.read(tmp_path / "run").targets == BOTH
+
+
+@pytest.mark.parametrize("option", [["--row", "1"], ["--key", "patient=P1"]])
+def test_all_rows_is_not_for_one_row(run: Path, option: list[str]) -> None:
+    done = ask(run, *option, "--all-rows")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--all-rows: ranks over all rows, so it cannot be used with --row or --key. Try again" in done.stderr
+
+
+def test_rankings_show_bars_and_certain_ranks(run: Path) -> None:
+    claims = []
+    for statistic, target in product(("mean_abs", "mean"), BOTH):
+        asked = ["--by", statistic, "--target", target]
+        found = records(ask(run, *asked).stdout)
+        values, bars = (np.array([float(record[name]) for record in found]) for name in (statistic, "error_bar"))
+        certain = certain_ranks(values, bars)
+        claims.append(certain)
+        assert [record["certain"] for record in found] == [str(rank < certain) for rank in range(3)]
+        text = ask(run, *asked, "--top-k", 1, "--format", "table").stdout
+        assert certainty_in_words(certain, 3, "pairs") in text.splitlines()
+        assert f"±{number_in_words(bars[0], digits=2)}" in text
+    assert len(set(claims)) > 1
+    assert "certain" not in records(ask(run, "--by", "std").stdout)[0]
+
+
+def test_pairs_within_two_standard_errors_of_zero_are_marked(tmp_path: Path) -> None:
+    explanation = made_up_explanation()
+    assert explanation.interactions is not None
+    spread = np.zeros_like(explanation.interactions)
+    spread[:, 0, 1] = spread[:, 1, 0] = 10.0
+    summary, writer = RankedSummary(Summary), create_run(tmp_path / "run")
+    summary.update(replace(explanation, interaction_spread=spread))
+    writer.write_summary(summary.attributions(), summary.interactions())
+    writer.write_info(RunInfo.of({"status": "done", "features": list(FEATURES), "keys": [], "method": {"name": "eh"}}))
+    found = records(ask(tmp_path / "run").stdout)
+    marked = {(record["feature_i"], record["feature_j"]) for record in found if record["near_zero"] == "True"}
+    assert marked == {FEATURES[:2]}
+    assert {float(record["standard_error"]) for record in found} == {0.0, 20.0}
+    assert {record["certain"] for record in found} == {"False"}
+    text = ask(tmp_path / "run", "--format", "table").stdout
+    assert "~ within two standard errors of zero: with other baselines there may be no such effect." in text
+    assert "Two standard errors over the drawn baselines count as error." in text
+    assert [line.split()[1] for line in text.splitlines() if FEATURES[0] in line and "~" in line.split()] == ["~"]
+
+
 def test_feature_shows_the_pairs_with_it(run: Path) -> None:
     found = records(ask(run, "--feature", "age", "--target", "benign").stdout)
     assert len(found) == 2
@@ -299,7 +415,7 @@ def test_a_run_of_before_has_no_error_bars_and_says_so(tmp_path: Path, interacti
     writer.write_part(0, replace(made_up_explanation(), interaction_error=None), pa.table({}))
     writer.write_info(RunInfo.of({"features": list(FEATURES), "keys": []}))
     text = ask(tmp_path / "run", "--row", 0, "--format", "table").stdout
-    assert "There are no error bars: an older ihcli made the run. Try ihcli explain again." in text
+    assert "Error bars are missing: an older ihcli made the run. Try ihcli explain again." in text
     assert "±" not in text
     assert "error_bar" not in records(ask(tmp_path / "run", "--row", 0).stdout)[0]
 

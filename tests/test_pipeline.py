@@ -28,6 +28,7 @@ from ihcli.runs.run import open_run
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Observer
 from ihcli.runs.writer import RunWriter, create_run
+from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12  # float64 sums in another order
@@ -276,7 +277,7 @@ def test_overlapping_does_not_change_a_byte(folder: Path, tmp_path: Path, method
     run(request, tmp_path / "run", Observer())
     prepared = prepare_run(parse(request))
     asked = open_run(tmp_path / "run").info.sha256.question
-    writer, summary = replace(create_run(tmp_path / "plain"), question=asked), Summary()
+    writer, summary = replace(create_run(tmp_path / "plain"), question=asked), RankedSummary(Summary)
     for part, chunk in enumerate(prepared.chunks()):
         explanation = prepared.explainer.explain(chunk.inputs, chunk.labels, chunk.first_row)
         writer.write_part(part, explanation, chunk.keys)

@@ -143,14 +143,14 @@ def test_blocks_of_few_pairs_give_what_the_whole_gives(monkeypatch: pytest.Monke
     explanation = made_up()
     whole, spelled = summary_of(explanation), []
     monkeypatch.setattr(text_summary, "BLOCK_PAIRS", 50)
-    pairs = text_summary._pairs
+    keys = text_summary._pair_keys
 
     def counted(*arguments):
-        found = pairs(*arguments)
-        spelled.append(len(found[1]))
+        found = keys(*arguments)
+        spelled.append(len(found["target"]))
         return found
 
-    monkeypatch.setattr(text_summary, "_pairs", counted)
+    monkeypatch.setattr(text_summary, "_pair_keys", counted)
     assert_equal(summary_of(explanation), whole)
     assert len(spelled) > 5
     assert max(spelled) <= 50 + 9 * 9 // 2

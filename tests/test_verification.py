@@ -218,6 +218,101 @@ def test_a_damaged_summary_fails(
     assert f"summary of {kind}" in failed(path)
 
 
+CUT_SHORT_DAMAGES = {
+    "a statistic of all rows": ("attributions_all_rows", value("mean", 2, 1 + 1e-6), "summary of all attributions"),
+    "pairs of all rows": ("interactions_all_rows", value("mean_abs", 3, 1 + 1e-6), "summary of all interactions"),
+    "ranks of all rows": ("interactions_all_rows", _turned, "ranks of all interactions"),
+    "a bar": ("interactions", value("error_bar", 1, 1 + 1e-3), "summary of interactions"),
+    "a bar of a main effect": ("attributions", value("main_error_bar", 1, 1 + 1e-3), "summary of attributions"),
+    "rows left out": ("attributions", _set("left_out", 0), "summary of attributions"),
+    "rows left out of pairs": ("interactions", _set("left_out", 0), "summary of interactions"),
+    "rows of main effects": ("attributions", _set("main_rows", 1), "summary of attributions"),
+    "no bars": ("interactions", lambda table: table.drop_columns("error_bar"), "summary of interactions"),
+}
+
+
+@pytest.mark.parametrize(("file", "alter", "check"), CUT_SHORT_DAMAGES.values(), ids=CUT_SHORT_DAMAGES)
+def test_a_damaged_summary_of_a_run_that_was_cut_short_fails(
+    folder: Folder, tmp_path: Path, file: str, alter: Callable[[pa.Table], pa.Table], check: str
+) -> None:
+    path = folder.copy("ih cut short", tmp_path / "run")
+    change(path / "summary" / f"{file}.parquet", alter)
+    found = failed(path)
+    assert check in found
+    assert "SHA-256" in found
+
+
+def test_rows_that_are_left_out_must_stand_in_summaries_of_all_rows(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih cut short", tmp_path / "run")
+    for name in ("attributions", "interactions"):
+        (path / "summary" / f"{name}_all_rows.parquet").unlink()
+    assert "2 that are missing" in failed(path)["summaries of all rows"]
+    path = folder.copy("ih", tmp_path / "whole")
+    shutil.copy(path / "summary" / "attributions.parquet", path / "summary" / "attributions_all_rows.parquet")
+    assert "1 where all rows rank" in failed(path)["summaries of all rows"]
+
+
+def test_a_summary_over_rows_that_should_not_rank_fails(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih cut short", tmp_path / "run")
+    for name in ("attributions", "interactions"):
+        shutil.copy(path / "summary" / f"{name}_all_rows.parquet", path / "summary" / f"{name}.parquet")
+    assert {"summary of attributions", "summary of interactions"} <= failed(path).keys()
+
+
+def _beside(name: str, new: Any) -> Callable[[pa.Table], pa.Table]:
+    """Set a figure beside the second pair of every row."""
+
+    def alter(table: pa.Table) -> pa.Table:
+        column = table["interactions"]
+        pairs = column.to_pylist()
+        for listed in pairs:
+            if listed:
+                listed[1][name] = new
+        place = table.schema.get_field_index("interactions")
+        return table.set_column(place, table.schema.field("interactions"), pa.array(pairs, column.type))
+
+    return alter
+
+
+BESIDE_DAMAGES = {
+    "a negative bar": ("error_bar", -1.0, "figures in error_bar that none can be"),
+    "no bar": ("error_bar", None, "figures in error_bar that none can be"),
+    "an infinite bar": ("error_bar", np.inf, "figures in error_bar that none can be"),
+    "a rank after others": ("certain", True, "ranks called certain that are not"),
+}
+
+
+@pytest.mark.parametrize(("name", "new", "fault"), BESIDE_DAMAGES.values(), ids=BESIDE_DAMAGES)
+def test_damaged_figures_beside_the_largest_pairs_fail(
+    folder: Folder, tmp_path: Path, name: str, new: Any, fault: str
+) -> None:
+    path = folder.copy("largest pairs cut short", tmp_path / "run")
+    change(part(path, "interactions"), _beside(name, new))
+    assert fault in failed(path)["largest pairs"]
+
+
+def test_largest_pairs_without_bars_fail(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("largest pairs", tmp_path / "run")
+
+    def bare(table: pa.Table) -> pa.Table:
+        kept = pa.list_(pa.struct([("i", pa.string()), ("j", pa.string()), ("value", pa.float32())]))
+        field = table.schema.field("interactions")
+        pairs = pa.array(table["interactions"].to_pylist(), kept)
+        return table.set_column(table.schema.get_field_index("interactions"), field.with_type(kept), pairs)
+
+    change(part(path, "interactions"), bare)
+    assert "column 'interactions' of list" in failed(path)["columns"]
+
+
+@pytest.mark.parametrize("column", ["_relative_error", "_interaction_error"])
+def test_a_row_that_is_ok_has_both_errors_within_the_tolerance(folder: Folder, tmp_path: Path, column: str) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    change(part(path), _set(column, 0.5))
+    assert "ok beyond the tolerance" in failed(path)["statuses"]
+    change(part(path), _set(column, -0.5))
+    assert f"negative figures in {column}" in failed(path)["statuses"]
+
+
 @pytest.mark.parametrize("files", ["attributions", "interactions"])
 def test_a_missing_part_fails(folder: Folder, tmp_path: Path, files: str) -> None:
     path = folder.copy("ih", tmp_path / "run")

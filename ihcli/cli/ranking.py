@@ -1,5 +1,6 @@
 """The best of a ranking, of features or of pairs, over rows or in one: chosen, titled and written."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ import click
 from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, Ranking
 from ihcli.cli.asking.values import values_of_keys
 from ihcli.cli.computed import computed_run
+from ihcli.cli.showing.certainty import left_out_of_ranking, notes_of_ranking
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.showing.tables import Shown
+from ihcli.cli.showing.terminal import say
 from ihcli.errors import OptionError
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ class Kind:
     notes_of_record  sentences on how far the order of a record's entries is certain
     columns         what a table on a terminal shows of a run
     record_columns  and of a record
+    noun            what its entries are called, in the plural
     drawing         what a terminal shows below the table of a text
     lacking         options of explain that the command does not have, or refuses
     """
@@ -40,6 +44,7 @@ class Kind:
     notes_of_record: Callable[["Record", "Choice"], Iterable[str]]
     columns: tuple[str, ...]
     record_columns: tuple[str, ...]
+    noun: str
     drawing: Callable[["Record"], Any] | None = None
     lacking: tuple[str, ...] = ("workers",)
 
@@ -52,10 +57,11 @@ def show(ranking: Ranking, context: click.Context, kind: Kind) -> None:
         from ihcli.runs.run import open_run
 
         with reading_run(ranking.path):
-            ranking.destination.write(_shown(ranking, open_run(ranking.path), kind, ranking.target))
+            run = open_run(ranking.path, all_rows=ranking.all_rows)
+            ranking.destination.write(_shown(ranking, run, kind, ranking.target))
         return
-    with computed_run(ranking, ranking.data, kind.lacking) as (run, missed):
-        ranking.destination.write(_shown(ranking, run, kind, None))
+    with computed_run(ranking, ranking.data, kind.lacking) as (computed, missed):
+        ranking.destination.write(_shown(ranking, replace(computed, all_rows=ranking.all_rows), kind, None))
     if ranking.strict and missed:
         context.exit(MISSED_TOLERANCE)
 
@@ -67,8 +73,13 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
     if ranking.is_of_one_row:
         return _shown_row(ranking, run, kind, choice, target)
     choice = replace(choice, min_count=_least_count(ranking, run))
-    table = _of_target(kind.of_run(run, choice), ranking.path, target)
-    return Shown(table, kind.columns, _titles(run, table, choice.min_count))
+    table = _of_target(kind.of_run(run, choice), run, target)
+    notes = {}
+    if ranking.destination.format == "table":
+        notes = notes_of_ranking(kind.of_run(run, replace(choice, top_k=sys.maxsize, features=())), run, kind.noun)
+    elif not ranking.quiet and (left_out := tuple(left_out_of_ranking(table, run))):
+        say(*left_out)
+    return Shown(table, kind.columns, _titles(run, table, choice.min_count), notes)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
@@ -123,14 +134,17 @@ def _title(record: "Record") -> str:
     return f"{who}, target {record.target}: {figures}, {record.quality['status']}"
 
 
-def _of_target(table: "pa.Table", path: str, target: str | None) -> "pa.Table":
+def _of_target(table: "pa.Table", run: "Run", target: str | None) -> "pa.Table":
     from ihcli.results.rankings import by_target
 
     if target in (None, "all"):
         return table
     rankings = by_target(table)
-    if target not in rankings:
-        raise OptionError(
-            f"--target: {path} has no target {target!r}. Expected {', '.join(rankings)} or all, got {target}."
-        )
-    return rankings[target]
+    if target in rankings:
+        return rankings[target]
+    targets = run.targets()
+    if target in targets:
+        raise run.nothing_ranks(target)
+    raise OptionError(
+        f"--target: {run.path} has no target {target!r}. Expected {', '.join(targets)} or all, got {target}."
+    )

@@ -41,6 +41,7 @@ from ihcli.runs.seals import question_sha256
 from ihcli.runs.shards import Place, Shard
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
+from ihcli.summaries.ranked import most_error
 
 ALONE = Workforce()
 
@@ -117,7 +118,8 @@ def _explain_into(
     storage = prepared.asked.storage
     writer = place.create(storage) if begun is None else place.reopen(storage)
     asked = question_sha256(info)
-    writer = replace(writer, question=asked)
+    most = most_error(prepared.request.tolerance, prepared.request.steps)
+    writer = replace(writer, question=asked, most_error=most)
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)

@@ -96,7 +96,7 @@ class Worker:
             return result
         try:
             digests = self._writer.write_part(part, result, chunk.keys)
-            state = Progress.of_part(part, len(chunk), result, digests).state()
+            state = Progress.of_part(part, len(chunk), result, digests, self._writer.most_error).state()
         except IhcliError as error:
             if isinstance(self._writer.path, StorePath):  # the next time it may come through, from here or elsewhere
                 return Stumbled(self._number, part, in_words(error))

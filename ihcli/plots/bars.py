@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from ihcli.layouts.columns import ERROR_BAR
 from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
-from ihcli.plots.request import PlotRequest, one_target
+from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import Choice, by_target, ranked_features, ranked_pairs
 from ihcli.results.result import Result
 from ihcli.wording import told_apart
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 TOP_K = 20
 HALF_NAME = 24
 PALE = "#c9d3df"
+WHISKERS = {"ecolor": "#5f6b7a", "elinewidth": 1.1, "capsize": 2.5}
 
 
 def draw_bars(result: Result, request: PlotRequest) -> "Figure":
@@ -25,12 +27,15 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
     target = one_target(result, request.target)
     choice = Choice(request.top_k or TOP_K, main_effects=request.main_effects)
     rank = ranked_pairs if request.pairs else ranked_features
-    ranking = by_target(rank(result.run, choice))[target]
+    ranking = ranking_of(result, target, rank(result.run, choice))
     names = _names(ranking)
     height = rows_height(len(names))
     figure, axes = new_figure(8.2, height + 1.6)
     places, means = np.arange(len(names)), ranking["mean"].to_numpy()
-    axes.barh(places, ranking["mean_abs"].to_numpy(), height=0.7, color=PALE, label="mean_abs")
+    sizes = ranking["mean_abs"].to_numpy()
+    axes.barh(places, sizes, height=0.7, color=PALE, label="mean_abs")
+    if ERROR_BAR in ranking.column_names:
+        axes.errorbar(sizes, places, xerr=ranking[ERROR_BAR].to_numpy(), fmt="none", **WHISKERS, label="error bar")
     for colour, words, chosen in ((RAISES, "mean, raises", means >= 0), (LOWERS, "mean, lowers", means < 0)):
         axes.plot(means[chosen], places[chosen], "D", color=colour, markersize=5, label=words)
     name_rows(axes, names, height, width=len(" · ") + 2 * HALF_NAME + len(" (main)") if request.pairs else NAME_WIDTH)
@@ -56,10 +61,10 @@ def _names(ranking: pa.Table) -> list[str]:
 
 def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
     whole = result.summary_interactions() if request.pairs else result.summary_attributions()
-    found = by_target(whole)[target]
-    total = found.num_rows
+    total = by_target(whole)[target].num_rows
     notes = [
         source(result, result.layout.row_count(ranking)),
+        *left_out(ranking),
         "mean_abs: mean of the absolute values over rows; mean: with their signs.",
     ]
     if request.pairs:

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from ihcli.errors import OptionError, RunError
 from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source
 from ihcli.plots.colours import colour_bar, sign_map, size_map
-from ihcli.plots.request import PlotRequest, one_target
+from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import MAIN, by_target
 from ihcli.results.result import Result
 
@@ -21,7 +22,7 @@ BULK, FAR = 99.5, 2.0  # where the largest size is so many times this percentile
 def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     """Draw mean |pair effect|, or with `by` the signed mean, for every pair; see `ihcli.plots.draw`."""
     target = one_target(result, request.target)
-    names, sizes, cells, rows = _matrix(result, target, request)
+    names, sizes, cells, pairs = _matrix(result, target, request)
     order = chosen(sizes, request.top_k or TOP_K)
     order = order[seriated(sizes[np.ix_(order, order)])]
     shown = cells[np.ix_(order, order)]
@@ -44,7 +45,8 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     axes.spines[:].set_visible(False)
     colour_bar(figure, axes, image, f"{request.by} of the effect\n(change in output {short(target)})")
     what = "mean over rows, with its sign" if signed else "mean of the absolute values over rows"
-    notes = [source(result, rows), f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
+    who = [source(result, result.layout.row_count(pairs)), *left_out(pairs)]
+    notes = [*who, f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
     if len(order) < len(names):
         notes.append(f"The {len(order)} of {len(names)} {result.layout.noun} that interact most.")
@@ -56,11 +58,13 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     return figure
 
 
-def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str], np.ndarray, np.ndarray, int | None]:
-    """Return names, (G, G) mean sizes without a diagonal, (G, G) cells to show, and the rows they are of."""
-    features = by_target(result.summary_attributions())[target]
+def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str], np.ndarray, np.ndarray, pa.Table]:
+    """Return names, (G, G) mean sizes without a diagonal, (G, G) cells to show, and the ranking they are of."""
+    features = ranking_of(result, target, result.summary_attributions())
     pairs = by_target(result.summary_interactions()).get(target)
     if pairs is None:
+        if len(features) > 1:
+            raise result.run.nothing_ranks(target)
         raise OptionError(f"`target`: {result.path} has no pairs of target {target!r}. Expected two features at least.")
     found = features["feature"].to_pylist()
     ends = [pairs[column].to_pylist() for column in ("feature_i", "feature_j")]
@@ -77,7 +81,7 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str
             raise RunError(f"{result.path}: its summary has no column {column}. Try ihcli explain again.")
         diagonal = [place[name] for name in found]
         cells[diagonal, diagonal] = features[column].to_numpy()
-    return names, sizes, cells, result.layout.row_count(pairs)
+    return names, sizes, cells, pairs
 
 
 def chosen(sizes: np.ndarray, top_k: int) -> np.ndarray:

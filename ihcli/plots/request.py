@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from ihcli.errors import OptionError, RunError
 from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
+from ihcli.summaries.ranking import LEFT_OUT
 from ihcli.wording import did_you_mean, listed
 
 
@@ -71,6 +74,19 @@ def require_feature(result: Result, option: str, name: str) -> None:
 
 def strongest(result: Result, target: str, top_k: int) -> tuple[list[str], int]:
     """Return the features of the largest mean |attribution|, and how many there are; raises RunError."""
-    ranking = by_target(result.summary_attributions()).get(target)
-    names = [] if ranking is None else ranking["feature"].to_pylist()
+    names = ranking_of(result, target, result.summary_attributions())["feature"].to_pylist()
     return names[:top_k], len(names)
+
+
+def ranking_of(result: Result, target: str, table: pa.Table) -> pa.Table:
+    """Return the ranking of a target among those of a summary; raises RunError where none of its rows ranks."""
+    ranking = by_target(table).get(target)
+    if ranking is None:
+        raise result.run.nothing_ranks(target)
+    return ranking
+
+
+def left_out(ranking: pa.Table) -> list[str]:
+    """Return what the reader of a picture has to know of rows that the ranking is not over."""
+    count = ranking[LEFT_OUT][0].as_py() if LEFT_OUT in ranking.column_names and ranking.num_rows else 0
+    return [f"{count:,} rows with errors beyond 10 tolerances are left out."] if count else []

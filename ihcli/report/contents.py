@@ -1,7 +1,7 @@
 """What the page shows of a run: facts, trust, rankings, a matrix of the strongest pairs, and a sample of records."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
+from ihcli.results.certainty import certain_of, judged
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
 from ihcli.runs.told import if_told, plain
+from ihcli.summaries.ranking import LEFT_OUT
 from ihcli.wording import either
 
 MOST_TARGETS = 8
@@ -28,7 +30,7 @@ MOST_PAIRS = 1_000  # of a target
 MATRIX_FEATURES = 40  # beyond, cells are too small to point at
 DEPENDENCE_PAIRS = 12  # of a target
 FEATURE_COLUMNS = ("mean_abs", "mean", "std", "share", "rows", "main_mean_abs", "main_mean")
-PAIR_COLUMNS = ("mean_abs", "mean", "std", "share", "rows")
+PAIR_COLUMNS = ("mean_abs", "error_bar", "standard_error", "mean", "std", "share", "rows")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Target:
     all_features  how many there are, also those not shown
     matrix        feature positions, and the upper triangles, diagonal included, of mean_abs and mean; None for texts
     dependence    pairs of positions, the strongest first
+    left_out      how many rows are left out of "features", and of "pairs", as their errors are too large to rank
+    none_rank     whether that would be all of them, and all are taken
+    certain       how many of the leading ranks of pairs are certain; None where that is not known
     """
 
     name: str
@@ -49,6 +54,9 @@ class Target:
     all_pairs: int
     matrix: dict[str, list[Any]] | None
     dependence: list[tuple[int, int]]
+    left_out: dict[str, int]
+    none_rank: bool
+    certain: int | None
 
 
 @dataclass(frozen=True)
@@ -104,11 +112,17 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
 
     Memory: identity and quality of all rows, the summaries, and the drawn rows.
     """
-    ranked = by_target(result.summary_attributions())
-    pairs = by_target(result.summary_interactions()) if _has_summary_of_pairs(result) else {}
-    shown = list(ranked)[:MOST_TARGETS]
+    ranked, pairs = _rankings(result)
+    all_ranked, all_pairs = _rankings(replace(result, run=replace(result.run, all_rows=True)))
+    shown = list(all_ranked)[:MOST_TARGETS]
     names = _Names({})
-    targets = [_target(names, name, ranked[name], pairs.get(name), result.layout) for name in shown]
+    targets = [
+        _target(
+            *(names, name, ranked.get(name, all_ranked[name]), pairs.get(name, all_pairs.get(name)), result.layout),
+            none_rank=name not in ranked or (name in all_pairs and name not in pairs),
+        )
+        for name in shown
+    ]
     trust, entries = trust_of(result)
     on_page = Shown(
         names=[name for name in result.feature_names if name in names.place],
@@ -130,7 +144,7 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
         names=[clipped(name) for name in names.place],
         keys=[clipped(name) for name in result.keys],
         targets=targets,
-        all_targets=len(ranked),
+        all_targets=len(all_ranked),
         sample=sample,
         has_values=values is not None,
         categories={names.place[group]: [clipped(name) for name in found] for group, found in categories.items()},
@@ -139,18 +153,31 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     )
 
 
-def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, layout: Layout[Any]) -> Target:
+def _rankings(result: Result) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    """Return the rankings of features and of pairs by target."""
+    pairs = result.summary_interactions() if _has_summary_of_pairs(result) else None
+    return by_target(result.summary_attributions()), {} if pairs is None else by_target(pairs)
+
+
+def _target(
+    names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, layout: Layout[Any], *, none_rank: bool
+) -> Target:
     features = {"name": [names.of(feature) for feature in ranked["feature"].slice(0, MOST_FEATURES).to_pylist()]}
     shown = ranked.slice(0, MOST_FEATURES)
     features |= {column: _rounded(shown, column) for column in FEATURE_COLUMNS if column in ranked.column_names}
     if pairs is None:
-        return Target(clipped(name), features, ranked.num_rows, None, 0, None, [])
+        return Target(
+            *(clipped(name), features, ranked.num_rows, None, 0, None, []),
+            left_out={"features": _left_out(ranked)},
+            none_rank=none_rank,
+            certain=None,
+        )
     best = pairs.slice(0, MOST_PAIRS)
     columns: dict[str, list[Any]] = {
         place: [names.of(feature) for feature in best[column].to_pylist()]
         for place, column in (("first", "feature_i"), ("second", "feature_j"))
     }
-    columns |= {column: _rounded(best, column) for column in PAIR_COLUMNS}
+    columns |= {column: _rounded(best, column) for column in PAIR_COLUMNS if column in best.column_names}
     dependence = list(zip(columns["first"], columns["second"], strict=True))[:DEPENDENCE_PAIRS]
     return Target(
         name=clipped(name),
@@ -160,7 +187,15 @@ def _target(names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, 
         all_pairs=pairs.num_rows,
         matrix=_matrix(names, ranked, pairs) if layout.is_aligned else None,
         dependence=dependence if layout.is_aligned else [],
+        left_out={"features": _left_out(ranked), "pairs": _left_out(pairs)},
+        none_rank=none_rank,
+        certain=next((certain for certain, _ in certain_of({name: judged(pairs, None)}).values()), None),
     )
+
+
+def _left_out(ranking: pa.Table) -> int:
+    count: int = ranking[LEFT_OUT][0].as_py() if LEFT_OUT in ranking.column_names and ranking.num_rows else 0
+    return count
 
 
 def _matrix(names: _Names, ranked: pa.Table, pairs: pa.Table) -> dict[str, list[Any]]:

@@ -82,15 +82,17 @@ function drawAttributions(record) {
   drawBars(chart, shown, "attribution, in output units");
 }
 
-// [{first, second, value}] of positions among the record's names, the largest first; null where none are stored.
+// [{first, second, value, bar}] of positions among the record's names, the largest first; null where none are stored.
+// Bars are told of the largest pairs, undefined of others.
 function pairsOf(record) {
-  if (record.pairs) return record.pairs.map(([first, second, value]) => ({ first, second, value }));
-  if (!record.matrix) return null;
+  if (!record.pairs) return null;
+  if (!record.matrix) return record.pairs.map(([first, second, value, bar]) => ({ first, second, value, bar }));
+  const bars = new Map(record.pairs.map(([first, second, , bar]) => [`${first} ${second}`, bar]));
   const size = record.phi.length, found = [];
   let place = 0;
   for (let first = 0; first < size; first += 1) {
     for (let second = first; second < size; second += 1, place += 1) {
-      if (first !== second) found.push({ first, second, value: record.matrix[place] });
+      if (first !== second) found.push({ first, second, value: record.matrix[place], bar: bars.get(`${first} ${second}`) });
     }
   }
   return found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
@@ -100,13 +102,15 @@ function drawRecordPairs(record) {
   const pairs = pairsOf(record);
   if (!pairs) return;
   const names = namesOf(record);
-  const name = (i) => (record.pairs && !contents.texts ? named(i) : names[i]);
+  const name = (i) => (record.matrix || contents.texts ? names[i] : named(i));
+  const hasBars = pairs.some((pair) => (pair.bar ?? null) !== null);
   const holder = make("div", { id: "record-pairs" });
-  byId("record").append(make("h3", {}, record.pairs ? "The largest pairs" : "Pairs"), holder);
+  byId("record").append(make("h3", {}, record.matrix ? "Pairs" : "The largest pairs"), ...certainty(record.certain, record.matrix ? pairs.length : null), holder);
   const columns = [
     { title: "feature_i", text: true, name: true, value: (pair) => name(pair.first) },
     { title: "feature_j", text: true, name: true, value: (pair) => name(pair.second) },
     { title: "effect", value: (pair) => pair.value, signed: true },
+    ...(hasBars ? [{ title: "error_bar", value: (pair) => pair.bar ?? null, shown: (pair) => plusMinus(pair.bar), hint: STATISTICS.error_bar }] : []),
   ];
   new Table(holder, "pairs of the record", columns).show(pairs);
   if (!record.matrix || record.phi.length < 2) return;
@@ -115,6 +119,14 @@ function drawRecordPairs(record) {
   mains.addEventListener("change", () => drawRecordMatrix(chart, record, mains.checked));
   byId("record").append(make("h3", {}, "Effects of all pairs"), make("label", {}, mains, " with main effects"), chart);
   drawRecordMatrix(chart, record, false);
+}
+
+// A note on how many leading ranks are certain, of how many; null: of more than are told.
+function certainty(certain, all) {
+  if (certain === null || certain === undefined || all === 1) return [];
+  const first = certain === 1 ? "The first of the pairs is certain" : `The first ${number(certain)} pairs are certain`;
+  const rest = certain === 0 ? "No rank is certain: the order of the pairs is within error." : `${first}; the order of the rest is within error.`;
+  return [make("p", { class: "note" }, certain === all ? `The order of all ${number(all)} pairs is certain.` : rest)];
 }
 
 function drawRecordMatrix(chart, record, hasMains) {

@@ -17,7 +17,7 @@ MOST_ROWS = 1_000
 MOST_NUMBERS = 500_000  # of all records, at most about 10 bytes each
 MOST_MATRIX_BYTES = 256 << 20  # that are read for the sample
 MATRIX_UNITS = 40  # of a record whose whole matrix is kept; of larger ones the largest pairs are
-RECORD_PAIRS = 20
+RECORD_PAIRS, BAR_DIGITS = 20, 2
 WORST_ROWS = 20
 KEY_CHARACTERS, UNIT_CHARACTERS, VALUE_DIGITS, MOST_KEYS = 100, 100, 6, 10
 
@@ -98,7 +98,7 @@ def read_records(result: Result, chosen: ChosenRows, shown: Shown, values: np.nd
 
 def _most_rows(result: Result, shown: Shown, targets: float) -> int:
     size = result.layout.typical_size(len(shown.names))
-    numbers = 2 * size + (size * (size + 1) // 2 if size <= MATRIX_UNITS else 3 * RECORD_PAIRS)
+    numbers = 2 * size + 4 * RECORD_PAIRS + (size * (size + 1) // 2 if size <= MATRIX_UNITS else 0)
     matrix_bytes = 4 * result.layout.typical_size(len(result.feature_names)) ** 2
     most = min(MOST_NUMBERS // max(1, numbers), MOST_MATRIX_BYTES // max(1, matrix_bytes), MOST_ROWS)
     return max(1, int(most / targets))
@@ -130,7 +130,8 @@ def _kept(record: Record, shown: Shown, own: tuple[str, ...] | None) -> dict[str
     phi      of the sample's features, or of the record's own units
     units    its own, such as the words of a text
     matrix   upper triangle, diagonal included: pair effects and main effects; of small records
-    pairs    of others: position, position, effect, the largest first
+    pairs    position, position, effect, error bar, the largest first; of small records the bars of some are told so
+    certain  how many of their leading ranks are certain; None where that is not known
     effects  of the pairs of the target's dependence views
     """
     place = {name: position for position, name in enumerate(record.names)}
@@ -155,12 +156,16 @@ def _pairs(record: Record, shown: Shown, positions: Mapping[str, int] | None) ->
         gamma = record.interactions.astype(np.float64)
         effects = gamma + gamma.T - np.diag(np.diagonal(gamma))
         kept["matrix"] = rounded(effects[np.triu_indices(len(gamma))])
-    elif (largest := pair_effects(record)) is not None:
+        positions = None
+    if (largest := pair_effects(record)) is not None:
         first, second = largest.first[:RECORD_PAIRS].tolist(), largest.second[:RECORD_PAIRS].tolist()
         if positions is not None:
             first, second = ([positions.get(record.names[i], -1) for i in side] for side in (first, second))
-        listed = zip(first, second, rounded(largest.values[:RECORD_PAIRS]), strict=True)
+        values, bars = largest.values[:RECORD_PAIRS], np.full(len(first), np.nan)
+        bars = bars if largest.error_bars is None else largest.error_bars[:RECORD_PAIRS]
+        listed = zip(first, second, rounded(values), rounded(bars, BAR_DIGITS), strict=True)
         kept["pairs"] = [list(pair) for pair in listed if -1 not in pair[:2]]
+        kept["certain"] = largest.certain
     if shown.targets[record.target] and (record.interactions is not None or record.top_effects is not None):
         kept["effects"] = _effects(record, shown)
     return kept

@@ -12,6 +12,8 @@ const SPREADS = {
 // Columns of the summary files, and of ihcli attributions and interactions, under their names there.
 const STATISTICS = {
   mean_abs: "mean of the absolute values over rows, in output units",
+  error_bar: "how far it may be off",
+  standard_error: "over the drawn baselines",
   mean: "mean over rows, with its sign, in output units",
   std: "standard deviation over rows, in output units",
   share: "of the sum of all mean_abs",
@@ -88,19 +90,30 @@ function rowsOf(columns) {
 
 const named = (position) => contents.names[position];
 const valueText = (position, value) => (value === null ? "no value" : contents.categories[position]?.[value] ?? number(value));
+const plusMinus = (value) => ((value ?? null) === null ? "" : `±${number(value)}`);
 const column = (title, name, more = {}) => ({ title, value: (row) => row[name], ...more });
 
 function statistics(columns) {
   const largest = Math.max(...columns.mean_abs.map((value) => value ?? 0)) || 1;
   const found = [
     column("mean_abs", "mean_abs", { size: (row) => row.mean_abs / largest, hint: STATISTICS.mean_abs }),
+    column("error_bar", "error_bar", { shown: (row) => plusMinus(row.error_bar), hint: STATISTICS.error_bar }),
+    column("standard_error", "standard_error", { shown: (row) => plusMinus(row.standard_error), hint: STATISTICS.standard_error }),
     column("mean", "mean", { signed: true, hint: STATISTICS.mean }),
     column("std", "std", { hint: STATISTICS.std }),
     column("share", "share", { shown: (row) => percent(row.share), hint: STATISTICS.share }),
     column("main_mean_abs", "main_mean_abs", { hint: STATISTICS.main_mean_abs }),
     column("rows", "rows", { hint: contents.texts ? "how often it occurs in the texts" : STATISTICS.rows }),
   ];
-  return found.filter((one) => one.title !== "main_mean_abs" || columns.main_mean_abs);
+  return found.filter((one) => columns[one.title]);
+}
+
+// What a reader has to know of rows that do not rank.
+function leftOut(target, what) {
+  const rows = contents.texts ? "texts" : "rows";
+  if (target.none_rank) return `No row's error is within 10 tolerances: the ranking is over all of them, and may be wrong. `;
+  const count = target.left_out[what];
+  return count ? `${number(count)} ${rows} with errors beyond 10 tolerances are left out; ihcli report --all-rows takes them. ` : "";
 }
 
 function part(shown, all, what) {
@@ -111,15 +124,20 @@ const statisticsNote = (names) => `${names.map((name) => `${name}: ${STATISTICS[
 
 function drawFeatures(target) {
   const what = contents.texts ? `${contents.unit}s` : "features";
-  byId("features-note").textContent = `${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units. ${statisticsNote(["mean_abs", "mean", "std", "share", ...(target.features.main_mean_abs ? ["main_mean_abs"] : [])])}`;
+  byId("features-note").textContent = `${leftOut(target, "features")}${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units. ${statisticsNote(["mean_abs", "mean", "std", "share", ...(target.features.main_mean_abs ? ["main_mean_abs"] : [])])}`;
   const name = { title: "feature", text: true, name: true, value: (row) => named(row.name) };
   new Table(byId("features-table"), what, [column("rank", "rank"), name, ...statistics(target.features)]).show(rowsOf(target.features));
+}
+
+function certainPairs(target) {
+  const [note] = certainty(target.certain, target.all_pairs);
+  return note ? `${note.textContent} ` : "";
 }
 
 function drawPairs(target) {
   const { pairs } = target;
   const none = "The run has no interactions: its method computes none.";
-  byId("pairs-note").textContent = pairs ? `${part(pairs.first.length, target.all_pairs, "pairs")}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
+  byId("pairs-note").textContent = pairs ? `${leftOut(target, "pairs")}${part(pairs.first.length, target.all_pairs, "pairs")}${certainPairs(target)}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
   if (!pairs) return void fill(byId("pairs-table"));
   const shown = new Map(target.dependence.map(([first, second], place) => [`${first} ${second}`, place]));
   const pick = (row) => showDependence(shown.get(`${row.first} ${row.second}`));

@@ -5,7 +5,7 @@ rankings of a run are made of slices, of positions in buffers, and of what Arrow
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,11 +18,15 @@ from ihcli.files.arrays import numbers
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
 from ihcli.layouts.layout import Layout
 from ihcli.quality import ROW
+from ihcli.results.certainty import judged
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
+from ihcli.summaries.ranking import LEFT_OUT
 
 FEATURE, PAIR = ("feature",), ("feature_i", "feature_j")
 MAIN = {"main_mean_abs": "mean_abs", "main_mean": "mean", "main_std": "std"}
+LATER = {"main_rows": "rows", "main_error_bar": ERROR_BAR, "main_standard_error": STANDARD_ERROR}
+"""Columns of the summary of features by those of pairs that they are; runs of ihcli 0.1.0 have the first ones only."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,17 @@ class Choice:
 
 
 def ranked_features(run: Run, choice: Choice) -> pa.Table:
-    """Return the best features of every target; raises RunError where the run has no summary."""
-    return _chosen(run.summary_attributions(), FEATURE, choice)
+    """Return the best features of every target; raises RunError where the run has no summary, or no row ranks."""
+    return _chosen(_that_rank(run, Run.summary_attributions), FEATURE, choice)
 
 
 def ranked_pairs(run: Run, choice: Choice) -> pa.Table:
     """Return the best pairs of every target, with a column `kind` ("pair" or "main") where main effects are wanted.
 
-    Raises RunError where the run has no summary of pairs; OptionError for features that it does not have.
+    Raises RunError where the run has no summary of pairs, or no row ranks; OptionError for features that it does not
+    have.
     """
-    table = run.summary_interactions()
+    table = _that_rank(run, Run.summary_interactions)
     if not choice.main_effects:
         return _chosen(table, PAIR, choice, known=lambda: _names(run.summary_attributions(), FEATURE))
     return _chosen(_with_main_effects(run, table), PAIR, choice)
@@ -95,6 +100,14 @@ def _explained(records: Sequence[Record]) -> Iterator[Record]:
         yield record
 
 
+def _that_rank(run: Run, summary: Callable[[Run], pa.Table]) -> pa.Table:
+    """Return a summary of a run; raises RunError where no row of it ranks."""
+    table = summary(run)
+    if not table.num_rows and summary(replace(run, all_rows=True)).num_rows:
+        raise run.nothing_ranks()
+    return table
+
+
 def by_target(table: pa.Table) -> dict[str, pa.Table]:
     """Return the ranking of each target; a table has them one after the other."""
     rankings, start = {}, 0
@@ -114,6 +127,7 @@ def _chosen(
     def best(ranking: pa.Table) -> pa.Table:
         if choice.by not in (None, "mean_abs") or frequent is not table:
             ranking = _reranked(ranking, choice.by)
+        ranking = judged(ranking, choice.by)
         ranking = ranking if not choice.features else _with_features(ranking, names, choice.features)
         return ranking.slice(0, choice.top_k)
 
@@ -170,9 +184,12 @@ def _with_main_effects(run: Run, pairs: pa.Table) -> pa.Table:
             f"{run.path}: its summary has no column {missing[0]}, as an older ihcli wrote it. "
             "Try ihcli explain again with `overwrite`."
         )
-    mains = {column: features[main] for main, column in MAIN.items()}
+    features = features.filter(pc.is_valid(features["main_mean_abs"]))  # null where attributions alone rank
+    mains = {column: features[main] for main, column in {**MAIN, **LATER}.items() if main in features.column_names}
     mains |= dict.fromkeys(PAIR, features["feature"]) | {"share": features["main_mean_abs"]}
-    mains |= {name: features[name] for name in ("target", "rank", "rows")}
+    mains |= {name: features[name] for name in ("target", "rank", "rows") if name not in mains}
+    if LEFT_OUT in pairs.column_names:
+        mains[LEFT_OUT] = _left_out(pairs, features)
     table = pa.Table.from_arrays([mains[name] for name in pairs.column_names], schema=pairs.schema)
     pairs_of = by_target(_with_kind(pairs, "pair"))
     rankings = []
@@ -180,6 +197,13 @@ def _with_main_effects(run: Run, pairs: pa.Table) -> pa.Table:
         both = [pairs_of[target], ranking] if target in pairs_of else [ranking]
         rankings.append(_reranked(_with_shares(pa.concat_tables(both)), None))
     return pa.concat_tables(rankings) if rankings else _with_kind(pairs, "pair")
+
+
+def _left_out(pairs: pa.Table, features: pa.Table) -> pa.Array:
+    """Return how many rows were left out of the main effects: as many as of the target's pairs, where it has some."""
+    found = {target: ranking[LEFT_OUT][0].as_py() for target, ranking in by_target(pairs).items()}
+    told = zip(features["target"].to_pylist(), features[LEFT_OUT].to_pylist(), strict=True)
+    return numbers(np.array([found.get(target, left_out) for target, left_out in told], np.int64))
 
 
 def _with_kind(table: pa.Table, kind: str) -> pa.Table:

@@ -96,7 +96,7 @@ class Result:
     def targets(self) -> tuple[str, ...]:
         """The explained outputs of which there are values, in the order in which they appear."""
         if self.run.status == DONE:
-            return tuple(self.run.summary_attributions()["target"].unique().to_pylist())
+            return self.run.targets()
         entries = self.run.attributions([TARGET, PREDICTION])
         return tuple(entries.filter(entries[PREDICTION].is_valid())[TARGET].unique().to_pylist())
 
@@ -310,9 +310,14 @@ class Result:
         return {int(row): place for place, row in enumerate(found if rows is None else dict.fromkeys(rows))}
 
 
-def read(path: str | Location) -> Result:
-    """Open a run directory to look at its results; raises RunError where the path is not one."""
-    return Result(open_run(path))
+def read(path: str | Location, *, all_rows: bool = False) -> Result:
+    """Open a run directory to look at its results; raises RunError where the path is not one.
+
+    Parameters:
+        all_rows: whether rankings shall be over all rows; else those whose errors are beyond ten tolerances do not
+            rank, and the column `left_out` of a summary says how many these are.
+    """
+    return Result(open_run(path, all_rows=all_rows))
 
 
 def _has_target(table: pa.Table, target: str | None) -> np.ndarray:

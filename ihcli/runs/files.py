@@ -39,8 +39,10 @@ SUMMARY: Types = {
     **dict.fromkeys(("rank", "rows"), WHOLE),
     **dict.fromkeys(("mean_abs", "mean", "std", "share", "min", "max"), FLOATS),
     **dict.fromkeys(("main_mean_abs", "main_mean", "main_std"), FLOATS),
+    **dict.fromkeys(("main_rows", "left_out"), WHOLE),
+    **dict.fromkeys(("error_bar", "standard_error", "main_error_bar", "main_standard_error"), FLOATS),
 }
-NEVER_NULL = (ROW, "target", "feature", "feature_i", "feature_j", "rank", "rows")
+NEVER_NULL = (ROW, "target", "feature", "feature_i", "feature_j", "rank", "rows", "left_out")
 
 
 @contextmanager

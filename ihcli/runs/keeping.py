@@ -55,7 +55,7 @@ class Keeper:
     def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
         """Write a part, then tell of it, so that what is told of is on disk."""
         digests = self.writer.write_part(part, explanation, chunk.keys)
-        self.add(Progress.of_part(part, len(chunk), explanation, digests))
+        self.add(Progress.of_part(part, len(chunk), explanation, digests, self.writer.most_error))
 
     def add(self, done: Progress) -> None:
         """Take note of parts that are on disk already, and now and then write the state that resuming needs.
@@ -95,7 +95,7 @@ class Keeper:
     def summarise(self) -> SealsInfo:
         """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
         summary = self._progress.summary
-        written = self.writer.write_summary(summary.attributions(), summary.interactions())
+        written = self.writer.write_summary(summary.attributions(), summary.interactions(), summary.all_rows())
         if summary.note:
             self.warn(summary.note)
         return self._progress.seals(self.writer.digests_of).but(summary=written)

@@ -9,6 +9,11 @@ STATES = ".states"  # readers of a run skip names that start with a dot
 DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
 
 
+def over_all_rows(kind: str) -> str:
+    """Return the name of the summary of that kind over all entries, which is there where some do not rank."""
+    return f"{kind}_all_rows"
+
+
 def part_name(index: int) -> str:
     """Return the file name of a part."""
     return f"part-{index:06d}.parquet"

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ihcli.layouts.choosing import layout_of, summary_of_state
 from ihcli.quality import Status
 from ihcli.runs.info import SealsInfo
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
-from ihcli.summaries.summary import AnySummary
+from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
 
 
@@ -33,15 +32,22 @@ class Progress:
         self.digests: dict[int, Digests] = {}
         self.rows = self.evaluations = self.truncated = 0
         self.wall_s = 0.0
-        self._summary: AnySummary[Any] | None = None
+        self._summary: RankedSummary | None = None
         self._statuses = Counter[str]()
         self._sampling = Counter[int]()  # entries by their sampling error, in whole decibels
 
     @classmethod
-    def of_part(cls, part: int, rows: int, explanation: AnyExplanation, digests: Digests = ()) -> "Progress":
+    def of_part(
+        cls,
+        part: int,
+        rows: int,
+        explanation: AnyExplanation,
+        digests: Digests = (),
+        most_error: float | None = None,
+    ) -> "Progress":
         """Return the progress of one part: the explanation of so many rows of the data, in files of these digests.
 
-        Without digests, the files are read once more in the end.
+        Without digests, the files are read once more in the end. Entries rank with `most_error`, None: all do.
         """
         progress = cls()
         progress.digests = {part: digests} if digests else {}
@@ -53,15 +59,14 @@ class Progress:
         if (errors := explanation.leading_sampling_error) is not None:
             decibels = 10 * np.log10(errors[np.isfinite(errors) & (errors > 0)])
             progress._sampling.update(decibels.round().astype(int).tolist())
-        summary = layout_of(explanation).summary()
-        summary.update(explanation)
-        progress._summary = summary
+        progress._summary = RankedSummary(layout_of(explanation).summary)
+        progress._summary.update(explanation, most_error)
         return progress
 
     @property
-    def summary(self) -> AnySummary[Any]:
+    def summary(self) -> RankedSummary:
         """The summary of all parts, an empty one where there are none."""
-        return self._summary or Summary()
+        return self._summary or RankedSummary(Summary)
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -137,7 +142,7 @@ class Progress:
                 setattr(progress, name, counts[name])
             progress._statuses.update(counts["statuses"])
             progress._sampling.update({int(decibel): int(count) for decibel, count in counts.get("sampling", ())})
-            progress._summary = summary_of_state(arrays)
+            progress._summary = RankedSummary.of_state(arrays, summary_of_state)
         return progress
 
 

@@ -1,7 +1,7 @@
 """A run that was opened: its tables, read when asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +12,14 @@ from ihcli.files.locations import Location, absence, locate
 from ihcli.files.lock import is_locked
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
+from ihcli.quality import remedies_in_words
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
 from ihcli.runs.files import opened_part, require_own, require_types
 from ihcli.runs.info import RunInfo, read_info
-from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY, over_all_rows
 from ihcli.runs.rowgroups import PartFiles
 from ihcli.runs.told import if_told
-from ihcli.wording import either
+from ihcli.wording import either, printable
 
 UNMERGED = "contains shards that are not merged yet. Try ihcli merge when all are done"
 RANKED = {ATTRIBUTIONS: ("feature",), INTERACTIONS: ("feature_i", "feature_j")}
@@ -27,10 +28,14 @@ STATISTICS = ("mean_abs", "mean", "std", "share", "rows")
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was opened; tables are read when asked for."""
+    """A run that was opened; tables are read when asked for.
+
+    all_rows  whether its summaries shall be over all rows, also those whose errors are too large to rank
+    """
 
     path: Location
     info: RunInfo
+    all_rows: bool = False
 
     @cached_property
     def attribution_parts(self) -> PartFiles:
@@ -69,6 +74,20 @@ class Run:
         """Return the ranked features of every target; raises RunError where the run did not finish."""
         return self._summary_table(ATTRIBUTIONS)
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the targets of which there are values, be it in rows that do not rank; raises RunError as that."""
+        table = replace(self, all_rows=True).summary_attributions()
+        return tuple(table["target"].unique().to_pylist())
+
+    def nothing_ranks(self, target: str | None = None) -> RunError:
+        """Return the error that no row ranks, or none of a target."""
+        whose = "no row" if target is None else f"no row of target {printable(target)}"
+        remedies = if_told(lambda: remedies_in_words(self.info.totals.statuses, self.info.arguments))
+        again = f", or ihcli explain again with {remedies}" if remedies else ""
+        return RunError(
+            f"{self.path}: {whose} has an error within 10 times the tolerance, so none ranks. Try `all_rows`{again}."
+        )
+
     def summary_interactions(self) -> pa.Table:
         """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
         self._summary_file(ATTRIBUTIONS)
@@ -92,14 +111,20 @@ class Run:
 
     def _summary_table(self, kind: str) -> pa.Table:
         file = self._summary_file(kind)
+        if self.all_rows and (whole := file.with_name(f"{over_all_rows(kind)}.parquet")).exists():
+            file = whole
         with opened_part(file) as opened:
             table = opened.read()
         require_types(file, table, SUMMARY_COLUMNS, ["target", "rank", *STATISTICS, *RANKED[kind]])
         return table
 
 
-def open_run(path: str | Location) -> Run:
-    """Open a run directory; raises RunError where the path is not one."""
+def open_run(path: str | Location, *, all_rows: bool = False) -> Run:
+    """Open a run directory; raises RunError where the path is not one.
+
+    Parameters:
+        all_rows: whether its summaries shall be over all rows, see `Run`.
+    """
     path = locate(path)
     if not path.exists():
         raise RunError(absence(path, "run", "the directory that ihcli explain wrote with `out`"))
@@ -110,4 +135,4 @@ def open_run(path: str | Location) -> Run:
             f"{path}: is not a run. Expected a directory with {INFO}, as ihcli explain writes it with `out`."
         )
     require_own(path / INFO)
-    return Run(path, read_info(path / INFO))
+    return Run(path, read_info(path / INFO), all_rows)

@@ -20,7 +20,16 @@ from ihcli.files.locations import Location, locate
 from ihcli.files.parquet import write_table
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.info import NEW, RunInfo
-from ihcli.runs.names import ATTRIBUTIONS, DIRECTORIES, INFO, INTERACTIONS, SUMMARY, part_files, part_name
+from ihcli.runs.names import (
+    ATTRIBUTIONS,
+    DIRECTORIES,
+    INFO,
+    INTERACTIONS,
+    SUMMARY,
+    over_all_rows,
+    part_files,
+    part_name,
+)
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.seals import Digests, sealed
 from ihcli.runs.states import StateFiles
@@ -32,12 +41,14 @@ from ihcli.runs.told import if_told
 class RunWriter:
     """Writes the files of one run; every file appears under its final name only when it is whole and on disk.
 
-    question  SHA-256 of what was asked, which every part keeps
+    question    SHA-256 of what was asked, which every part keeps
+    most_error  with which entries rank, see `ihcli.summaries.ranked`; None: all do
     """
 
     path: Location
     storage: InteractionStorage = FULL
     question: str | None = None
+    most_error: float | None = None
 
     @property
     def home(self) -> Location:
@@ -86,9 +97,18 @@ class RunWriter:
             {int(path.stem.removeprefix("part-")) for path in part_files(self.path / ATTRIBUTIONS)}
         )
 
-    def write_summary(self, attributions: pa.Table, interactions: pa.Table | None) -> dict[str, str]:
-        """Write the tables of a Summary, and return the SHA-256 of each."""
+    def write_summary(
+        self,
+        attributions: pa.Table,
+        interactions: pa.Table | None,
+        all_rows: tuple[pa.Table, pa.Table | None] | None = None,
+    ) -> dict[str, str]:
+        """Write the tables of a summary, those over all entries where some do not rank; return the SHA-256 of each."""
         tables = {INTERACTIONS: interactions, ATTRIBUTIONS: attributions}
+        if all_rows is not None:
+            tables |= {
+                over_all_rows(kind): table for kind, table in zip((ATTRIBUTIONS, INTERACTIONS), all_rows, strict=True)
+            }
         return {
             kind: write_table(self.path / SUMMARY / f"{kind}.parquet", table).hex()
             for kind, table in tables.items()

@@ -1,4 +1,4 @@
-"""Moments of columns of values, which merge: of rows that stream by, no value is held."""
+"""Moments and means of columns of values, which merge: of rows that stream by, no value is held."""
 
 from dataclasses import dataclass
 
@@ -52,3 +52,20 @@ class Moments:
     def std(self) -> np.ndarray:
         """Population standard deviation."""
         return np.sqrt(self.squares / self.count)
+
+
+@dataclass(frozen=True)
+class Means:
+    """Count and mean of every column, in float64."""
+
+    count: int
+    mean: np.ndarray
+
+    def merge(self, other: "Means") -> "Means":
+        """Return the means over both sets of rows."""
+        count = self.count + other.count
+        return Means(count, self.mean + (other.mean - self.mean) * (other.count / count))
+
+    def take(self, columns: np.ndarray, times: float) -> "Means":
+        """Return those of some columns, as of values that are `times` as large."""
+        return Means(self.count, self.mean[columns] * times)

@@ -15,14 +15,15 @@ MOST_KEPT = 2_000_000
 (Manku and Motwani 2002, lossy counting)."""
 LEAST_PENDING = 1 << 16
 """Lines that may wait to be merged, however few are merged."""
-FIGURES = ("count", "mean", "mean_abs", "squares", "smallest", "largest")
+FIGURES = ("count", "mean", "mean_abs", "squares", "smallest", "largest", "error_bar")
 
 
 @dataclass(frozen=True)
 class Occurrences:
     """Moments of a value over the occurrences of each key: one line a key, in order of first appearance.
 
-    frame    the keys, and count, mean, mean_abs, squares (summed squared deviations), smallest, largest
+    frame    the keys, and count, mean, mean_abs, squares (summed squared deviations), smallest, largest, and the mean
+             of error_bar, NaN where one is not known
     dropped  keys seen at most so often may be missing, and counts too low by as much
     pending  frames that are not merged in yet, so that merging costs little for each
     """
@@ -37,8 +38,10 @@ class Occurrences:
         """Return those of nothing."""
         return cls(keys, pd.DataFrame({name: np.zeros(0, object) for name in keys} | _no_figures()))
 
-    def add(self, keys: Mapping[str, np.ndarray], values: np.ndarray) -> "Occurrences":
-        """Add occurrences: one key, spread over the key columns, for each value (n,)."""
+    def add(
+        self, keys: Mapping[str, np.ndarray], values: np.ndarray, error_bars: np.ndarray | None = None
+    ) -> "Occurrences":
+        """Add occurrences: one key, spread over the key columns, for each value (n,), and how far it may be off."""
         values = np.asarray(values, np.float64)
         figures = {
             "count": np.ones(len(values), np.int64),
@@ -47,6 +50,7 @@ class Occurrences:
             "squares": np.zeros(len(values)),
             "smallest": values,
             "largest": values,
+            "error_bar": np.full(len(values), np.nan) if error_bars is None else error_bars,
         }
         seen = pd.DataFrame({name: np.asarray(keys[name], object) for name in self.keys} | figures)
         return self._with(_merged(seen, self.keys), self.dropped)
@@ -82,7 +86,8 @@ class Occurrences:
 
     @classmethod
     def of_state(cls, keys: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> "Occurrences":
-        """Return the occurrences of which these arrays are the state."""
+        """Return the occurrences of which these arrays are the state; one of ihcli 0.1.0 has no error bars."""
+        arrays = {"error_bar": np.full(len(arrays["count"]), np.nan), **arrays}
         names = {name: np.array(json.loads(arrays[f"{name}.names"].tobytes()), object) for name in keys}
         columns = {name: names[name][arrays[name]] for name in keys} | {name: arrays[name] for name in FIGURES}
         whole, ends = pd.DataFrame(columns), np.cumsum(arrays["sizes"]).tolist()
@@ -92,6 +97,18 @@ class Occurrences:
     def _with(self, part: pd.DataFrame, dropped: int) -> "Occurrences":
         more = replace(self, dropped=dropped, pending=(*self.pending, part))
         return more.settled() if sum(map(len, more.pending)) > max(len(self.frame), LEAST_PENDING) else more
+
+    def statistics_of(self, other: "Occurrences") -> dict[str, np.ndarray]:
+        """Return the statistics of the keys of another, in its order; NaN of those that are not here, and 0 rows."""
+        statistics, keys = pd.DataFrame(self.statistics()), list(self.keys)
+        wanted = other.settled().frame[keys]
+        if len(wanted) != len(statistics) or not wanted.equals(statistics[keys]):
+            statistics = wanted.merge(statistics, on=keys, how="left").fillna({"rows": 0})
+        return {str(name): np.asarray(statistics[name]) for name in statistics}
+
+    def has_bars(self) -> bool:
+        """Return whether error bars are known of any key."""
+        return bool(self.settled().frame["error_bar"].notna().any())
 
     def ranked(self, names: tuple[str, ...], more: Mapping[str, np.ndarray] | None = None) -> pa.Table:
         """Return these columns of statistics, and more of them, with the lines of each target together.
@@ -119,6 +136,7 @@ class Occurrences:
             "max": np.asarray(frame["largest"]),
             "share": np.divide(count * mean_abs, totals, out=np.zeros(len(count)), where=totals > 0),
             "rows": count,
+            "error_bar": np.asarray(frame["error_bar"]),
         }
 
 
@@ -148,5 +166,6 @@ def _merged(frame: pd.DataFrame, keys: tuple[str, ...]) -> pd.DataFrame:
         "squares": np.bincount(key, frame["squares"].to_numpy() + deviations),
         "smallest": smallest,
         "largest": largest,
+        "error_bar": averaged(frame["error_bar"].to_numpy()),
     }
     return pd.DataFrame({name: frame[name].to_numpy()[first] for name in keys} | figures)

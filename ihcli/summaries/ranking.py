@@ -21,14 +21,37 @@ STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
     "min": (pa.float64(), "smallest value", OUTPUT_UNIT),
     "max": (pa.float64(), "largest value", OUTPUT_UNIT),
     "share": (pa.float64(), "of the total mean_abs of the target", "1"),
-    "rows": (pa.int64(), "explained rows; rows without values are left out", "1"),
+    "rows": (pa.int64(), "rows that it is over; rows without values are never among them", "1"),
     "main_mean_abs": (pa.float64(), "mean of |Gamma_gg|, the main effect, over rows", OUTPUT_UNIT),
     "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
     "main_std": (pa.float64(), "population standard deviation of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
+    "main_rows": (pa.int64(), "rows that the main effects are of", "1"),
+    "left_out": (pa.int64(), "explained rows that do not rank, as their error is beyond 10 tolerances", "1"),
+    "error_bar": (pa.float64(), "how far mean_abs and mean may be off: the mean of the rows' error bars", OUTPUT_UNIT),
+    "standard_error": (
+        pa.float64(),
+        "over the drawn baselines: the mean of the rows' standard errors",
+        OUTPUT_UNIT,
+    ),
+    "main_error_bar": (pa.float64(), "error_bar of main_mean_abs and main_mean", OUTPUT_UNIT),
+    "main_standard_error": (pa.float64(), "standard_error of main_mean_abs and main_mean", OUTPUT_UNIT),
 }
 ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
-MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std")
+LEFT_OUT = "left_out"
+MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std", "main_rows")
 INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
+BARS = ("error_bar", "standard_error")
+"""Of pairs, where they are known of all rows; of main effects the same with "main_" before it."""
+SUMMARIES = {
+    "attributions": (*ATTRIBUTION_COLUMNS, *MAIN_COLUMNS, *(f"main_{name}" for name in BARS), LEFT_OUT),
+    "interactions": (*INTERACTION_COLUMNS, *BARS, LEFT_OUT),
+}
+"""All columns that each summary of a run may have."""
+JUDGED = {
+    "certain": (pa.bool_(), "whether the rank holds whatever the errors: bars, and two standard errors", "1"),
+    "near_zero": (pa.bool_(), "whether the value is within two standard errors of zero", "1"),
+}
+"""What a ranking of a summary says of it on top of that."""
 
 Ranking = dict[str, np.ndarray | pa.Array]
 """Columns of one target's entries, the largest first."""
@@ -66,13 +89,21 @@ def statistics_table(names: tuple[str, ...], rankings: Sequence[Ranking]) -> pa.
     """Return rankings one below the other, as a table of these columns of STATISTICS."""
     columns, fields = [], []
     for name in names:
-        type_, definition, unit = STATISTICS[name]
-        columns.append(pa.chunked_array([_column(ranking[name], type_) for ranking in rankings], type_))
-        fields.append(pa.field(name, type_, metadata={"definition": definition, "unit": unit}))
+        field = field_of(name)
+        columns.append(pa.chunked_array([_column(ranking[name], field.type) for ranking in rankings], field.type))
+        fields.append(field)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def field_of(name: str) -> pa.Field:
+    """Return a column of STATISTICS as a table has it."""
+    type_, definition, unit = {**STATISTICS, **JUDGED}[name]
+    return pa.field(name, type_, metadata={"definition": definition, "unit": unit})
 
 
 def _column(values: np.ndarray | pa.Array, type_: pa.DataType) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
-    return strings(values.tolist()) if pa.types.is_string(type_) else numbers(values, type_)
+    if pa.types.is_string(type_):
+        return strings(values.tolist())
+    return numbers(values, type_, is_null=np.isnan(values) if pa.types.is_floating(type_) else None)

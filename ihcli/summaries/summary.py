@@ -34,6 +34,9 @@ class AnySummary(Protocol[E]):
     def merge(self, other: Any) -> None:
         """Add what another summary of the same kind has seen; halves merged equal the whole up to rounding."""
 
+    def without_interactions(self) -> "AnySummary[E]":
+        """Return what was seen of the attributions alone."""
+
     def attributions(self) -> pa.Table:
         """Return what attributions are of, ranked by mean |phi| for every target."""
 

@@ -1,91 +1,33 @@
 """Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from ihcli.bars import mean_pair_bars
 from ihcli.explanation import Explanation
 from ihcli.files.arrays import numbers, strings
-from ihcli.summaries.moments import Moments
+from ihcli.summaries.moments import Means, Moments
 from ihcli.summaries.ranking import (
     ATTRIBUTION_COLUMNS,
+    BARS,
     INTERACTION_COLUMNS,
     MAIN_COLUMNS,
     Ranking,
     ranked,
     statistics_table,
 )
+from ihcli.summaries.targets import TargetSummary
 
 BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
-
-
-@dataclass(frozen=True)
-class TargetSummary:
-    """What is known of one target: attributions, and main and pair effects where there are interactions."""
-
-    attributions: Moments
-    smallest: np.ndarray
-    largest: np.ndarray
-    mains: Moments | None
-    pairs: Moments | None
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return all figures as arrays by name."""
-        arrays = {"smallest": self.smallest, "largest": self.largest}
-        for kind in ("attributions", "mains", "pairs"):
-            moments: Moments | None = getattr(self, kind)
-            if moments is not None:
-                arrays |= {f"{kind}.{name}": np.asarray(figures) for name, figures in vars(moments).items()}
-        return arrays
-
-    @classmethod
-    def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "TargetSummary":
-        """Return what `state` was taken of."""
-
-        def moments(kind: str) -> Moments:
-            mean, mean_abs, squares = (arrays[f"{kind}.{name}"] for name in ("mean", "mean_abs", "squares"))
-            return Moments(int(arrays[f"{kind}.count"]), mean, mean_abs, squares)
-
-        has_interactions = "mains.count" in arrays
-        return cls(
-            moments("attributions"),
-            arrays["smallest"],
-            arrays["largest"],
-            moments("mains") if has_interactions else None,
-            moments("pairs") if has_interactions else None,
-        )
-
-    def narrowed(self, n: int, times: float) -> "TargetSummary":
-        """Return what is known of the first n features and of their pairs, see `Summary.narrowed`."""
-        first, width = np.arange(n), len(self.smallest)
-        starts = [g * (2 * width - 1 - g) // 2 for g in range(n)]
-        among = np.concatenate([np.arange(starts[g], starts[g] + n - 1 - g) for g in range(n)])
-        return TargetSummary(
-            self.attributions.take(first, times),
-            self.smallest[first],
-            self.largest[first],
-            None if self.mains is None else self.mains.take(first, times),
-            None if self.pairs is None else self.pairs.take(among, times),
-        )
-
-    def merge(self, other: "TargetSummary") -> "TargetSummary":
-        """Return the summary of both sets of rows."""
-        return TargetSummary(
-            self.attributions.merge(other.attributions),
-            np.minimum(self.smallest, other.smallest),
-            np.maximum(self.largest, other.largest),
-            None if self.mains is None or other.mains is None else self.mains.merge(other.mains),
-            None if self.pairs is None or other.pairs is None else self.pairs.merge(other.pairs),
-        )
 
 
 class Summary:
     """Statistics per target of all explanations added to it; targets keep the order in which they appeared.
 
-    Memory: four float64 values per pair and target, whatever the number of rows.
+    Memory: up to six float64 values per pair and target, whatever the number of rows.
     """
 
     def __init__(self) -> None:
@@ -110,6 +52,13 @@ class Summary:
         for target, summary in other._targets.items():
             mine = self._targets.get(target)
             self._targets[target] = summary if mine is None else mine.merge(summary)
+
+    def without_interactions(self) -> "Summary":
+        """Return what was seen of the attributions alone."""
+        found = Summary()
+        found._names = self._names
+        found._targets = {target: summary.without_effects() for target, summary in self._targets.items()}
+        return found
 
     @property
     def note(self) -> str | None:
@@ -160,16 +109,24 @@ class Summary:
 
     def attributions(self) -> pa.Table:
         """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""
-        columns = ATTRIBUTION_COLUMNS + (MAIN_COLUMNS if self._has_interactions else ())
-        return statistics_table(columns, [self._ranked_features(target) for target in self._targets])
+        mains = (*MAIN_COLUMNS, *(f"main_{name}" for name in self._known("mains"))) if self._has_interactions else ()
+        rankings = [self._ranked_features(target, mains) for target in self._targets]
+        return statistics_table((*ATTRIBUTION_COLUMNS, *mains), rankings)
 
     def interactions(self) -> pa.Table | None:
         """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg."""
         if not self._has_interactions:
             return None
-        return statistics_table(INTERACTION_COLUMNS, [self._ranked_pairs(target) for target in self._targets])
+        bars = self._known("pairs")
+        known = [target for target, found in self._targets.items() if found.pairs is not None]
+        return statistics_table((*INTERACTION_COLUMNS, *bars), [self._ranked_pairs(target, bars) for target in known])
 
-    def _ranked_features(self, target: str) -> Ranking:
+    def _known(self, kind: str) -> list[str]:
+        """Return what is known of the errors of effects of that kind, of all targets that have some."""
+        found = [set(target.bars) for target in self._targets.values() if target.pairs is not None]
+        return [name for name in BARS if found and all(f"{kind}.{name}" in names for names in found)]
+
+    def _ranked_features(self, target: str, mains: Sequence[str]) -> Ranking:
         found = self._targets[target]
         order, columns = ranked(target, found.attributions)
         columns |= {
@@ -177,21 +134,26 @@ class Summary:
             "min": found.smallest[order],
             "max": found.largest[order],
         }
-        if found.mains is not None:
-            columns |= {
-                "main_mean_abs": found.mains.mean_abs[order],
-                "main_mean": found.mains.mean[order],
-                "main_std": found.mains.std[order],
-            }
-        return columns
+        if found.mains is None:
+            unknown = np.full(len(order), np.nan)
+            return columns | dict.fromkeys(mains, unknown) | {"main_rows": np.zeros(len(order), np.int64)}
+        columns |= {
+            "main_mean_abs": found.mains.mean_abs[order],
+            "main_mean": found.mains.mean[order],
+            "main_std": found.mains.std[order],
+            "main_rows": np.full(len(order), found.mains.count, np.int64),
+        }
+        bars = {f"main_{name.removeprefix('mains.')}": means.mean for name, means in found.bars.items()}
+        return columns | {name: mean[order] for name, mean in bars.items() if name in mains}
 
-    def _ranked_pairs(self, target: str) -> Ranking:
-        pairs = self._targets[target].pairs
-        if pairs is None:
+    def _ranked_pairs(self, target: str, bars: Sequence[str]) -> Ranking:
+        found = self._targets[target]
+        if found.pairs is None:
             raise ValueError(f"target {target} was explained without interactions")
-        order, columns = ranked(target, pairs)
+        order, columns = ranked(target, found.pairs)
         first, second = members(order, len(self._names))
-        return columns | {"feature_i": self._names_at(first), "feature_j": self._names_at(second)}
+        columns |= {"feature_i": self._names_at(first), "feature_j": self._names_at(second)}
+        return columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in bars}
 
     def _names_at(self, places: np.ndarray) -> pa.Array:
         """Return names as Arrow's strings: of millions of pairs no Python object is made."""
@@ -216,7 +178,29 @@ def _summarise_rows(explanation: Explanation, chosen: np.ndarray) -> TargetSumma
         values.max(axis=0),
         None if gamma is None else Moments.of(np.diagonal(gamma, axis1=1, axis2=2)[chosen]),
         None if gamma is None else _pair_moments(gamma, chosen),
+        _bars(explanation, chosen),
     )
+
+
+def _bars(explanation: Explanation, chosen: np.ndarray) -> Mapping[str, Means]:
+    """Return the means over rows of error bars, and of standard errors, of effects: what a mean of effects is off.
+
+    Errors of rows are not taken to be independent of each other: rows are alike, and share the baselines.
+    """
+    gamma, error, spread = explanation.interactions, explanation.interaction_error, explanation.interaction_spread
+    found: dict[str, np.ndarray] = {}
+    if gamma is not None and error is not None:
+        found["error_bar"] = mean_pair_bars(_rows(gamma, chosen), error[chosen])
+    if spread is not None:
+        found["standard_error"] = _rows(spread, chosen).mean(axis=0, dtype=np.float64)
+    upper = np.triu_indices(len(explanation.feature_names), 1)
+    of_pairs = {f"pairs.{name}": Means(len(chosen), 2 * means[upper]) for name, means in found.items()}
+    return of_pairs | {f"mains.{name}": Means(len(chosen), np.diagonal(means)) for name, means in found.items()}
+
+
+def _rows(matrices: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return some rows; nothing is copied where these are all."""
+    return matrices if len(chosen) == len(matrices) else matrices[chosen]
 
 
 def _pair_moments(interactions: np.ndarray, chosen: np.ndarray) -> Moments:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
+from ihcli.bars import pair_bars
 from ihcli.explanation import TextExplanation
 from ihcli.summaries.ranking import ATTRIBUTION_COLUMNS, INTERACTION_COLUMNS, MAIN_COLUMNS
 
@@ -52,8 +53,15 @@ class TextSummary:
         self._units = self._units.add(keys, np.concatenate([explanation.attributions[i] for i in known]))
         if explanation.interactions is not None:
             matrices = [explanation.interactions[i] for i in known]
-            self._mains = self._mains.add(keys, np.concatenate([np.diagonal(gamma) for gamma in matrices]))
-            self._pairs = self._pairs.add(*_pairs(targets, units, matrices))
+            errors = explanation.interaction_error
+            bars = None if errors is None else [pair_bars(explanation.interactions[i], errors[i]) for i in known]
+            on_diagonals = None if bars is None else np.concatenate([np.diagonal(each) for each in bars])
+            self._mains = self._mains.add(
+                keys, np.concatenate([np.diagonal(gamma) for gamma in matrices]), on_diagonals
+            )
+            self._pairs = self._pairs.add(
+                _pair_keys(targets, units), _effects(matrices), None if bars is None else _effects(bars)
+            )
 
     def merge(self, other: "TextSummary") -> None:
         """Add what another summary has seen; halves merged equal the whole up to rounding."""
@@ -61,6 +69,12 @@ class TextSummary:
         self._mains = self._mains.merge(other._mains)
         self._pairs = self._pairs.merge(other._pairs)
         self._has_interactions |= other._has_interactions
+
+    def without_interactions(self) -> "TextSummary":
+        """Return what was seen of the attributions alone."""
+        found = TextSummary()
+        found._units = self._units
+        return found
 
     @property
     def lines(self) -> tuple[int, int]:
@@ -93,13 +107,15 @@ class TextSummary:
         """Return the units of every target, ranked by mean |phi|; main effects too where there are interactions."""
         if not self._has_interactions:
             return self._units.ranked(ATTRIBUTION_COLUMNS)
-        statistics = self._mains.statistics()  # of the same units in the same order: added, merged and dropped alike
-        mains = {name: statistics[name.removeprefix("main_")] for name in MAIN_COLUMNS}
-        return self._units.ranked(ATTRIBUTION_COLUMNS + MAIN_COLUMNS, mains)
+        columns = MAIN_COLUMNS + (("main_error_bar",) if self._mains.has_bars() else ())
+        statistics = self._mains.statistics_of(self._units)
+        mains = {name: statistics[name.removeprefix("main_")] for name in columns}
+        return self._units.ranked(ATTRIBUTION_COLUMNS + columns, mains)
 
     def interactions(self) -> pa.Table | None:
         """Return the pairs of every target, names in alphabetical order, ranked by mean |pair effect|; None for ig."""
-        return self._pairs.ranked(INTERACTION_COLUMNS) if self._has_interactions else None
+        bars = ("error_bar",) if self._pairs.has_bars() else ()
+        return self._pairs.ranked(INTERACTION_COLUMNS + bars) if self._has_interactions else None
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that was seen as arrays by name, from which `of_state` makes an equal summary.
@@ -124,13 +140,10 @@ class TextSummary:
         return summary
 
 
-def _pairs(
-    targets: Sequence[str], units: Sequence[tuple[str, ...]], matrices: Sequence[np.ndarray]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return keys and effects, Gamma_gh + Gamma_hg, of all pairs of units in each text."""
+def _pair_keys(targets: Sequence[str], units: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """Return the keys of all pairs of units in each text."""
     columns: dict[str, list[np.ndarray]] = {"target": [], "feature_i": [], "feature_j": []}
-    effects = []
-    for target, names, gamma in zip(targets, units, matrices, strict=True):
+    for target, names in zip(targets, units, strict=True):
         first, second = np.triu_indices(len(names), 1)
         spelled = np.array(names, object)
         one, other = spelled[first], spelled[second]
@@ -138,5 +151,13 @@ def _pairs(
         columns["target"].append(np.full(len(first), target, object))
         columns["feature_i"].append(np.where(is_ordered, one, other))
         columns["feature_j"].append(np.where(is_ordered, other, one))
-        effects.append(gamma[first, second].astype(np.float64) + gamma[second, first])
-    return {name: np.concatenate(parts) for name, parts in columns.items()}, np.concatenate(effects)
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def _effects(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the sums of what stands on either side of the diagonal, of all pairs of units in each text."""
+    found = []
+    for matrix in matrices:
+        first, second = np.triu_indices(len(matrix), 1)
+        found.append(matrix[first, second].astype(np.float64) + matrix[second, first])
+    return np.concatenate(found)

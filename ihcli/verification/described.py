@@ -14,6 +14,7 @@ from ihcli.layouts.layout import Layout
 from ihcli.methods import METHODS
 from ihcli.quality import (
     COMPLETENESS_GAP,
+    INTERACTION_ERROR,
     RELATIVE_ERROR,
     WITHOUT_INTERACTION_ERROR,
     QualityColumn,
@@ -24,6 +25,7 @@ from ihcli.runs.info import DONE, RunInfo
 from ihcli.runs.names import part_count
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.told import if_told
+from ihcli.summaries.ranked import most_error
 
 FLOATS = {"float32": pa.float32(), "float64": pa.float64()}
 NEEDED = (
@@ -108,8 +110,8 @@ class Described:
     @property
     def unknown(self) -> tuple[str, ...]:
         """The quality columns that are null in every row."""
-        there = {RELATIVE_ERROR: self.has_error, COMPLETENESS_GAP: self.adds_up}
-        return tuple(name for name, is_there in there.items() if not is_there)
+        there = {RELATIVE_ERROR: self.has_error, INTERACTION_ERROR: self.has_error, COMPLETENESS_GAP: self.adds_up}
+        return tuple(name for name, is_there in there.items() if not is_there and name in self.measures)
 
     @property
     def stores_matrices(self) -> bool:
@@ -150,7 +152,7 @@ class Described:
     def traits(self) -> frozenset[Trait]:
         """What it is that decides which columns its files have."""
         traits: set[Trait] = {*self.layout.traits}
-        if self.second_order and self.info.versions.ihcli not in WITHOUT_INTERACTION_ERROR:
+        if self.second_order and not self.is_of_first_version:
             traits.add("interactions")
         if self.info.smoothing is not None:
             traits.add("smoothed")
@@ -162,6 +164,16 @@ class Described:
     def columns(self) -> tuple[QualityColumn, ...]:
         """The columns beside the values that its parts have."""
         return columns_of(self.traits)
+
+    @property
+    def is_of_first_version(self) -> bool:
+        """Whether ihcli 0.1.0 made it, which ranked all rows and knew no error of single interactions."""
+        return self.info.versions.ihcli in WITHOUT_INTERACTION_ERROR
+
+    @property
+    def most_error(self) -> float | None:
+        """The largest error with which rows rank; None where all do."""
+        return None if self.is_of_first_version else most_error(self.tolerance, self.info.arguments.steps)
 
     @property
     def beside_pairs(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from ihcli.quality import (
     EVALUATIONS,
+    INTERACTION_ERROR,
+    INTERACTION_SAMPLING_ERROR,
     INTERACTIONS,
     RELATIVE_ERROR,
     ROW,
@@ -162,14 +164,17 @@ class Statuses:
 
     def __init__(self, run: Described) -> None:
         self._run = run
+        self._shares = [column.name for column in run.columns if column.is_relative]
         within = f"ok within the tolerance {run.tolerance:g}, the others beyond it"
         self._statuses = Faults("statuses", within if run.has_error else f"uncertified, as {run.method} knows no error")
         self._nulls = Faults("nulls", "figures are finite, and null exactly where the status says that there are none")
-        self._tolerance = Bounded("tolerance", "_relative_error of rows that are ok")
+        self._errors = [name for name in (RELATIVE_ERROR, INTERACTION_ERROR) if name in run.measures]
+        self._tolerance = Bounded("tolerance", f"{' and '.join(self._errors)} of rows that are ok")
 
     def see(self, block: Block) -> None:
         """Add a block."""
-        error = block.numbers(RELATIVE_ERROR)
+        errors = [block.numbers(name) for name in self._errors]
+        error = np.maximum.reduce(errors)  # NaN where one is unknown
         is_ok = block.status == Status.OK
         within = error <= self._run.tolerance
         unknown = ~np.isin(block.status, STATUSES)
@@ -180,7 +185,7 @@ class Statuses:
         for words, wrong in (
             ("ok beyond the tolerance", is_ok & ~within),
             ("within the tolerance but not ok", ~is_ok & block.has_values & within),
-            ("negative relative errors", error < 0),
+            *((f"negative figures in {name}", block.numbers(name) < 0) for name in self._shares),
         ):
             self._statuses.add(words, int(wrong.sum()), block.name(wrong))
         ok = np.flatnonzero(is_ok)
@@ -204,7 +209,7 @@ class Statuses:
         for name in (*self._run.measures, *self._run.layout.columns):
             if name in self._run.unknown:
                 continue
-            if name == SAMPLING_ERROR and self._run.n_baselines == 1:
+            if name in (SAMPLING_ERROR, INTERACTION_SAMPLING_ERROR) and self._run.n_baselines == 1:
                 continue  # one baseline says nothing about the spread of them
             column = block.entries[name]
             finite = None if pa.types.is_list(column.type) else np.isfinite(block.numbers(name))

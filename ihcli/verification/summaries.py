@@ -1,6 +1,7 @@
 """Summaries against the parts: every statistic once more from the entries, ranks and shares from the statistics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,28 +10,35 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.layouts.layout import Layout, Sized
-from ihcli.quality import COLUMNS
+from ihcli.quality import ATTRIBUTIONS, COLUMNS, INTERACTION_ERROR, INTERACTIONS, RELATIVE_ERROR
+from ihcli.runs.names import SUMMARY, over_all_rows
 from ihcli.runs.run import Run
+from ihcli.summaries.ranked import RankedSummary
+from ihcli.summaries.ranking import LEFT_OUT
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
 
 AGREEMENT = 1e-9
 """Sums in another order, relative to the root mean square of what is summed."""
-KEYS = {"attributions": ("target", "feature"), "interactions": ("target", "feature_i", "feature_j")}
+BARS_AGREEMENT = 1e-5
+"""The same of error bars, which are summed in the precision of the matrices."""
+KEYS = {ATTRIBUTIONS: ("target", "feature"), INTERACTIONS: ("target", "feature_i", "feature_j")}
+COUNTS = ("rows", "main_rows", LEFT_OUT)
 
 
 class Summaries:
-    """Both summary files of a run."""
+    """The summary files of a run: over the rows that rank, and over all of them where some do not."""
 
     def __init__(self, described: Described) -> None:
         self._run = described
-        self._summary = described.layout.summary()
+        self._summary = RankedSummary(described.layout.summary)
 
     def see(self, block: Block) -> None:
         """Add a block."""
         for some in block.sizes:
-            self._summary.update(self._run.layout.explanation(block.entries, some, _known(block, some)))
+            explanation = self._run.layout.explanation(block.entries, some, _known(block, some))
+            self._summary.update(explanation, self._run.most_error)
 
     def findings(self, run: Run, is_whole: bool) -> Iterator[Finding]:
         """Return what came of it.
@@ -39,34 +47,62 @@ class Summaries:
             is_whole: whether all parts were read; statistics of fewer are not those of the run.
         """
         found = self._summary
-        for kind in ("attributions", *(["interactions"] if self._run.second_order else [])):
-            try:
-                stored = run.summary_attributions() if kind == "attributions" else run.summary_interactions()
-            except RunError as error:
-                yield Finding(f"summary of {kind}", FAILED, str(error))
-                continue
-            yield ranks_and_shares(stored, kind, self._run.layout)
-            if reason := self._reason(kind, is_whole):
-                yield not_checked(f"summary of {kind}", reason)
-            else:
-                table = found.attributions() if kind == "attributions" else found.interactions()
-                yield same_statistics(stored, table, kind)
+        yield from self._compared(run, (found.attributions(), found.interactions()), is_whole)
+        whole = found.all_rows()
+        if is_whole:
+            yield self._are_there(run, whole is not None)
+        if whole is not None:
+            yield from self._compared(replace(run, all_rows=True), whole, is_whole)
         if self._run.second_order and not self._run.stores_matrices:
             yield not_checked("summary of main effects", self._reason("interactions", is_whole) or "")
+
+    def _compared(self, run: Run, found: Sequence[pa.Table | None], is_whole: bool) -> Iterator[Finding]:
+        """Compare both tables with what the parts say."""
+        kinds = KEYS if self._run.second_order else [ATTRIBUTIONS]
+        for kind, computed in zip(kinds, found, strict=False):
+            name = f"all {kind}" if run.all_rows else kind
+            try:
+                stored = run.summary_attributions() if kind == ATTRIBUTIONS else run.summary_interactions()
+            except RunError as error:
+                yield Finding(f"summary of {name}", FAILED, str(error))
+                continue
+            yield ranks_and_shares(stored, name, KEYS[kind], self._run.layout)
+            if reason := self._reason(kind, is_whole):
+                yield not_checked(f"summary of {name}", reason)
+            else:
+                table = self._as_of_then(computed)
+                yield same_statistics(stored, table, name, KEYS[kind])
+
+    def _are_there(self, run: Run, expected: bool) -> Finding:
+        """Return whether there are summaries over all rows where some do not rank, and only there."""
+        words = "there where some rows do not rank, and only there" if expected else "none, as all rows rank"
+        faults = Faults("summaries of all rows", words)
+        kinds = KEYS if self._run.second_order else [ATTRIBUTIONS]
+        for file in (run.path / SUMMARY / f"{over_all_rows(kind)}.parquet" for kind in kinds):
+            faults.checked += 1
+            is_there = file.is_file()
+            faults.add("that are missing" if expected else "where all rows rank", int(is_there != expected), file.name)
+        return faults.finding()
+
+    def _as_of_then(self, table: pa.Table | None) -> pa.Table | None:
+        """Return a table as the run has it: without the columns that a first version did not write."""
+        if table is None or not self._run.is_of_first_version:
+            return table
+        return table.drop_columns([name for name in (LEFT_OUT, "main_rows") if name in table.column_names])
 
     def _reason(self, kind: str, is_whole: bool) -> str | None:
         """Return why a summary cannot be computed again."""
         if not is_whole:
             return "parts are missing or cannot be read"
-        if kind == "interactions" and not self._run.stores_matrices:
+        if kind == INTERACTIONS and not self._run.stores_matrices:
             return f"the run stores no matrices (`interactions={self._run.info.arguments.interactions}`)"
         return self._summary.note
 
 
-def same_statistics(stored: pa.Table, computed: pa.Table | None, kind: str) -> Finding:
+def same_statistics(stored: pa.Table, computed: pa.Table | None, name: str, keys: Sequence[str]) -> Finding:
     """Compare the statistics of both tables, line by line, whatever the order of ties."""
-    faults = Faults(f"summary of {kind}", "every statistic is that of the parts")
-    theirs, keys = stored.to_pandas(), list(KEYS[kind])
+    faults = Faults(f"summary of {name}", "every statistic is that of the parts")
+    theirs, keys = stored.to_pandas(), list(keys)
     if computed is None or not len(computed):
         faults.add("lines for rows that are not there", len(theirs))
         return faults.finding()
@@ -89,11 +125,11 @@ def same_statistics(stored: pa.Table, computed: pa.Table | None, kind: str) -> F
     return faults.finding()
 
 
-def ranks_and_shares(stored: pa.Table, kind: str, layout: Layout[Any]) -> Finding:
+def ranks_and_shares(stored: pa.Table, name: str, keys: Sequence[str], layout: Layout[Any]) -> Finding:
     """Check that ranks are 1, 2, ... by mean_abs within each target, and shares those of the total."""
-    faults = Faults(f"ranks of {kind}", "ranks follow mean_abs within each target, shares are of its total")
+    faults = Faults(f"ranks of {name}", "ranks follow mean_abs within each target, shares are of its total")
     faults.checked = len(stored)
-    needed = {*KEYS[kind], "rank", "mean_abs", "share", "rows"}
+    needed = {*keys, "rank", "mean_abs", "share", "rows"}
     if not needed <= set(stored.column_names):
         faults.add("columns missing", 1, ", ".join(sorted(needed - set(stored.column_names))))
         return faults.finding()
@@ -111,14 +147,17 @@ def ranks_and_shares(stored: pa.Table, kind: str, layout: Layout[Any]) -> Findin
 def _off(theirs: np.ndarray, ours: pd.DataFrame, name: str) -> np.ndarray:
     """Return which values differ by more than sums in another order may, (n,) bool."""
     mine = ours[name].to_numpy(float)
-    if name == "rows":
+    both_unknown = np.isnan(theirs) & np.isnan(mine)
+    if name in COUNTS:
         return theirs != mine
+    if name.endswith("error_bar"):
+        return ~both_unknown & ~(np.abs(theirs - mine) <= BARS_AGREEMENT * mine)
     prefix = "main_" if name.startswith("main_") else ""
     mean, std = ours[f"{prefix}mean"].to_numpy(float), ours[f"{prefix}std"].to_numpy(float)
     square = mean**2 + std**2
     if name.endswith("std"):  # a root: its square is what sums give
-        return ~(np.abs(theirs**2 - mine**2) <= AGREEMENT * square) | (theirs < 0)
-    return ~(np.abs(theirs - mine) <= AGREEMENT * np.maximum(np.sqrt(square), np.abs(mine)))
+        return ~both_unknown & ~(np.abs(theirs**2 - mine**2) <= AGREEMENT * square) | (theirs < 0)
+    return ~both_unknown & ~(np.abs(theirs - mine) <= AGREEMENT * np.maximum(np.sqrt(square), np.abs(mine)))
 
 
 def _known(block: Block, some: Sized) -> dict[str, Any]:
@@ -126,4 +165,6 @@ def _known(block: Block, some: Sized) -> dict[str, Any]:
     zeros = np.zeros(len(some.place))
     nothing = {column.attribute: None if column.present else zeros for column in COLUMNS}
     known = {"row": block.row[some.place], "target": block.target[some.place], "status": block.status[some.place]}
-    return {**nothing, **known}
+    errors = [column for column in COLUMNS if column.name in (RELATIVE_ERROR, INTERACTION_ERROR)]
+    there = (column for column in errors if column.name in block.entries.column_names)
+    return {**nothing, **known, **{column.attribute: block.numbers(column.name)[some.place] for column in there}}

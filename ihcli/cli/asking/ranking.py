@@ -39,8 +39,14 @@ KEEP_HELP = "Directory in which to keep the run, with the interactions of every 
 OVERWRITE_HELP = "Replace the file that is there, and the run of --keep."
 BY_IS_OF_ALL = "--by: ranks over all rows, so it cannot be used with --row or --key. Try again without it."
 COUNT_IS_OF_ALL = "--min-count: counts over all texts, so it cannot be used with --row or --key. Try again without it."
+ALL_ROWS_HELP = "Rank over all rows, also over those whose error is beyond 10 tolerances."
+ALL_IS_OF_ALL = "--all-rows: ranks over all rows, so it cannot be used with --row or --key. Try again without it."
 ONE_OF_BOTH = "--row, --key: both select a row. Try one of them."
-NOT_WITH_ROW = (Conflict("by", BY_IS_OF_ALL), Conflict("min_count", COUNT_IS_OF_ALL))
+NOT_WITH_ROW = (
+    Conflict("by", BY_IS_OF_ALL),
+    Conflict("min_count", COUNT_IS_OF_ALL),
+    Conflict("all_rows", ALL_IS_OF_ALL),
+)
 NOT_WITH_KEY = tuple(replace(conflict, unless="data") for conflict in (*NOT_WITH_ROW, Conflict("row", ONE_OF_BOTH)))
 KEY = Declaration(("--key",), {"multiple": True, "metavar": "COL[=VALUE]", "help": KEY_HELP, "conflicts": NOT_WITH_KEY})
 
@@ -57,6 +63,7 @@ class Ranking:
     feature: tuple[str, ...]
     row: int | None
     min_count: int | None
+    all_rows: bool
     keep: str | None
     overwrite: bool
     destination: Destination
@@ -124,6 +131,7 @@ def _decorators() -> tuple[Callable[[Command], Command], ...]:
         option("--feature", multiple=True, metavar="NAME", help=FEATURE_HELP),
         option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP, conflicts=NOT_WITH_ROW),
         option("--min-count", type=WholeNumber(1), metavar="N", help=MIN_COUNT_HELP),
+        option("--all-rows", is_flag=True, help=ALL_ROWS_HELP),
     )
 
 

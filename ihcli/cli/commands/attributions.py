@@ -1,10 +1,16 @@
 """`ihcli attributions`: features, the strongest first."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ihcli.cli.asking.ranking import Ranking, ranking_options
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
 from ihcli.cli.ranking import Kind, show
+
+if TYPE_CHECKING:
+    from ihcli.results.rankings import Choice
+    from ihcli.results.records import Record
 
 COLUMNS = ("rank", "feature", "mean_abs", "mean", "std", "share", "main_mean_abs")
 RECORD_COLUMNS = ("rank", "position", "feature", "attribution", "share")
@@ -26,6 +32,9 @@ def attributions(context: click.Context, ranking: Ranking) -> None:
     """
     from ihcli.results.rankings import features_of_records, ranked_features
 
-    show(
-        ranking, context, Kind(ranked_features, features_of_records, lambda record, choice: (), COLUMNS, RECORD_COLUMNS)
-    )
+    show(ranking, context, Kind(ranked_features, features_of_records, _no_notes, COLUMNS, RECORD_COLUMNS, "features"))
+
+
+def _no_notes(record: "Record", choice: "Choice") -> tuple[str, ...]:
+    """Return nothing: attributions of a record have no error bars."""
+    return ()

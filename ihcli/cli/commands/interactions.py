@@ -1,6 +1,5 @@
 """`ihcli interactions`: pairs of features, the strongest first."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +7,7 @@ import click
 from ihcli.cli.asking.ranking import Ranking, ranking_options
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
 from ihcli.cli.ranking import Kind, show
+from ihcli.cli.showing.certainty import notes_of_record
 from ihcli.cli.showing.heat import Heat
 from ihcli.errors import OptionError
 from ihcli.methods import method_named, names_of, partner
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ihcli.results.rankings import Choice
     from ihcli.results.records import Record
 
-COLUMNS = ("rank", "kind", "feature_i", "feature_j", "mean_abs", "mean", "std", "share")
+COLUMNS = (
+    *("rank", "near_zero", "kind", "feature_i", "feature_j"),
+    *("mean_abs", "error_bar", "standard_error", "mean", "std", "share"),
+)
 RECORD_COLUMNS = (
     *("rank", "kind", "position_i", "feature_i", "position_j", "feature_j"),
     *("effect", "error_bar", "standard_error", "share"),
@@ -45,30 +48,19 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
         _require_second_order(ranking.computation.values["method"])
     from ihcli.results.rankings import pairs_of_records, ranked_pairs
 
-    show(ranking, context, Kind(ranked_pairs, pairs_of_records, _notes, COLUMNS, RECORD_COLUMNS, Heat, LACKING))
+    noun = _noun(ranking.main_effects)
+    show(ranking, context, Kind(ranked_pairs, pairs_of_records, _notes, COLUMNS, RECORD_COLUMNS, noun, Heat, LACKING))
 
 
-def _notes(record: "Record", choice: "Choice") -> Iterator[str]:
-    """Give how many leading ranks of a record are certain, and what is not known of that."""
-    from ihcli.cli.showing.words import certainty_in_words, number_in_words
+def _notes(record: "Record", choice: "Choice") -> tuple[str, ...]:
+    """Return how far the order of the effects of a record is certain."""
     from ihcli.results.records import pair_effects
 
-    effects = pair_effects(record, choice.main_effects)
-    if effects is None or not len(effects.values):
-        return
-    if effects.certain is None:
-        if "interaction_error" not in record.quality:
-            yield "There are no error bars: an older ihcli made the run. Try ihcli explain again."
-        return
-    stored = "" if record.interactions is not None else "stored "
-    noun = f"{stored}{'effects' if choice.main_effects else 'pairs'}"
-    if told := certainty_in_words(effects.certain, len(effects.values), noun):
-        yield told
-    if error := record.quality.get("interaction_sampling_error"):
-        yield (
-            f"That holds for the baselines that were drawn: over others, the relative standard error of the "
-            f"interactions is {number_in_words(error)}."
-        )
+    return notes_of_record(record, pair_effects(record, choice.main_effects), _noun(choice.main_effects))
+
+
+def _noun(main_effects: bool) -> str:
+    return "effects" if main_effects else "pairs"
 
 
 def _require_second_order(name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ihcli.cli.asking.computation import debug_option
-from ihcli.cli.asking.ranking import ONE_OF_BOTH
+from ihcli.cli.asking.ranking import ALL_ROWS_HELP, ONE_OF_BOTH
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber, values_of_keys
 from ihcli.cli.showing.failures import reading_run
@@ -14,10 +14,10 @@ from ihcli.cli.showing.terminal import say
 
 # Which options each kind of picture understands, beside those that all do.
 OF_KIND: dict[str, tuple[str, ...]] = {
-    "summary": ("top_k", "data", "points", "seed"),
-    "bar": ("top_k", "pairs", "main_effects"),
-    "heatmap": ("top_k", "by", "main_effects"),
-    "dependence": ("feature", "color_by", "data", "points", "seed"),
+    "summary": ("top_k", "all_rows", "data", "points", "seed"),
+    "bar": ("top_k", "pairs", "main_effects", "all_rows"),
+    "heatmap": ("top_k", "by", "main_effects", "all_rows"),
+    "dependence": ("feature", "color_by", "all_rows", "data", "points", "seed"),
     "waterfall": ("row", "key", "top_k", "data"),
     "text": ("row", "key", "top_k"),
     "convergence": ("points", "seed"),
@@ -51,6 +51,7 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--pairs", is_flag=True, help=PAIRS_HELP)
 @option("--by", type=click.Choice(["mean_abs", "mean"]), help=BY_HELP)
 @option("--main-effects", is_flag=True, help=MAIN_HELP)
+@option("--all-rows", is_flag=True, help=ALL_ROWS_HELP)
 @option("--data", metavar="FILE", help=DATA_HELP)
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @option("--points", section=ADVANCED, type=WholeNumber(1), metavar="N", help=POINTS_HELP)
@@ -89,7 +90,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     require_suffix(file)
     require_writable(file, overwrite)
     with reading_run(path):
-        result = read(path)
+        result = read(path, all_rows=given.pop("all_rows", False))
         keys = given.pop("key", ())
         key = values_of_keys(result.keys, keys) if keys else {}
         write_plot(result, PlotRequest(kind, key=key, **given), file)

@@ -3,6 +3,7 @@
 import click
 
 from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.ranking import ALL_ROWS_HELP
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.failures import reading_run
@@ -19,10 +20,11 @@ SEED_HELP = "Which rows are drawn where the page cannot hold all."
 @option("-o", "--out", metavar="FILE", required=True, help="The HTML file to write.")
 @option("--data", metavar="FILE", help=DATA_HELP)
 @option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
+@option("--all-rows", is_flag=True, help=ALL_ROWS_HELP)
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @option("--quiet", is_flag=True, help="Say nothing when it is done.")
 @debug_option
-def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, quiet: bool) -> None:
+def report(run: str, out: str, data: str | None, seed: int, all_rows: bool, overwrite: bool, quiet: bool) -> None:
     """Write one HTML page about the finished run RUN, which opens in any browser without a network.
 
     What was run and how far it can be trusted, ranked features and pairs, a heatmap, dependence views of the strongest
@@ -40,7 +42,7 @@ def report(run: str, out: str, data: str | None, seed: int, overwrite: bool, qui
     from ihcli.results.result import read
 
     with reading_run(run):
-        written = write_report(read(run), out, data=data, seed=seed)
+        written = write_report(read(run, all_rows=all_rows), out, data=data, seed=seed)
     if not quiet:
         reason = written.why_no_values
         say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))

@@ -124,7 +124,7 @@ def _write(findings: "list[Finding]", format_name: str) -> None:
 def _line(finding: "Finding") -> str:
     counted = f"{finding.checked} checked" if finding.checked else ""
     figures = ", ".join(part for part in (counted, _beside_bound(finding)) if part)
-    return f"{finding.outcome:12}{finding.check:26}{finding.detail}{f' ({figures})' if figures else ''}"
+    return f"{finding.outcome:12}{finding.check:28}{finding.detail}{f' ({figures})' if figures else ''}"
 
 
 def _beside_bound(finding: "Finding") -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.terminal import cell, escaped
 from ihcli.errors import OptionError, RunError
 from ihcli.wording import printable, told_apart
@@ -28,6 +29,7 @@ BINARY = ("parquet", "arrow")
 UNBOUNDED, NAME_WIDTH = 10_000, 6
 BETWEEN = 2  # blanks of a table beside each column
 BARS = ("error_bar", "standard_error")
+SPARE = ("std", "share")  # not shown on a terminal that is too narrow for all
 
 
 @dataclass(frozen=True)
@@ -208,12 +210,41 @@ def _rich_tables(shown: Shown, is_terminal: bool) -> str:
     with console.capture() as captured:
         for target, ranked in by_target(table).items():
             console.print(cell(shown.titles[target], "bold"))
-            console.print(_rich_table(ranked.select(columns), console.width))
+            console.print(_rich_table(_fitting(ranked.select(columns), console.width), console.width))
             for note in shown.notes.get(target, ()):
-                console.print(cell(note))
+                console.print(cell(spelled(note)))
             if is_terminal and target in shown.drawings:
                 console.print(shown.drawings[target])
     return captured.get()
+
+
+def _fitting(table: "pa.Table", width: int) -> "pa.Table":
+    """Leave out SPARE columns, one by one, until the others fit in so many columns of a terminal."""
+    shown = _cells(table)
+    widths = {name: NAME_WIDTH if _is_named(name) else _width(name, column) for name, column in shown.items()}
+    for name in SPARE:
+        if sum(widths.values()) + BETWEEN * len(widths) <= width:
+            break
+        widths.pop(name, None)
+    return table.select(list(widths))
+
+
+def _cells(table: "pa.Table") -> dict[str, list[str]]:
+    """Return what people read of each column."""
+    return {
+        name: [_shown(record[place], is_bar=name in BARS) for record in _records(table)]
+        for place, name in enumerate(table.column_names)
+    }
+
+
+def _width(name: str, column: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, [name, *column]))
+
+
+def _is_named(name: str) -> bool:
+    return name.startswith("feature")
 
 
 def _rich_table(table: "pa.Table", width: int) -> "Table":
@@ -222,10 +253,7 @@ def _rich_table(table: "pa.Table", width: int) -> "Table":
     from rich import box
     from rich.table import Table
 
-    shown = {
-        name: [_shown(record[place], is_bar=name in BARS) for record in _records(table)]
-        for place, name in enumerate(table.column_names)
-    }
+    shown = _cells(table)
     _cut_names(shown, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.schema:
@@ -243,8 +271,8 @@ def _cut_names(shown: dict[str, list[str]], width: int) -> None:
     """Cut the names of features so far that a table of these columns is no wider than `width`, if it can be."""
     from rich.cells import cell_len
 
-    widths = {name: max(map(cell_len, [name, *column])) for name, column in shown.items()}
-    named = [name for name in shown if name.startswith("feature")]
+    widths = {name: _width(name, column) for name, column in shown.items()}
+    named = [name for name in shown if _is_named(name)]
     room = width - BETWEEN * len(shown) - sum(widths[name] for name in shown if name not in named)
     if sum(widths[name] for name in named) <= room:
         return
@@ -266,10 +294,13 @@ def _most(widths: list[int], room: int) -> int:
 
 
 def _shown(value: str | int | float | None, is_bar: bool) -> str:
+    from ihcli.cli.showing.certainty import MARK
     from ihcli.cli.showing.words import number_in_words
 
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return MARK if value else ""
     if is_bar and isinstance(value, float):
         return f"±{number_in_words(value, digits=2)}"
     return number_in_words(value) if isinstance(value, float) else str(value)

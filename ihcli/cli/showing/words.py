@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ihcli.cli.showing.spelling import spelled
 from ihcli.data.sampling import AUTO
 from ihcli.methods import uncertified
-from ihcli.quality import MISSED, WITHOUT_VALUES, Status
+from ihcli.quality import MISSED, WITHOUT_VALUES, Status, remedies_in_words
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
@@ -86,7 +86,7 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     if totals.truncated:
         sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
     if missed := _counts(totals, MISSED):
-        remedies = _remedies(missed, request)
+        remedies = remedies_in_words(missed, request)
         sentences.append(
             f"{sum(missed.values())} {of_all} missed the tolerance ({_listed(missed)}){flagged}. Try {remedies}."
         )
@@ -132,18 +132,6 @@ def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
     return [f"From a pilot of {estimate.pilot_rows} rows:", *lines, *estimate.notes]
 
 
-def certainty_in_words(certain: int, listed: int, noun: str) -> str:
-    """Return how many of the leading ranks among so many things hold whatever their errors; nothing of fewer than 2."""
-    if listed < 2:
-        return ""
-    if certain == 0:
-        return f"No rank is certain: the order of the {noun} is within error."
-    if certain == listed:
-        return f"The order of all {listed} {noun} is certain."
-    some = f"The first {certain} {noun} are" if certain > 1 else f"The first of the {noun} is"
-    return f"{some} certain; the order of the rest is within error."
-
-
 def _seconds_in_words(estimate: "Estimate") -> str:
     by_whom = f" by {estimate.workers} workers" if estimate.workers > 1 else ""
     summary = f", summary {duration_in_words(estimate.summary_s)}" if estimate.summary_bytes else ""
@@ -153,11 +141,6 @@ def _seconds_in_words(estimate: "Estimate") -> str:
 def _sizes_in_words(estimate: "Estimate") -> str:
     summary = f", summary {size_in_words(estimate.summary_bytes)}" if estimate.summary_bytes else ""
     return f"rows {size_in_words(estimate.parts_bytes)}{summary}"
-
-
-def _remedies(missed: dict[str, int], request: "RunRequest") -> str:
-    remedies = (remedy for status in MISSED if status in missed for remedy in status.remedies)
-    return ", or ".join(remedy.words for remedy in remedies if remedy.helps(request))
 
 
 def _is_far_off(totals: "RunTotals", request: "RunRequest") -> bool:
