@@ -561,3 +561,40 @@ def test_a_torchscript_module_that_cannot_be_copied_is_refused_with_a_way_out():
     assert find_operations(model, None).kinks == ("a call that cannot be inlined",)
     with pytest.raises(ModelError, match=r"(?s)^model: this TorchScript module cannot be copied.*Try `smooth=none`\.$"):
         smooth_model(model, BETA)
+
+
+class Guarded(nn.Module):
+    """A clip of what a squashing function gives, and views of it in between."""
+
+    def __init__(self, squash: Activation, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self.squash, self.low, self.high = squash, low, high
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.squash(inputs)[:, 0].unsqueeze(1).clamp(self.low, self.high)
+
+
+GUARDS = [
+    (torch.sigmoid, 1e-6, 1 - 1e-6),
+    (lambda z: F.softmax(z, dim=1), 1e-12, None),
+    (torch.tanh, -0.999, 0.999),
+    (lambda z: F.log_softmax(z, dim=1), -20.0, None),
+]
+BENDS = [(torch.sigmoid, 0.2, 1.0), (torch.tanh, 0.0, None), (lambda z: z, 0.0, 1.0)]
+
+
+@pytest.mark.parametrize("kind", ["eager", "traced", "exported"])
+@pytest.mark.parametrize(("squash", "low", "high"), GUARDS)
+def test_clips_that_guard_the_ends_of_a_range_stay_as_they_are(squash, low, high, kind):
+    model = as_model(KINDS[kind](Guarded(squash, low, high)))
+    found = find_operations(model, rows())
+    assert found.replaceable == ()
+    assert found.kinks == ("clamp",)
+    assert torch.equal(smooth_model(model, BETA).outputs(rows()), model.outputs(rows()))
+
+
+@pytest.mark.parametrize("kind", ["eager", "traced", "exported"])
+@pytest.mark.parametrize(("squash", "low", "high"), BENDS)
+def test_clips_that_bend_within_a_range_are_smoothed(squash, low, high, kind):
+    found = find_operations(as_model(KINDS[kind](Guarded(squash, low, high))), rows())
+    assert found.replaceable == ("clamp",)

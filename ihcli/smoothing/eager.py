@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ihcli.models.model import Model
 from ihcli.smoothing.forms import FORMS, Hinges
-from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
+from ihcli.smoothing.vocabulary import RESHAPES, Tally, is_guard, is_in_place, is_squashing, plain_name
 
 ScriptRewrite = Callable[[torch.jit.ScriptModule], nn.Module]
 """Gives the smoothed copy of a scripted submodule, whose calls cannot be intercepted."""
@@ -89,7 +89,7 @@ class _Call:
     in_place: bool
 
 
-def _read_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Call | None:
+def _read_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], made: "_Squashed") -> _Call | None:
     form = FORMS.get(plain_name(name))
     if form is None or kwargs.get("out") is not None:
         return None
@@ -101,9 +101,30 @@ def _read_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _
         return None
     in_place = bool(settings.pop("inplace", False)) or is_in_place(name)
     settings.pop("generator", None)
+    if is_guard(plain_name(name), settings, made.by(inputs)):
+        return _Call(inputs, None, in_place)
     if isinstance(weight := settings.get("weight"), Tensor) and weight.numel() > 1:
         settings["weight"] = weight.reshape(-1, *[1] * (inputs.dim() - 2))
     return _Call(inputs, form.hinges(**settings), in_place)
+
+
+class _Squashed:
+    """What squashing functions gave while a module runs, and views of it."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._kept: list[Any] = []
+
+    def see(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """Note the result of a call."""
+        squash = name if is_squashing(name) else self.by(args[0]) if name in RESHAPES and args else None
+        if squash is not None:
+            self._names[id(result)] = squash
+            self._kept.append(result)
+
+    def by(self, tensor: Any) -> str | None:
+        """Return the function that gave a tensor, None where none did."""
+        return self._names.get(id(tensor))
 
 
 class _SoftPlusMode(TorchFunctionMode):
@@ -113,18 +134,21 @@ class _SoftPlusMode(TorchFunctionMode):
         super().__init__()
         self._beta = beta
         self._tally = tally
+        self._squashed = _Squashed()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        call = _read_call(name, args, kwargs)
+        call = _read_call(name, args, kwargs, self._squashed)
         if self._tally is not None and _depends_on_inputs((*args, *kwargs.values())):
             replaceable = call is not None and call.hinges is not None
             self._tally.add(plain_name(name), _setting(args, kwargs), replaceable=replaceable)
         if call is None or call.hinges is None:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            self._squashed.see(plain_name(name), args, result)
+            return result
         if call.in_place:
             # From a clone: autograd keeps the argument of SoftPlus, which the copy is about to overwrite.
             return call.inputs.copy_(call.hinges.smoothed(call.inputs.clone(), self._beta))

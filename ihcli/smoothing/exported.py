@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ihcli.models.formats.exported import ExportedModule
 from ihcli.smoothing.forms import FORMS, Form, Hinges
-from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
+from ihcli.smoothing.vocabulary import RESHAPES, Tally, is_guard, is_in_place, is_squashing, plain_name
 
 
 def smooth_exported(module: ExportedModule, beta: float) -> ExportedModule:
@@ -97,7 +97,17 @@ def _read_node(node: torch.fx.Node) -> _Call | None:
     settings = dict(zip(form.settings, node.args[1:], strict=False))
     settings |= {key: value for key, value in node.kwargs.items() if key in form.settings}
     readable = not any(key == "out" for key in node.kwargs)
+    if is_guard(plain_name(name), settings, _squash(inputs)):
+        return _Call(form, inputs, settings, None, is_in_place(name))
     return _Call(form, inputs, settings, _hinges(form, settings) if readable else None, is_in_place(name))
+
+
+def _squash(node: torch.fx.Node) -> str | None:
+    """Return the squashing function that a node gives the result of, None where it is something else."""
+    while plain_name(_operation(node)) in RESHAPES and isinstance(node.args[0], torch.fx.Node):
+        node = node.args[0]
+    name = plain_name(_operation(node))
+    return name if is_squashing(name) else None
 
 
 def _hinges(form: Form, settings: dict[str, Any]) -> Hinges | None:

@@ -14,7 +14,7 @@ import torch
 
 from ihcli.errors import ModelError
 from ihcli.smoothing.forms import FORMS, Hinges, linear_beyond
-from ihcli.smoothing.vocabulary import Tally, is_in_place, plain_name
+from ihcli.smoothing.vocabulary import RESHAPES, Tally, is_guard, is_in_place, is_squashing, plain_name
 from ihcli.wording import first_line
 
 _CLAMPS = ("clamp", "clip", "clamp_min", "clamp_max")
@@ -25,24 +25,22 @@ def smooth_script(module: torch.jit.ScriptModule, beta: float, dtype: torch.dtyp
 
     `dtype` of the activations decides where SoftPlus turns linear (`linear_beyond`).
     """
-    smooth = _copied(module)
-    graph = smooth._c._get_method("forward").graph
-    torch._C._jit_pass_inline(graph)
-    _simplify(graph)
-    for node in list(_nodes(graph)):
+    smooth = copied(module)
+    graph = inlined(smooth)
+    for node in list(nodes_within(graph)):
         call = _read_node(node)
         if call is not None and call.hinges is not None:
             _replace(graph, node, call, _compiled(call, beta, linear_beyond(dtype)))
     graph.lint()
     # Reloading checks the edited graph, and leaves behind whatever plan was made of the old one.
-    return _copied(smooth)
+    return copied(smooth)
 
 
 def tally_graph(module: torch.jit.ScriptModule, tally: Tally) -> None:
     """Count the operations of a module's graph that depend on its inputs."""
     graph = module.inlined_graph
     _simplify(graph)
-    for node in _nodes(graph):
+    for node in nodes_within(graph):
         if node.kind() in ("prim::CallMethod", "prim::CallFunction", "prim::PythonOp"):
             tally.add_kink("a call that cannot be inlined")
         elif node.kind().startswith("aten::") and any(_depends_on_inputs(value) for value in _tensors(node)):
@@ -80,8 +78,16 @@ def _read_node(node: torch.Node) -> _Call | None:
             settings[name] = value.toIValue()
         elif name != "training":
             readable = False
-    hinges = form.hinges(**settings) if readable else None
+    is_smoothed = readable and not is_guard(_name(node), settings, _squash(node.inputsAt(0)))
+    hinges = form.hinges(**settings) if is_smoothed else None
     return _Call(_name(node), settings, tensors, hinges, is_in_place(node.kind()))
+
+
+def _squash(value: torch.Value) -> str | None:
+    """Return the squashing function that gave a value, None where none did."""
+    while _name(value.node()) in RESHAPES:
+        value = value.node().inputsAt(0)
+    return _name(value.node()) if is_squashing(_name(value.node())) else None
 
 
 def _compiled(call: _Call, beta: float, threshold: float) -> torch.Graph:
@@ -115,17 +121,26 @@ def _replace(graph: torch.Graph, node: torch.Node, call: _Call, function: torch.
     node.destroy()
 
 
+def inlined(module: torch.jit.ScriptModule) -> torch.Graph:
+    """Return the graph of a module, to be rewritten in place, with all that it calls inlined and settings constant."""
+    graph: torch.Graph = module._c._get_method("forward").graph
+    torch._C._jit_pass_inline(graph)
+    _simplify(graph)
+    return graph
+
+
 def _simplify(graph: torch.Graph) -> None:
     """Turn settings into constants and drop the branches that they rule out."""
     torch._C._jit_pass_constant_propagation(graph)
     torch._C._jit_pass_dce(graph)
 
 
-def _nodes(block: torch.Graph | torch.Block) -> Iterator[torch.Node]:
+def nodes_within(block: torch.Graph | torch.Block) -> Iterator[torch.Node]:
+    """Yield all nodes in order, those of branches and loops included."""
     for node in block.nodes():
         yield node
         for inner in node.blocks():
-            yield from _nodes(inner)
+            yield from nodes_within(inner)
 
 
 def _name(node: torch.Node) -> str:
@@ -153,7 +168,8 @@ def _depends_on_inputs(value: torch.Value) -> bool:
     return False
 
 
-def _copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+def copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """Return a module saved and loaded again; raises ModelError where it cannot be."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.(save|load)` is deprecated")
@@ -165,5 +181,5 @@ def _copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
                 f"({first_line(error)}). Expected a module that torch.jit.save accepts. Try `smooth=none`."
             ) from error
         buffer.seek(0)
-        copied: torch.jit.ScriptModule = torch.jit.load(buffer)
-    return copied
+        again: torch.jit.ScriptModule = torch.jit.load(buffer)
+    return again

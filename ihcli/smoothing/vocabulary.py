@@ -6,6 +6,7 @@ in eager calls and in TorchScript graphs.
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ihcli.smoothing.forms import FORMS
@@ -42,6 +43,39 @@ _KINKS = _KINKED_ACTIVATIONS | _words(
     sign sgn floor ceil round trunc fix frac fmod remainder floordiv floor_divide heaviside bucketize
     searchsorted long int rnn_relu rnn_relu_cell l1_loss"""
 )
+
+
+_CLIPS = _words("clamp clip clamp_min clamp_max")
+_RANGES = {
+    **dict.fromkeys(("sigmoid", "special_expit", "softmax", "softmin"), (0.0, 1.0)),
+    "tanh": (-1.0, 1.0),
+    **dict.fromkeys(("log_softmax", "logsigmoid", "log_sigmoid"), (-4.0, 0.0)),
+}
+"""Of squashing functions; of logarithms what a clip of probabilities would leave."""
+RESHAPES = _words("select slice squeeze unsqueeze view reshape flatten getitem contiguous")
+_GUARD = 0.01
+
+
+def is_squashing(name: str) -> bool:
+    """Tell whether an operation squashes numbers into a range, by its plain name."""
+    return name in _RANGES
+
+
+def is_guard(name: str, settings: Mapping[str, object], squash: str | None) -> bool:
+    """Tell whether an operation only keeps what a squashing function gave off the very ends of its range.
+
+    It bends where hardly anything happens, far more sharply than any SoftPlus that the rest of a model needs.
+    """
+    if name not in _CLIPS or squash not in _RANGES:
+        return False
+    low, high = _RANGES[squash]
+    least, most = settings.get("min"), settings.get("max")
+    known = all(bound is None or isinstance(bound, int | float) for bound in (least, most))
+    return known and not _is_above(least, low + _GUARD) and not _is_above(high - _GUARD, most)
+
+
+def _is_above(left: object, right: object) -> bool:
+    return isinstance(left, int | float) and isinstance(right, int | float) and left > right
 
 
 def plain_name(name: str) -> str:
