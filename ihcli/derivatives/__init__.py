@@ -19,20 +19,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Carried:
-    """The rounding of f that its gradient carries along a path, however small the gradient itself is.
+    """Rounding that is larger than the number it is of, because it comes of larger numbers on the way.
 
     Near 1 the derivative p (1 - p) of a probability has the rounding of p, not that of 1 - p; that of an affine last
-    operation, or of a form of the probability that is computed from its logits, has none of it.
+    operation, or of a form of the probability that is computed from its logits, has none of it. The value of 1 - p has
+    it in any form.
 
-    share  of it a gradient carries, in units of eps times the size of f: 0 where there is nothing of the kind
+    share  of the rounding of f that a gradient carries along a path, in units of eps times the size of f
     size   of f on a sample, below which its operations compute with larger numbers than f
+    value  rounding of f itself, absolute, beside that of its size
     """
 
     share: float = 0.0
     size: float = 0.0
+    value: float = 0.0
 
     def of(self, value: np.ndarray) -> np.ndarray:
-        """Return it in units of eps, for values of f."""
+        """Return what a gradient carries, in units of eps, for values of f."""
         if self.share == 0:
             return np.zeros_like(value)  # also where f is not finite
         return self.share * np.maximum(np.abs(value), self.size)
@@ -61,7 +64,7 @@ class Engine(Protocol):
     within `batch_points`, and lowers `memory_bytes` when memory runs out. Engines inherit from here.
 
     rounding  of what is differentiated where it computes in less than its inputs are in, eps; else 0
-    carried   what derivatives carry of the rounding of f
+    carried   rounding of derivatives and values beyond that of their own size
     """
 
     name: str
@@ -127,6 +130,10 @@ class Along:
     def carried(self, value: np.ndarray) -> np.ndarray:
         """Return the rounding of f that derivatives carry per unit of t where f has these values, (...), absolute."""
         return self.eps * self.engine.carried.of(value)
+
+    def value_rounding(self, value: np.ndarray) -> np.ndarray:
+        """Return the rounding of these values of f, (...), absolute."""
+        return self.eps * np.abs(value) + self.engine.carried.value
 
     def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
         """Return f(z(t)), (P,)."""

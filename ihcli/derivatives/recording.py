@@ -49,6 +49,10 @@ class Recorder(TorchDispatchMode):
         """Return the step that a tensor is the result of, None where it depends on no input."""
         return self._refs.get(id(tensor)) if isinstance(tensor, Tensor) else None
 
+    def result(self, ref: Ref) -> Any:
+        """Return what a step gave, or what the steps start from."""
+        return main_result(self._kept[ref.step + 1])
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = kwargs or {}
         arguments = tuple(self._noted(argument) for argument in args)

@@ -32,12 +32,14 @@ _REMEDY = (
 class Trial:
     """A model as it will be explained, and the paths to a few records.
 
+    stable       the same in the form that is differentiated
     is_smoothed  whether something in it is smoothed
     rows         (n, D) more of the records, and those
     along        the paths to the few
     """
 
     model: Model
+    stable: Model
     is_smoothed: bool
     reader: Reader
     rows: Tensor
@@ -50,7 +52,7 @@ class Trial:
 
     def exact(self) -> Along | None:
         """Return the same function along the same paths in float64, None where it cannot be had, or is it already."""
-        wide, paths = in_float64(self.model), self.along.paths
+        wide, paths = in_float64(self.stable), self.along.paths
         if wide is None:
             return None
         wider = replace(paths, inputs=paths.inputs.double(), baselines=paths.baselines.double())

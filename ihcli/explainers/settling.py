@@ -13,11 +13,14 @@ from ihcli.errors import OptionError
 from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
+from ihcli.heads import Stable, stabilise
+from ihcli.heads.rounding import carried
+from ihcli.heads.saturation import saturation_warning
 from ihcli.integration.effort import NODES, STEPS, Effort
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named
 from ihcli.models import Model
-from ihcli.models.checking.preflight import preflight
+from ihcli.models.checking.preflight import check_derivatives, check_values
 from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
@@ -46,26 +49,27 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     _check_effort(settings.effort, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
     checked = _checked(original, batches, method, settings)
-    smooth, warnings = checked.model, list(checked.warnings)
+    smooth, stable, warnings = checked.model, checked.stable.model, list(checked.warnings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
     output = _highest_outputs(smooth, inputs_of(reader, model, tried.few))
     paths = paths_to(reader, smooth, tried.few, output, PROBE_BASELINES)
     choice = choose_engine(
-        smooth.outputs,
+        stable.outputs,
         paths,
         engine_bytes,
         settings.engine,
         unlike_chain=reader.unlike_chain,
         second_order=method.second_order,
     )
-    choice.engine.rounding = smooth.rounding
-    trial = Trial(smooth, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
+    choice.engine.rounding = stable.rounding
+    choice.engine.carried = carried(checked.stable, paths)
+    trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
     warnings.extend(diagnosed.warnings)
     return Explainer(
-        model=smooth,
+        model=stable,
         original=original,
         reader=reader,
         smoothing=checked.smoothing,
@@ -84,9 +88,13 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
 
 @dataclass(frozen=True)
 class _Checked:
-    """A model as it will be explained, smoothed where asked, and what checking it found."""
+    """A model as it will be explained, smoothed where asked, and what checking it found.
+
+    stable  the same in the form that is differentiated
+    """
 
     model: Model
+    stable: Stable
     smoothing: Smoothing | None
     target: Target
     warnings: tuple[str, ...]
@@ -94,16 +102,24 @@ class _Checked:
 
 def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings: Settings) -> _Checked:
     probe = batches[0][:PROBE_ROWS]
-    checked = preflight(model, probe, method.second_order)
+    checked = check_values(model, probe)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names)
+    stable, warnings = _differentiated(model, probe, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
         model, settings.smooth, batches, method.second_order, settings.smooth_tolerance
     )
-    if smoothing is None:
-        return _Checked(smooth, None, target, checked.warnings)
-    again = preflight(smooth, probe, method.second_order)
-    warnings = (*checked.warnings, *again.warnings, *_smoothing_warnings(smoothing, settings))
-    return _Checked(smooth, smoothing, target, warnings)
+    if smoothing is not None:
+        check_values(smooth, probe)
+        stable, again = _differentiated(smooth, probe, checked.n_outputs, method)
+        warnings = (*warnings, *again, *_smoothing_warnings(smoothing, settings))
+    saturated = saturation_warning(stable, batches, target)
+    return _Checked(smooth, stable, smoothing, target, (*checked.warnings, *warnings, *saturated))
+
+
+def _differentiated(model: Model, probe: Tensor, n_outputs: int, method: Method) -> tuple[Stable, tuple[str, ...]]:
+    """Return a model in the form that is differentiated, and the warnings that come of checking that."""
+    stable = stabilise(model, probe)
+    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order)
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:

@@ -70,9 +70,7 @@ class Refinement:
 
     def ledger(self) -> Ledger:
         """Return what the panels say of phi, or under second order of the row sums of Gamma."""
-        largest = np.maximum(np.abs(self.prediction), np.abs(self.baseline_prediction).max(1))
-        floor = 64 * self.along.carried(largest)
-        return ledger_of_rows(self.panels, self.along.paths, self.attributions, floor, self._second_order)
+        return ledger_of_rows(self.panels, self.along.paths, self.attributions, self._second_order)
 
     def worst(self, panels: Panels, ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
         """Return which panels to bisect, (M,) bool, and what that costs each row, (N,); none with a fixed rule."""
@@ -116,11 +114,11 @@ def certify(along: Along, second_order: bool, effort: Effort, tell: Tell = unhea
 
     A row is settled when its relative error
 
-        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, noise, floor)
+        mean over baselines of (sum over panels of the estimate) / max(||phi||_1, noise)
 
     is within the tolerance, when another bisection would pass its budget, or where rounding stops progress. Errors of
     many baselines cancel: see `ihcli.integration.ledger`. Noise is the rounding of phi: where attributions cancel to
-    nothing, the error is relative to that; the floor is what derivatives carry of the rounding of f.
+    nothing, the error is relative to that.
     Cost in evaluations: n a panel, and one more at each interior panel end under second order.
     """
     refinement = Refinement(along, second_order, effort, within(tell, 0, FIRST_SHARE))

@@ -53,12 +53,11 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
     nodes = follower.nodes(np.tile(path, 2), np.repeat([0.0, 1.0], n * b))
     spans = follower.spans(nodes, path, path, path + n * b)
     baseline_prediction, ends = nodes.value.reshape(2, n, b)
-    floor = 64 * along.carried(np.maximum(np.abs(ends[:, 0]), np.abs(baseline_prediction).max(1)))
     evaluations = np.full(n, 2 * b)
     while True:
         spans = spans.with_hidden_kinks(n * b)
         attributions = _attributions(paths, nodes, spans)
-        ledger = _ledger(spans, attributions, floor)
+        ledger = _ledger(spans, attributions)
         chosen, cost = worst_panels(spans, ledger, paths, effort, evaluations, 1)
         if not chosen.any():
             break
@@ -138,7 +137,8 @@ class _Follower:
         """Take value and gradient at points of paths."""
         nodes = Nodes(t, *self._along.all_gradients(path, t))
         with np.errstate(invalid="ignore"):
-            np.maximum.at(self._scale, path, np.abs(nodes.value) + np.abs(nodes.gradient).sum(1, dtype=np.float64))
+            value = self._along.value_rounding(nodes.value) / self._along.eps
+            np.maximum.at(self._scale, path, value + np.abs(nodes.gradient).sum(1, dtype=np.float64))
         return nodes
 
     def split(self, nodes: Nodes, spans: _Spans) -> tuple[Nodes, _Spans]:
@@ -199,10 +199,10 @@ class _Follower:
         return t.astype(self._dtype).astype(np.float64)
 
 
-def _ledger(spans: _Spans, attributions: np.ndarray, floor: np.ndarray) -> Ledger:
+def _ledger(spans: _Spans, attributions: np.ndarray) -> Ledger:
     n, b, _ = attributions.shape
     error, noise = (np.bincount(spans.path // b, figures, n) / b for figures in (spans.error, spans.noise))
-    return Ledger.of(error, noise, np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise)))
+    return Ledger.of(error, noise, np.maximum(np.abs(attributions.mean(1)).sum(1), noise))
 
 
 def _attributions(paths: Paths, nodes: Nodes, spans: _Spans) -> np.ndarray:

@@ -110,20 +110,15 @@ class Averaging:
         return self.safety * np.sqrt(deviations.mean(1) ** 2 + spread)
 
 
-def ledger_of_rows(
-    panels: "Panels", paths: "Paths", attributions: np.ndarray, floor: np.ndarray, second: bool
-) -> Ledger:
-    """Sum up panels whose attributions are (N, B, G): errors of phi, or under second order of the row sums of Gamma.
-
-    `floor` (N,) bounds the scale of the errors from below.
-    """
+def ledger_of_rows(panels: "Panels", paths: "Paths", attributions: np.ndarray, second: bool) -> Ledger:
+    """Sum up panels whose attributions are (N, B, G): errors of phi, or under second order of the row sums of Gamma."""
     n, b = paths.n_rows, paths.n_baselines
     row = panels.path // b
     noise = np.bincount(row, panels.noise, n) / b
     added_up = error = np.bincount(row, panels.error, n) / b
     if b > 1:
         error = np.minimum(error, _of_mean(panels, n, b, Averaging.over(b, second)) + noise)
-    scale = np.maximum(np.abs(attributions.mean(1)).sum(1), np.maximum(floor, noise))
+    scale = np.maximum(np.abs(attributions.mean(1)).sum(1), noise)
     return Ledger.of(error, noise, scale, added_up)
 
 

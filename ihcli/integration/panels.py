@@ -208,7 +208,7 @@ class Measure:
         """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
         with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
             residual = integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0])
-            rounding = NOISE * self._along.eps * np.abs(panels.value).max(1)
+            rounding = NOISE * self._along.value_rounding(panels.value).max(1)
             return np.sign(residual) * np.maximum(np.abs(residual) - rounding, 0)
 
     def _noise(self, panels: Panels, size: Tensor) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""Squashing functions in forms whose first and second derivatives keep their accuracy near 0 and near 1.
+
+torch takes the derivative of a sigmoid from its rounded value, p (1 - p), and of softmax, log-softmax and tanh alike:
+near 1 it has the rounding of p, though it is as small as 1 - p. With differences of logits in place of p,
+
+    sigmoid(u) = e^-softplus(-u),     log softmax(u)_k = d_k - ln(1 + sum_{j != m} e^{d_j}),   d_j = u_j - u_m
+
+for the largest u_m, no derivative subtracts numbers that are nearly equal. Values are float64: what follows may as well
+be, and is rounded once at the very end. TorchScript compiles these functions as they stand. tests/test_heads.py
+compares them with exact derivatives.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def sigmoid(inputs: Tensor) -> Tensor:
+    """Return 1 / (1 + e^-u)."""
+    return torch.exp(-torch.nn.functional.softplus(-inputs.double(), 1.0, 40.0))
+
+
+def log_sigmoid(inputs: Tensor) -> Tensor:
+    """Return -ln(1 + e^-u)."""
+    return -torch.nn.functional.softplus(-inputs.double(), 1.0, 40.0)
+
+
+def tanh(inputs: Tensor) -> Tensor:
+    """Return (1 - e^-2|u|) / (1 + e^-2|u|) with the sign of u."""
+    u = inputs.double()
+    is_negative = u < 0
+    decayed = torch.exp(-2.0 * torch.where(is_negative, -u, u))
+    value = (1.0 - decayed) / (1.0 + decayed)
+    return torch.where(is_negative, -value, value)
+
+
+def log_softmax(inputs: Tensor, dim: int) -> Tensor:
+    """Return d_k - ln(1 + sum_{j != m} e^{d_j}) along an axis."""
+    return _log_shares(inputs.double(), dim)
+
+
+def softmax(inputs: Tensor, dim: int) -> Tensor:
+    """Return e to the log-softmax along an axis."""
+    return torch.exp(_log_shares(inputs.double(), dim))
+
+
+def _log_shares(logits: Tensor, dim: int) -> Tensor:
+    largest = logits.argmax(dim, keepdim=True)
+    # The largest is a constant 0, so that its derivatives need not cancel, as d_m = u_m - u_m would have it.
+    differences = (logits - logits.gather(dim, largest)).scatter(dim, largest, 0.0)
+    others = torch.exp(differences).scatter(dim, largest, 0.0)
+    return differences - torch.log1p(others.sum(dim, keepdim=True))
+
+
+def sigmoid_in_place(inputs: Tensor) -> Tensor:
+    """Overwrite u with its sigmoid."""
+    return inputs.copy_(sigmoid(inputs.clone()))
+
+
+def tanh_in_place(inputs: Tensor) -> Tensor:
+    """Overwrite u with its tanh."""
+    return inputs.copy_(tanh(inputs.clone()))
+
+
+def softmin(inputs: Tensor, dim: int) -> Tensor:
+    """Return the softmax of -u along an axis."""
+    return softmax(-inputs, dim)
+
+
+def rounded(values: Tensor, like: Tensor) -> Tensor:
+    """Return values in the dtype of another tensor."""
+    return values.to(like.dtype)
+
+
+ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": sigmoid,
+    "sigmoid_": sigmoid_in_place,
+    "special_expit": sigmoid,
+    "logsigmoid": log_sigmoid,
+    "log_sigmoid": log_sigmoid,
+    "tanh": tanh,
+    "tanh_": tanh_in_place,
+}
+"""By torch's names of the functions."""
+ALONG_AXIS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "softmax": softmax,
+    "_softmax": softmax,
+    "special_softmax": softmax,
+    "softmin": softmin,
+    "log_softmax": log_softmax,
+    "_log_softmax": log_softmax,
+    "special_log_softmax": log_softmax,
+}
+"""Those that normalise along an axis."""

@@ -1,0 +1,45 @@
+"""Outputs so near to 0 or 1 that hardly anything is left of them to explain, and what to do about it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ihcli.heads import Stable
+from ihcli.models.targets import Target
+
+SATURATED = 0.999
+"""Share of its range beyond which an output is."""
+_MOST = 0.5
+_LOGARITHMS = frozenset(("_log_softmax", "log_sigmoid_forward"))
+
+
+def saturation_warning(stable: Stable, batches: Sequence[Tensor], target: Target) -> tuple[str, ...]:
+    """Return a sentence where the explained output is saturated on most rows of a sample, else nothing.
+
+    batches  (n, D) rows of the data. Cost: one forward of each, of models that end in a squashing function only
+    """
+    if not stable.final:
+        return ()
+    with torch.no_grad():
+        outputs = torch.cat([stable.model.outputs(batch.clone()).double() for batch in batches])
+    explained = outputs[:, target.names.index(target.spec)] if target.spec in target.names else outputs.amax(dim=1)
+    position = _position(explained, stable.final)
+    share = float((position > SATURATED).double().mean()) if position is not None else 0.0
+    if share <= _MOST:
+        return ()
+    return (
+        f"the explained output is saturated, beyond {SATURATED} of its range, on {share:.1%} of a sample of rows: "
+        "attributions add up to the little that is left of it there. Try explaining its logits, with a model file "
+        "saved without the sigmoid, softmax or tanh at its end.",
+    )
+
+
+def _position(explained: Tensor, final: frozenset[str]) -> Tensor | None:
+    """Return how far up its range the output of every row is, None where the range is not known."""
+    if final <= _LOGARITHMS:
+        return explained.exp() if bool((explained <= 0).all()) else None
+    if final <= {"tanh", "tanh_"}:
+        return explained.abs() if bool((explained.abs() <= 1).all()) else None
+    is_probability = bool(((explained >= 0) & (explained <= 1)).all())
+    return (2 * explained - 1).abs() / 2 + 0.5 if is_probability else None
