@@ -12,7 +12,7 @@ what every run stores. Derived here, and measured over 1,460 rows of 27 families
 was wrong. They are wide: 13 times the error, at the median of the larger pairs.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,8 +20,42 @@ SAFETY = 3.0
 BY_SIZE, BY_MARGINS, EVENLY = 0.25, 0.5, 0.25
 DEVIATIONS = 2.0
 """Standard errors within which a value may be nothing but chance."""
-BLOCK_VALUES = 1 << 21
-"""Of the matrices that are looked at together: 8 MiB in float32."""
+BLOCK_VALUES = 1 << 20
+"""Of the matrices that are looked at together: 4 MiB in float32."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the bars of the matrices of N rows are made of: bar_gh = by_size A_gh + roots_g roots_h + evenly.
+
+    by_size, evenly  (N,);  roots (N, G); all float64
+    """
+
+    by_size: np.ndarray
+    roots: np.ndarray
+    evenly: np.ndarray
+
+    @classmethod
+    def of(cls, margins: np.ndarray, interaction_error: np.ndarray | float) -> "Shares":
+        """Return those of rows with these margins (N, G) and errors (N,)."""
+        roots, relative = np.sqrt(margins, dtype=np.float64), np.asarray(interaction_error, np.float64)
+        totals = margins.sum(axis=1, dtype=np.float64)
+        error = np.multiply(relative, totals, out=np.zeros(len(totals)), where=relative != 0)  # none is none
+        whole = roots.sum(axis=1) ** 2
+        weights = BY_MARGINS * SAFETY * error / np.where(whole > 0, whole, 1.0)
+        return cls(
+            np.broadcast_to(BY_SIZE * SAFETY * relative, error.shape),
+            roots * np.sqrt(weights)[:, None],
+            EVENLY * SAFETY * error / max(1, margins.shape[1] ** 2),
+        )
+
+    def at(self, rows: np.ndarray, sizes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the bars of entries of these sizes at (rows, first, second)."""
+        return self.by_size[rows] * sizes + self.roots[rows, first] * self.roots[rows, second] + self.evenly[rows]
+
+    def most(self, sizes: np.ndarray) -> np.ndarray:
+        """Return bars (N,) that those of entries of at most these sizes (N,) do not exceed."""
+        return self.by_size * sizes + self.roots.max(axis=1, initial=0.0) ** 2 + self.evenly
 
 
 def pair_bars(interactions: np.ndarray, interaction_error: np.ndarray | float) -> np.ndarray:
@@ -33,20 +67,14 @@ def pair_bars(interactions: np.ndarray, interaction_error: np.ndarray | float) -
 
     Returns an array like `interactions`.
     """
-    sizes = np.abs(interactions)
-    margins = sizes.sum(axis=-1)
-    roots, totals = np.sqrt(margins), margins.sum(axis=-1, dtype=np.float64)
-    error = SAFETY * _absolute(interaction_error, totals)
+    bars = np.abs(interactions if interactions.ndim == 3 else interactions[None])
+    shares = Shares.of(margins_of(bars), interaction_error)
     with np.errstate(over="ignore", invalid="ignore"):  # what no number holds is no bound, and is said as it is
-
-        def share(part: float, of: np.ndarray | float) -> np.ndarray:
-            return np.asarray(part * error / of, sizes.dtype)[..., None]
-
-        bars = share(BY_MARGINS, _divisor(roots.sum(axis=-1, dtype=np.float64) ** 2)) * roots
-        bars = bars[..., :, None] * roots[..., None, :]
-        bars += share(BY_SIZE, _divisor(totals))[..., None] * sizes
-        bars += share(EVENLY, max(1, sizes.shape[-1] ** 2))[..., None]
-    return np.asarray(bars)
+        roots, by_size, evenly = (part.astype(bars.dtype) for part in (shares.roots, shares.by_size, shares.evenly))
+        bars *= by_size[:, None, None]
+        bars += roots[:, :, None] * roots[:, None, :]
+        bars += evenly[:, None, None]
+    return bars.reshape(interactions.shape)
 
 
 def mean_pair_bars(interactions: np.ndarray, interaction_error: np.ndarray) -> np.ndarray:
@@ -60,45 +88,45 @@ def mean_pair_bars(interactions: np.ndarray, interaction_error: np.ndarray) -> n
         interaction_error: (N,).
     """
     n, g, _ = interactions.shape
-    rows, ones = max(1, BLOCK_VALUES // (g * g)), np.ones(g, interactions.dtype)
-    margins, by_size = np.empty((n, g)), np.zeros(g * g)
+    rows = min(n, max(1, BLOCK_VALUES // (g * g)))
+    margins, by_size, buffer = np.empty((n, g)), np.zeros(g * g), np.empty((rows, g, g), interactions.dtype)
     for start in range(0, n, rows):
         some = slice(start, start + rows)
-        sizes = np.abs(interactions[some])
-        margins[some] = sizes @ ones
+        sizes = np.abs(interactions[some], out=buffer[: len(interactions[some])])
+        margins[some] = margins_of(sizes)
         by_size += interaction_error[some].astype(sizes.dtype) @ sizes.reshape(len(sizes), g * g)
-    error, roots = _absolute(interaction_error, margins.sum(axis=1)), np.sqrt(margins)
-    weights = error / _divisor(roots.sum(axis=1) ** 2)
-    by_margins = (roots * weights[:, None]).T @ roots
-    return np.asarray(
-        SAFETY / n * (BY_SIZE * by_size.reshape(g, g) + BY_MARGINS * by_margins + EVENLY * error.sum() / (g * g))
-    )
+    shares = Shares.of(margins, interaction_error)
+    total = BY_SIZE * SAFETY * by_size.reshape(g, g) + shares.roots.T @ shares.roots + shares.evenly.sum()
+    return np.asarray(total / n)
 
 
-def certain_ranks(values: np.ndarray, bars: np.ndarray, beyond: float = -np.inf) -> int:
+def margins_of(sizes: np.ndarray) -> np.ndarray:
+    """Return the row sums (N, G) of matrices (N, G, G)."""
+    return np.asarray(sizes @ np.ones(sizes.shape[-1], sizes.dtype))
+
+
+def certain_ranks(values: np.ndarray, bars: np.ndarray) -> int:
     """Return how many of the leading values stand above all later ones whatever their errors within the bars.
 
     Parameters:
         values, bars: (n,) in one unit, in the order that is claimed; signs do not count.
-        beyond: the most that any value can be which comes after these.
+    """
+    return int(are_certain(values, bars).sum())
+
+
+def are_certain(values: np.ndarray, bars: np.ndarray, beyond: np.ndarray | float = -np.inf) -> np.ndarray:
+    """Return which ranks are among these, bool of the shape of the values.
+
+    Parameters:
+        values, bars: (..., n), each row in the order that is claimed.
+        beyond: (...,) the most that any value can be which comes after these.
     """
     least, most = np.abs(values) - bars, np.abs(values) + bars
-    most_later = np.maximum.accumulate(np.append(most, beyond)[::-1])[::-1][1:]
-    is_open = ~(least > most_later)
-    return int(is_open.argmax()) if is_open.any() else len(is_open)
+    last = np.broadcast_to(np.asarray(beyond)[..., None], (*most.shape[:-1], 1))
+    later = np.maximum.accumulate(np.concatenate([most, last], axis=-1)[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+    return np.logical_and.accumulate(least > later, axis=-1)
 
 
 def within_chance(values: np.ndarray, standard_errors: np.ndarray) -> np.ndarray:
     """Return which values are within two standard errors of zero, (n,) bool."""
     return np.asarray(np.abs(values) <= DEVIATIONS * standard_errors)
-
-
-def _absolute(relative: np.ndarray | float, totals: Any) -> np.ndarray:
-    """Return an error in the unit of what it is relative to; none is none, be that nothing."""
-    relative = np.asarray(relative, np.float64)
-    return np.multiply(relative, totals, out=np.zeros(np.shape(totals)), where=relative != 0)
-
-
-def _divisor(sizes: Any) -> np.ndarray:
-    """Return what shares are of, 1 where it is nothing."""
-    return np.asarray(np.where(np.asarray(sizes) > 0, sizes, 1.0))

@@ -1,12 +1,12 @@
 """Columns of Arrow that every layout makes: numbers, and the largest pairs of each entry."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from ihcli.bars import certain_ranks, pair_bars
+from ihcli.bars import Shares, are_certain, margins_of
 from ihcli.files.arrays import numbers
 from ihcli.quality import NO_UNIT, OUTPUT_UNIT, Trait, field_metadata
 
@@ -65,11 +65,11 @@ def known_beside(traits: Collection[Trait], n_baselines: int) -> tuple[str, ...]
 
 @dataclass(frozen=True)
 class TopPairs:
-    """The largest pairs of one entry, in order.
+    """The largest pairs of N entries over as many features or units each, in order.
 
-    place   (k,) of each in the upper triangle
-    values  (k,): Gamma_gh + Gamma_hg
-    beside  what else is known of them, by its name in BESIDE_PAIRS
+    place   (N, k) of each in the upper triangle
+    values  (N, k): Gamma_gh + Gamma_hg
+    beside  what else is known of them, (N, k), by its name in BESIDE_PAIRS
     """
 
     place: np.ndarray
@@ -78,27 +78,49 @@ class TopPairs:
 
     @classmethod
     def of(
-        cls, gamma: np.ndarray, upper: np.ndarray, top: int, error: float | None, spread: np.ndarray | None
+        cls, gammas: np.ndarray, upper: np.ndarray, top: int, errors: np.ndarray | None, spreads: np.ndarray | None
     ) -> "TopPairs":
-        """Return the `top` largest pairs of a matrix.
+        """Return the `top` largest pairs of matrices.
 
         Parameters:
-            upper: places of its upper triangle, row by row.
-            error, spread: its `interaction_error` and `interaction_spread`, where these are known.
+            gammas: (N, n, n), symmetric.
+            upper: places of the upper triangle in such a matrix, row by row.
+            errors, spreads: their `interaction_error` and `interaction_spread`, where these are known.
         """
-        effects = 2 * gamma.ravel()[upper]  # as matrices are symmetric
-        sizes = np.abs(effects)
-        place = largest(sizes, top)
-        beside = {}
-        if error is not None:
-            bars = 2 * pair_bars(gamma, error).ravel()[upper]
-            most = sizes + bars
-            most[place] = -np.inf
-            certain = certain_ranks(effects[place], bars[place], most.max(initial=-np.inf))
-            beside = {ERROR_BAR: bars[place], CERTAIN: np.arange(len(place)) < certain}
-        if spread is not None:
-            beside[STANDARD_ERROR] = 2 * spread.ravel()[upper][place]
-        return cls(place, effects[place], beside)
+
+        def of_pairs(matrices: np.ndarray) -> np.ndarray:
+            return np.take(matrices.reshape(len(matrices), -1), upper, axis=1)
+
+        entries = of_pairs(gammas)
+        sizes, top = np.abs(entries), min(top, len(upper))
+        place = np.array([largest(row, top) for row in sizes], np.int64).reshape(len(sizes), top)
+        found, beside = cls(place, 2 * np.take_along_axis(entries, place, axis=1), {}), {}
+        if errors is not None:
+            beside = found._bars(sizes, upper, Shares.of(margins_of(np.abs(gammas)), errors))
+        if spreads is not None:
+            beside[STANDARD_ERROR] = 2 * np.take_along_axis(of_pairs(spreads), place, axis=1)
+        return replace(found, beside=beside)
+
+    def _bars(self, sizes: np.ndarray, upper: np.ndarray, shares: Shares) -> dict[str, np.ndarray]:
+        """Return error bars, and which ranks are certain among all pairs.
+
+        Of the pairs that are not among the largest, bars are taken where they can matter: of few, where errors are
+        small.
+
+        Parameters:
+            sizes: (N, P) of all entries of the upper triangle.
+        """
+        width = shares.roots.shape[1]
+        rows = np.arange(len(sizes))[:, None]
+        bars = shares.at(rows, np.abs(self.values) / 2, *np.divmod(upper[self.place], width))
+        least = (np.abs(self.values) / 2 - bars).min(axis=1, initial=np.inf)
+        largest_sizes = sizes.max(axis=1, initial=0.0)
+        matter = ~(sizes < (least - shares.most(largest_sizes))[:, None])
+        np.put_along_axis(matter, self.place, False, axis=1)
+        row, place = np.divmod(np.flatnonzero(matter), max(1, len(upper)))
+        others, beyond = sizes[row, place], np.full(len(sizes), -np.inf)
+        np.maximum.at(beyond, row, others + shares.at(row, others, *np.divmod(upper[place], width)))
+        return {ERROR_BAR: 2 * bars, CERTAIN: are_certain(self.values, 2 * bars, 2 * beyond)}
 
 
 def pairs_column(
@@ -112,16 +134,19 @@ def pairs_column(
 
     Parameters:
         ends: names of the first and of the second members of all pairs, one entry after the other.
-        found: the pairs of each entry that is not empty.
+        found: the pairs of the entries that are not empty, of one or of several of them at a time.
     """
     type_ = pair_type(floats, beside)
     values = [
-        _concatenated([pairs.values for pairs in found], floats),
-        *(_concatenated([pairs.beside[name] for pairs in found], type_.value_type.field(name).type) for name in beside),
+        _concatenated([pairs.values.ravel() for pairs in found], floats),
+        *(
+            _concatenated([pairs.beside[name].ravel() for pairs in found], type_.value_type.field(name).type)
+            for name in beside
+        ),
     ]
     structs = pa.StructArray.from_arrays([*ends, *values], fields=list(type_.value_type))
     counts = np.zeros(len(is_empty), np.int64)
-    counts[~is_empty] = [len(pairs.values) for pairs in found]
+    counts[~is_empty] = [count for pairs in found for count in [pairs.values.shape[1]] * len(pairs.values)]
     offsets = numbers(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, structs, type=type_, mask=mask_of(is_empty))
 

@@ -30,6 +30,8 @@ from ihcli.summaries.tables import Summary
 
 DEFINITION = "Gamma (G x G, symmetric): rows sum to the attributions; main effect Gamma_gg"
 ENDS = ("feature_i", "feature_j")
+BLOCK_VALUES = 1 << 18
+"""Of the matrices whose largest pairs are looked for together, so that memory does not grow with a part."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +184,16 @@ def _known_beside(explanation: Explanation) -> tuple[str, ...]:
 
 def _top_pairs(explanation: Explanation, matrices: np.ndarray, is_empty: np.ndarray, top: int) -> pa.Array:
     names, n_features = strings(explanation.feature_names), len(explanation.feature_names)
-    errors, spread = explanation.interaction_error, explanation.interaction_spread
     first, second = np.triu_indices(n_features, 1)
-    upper = first * n_features + second
-    found = []
-    for row in np.flatnonzero(~is_empty):
-        error = None if errors is None else float(errors[row])
-        found.append(TopPairs.of(matrices[row], upper, top, error, None if spread is None else spread[row]))
-    place = np.concatenate([np.zeros(0, np.int64), *(pairs.place for pairs in found)])
+    upper, there, found = first * n_features + second, np.flatnonzero(~is_empty), []
+    rows = max(1, BLOCK_VALUES // (n_features * n_features))
+    for start in range(0, len(there), rows):
+        some = there[start : start + rows]
+        errors, spread = (
+            None if known is None else known[some]
+            for known in (explanation.interaction_error, explanation.interaction_spread)
+        )
+        found.append(TopPairs.of(matrices[some], upper, top, errors, spread))
+    place = np.concatenate([np.zeros(0, np.int64), *(pairs.place.ravel() for pairs in found)])
     ends = [names.take(numbers(members[place])) for members in (first, second)]
     return pairs_column(ends, found, is_empty, pa.from_numpy_dtype(matrices.dtype), _known_beside(explanation))

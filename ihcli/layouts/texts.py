@@ -165,12 +165,11 @@ def _top_pairs(explanation: TextExplanation, matrices: np.ndarray, is_empty: np.
     errors, found = explanation.interaction_error, []
     ends: tuple[list[str], list[str]] = [], []
     for row in np.flatnonzero(~is_empty):
-        names, n = explanation.units[row], len(explanation.units[row])
-        members = np.triu_indices(n, 1)
-        error = None if errors is None else float(errors[row])
-        found.append(TopPairs.of(matrices[row], members[0] * n + members[1], top, error, None))
-        for told, member in zip(ends, members, strict=True):
-            told.extend(names[place] for place in member[found[-1].place])
+        names, error = explanation.units[row], None if errors is None else errors[row : row + 1]
+        first, second = np.triu_indices(len(names), 1)
+        found.append(TopPairs.of(matrices[row][None], first * len(names) + second, top, error, None))
+        for told, members in zip(ends, (first, second), strict=True):
+            told.extend(names[place] for place in members[found[-1].place[0]])
     floats = pa.from_numpy_dtype(_float_type(matrices))
     beside = () if errors is None else (ERROR_BAR, CERTAIN)
     column = pairs_column([strings(names) for names in ends], found, is_empty, floats, beside)
