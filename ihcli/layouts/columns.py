@@ -119,7 +119,8 @@ class TopPairs:
         np.put_along_axis(matter, self.place, False, axis=1)
         row, place = np.divmod(np.flatnonzero(matter), max(1, len(upper)))
         others, beyond = sizes[row, place], np.full(len(sizes), -np.inf)
-        np.maximum.at(beyond, row, others + shares.at(row, others, *np.divmod(upper[place], width)))
+        with np.errstate(invalid="ignore"):  # NaN where the error is not known
+            np.maximum.at(beyond, row, others + shares.at(row, others, *np.divmod(upper[place], width)))
         return {ERROR_BAR: 2 * bars, CERTAIN: are_certain(self.values, 2 * bars, 2 * beyond)}
 
 
