@@ -218,15 +218,25 @@ def test_paths_are_explained_once_while_baselines_double(
     assert sum(taken) == found[0].rows
 
 
-def test_fewer_baselines_are_drawn_of_wide_tables() -> None:
-    def most(d: int) -> int:
-        table = ArrayDataset(np.ones((2100, d), np.int8))
-        question = TableQuestion(None, True, Groups.of(table.columns.features), AUTO)
-        return len(question.survey(table).sample.ranks)
-
-    assert most(4) == tables.MOST
-    assert 256 < most(1500) < 1000
-    assert most(6000) == 256  # what the checks take in any case
+@pytest.mark.parametrize(
+    ("d", "n_groups", "held_bytes", "drawn_bytes", "most"),
+    [
+        (4, 0, tables.HELD_BYTES, tables.DRAWN_BYTES, tables.MOST),
+        (4, 0, 400 * 4 * 1024, tables.DRAWN_BYTES, 400),
+        (4, 2, 400 * 4 * 1024, tables.DRAWN_BYTES, 800),  # what is refined belongs to groups
+        (40, 2, tables.HELD_BYTES, 300 * 40 * 16, 300),  # what is drawn has all columns
+        (40, 0, 400 * 4 * 1024, tables.DRAWN_BYTES, 200),
+    ],
+)
+def test_fewer_baselines_are_drawn_of_wide_tables(
+    d: int, n_groups: int, held_bytes: int, drawn_bytes: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "HELD_BYTES", held_bytes)
+    monkeypatch.setattr(tables, "DRAWN_BYTES", drawn_bytes)
+    table = ArrayDataset(np.ones((2100, d)))
+    groups = {f"g{i}": table.columns.features[i::n_groups] for i in range(n_groups)}
+    question = TableQuestion(None, True, Groups.of(table.columns.features, groups), AUTO)
+    assert len(question.survey(table, least=0).sample.ranks) == most
 
 
 # What is said
@@ -388,7 +398,8 @@ def test_shards_of_another_question_settle_for_themselves(folder: Path, tmp_path
     assert rows_drawn[0] < rows_drawn[1]
 
 
-def test_verify_draws_what_the_run_drew(folder: Path, whole: Path) -> None:
+def test_verify_draws_what_the_run_drew(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_enough", None)
     done = CliRunner().invoke(
         main, ["verify", str(whole), str(folder / "net.pt"), str(folder / "table.parquet"), "--sample", "2"]
     )
@@ -400,6 +411,15 @@ def test_a_dry_run_tells_how_many(folder: Path) -> None:
     words = [str(folder / "net.pt"), str(folder / "table.parquet"), "-m", "eg", "--baseline-rows", "auto"]
     done = CliRunner().invoke(main, ["explain", *words, "--sampling-tolerance", "0.1", "--dry-run"])
     assert "baselines: the sampling error of attributions is" in done.stdout
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_was_settled_is_said_unless_nobody_looks(folder: Path, tmp_path: Path, quiet: bool) -> None:
+    words = ["explain", str(folder / "net.pt"), str(folder / "table.parquet"), "-o", str(tmp_path / "run")]
+    asked = ["-m", "eg", "--baseline-rows", "auto", "--sampling-tolerance", "0.3", "--limit", "20"]
+    done = CliRunner().invoke(main, [*words, *asked, *(["--quiet"] if quiet else [])])
+    assert done.exit_code == 0
+    assert ("baselines: the sampling error of attributions is" in done.stderr) == (not quiet)
 
 
 def test_few_baselines_are_said_after_the_run_and_the_advice_ends_it(folder: Path, tmp_path: Path, whole: Path) -> None:

@@ -25,10 +25,11 @@ from ihcli.readers.tables import START
 TRIED, TRIED_PAIRS = 16, 8
 """Records that are explained to tell the error, spread evenly over the sample: of attributions, and of interactions."""
 WITHIN = 0.75
-"""Share of them that must be within the tolerance. On 16 families of trained networks the error of a row is up to 1.5
-times that of the median row; three in four of those tried leave the median of all others within the tolerance too."""
+"""Share of them that must be within the tolerance. In 26 families of trained networks so were 67 to 100 % of rows that
+were not tried, and their median in every family, under eg and eh."""
 PRODUCTS = 1 << 15
-"""Paths times groups, of all records, of which interactions are taken: their error with more baselines is foreseen."""
+"""Paths times groups, of all records, of which interactions are taken: their error with more baselines is foreseen. A
+quarter of it chose 200 baselines where 400 were needed, of a network with LayerNorm, to which few of them matter."""
 LEAST_PAIRS = 20
 """Baselines that interactions are taken for, however wide the table: from 20 on their error with 160 was foreseen
 within a factor of 2 on the families, from 10 on within 4."""

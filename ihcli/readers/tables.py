@@ -23,9 +23,9 @@ CPU_BATCH_BYTES = 64 << 20
 """Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
 START, MOST = 50, 2000
 """Baselines that are drawn first, and at most, where their sampling error decides how many."""
-HELD_BYTES = 1 << 30
-"""Of one row's paths, at most: fewer baselines are drawn of wide tables. Half of the memory that a run has by default,
-and the same on every machine, as all shards of a run draw the same."""
+HELD_BYTES, DRAWN_BYTES = 1 << 30, 128 << 20
+"""Of one row's paths, and of baselines while they are drawn, at most: of wide tables they are fewer. Half of the memory
+that a run has by default, and the same on every machine, as all shards of a run draw the same."""
 BYTES_OF_VALUE = 16
 """Of a value of a baseline, while it is drawn."""
 
@@ -192,8 +192,9 @@ class TableQuestion:
             return self.baseline_rows
         if self.settled is not None:
             return self.settled.rows
-        of_path = max(REFINED_BYTES * len(self.groups.names), BYTES_OF_VALUE * len(rows.columns.features))
-        return min(MOST, max(BASELINE_ROWS, HELD_BYTES // of_path))
+        held = HELD_BYTES // (REFINED_BYTES * len(self.groups.names))
+        drawn = DRAWN_BYTES // (BYTES_OF_VALUE * len(rows.columns.features))
+        return min(MOST, max(BASELINE_ROWS, min(held, drawn)))
 
 
 def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:
