@@ -78,23 +78,25 @@ def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unhe
 
 
 def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
-    """Certify row sums, assemble, and refine where the matrix needs it: those rows are assembled again."""
+    """Certify row sums, assemble, and refine where the matrix needs it: those paths are assembled again."""
     certifying = _share_of_certifying(along)
     refinement = Refinement(along, True, effort, within(tell, 0, FIRST_SHARE * certifying))
     refinement.settle(within(tell, FIRST_SHARE * certifying, certifying))
     b = along.paths.n_baselines
     matrices = Matrices(along, refinement.rule, spread=effort.population is not None and b > 1)
-    done, open_rows = certifying, np.ones(along.paths.n_rows, bool)
+    done, changed = certifying, np.ones(along.paths.n_rows * b, bool)
     while True:
-        matrices.assemble(refinement.panels, open_rows, within(tell, done, (1 + done) / 2))
+        matrices.add(refinement.panels, changed, within(tell, done, (1 + done) / 2))
         errors = MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b)
         ledger = errors.ledger(refinement.ledger(), matrices.size(), b)
         chosen, costs = refinement.worst(errors.panels, ledger)
         if not chosen.any():
             break
+        changed = np.isin(np.arange(len(changed)), refinement.panels.path[chosen])
+        matrices.remove(refinement.panels, changed)
         refinement.bisect(chosen, costs)
         matrices.forget(chosen)
-        done, open_rows = (1 + done) / 2, costs > 0
+        done = (1 + done) / 2
     certificate = refinement.certificate(ledger)
     mean = matrices.mean()
     spread = matrices.spread(mean)

@@ -102,7 +102,7 @@ class Averaging:
 
         What is known of one path's may still miss what it does to phi; of a mean less so.
         """
-        return cls(1.25 + 0.75 / n_baselines**0.5, 1.0) if second_order else cls(2.0, 2.0)
+        return cls(1.1 + 0.9 / n_baselines**0.5, 1.0) if second_order else cls(2.0, 2.0)
 
     def of(self, deviations: np.ndarray) -> np.ndarray:
         """Return the error of the mean of (N, B, ...) deviations, (N, ...)."""

@@ -1,5 +1,7 @@
 """Assembly: second derivatives summed over the nodes of a mesh into each row's matrix of interactions."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,41 +27,60 @@ class Matrices:
         self._diagonal = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
         self.norms = np.zeros(0)
 
-    def assemble(self, panels: Panels, rows: np.ndarray, tell: Tell = unheard) -> None:
-        """Sum -t ln t H over the panels of these rows (N,) bool, anew; every panel of others keeps its norm.
+    def add(self, panels: Panels, which: np.ndarray, tell: Tell = unheard) -> None:
+        """Add -t ln t H, summed over the panels of these paths (N B,) bool, and note the norms of these panels.
 
         Each sum is taken with half its weight and added to its transpose, so that rounding leaves matrices symmetric.
-        Cost: G Hessian-vector products at every node of these rows.
+        Cost: G Hessian-vector products at every node.
         """
-        b, n_nodes = self._along.paths.n_baselines, len(self._rule.nodes)
-        self._begin(panels, rows)
+        if not len(self.norms):
+            self.norms = np.full(len(panels), np.nan)
+        chosen = which[panels.path]
+        self._diagonal[which] = 0
+        np.add.at(self._diagonal, panels.path[chosen], panels.log_integral[chosen])
         order = np.argsort(panels.path, kind="stable")
-        order = order[rows[panels.path[order] // b]]
-        mesh = panels.take(order)
+        order = order[chosen[order]]
+        done = 0
+        for norms in self._sum_up(panels.take(order), 1.0, tell):
+            self.norms[order[done : done + len(norms)]] = norms.double().cpu().numpy()
+            done += len(norms)
+
+    def remove(self, panels: Panels, which: np.ndarray) -> None:
+        """Take away what was added for these paths, on the panels that they had then."""
+        paths = self._along.paths
+        if paths.n_baselines == 1:
+            rows = torch.as_tensor(which, device=self._sums.device)
+            self._sums[rows] = 0
+            return
+        chosen = panels.take(which[panels.path])
+        for _ in self._sum_up(chosen.take(np.argsort(chosen.path, kind="stable")), -1.0):
+            pass
+
+    def _sum_up(self, mesh: Panels, sign: float, tell: Tell = unheard) -> Iterator[Tensor]:
+        """Add the sums of whole paths, with that sign, to their rows; yield the norms of the panels of each batch."""
+        n_nodes, done = len(self._rule.nodes), 0
         nodes = self._rule.on(mesh.a, mesh.b)
         weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_coefficients
 
         def found(some: slice) -> Found:
-            return self._along.matrices(
-                np.repeat(mesh.path[some], n_nodes), nodes.t[some].ravel(), weights[some].ravel(), last
-            )
+            path = np.repeat(mesh.path[some], n_nodes)
+            return self._along.matrices(path, nodes.t[some].ravel(), weights[some].ravel(), last)
 
         held: tuple[Tensor, Tensor] | None = None  # the last path of a batch, which the next may go on with
-        done = 0
         for some in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
             path, sums = some.path, some.sums
-            if held is not None and int(held[0]) == int(path[0]):
-                sums[0] += held[1]
+            if held is not None and int(held[0][0]) == int(path[0]):
+                sums[0] += held[1][0]
             elif held is not None:
-                self._add(held[0][None], held[1][None])
-            self._add(path[:-1], sums[:-1])
-            held = path[-1], sums[-1].clone()
+                self._add(*held, sign)
+            self._add(path[:-1], sums[:-1], sign)
+            held = path[-1:], sums[-1:].clone()
             if some.norms is not None:
-                self.norms[order[done : done + len(some.norms)]] = some.norms.double().cpu().numpy()
                 done += len(some.norms)
+                yield some.norms
             tell(done / len(mesh))
         if held is not None:
-            self._add(held[0][None], held[1][None])
+            self._add(*held, sign)
 
     def forget(self, chosen: np.ndarray) -> None:
         """Follow panels that are bisected: the chosen (M,) go, and both halves of each stand behind the others."""
@@ -88,18 +109,8 @@ class Matrices:
         found: np.ndarray = np.sqrt(np.maximum(variance, 0) / (b - 1))
         return found
 
-    def _begin(self, panels: Panels, rows: np.ndarray) -> None:
-        if not len(self.norms):
-            self.norms = np.full(len(panels), np.nan)
-        again = torch.as_tensor(rows, device=self._sums.device)
-        self._sums[again] = 0
-        if self._squares is not None:
-            self._squares[again] = 0
-        self._diagonal[:] = 0
-        np.add.at(self._diagonal, panels.path, panels.log_integral)
-
-    def _add(self, path: Tensor, sums: Tensor) -> None:
-        """Add sums of whole paths to their rows, with their transposes."""
+    def _add(self, path: Tensor, sums: Tensor, sign: float) -> None:
+        """Add sums of whole paths to their rows with that sign, with their transposes."""
         if not len(path):
             return
         paths, row = self._along.paths, self._along.paths.rows(path)
@@ -108,11 +119,11 @@ class Matrices:
             torch.add(sums, sums.transpose(1, 2), out=self._sums[first : last + 1])
             return
         whole = sums + sums.transpose(1, 2)
-        self._sums.index_add_(0, row, whole)
+        self._sums.index_add_(0, row, whole, alpha=sign)
         if self._squares is not None:
             diagonal = torch.as_tensor(self._diagonal[path.cpu().numpy()], dtype=whole.dtype, device=whole.device)
             whole.diagonal(dim1=1, dim2=2).add_(diagonal)
-            self._squares.index_add_(0, row, whole.square_())
+            self._squares.index_add_(0, row, whole.square_(), alpha=sign)
 
     def _mean_diagonal(self, like: Tensor) -> Tensor:
         paths = self._along.paths
