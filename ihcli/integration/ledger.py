@@ -7,9 +7,10 @@ delta_b of B paths, sums over their panels,
     safety * sum_g sqrt(mean_b(delta_bg)^2 + (z^2 / B) var_b(delta_bg))
 
 takes nothing for granted but that they are no more alike than they look; the same of the scalar residual where that is
-larger. Residuals under second order are errors, with their signs; differences to embedded rules are only as large as
-errors, so that z is larger. It is never more than the sum of the panels' own. tests/test_certify_honesty.py holds it to
-its promise.
+larger. Residuals under second order are errors, with their signs. Differences to embedded rules are only as large as
+errors, or much larger; by how much is seen in the scalar residuals, which are errors, against what the differences make
+of them: twice that ratio, of root mean squares over baselines, scales them. It is never more than the sum of the
+panels' own. tests/test_certify_honesty.py holds it to its promise.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SPARE = 0.97
 """Panels are bisected until the rest adds up to this share of the tolerance; the remainder is for their halves."""
+FIRST_ORDER_SAFETY_OF_MEAN = 2.0
+CALIBRATION, LEAST_CALIBRATED = 2.0, 0.1
+"""Times that scalar residuals exceed what differences make of them; differences are not scaled further down."""
 MAX_LEVEL = 40
 """Panels of 2^-40 of a path are not bisected: 12 bits of t are left in float64, and its own error shows."""
 MOST_ERROR = 1e9
@@ -100,9 +104,12 @@ class Averaging:
     def over(cls, n_baselines: int, second_order: bool) -> "Averaging":
         """Return how errors are averaged that are estimates, under first order, or known, under second.
 
-        What is known of one path's may still miss what it does to phi; of a mean less so.
+        What is known of one path's may still miss what it does to phi; of a mean less so. A spread of a few is not well
+        known itself.
         """
-        return cls(1.1 + 0.9 / n_baselines**0.5, 1.0) if second_order else cls(2.0, 2.0)
+        if second_order:
+            return cls(1.1 + 0.9 / n_baselines**0.5, 1.0)
+        return cls(FIRST_ORDER_SAFETY_OF_MEAN, 1 + 5 / n_baselines)
 
     def of(self, deviations: np.ndarray) -> np.ndarray:
         """Return the error of the mean of (N, B, ...) deviations, (N, ...)."""
@@ -117,19 +124,30 @@ def ledger_of_rows(panels: "Panels", paths: "Paths", attributions: np.ndarray, s
     noise = np.bincount(row, panels.noise, n) / b
     added_up = error = np.bincount(row, panels.error, n) / b
     if b > 1:
-        error = np.minimum(error, _of_mean(panels, n, b, Averaging.over(b, second)) + noise)
+        error = np.minimum(error, _of_mean(panels, n, b, second) + noise)
     scale = np.maximum(np.abs(attributions.mean(1)).sum(1), noise)
     return Ledger.of(error, noise, scale, added_up)
 
 
-def _of_mean(panels: "Panels", n: int, b: int, averaging: Averaging) -> np.ndarray:
+def _of_mean(panels: "Panels", n: int, b: int, second_order: bool) -> np.ndarray:
     """Return the error of the mean over baselines, (N,)."""
+    averaging = Averaging.over(b, second_order)
     signed = np.zeros((n * b, *panels.signed.shape[1:]))
     np.add.at(signed, panels.path, panels.signed)
+    signed = signed.reshape(n, b, *signed.shape[1:])
     gap = np.bincount(panels.path, panels.gap, n * b).reshape(n, b)
     with np.errstate(invalid="ignore", over="ignore"):  # where f is not finite, nor is the row
-        by_group = averaging.of(signed.reshape(n, b, *signed.shape[1:]))
-        return np.maximum(by_group.sum(2).max(1), averaging.of(gap))
+        by_group = averaging.of(signed).sum(2).max(1)
+        if not second_order:
+            by_group *= _calibration(signed, gap)
+        return np.maximum(by_group, averaging.of(gap))
+
+
+def _calibration(signed: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """Return by what differences (N, B, R, G) are too large, at most 1, going by scalar residuals (N, B)."""
+    seen = np.sqrt((signed.sum(3) ** 2).mean(1)).max(1)
+    known = CALIBRATION * np.sqrt((gap**2).mean(1))
+    return np.clip(np.divide(known, seen, out=np.ones(len(seen)), where=seen > 0), LEAST_CALIBRATED, 1.0)
 
 
 def worst_panels(
