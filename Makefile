@@ -59,6 +59,11 @@ bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implemen
 		path-explain tensorflow-cpu torch matplotlib pandas tqdm
 	$(BIN)/python -m benchmarks.run peers
 
+.PHONY: honesty
+honesty: $(VENV)/installed-for-tests  ## judge what is reported of more trained networks' rows than tests do (HONESTY_ROWS)
+	HONESTY_ROWS=$(or $(HONESTY_ROWS),200) $(BIN)/python -m pytest -q -s \
+		tests/test_matrix_honesty.py tests/test_deceiving.py tests/test_sampling_honesty.py
+
 .PHONY: fuzz
 fuzz: $(VENV)/installed-for-tests  ## read damaged files for ten minutes (FUZZ_SECONDS)
 	$(BIN)/python tests/fuzzing.py $(or $(FUZZ_SECONDS),600)

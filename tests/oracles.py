@@ -122,7 +122,7 @@ def _fine_panels(
     """Return path, a and b of the panels, in order."""
     along = AutogradEngine(function, MEMORY_BYTES).along(paths)
     accepted = certify(along, second_order, Effort(1e-6, budget * paths.n_baselines)).panels
-    own = np.union1d(np.arange(17) / 16, 2.0 ** -np.arange(5, 19))
+    own = np.union1d(np.arange(17) / 16, 4.0 ** -np.arange(3, 10))
     n_paths = paths.n_rows * paths.n_baselines
     path = np.concatenate([np.repeat(np.arange(n_paths), len(own)), np.tile(accepted.path, 2)])
     ends = np.concatenate([np.tile(own, n_paths), accepted.a, (accepted.a + accepted.b) / 2])

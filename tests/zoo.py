@@ -84,6 +84,7 @@ def table(name: str) -> Table:
     makers: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
         "wine": partial(datasets.load_wine, return_X_y=True),
         "cancer": lambda: _columns(datasets.load_breast_cancer(return_X_y=True), 10),
+        "cancer, all columns": partial(datasets.load_breast_cancer, return_X_y=True),
         "digits": lambda: _pooled(datasets.load_digits(return_X_y=True)),
         "diabetes": partial(datasets.load_diabetes, return_X_y=True),
         "moons": partial(datasets.make_moons, 600, noise=0.15, random_state=0),
@@ -255,7 +256,9 @@ FAMILIES: Mapping[str, Callable[[], Trained]] = {
     "GRU": Recipe("friedman", Recurrent),
     "cosine": Recipe("cancer", Cosine),
     "experts": Recipe("diabetes", Experts),
-    "SoftPlus, closed form": Recipe("friedman", lambda d, k: perceptron(d, (64, 64, 64), nn.Softplus, k), rate=1e-2),
+    "SoftPlus": Recipe("friedman", lambda d, k: perceptron(d, (64, 64, 64), nn.Softplus, k), rate=1e-2),
+    "tanh, 30 columns": Recipe("cancer, all columns", lambda d, k: perceptron(d, (24, 24), nn.Tanh, k)),
+    "GELU, 30 columns": Recipe("cancer, all columns", lambda d, k: perceptron(d, (32, 32, 32), nn.GELU, k)),
 }
 
 
