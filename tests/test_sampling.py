@@ -157,14 +157,25 @@ def test_every_kind_of_target_and_groups_has_an_error(options: dict[str, Any], f
     assert np.nanmedian(result.sampling_error) <= MARGIN * 0.1
 
 
-def test_rows_without_figures_have_no_say(found: list[Sampling]) -> None:
-    class Root(nn.Module):
-        def forward(self, z: torch.Tensor) -> torch.Tensor:
-            return torch.sqrt(z[:, 0] - 0.4) * z[:, 1] + z[:, 2]
+class Root(nn.Module):
+    """NaN where the first input is below 0.4."""
 
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(z[:, 0] - 0.4) * z[:, 1] + z[:, 2]
+
+
+class Tower(nn.Module):
+    """Infinite where the first input is far below 0.4."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.exp(400 * torch.relu(0.4 - z[:, 0])) * z[:, 1] + z[:, 2]
+
+
+@pytest.mark.parametrize("kind", [Root, Tower])
+def test_rows_without_figures_have_no_say(kind: type[nn.Module], found: list[Sampling]) -> None:
     inside = np.abs(rows(900)) + 0.5
-    few = np.concatenate([inside[:10] + 0.1, inside[:6] - 3])
-    result = ihcli.explain(Root().double(), few, method="eg", baseline=inside, baseline_rows=AUTO)
+    few = np.concatenate([inside[:10] + 0.1, inside[:6] - 6])
+    result = ihcli.explain(kind().double(), few, method="eg", baseline=inside, baseline_rows=AUTO)
     assert 0 < found[0].tried < len(few)
     assert found[0].error is not None
     assert (result.status[10:] == "non_finite").all()

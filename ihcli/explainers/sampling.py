@@ -114,6 +114,7 @@ class _Trial:
         output, tolerance = _outputs(explainer, some), settings.sampling_tolerance
         return cls(explainer, pool, pool.in_turn, some, output, effort, tolerance)
 
+    @np.errstate(over="ignore", invalid="ignore")  # of values that are not finite, which have no say
     def found(self, n: int) -> Sampling:
         """Return what the first n baselines leave: the error that WITHIN of the records with figures have at most."""
         errors = np.zeros(len(self.output)) if n == self.pool.population else self._errors(n)

@@ -110,6 +110,7 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     return ExplainedRows(certificate, attributions, mean, ledger.relative_error, sampling, spread)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of paths that are not finite, whose rows have no figures
 def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
     """Return the relative L1 standard error of phi over B baselines drawn from `population` without replacement, (N,).
 
