@@ -7,7 +7,7 @@ and verification say of it. What fills it is one line in `ihcli.explainers`.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 
@@ -34,24 +34,33 @@ Trait = Literal["interactions", "smoothed", "subsampled", "texts"]
 more of them, over texts."""
 
 
-class Asked(Protocol):
-    """What a remedy depends on of what was asked."""
+@dataclass(frozen=True)
+class Circumstances:
+    """What a remedy depends on.
 
-    @property
-    def steps(self) -> int | None:
-        """Nodes of a fixed rule; None where the tolerance decides."""
+    steps  nodes of a fixed rule; None where the tolerance decides
+    dtype  what the model computes in
+    jumps  what helps where the checks before a run found jumps that no evaluations mend, in words; empty: none found
+    """
 
-    @property
-    def smooth(self) -> str:
-        """The option `smooth`."""
+    steps: int | None = None
+    dtype: str = "float32"
+    jumps: str = ""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What helps rows that missed the tolerance, in words, and whether it does under what was asked."""
+    """What helps rows that missed the tolerance, in words, and where it does; `told` is said in place of the words."""
 
     words: str
-    helps: Callable[[Asked], bool] = lambda asked: True
+    helps: Callable[[Circumstances], bool]
+    told: Callable[[Circumstances], str] | None = None
+
+    def under(self, circumstances: Circumstances) -> str:
+        """Return it in words, empty where it does not help."""
+        if not self.helps(circumstances):
+            return ""
+        return self.words if self.told is None else self.told(circumstances)
 
 
 class Status(StrEnum):
@@ -72,15 +81,18 @@ class Status(StrEnum):
         "not_converged",
         "refinement ended before that, at `max_evaluations` or the narrowest panel, or `steps` allowed none",
         "yes, with the error they have",
-        Remedy("a larger `max_evaluations` or `tolerance`", lambda asked: asked.steps is None),
-        Remedy("a larger `steps` or `tolerance`", lambda asked: asked.steps is not None),
-        Remedy("`smooth=auto`", lambda asked: asked.smooth == "none"),
+        Remedy("a larger `max_evaluations` or `tolerance`", lambda found: found.steps is None and not found.jumps),
+        Remedy("a larger `steps` or `tolerance`", lambda found: found.steps is not None and not found.jumps),
+        Remedy(
+            "what the warning before the run says of jumps", lambda found: bool(found.jumps), lambda found: found.jumps
+        ),
     )
     ROUNDING = (
         "rounding",
         "more points would not help: what is left is rounding in the model's precision",
         "yes, with the error they have",
-        Remedy("`dtype=float64` where rounding is in the way"),
+        Remedy("`dtype=float64` where rounding is in the way", lambda found: found.dtype != "float64"),
+        Remedy("a larger `tolerance` where rounding is in the way", lambda found: found.dtype == "float64"),
     )
     UNCERTIFIED = (
         "uncertified",
@@ -107,10 +119,10 @@ MISSED = tuple(status for status in Status if status.has_values and status not i
 WITHOUT_VALUES = tuple(status.value for status in Status if not status.has_values)
 
 
-def remedies_in_words(statuses: Collection[str], asked: Asked) -> str:
-    """Return what may bring rows of these statuses within the tolerance, under what was asked."""
-    remedies = (remedy for status in MISSED if status in statuses for remedy in status.remedies)
-    return ", or ".join(remedy.words for remedy in remedies if remedy.helps(asked))
+def remedies_in_words(statuses: Collection[str], found: Circumstances) -> str:
+    """Return what may bring rows of these statuses within the tolerance, where it does."""
+    remedies = (remedy.under(found) for status in MISSED if status in statuses for remedy in status.remedies)
+    return ", or ".join(filter(None, remedies))
 
 
 def _statuses_in_words() -> str:

@@ -152,15 +152,25 @@ def test_rows_that_missed_the_tolerance_are_counted(fake: FakeRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "remedies"),
+    ("arguments", "changes", "remedies"),
     [
-        (["--steps", "8"], "Try a larger --steps or --tolerance."),
-        (["--smooth", "none"], "Try a larger --max-evaluations or --tolerance, or --smooth auto."),
+        (["--steps", "8"], {}, "Try a larger --steps or --tolerance."),
+        ([], {"jumps": "`smooth=auto`"}, "Try --smooth auto."),
+        (["--steps", "8"], {"jumps": "`method=ig`"}, "Try --method ig."),
+        ([], {"dtype": "float64"}, "Try a larger --max-evaluations or --tolerance."),
+        (["--smooth", "none"], {}, "Try a larger --max-evaluations or --tolerance."),
     ],
 )
-def test_remedies_fit_what_was_asked(fake: FakeRun, arguments: list[str], remedies: str) -> None:
-    fake.totals = replace(ALL_OK, statuses={"ok": 568, "not_converged": 1})
+def test_remedies_fit_what_was_asked_and_what_was_found(
+    fake: FakeRun, arguments: list[str], changes: dict[str, str], remedies: str
+) -> None:
+    fake.totals = replace(ALL_OK, statuses={"ok": 568, "not_converged": 1}, **changes)
     assert ask("-o", "run", *arguments).stderr.rstrip().endswith(remedies)
+
+
+def test_float64_is_not_proposed_to_a_run_in_float64(fake: FakeRun) -> None:
+    fake.totals = replace(ALL_OK, statuses={"ok": 568, "rounding": 1}, dtype="float64")
+    assert ask("-o", "run").stderr.rstrip().endswith("Try a larger --tolerance where rounding is in the way.")
 
 
 def test_rows_without_values_are_counted_apart(fake: FakeRun) -> None:

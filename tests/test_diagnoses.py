@@ -1,5 +1,6 @@
 """What a function is like: steep and rounded is not kinked, saturated is not piecewise linear, kinks are kinks."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ihcli.derivatives import Along
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.integration.certify import certify
-from ihcli.integration.diagnoses import find_kinks, is_piecewise_linear
+from ihcli.integration.diagnoses import find_kinks, find_steps, is_piecewise_linear
 from ihcli.integration.effort import Effort
 from ihcli.integration.kinks import certify_piecewise
 
@@ -139,3 +140,31 @@ def test_networks_of_relus_are_piecewise_linear_in_both_precisions(depth: int, w
         lambda dtype: network([8] + [width] * depth, nn.ReLU, seed=4).to(dtype), normal(8, 8, seed=5), dtype
     )
     assert is_piecewise_linear(own, exact)
+
+
+STEPS: dict[str, Function] = {
+    "a comparison": lambda z: (z[:, :1] > 0.3) * (1 + z[:, 1:]) + z[:, 1:] ** 2,
+    "whole numbers beside": lambda z: torch.floor(4 * z[:, :1]) / 4 + torch.tanh(z).sum(1, keepdim=True),
+    "a network of relus with a switch": lambda z: torch.relu(z[:, :1] - 0.2) + z[:, 1:] * (z[:, :1] > 0.6),
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_of_the_function_are_found(name: str, dtype: torch.dtype) -> None:
+    own, exact = both(lambda dtype: STEPS[name], torch.tensor([[1.0, 0.5], [0.9, 0.7]]), dtype)
+    assert find_steps(own, exact).all()
+
+
+@DTYPES
+def test_steep_kinked_and_smooth_functions_have_no_steps(dtype: torch.dtype) -> None:
+    for name in STEEP:
+        x, function = steep(name)
+        assert not find_steps(*both(lambda dtype, function=function: function, x, dtype)).any(), name
+    for name, function in kinked_functions().items():
+        x = torch.tensor([[1.0, 0.5], [0.9, 0.7]])
+        assert not find_steps(*both(lambda dtype, function=function: function, x, dtype)).any(), name
+    for depth in (1, 6):
+        module = network([8] + [16] * depth, nn.ReLU, seed=2)
+        own, exact = both(lambda dtype, module=module: copy.deepcopy(module).to(dtype), normal(8, 8, seed=1), dtype)
+        assert not find_steps(own, exact).any()

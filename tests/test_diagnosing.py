@@ -116,3 +116,13 @@ def test_a_saturated_probability_is_covered_and_not_followed_under_first_order(d
     found, _ = told(wrap_module(Network(function), dtype=dtype), rows(), method="ig")
     assert found.evaluations.mean() < 100
     assert set(found.status) <= {Status.OK, Status.ROUNDING}
+
+
+def test_a_step_of_the_output_beside_a_smooth_use_is_told_and_ends_early() -> None:
+    function: Function = lambda z: torch.tanh(z[:, :1]) + torch.floor(2 * z[:, :1]) * z[:, 1:]  # noqa: E731
+    for method in ("ig", "ih"):
+        found, warned = told(Network(function), rows(), method=method)
+        assert len(warned) == 1
+        assert warned[0].startswith("the output itself jumps along the paths, as after a cast to whole numbers, ")
+        assert found.evaluations.max() <= KINKED_EVALUATIONS
+        assert "method=ig" not in warned[0]  # under which it jumps as well

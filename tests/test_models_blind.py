@@ -1,5 +1,6 @@
 """Blind columns: what the output moves with and no gradient reaches is named before a run, in every format."""
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
+from ihcli.cli import main
 from ihcli.errors import ModelError
 from ihcli.explanation import Explanation
 from ihcli.library import explain
@@ -211,3 +214,18 @@ def test_one_hot_columns_in_place_of_codes_mend_it_without_training() -> None:
     found, warned = told(unpacked, wide, method="ih", groups=groups)
     assert (set(found.status), warned) == ({Status.OK}, [])
     assert found.attributions[:, 0].all()
+
+
+def test_the_command_line_names_the_column_and_proposes_nothing_that_has_no_effect(
+    tmp_path: Path,
+) -> None:
+    model, data = tmp_path / "city's model.pt", tmp_path / "d.csv"
+    model_files.save_script(Lookup().eval(), model)
+    pd.DataFrame(rows(20), columns=FEATURES).to_csv(data, index=False)
+    done = CliRunner().invoke(main, ["explain", str(model), str(data), "-o", str(tmp_path / "run"), "-m", "ig"])
+    told_last = done.stderr
+    assert done.exit_code == 0
+    assert "Warning: the output moves with column 'city', but no gradient reaches it" in told_last
+    assert told_last.rstrip().endswith("Try one-hot columns in place of codes, as the warning says.")
+    assert "max-evaluations" not in told_last
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["jumps"].startswith("one-hot columns")

@@ -130,7 +130,7 @@ def _explain_into(
         with prepared.unchanged():
             executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
         seals = keeper.summarise() if place.shard is None else SealsInfo()
-        totals = keeper.totals()
+        totals = keeper.totals().under(info)
         writer.write_info(info.done(_now(), totals.stored(), seals.but(question=asked)))
         if place.shard is None:
             writer.states.forget()
@@ -197,6 +197,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         memory_bytes=explainer.memory_bytes,
         chunk_rows=prepared.chunk_rows,
         warnings=tuple(prepared.warnings),
+        jumps=explainer.jumps,
         versions=_versions(),
     )
 

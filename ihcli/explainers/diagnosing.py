@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 from torch import Tensor
 
 from ihcli.derivatives import Along
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.mlp import MlpEngine
 from ihcli.errors import ModelCallError, ModelError
-from ihcli.integration.diagnoses import find_kinks, is_piecewise_linear
+from ihcli.integration.diagnoses import find_kinks, find_steps, is_piecewise_linear
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method, partner
 from ihcli.models import Model
@@ -22,6 +24,11 @@ KINKED_EVALUATIONS = 64
 """Evaluations per baseline where kinks or steps cannot be certified: enough for the rows that meet none."""
 CONFIRMED_PATHS = 4
 _WHY = "a cast to whole numbers, a lookup, rounding or a comparison inside of the model is in the way"
+_STEP_WARNING = (
+    "the output itself jumps along the paths, as after a cast to whole numbers, rounding or a comparison inside of the "
+    "model: no attribution has what it does there, and rows that cross a jump are flagged not_converged, however many "
+    "evaluations they get. Try taking these out of the model, or one-hot columns in place of codes."
+)
 _REMEDY = (
     "Try one-hot columns in place of codes, explained as one with `groups`, and a model that takes them (one_hot @ "
     "embedding.weight for a lookup, without training it again), or taking casts and rounding out of the model"
@@ -50,6 +57,11 @@ class Trial:
         """The first rows."""
         return self.rows[:PROBE_ROWS]
 
+    @property
+    def is_chain(self) -> bool:
+        """Return whether it is a chain of affine layers and activations, of which none steps."""
+        return self.along.engine.name == MlpEngine.name
+
     def exact(self) -> Along | None:
         """Return the same function along the same paths in float64, None where it cannot be had, or is it already."""
         wide, paths = in_float64(self.stable), self.along.paths
@@ -58,27 +70,34 @@ class Trial:
         wider = replace(paths, inputs=paths.inputs.double(), baselines=paths.baselines.double())
         along = AutogradEngine(wide.outputs, self.along.engine.memory_bytes).along(wider)
         try:
-            along.ends()
+            along.all_values(np.zeros(1, dtype=np.int64), np.zeros(1))
         except ModelCallError:
             return None
         along.engine.rounding = wide.rounding
         return along
 
-    def has_kinks(self) -> bool:
-        """Return whether the paths cross kinks, where second derivatives cannot be certified."""
-        if not self.reader.looks_for_kinks:
-            operations = find_operations(self.model, self.probe)
-            if not (operations.replaceable or operations.kinks):
-                return False
-        return bool(find_kinks(self.along, self.exact, CONFIRMED_PATHS).any())
+    def may_jump(self) -> bool:
+        """Return whether kinks and steps are looked for."""
+        if self.reader.looks_for_kinks:
+            return True
+        operations = find_operations(self.model, self.probe)
+        return bool(operations.replaceable or operations.kinks)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What no effort mends: a warning that ends in what does, and that in short, in words."""
+
+    warning: str
+    remedy: str
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The effort that is worth making, and sentences about what none will mend."""
+    """The effort that is worth making, and what is in its way."""
 
     effort: Effort
-    warnings: tuple[str, ...] = ()
+    obstacle: Obstacle | None = None
 
 
 def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
@@ -86,15 +105,25 @@ def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
 
     Raises ModelError where the output moves with columns that no gradient reaches, and with no others.
     """
-    blind, is_kinked = _blind_columns(trial), method.second_order and trial.has_kinks()
-    warnings = [_blind_warning(blind)] if blind else []
-    if is_kinked and not blind:
-        warnings.append(_kink_warning(trial, method))
     if not method.second_order:
         effort = replace(effort, follows_kinks=is_piecewise_linear(trial.along, trial.exact))
-    if warnings:
-        effort = _short(effort, trial.reader.n_baselines)
-    return Diagnosis(effort, tuple(warnings))
+    obstacle = _obstacle(trial, method)
+    if obstacle is not None and effort.max_evaluations is None:
+        effort = replace(effort, max_evaluations=KINKED_EVALUATIONS * trial.reader.n_baselines)
+    return Diagnosis(effort, obstacle)
+
+
+def _obstacle(trial: Trial, method: Method) -> Obstacle | None:
+    blind = _blind_columns(trial)
+    if blind:
+        return Obstacle(_blind_warning(blind), "one-hot columns in place of codes, as the warning says")
+    if not trial.may_jump():
+        return None
+    if method.second_order and not find_kinks(trial.along, trial.exact, CONFIRMED_PATHS).any():
+        return None
+    if not trial.is_chain and find_steps(trial.along, trial.exact).any():
+        return Obstacle(_STEP_WARNING, "a model without such jumps, as the warning says")
+    return _kinks(trial, method) if method.second_order else None
 
 
 def _blind_columns(trial: Trial) -> list[str]:
@@ -125,22 +154,15 @@ def _columns(names: list[str]) -> str:
     return f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
 
 
-def _short(effort: Effort, n_baselines: int) -> Effort:
-    """Return an effort that ends early, unless somebody asked for more."""
-    if effort.max_evaluations is not None:
-        return effort
-    return replace(effort, max_evaluations=KINKED_EVALUATIONS * n_baselines)
-
-
-def _kink_warning(trial: Trial, method: Method) -> str:
+def _kinks(trial: Trial, method: Method) -> Obstacle:
     operations = find_operations(trial.model, trial.probe)
     names = ", ".join((*operations.replaceable, *operations.kinks)) or "an operation of its own"
-    remedy = (
-        "Try `smooth=auto`, which replaces them with SoftPlus"
-        if operations.replaceable and not trial.is_smoothed
-        else f"Try `method={partner(method, order=1).name}`, which needs no second derivatives"
-    )
-    return (
+    if operations.replaceable and not trial.is_smoothed:
+        remedy, how = "`smooth=auto`", "which replaces them with SoftPlus"
+    else:
+        remedy, how = f"`method={partner(method, order=1).name}`", "which needs no second derivatives"
+    return Obstacle(
         f"the model's gradient jumps along the paths ({names}), so the interactions of {method.name} miss what happens "
-        f"there and cannot be certified: rows that cross a jump are flagged not_converged. {remedy}."
+        f"there and cannot be certified: rows that cross a jump are flagged not_converged. Try {remedy}, {how}.",
+        remedy,
     )

@@ -41,6 +41,7 @@ class Explainer:
     longest    groups that a record has; of those with units of their own, the most of a sample
     largest    shape of the largest record of a sample
     warnings   sentences the user should read before trusting the result
+    jumps      what helps where jumps were found that no evaluations mend, in words; empty: none were
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Explainer:
     longest: int
     largest: Shape
     warnings: tuple[str, ...]
+    jumps: str = ""
 
     @property
     def targets_per_row(self) -> int:

@@ -67,7 +67,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
-    warnings.extend(diagnosed.warnings)
+    obstacle = diagnosed.obstacle
+    warnings.extend([] if obstacle is None else [obstacle.warning])
     return Explainer(
         model=stable,
         original=original,
@@ -83,6 +84,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         longest=_longest(reader, encoded),
         largest=encoded.shapes[-1],
         warnings=(*dict.fromkeys(warnings), *noted),
+        jumps="" if obstacle is None else obstacle.remedy,
     )
 
 

@@ -27,6 +27,8 @@ again. What still jumps across 2^-MAX_LEVEL, the narrowest panel, is one, for al
 KINK_SIZE = 1e-4
 """Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
 REACHES = np.array([0.6, 1.0, 2.0, 4.0])
+STEP_SIZE = 1e-2
+"""Least error of whole paths, relative to ||phi||_1, for which steps are looked for: a step is missed by all of it."""
 STAYS = 0.5
 """A jump stays where both ends of its panel are moved outwards by these multiples of its width, up to this share of it.
 What rounding made of F at two points is something else at the next two. The panel's own ends may be on the kink."""
@@ -94,33 +96,59 @@ def find_kinks(along: Along, exact: Exact = lambda: None, most: int | None = Non
 
     Cost in evaluations: SUSPECT_LEVELS bisections a path, and MAX_LEVEL of those that are confirmed.
     """
+    every = np.arange(along.paths.n_rows * along.paths.n_baselines)
+    return _with_jumps(along, exact, every, most, second_order=True)
+
+
+def find_steps(along: Along, exact: Exact = lambda: None, most: int = FEW_PATHS) -> np.ndarray:
+    """Return which paths cross a step of f itself, which no gradient accounts for, (N, B) bool; see `find_kinks`.
+
+    Of the paths only so many are looked at, those that a panel leaves most of, and none of which it leaves little.
+    Cost in evaluations a path: NODES; then as `find_kinks`.
+    """
+    whole, size = _measured(along, second_order=False)
+    left_over = np.divide(whole.error, size, out=np.zeros_like(size), where=size > 0)
+    left_over[(size == 0) & (whole.error > 0)] = np.inf
+    worst = np.argsort(-left_over, kind="stable")[: np.count_nonzero(left_over > STEP_SIZE)]
+    return _with_jumps(along, exact, np.sort(worst[:most]), most, second_order=False)
+
+
+def _with_jumps(along: Along, exact: Exact, path: np.ndarray, most: int | None, second_order: bool) -> np.ndarray:
+    """Return which of these paths cross what neither narrower panels nor float64 mend, among all, (N, B) bool."""
     paths = along.paths
     found = np.zeros(paths.n_rows * paths.n_baselines, dtype=bool)
-    panels, jump = _zoomed(along, np.arange(len(found)), SUSPECT_LEVELS)
-    suspects = np.argsort(-jump, kind="stable")[: np.count_nonzero(jump > KINK_SIZE)][:most]
-    if len(suspects):
-        suspects.sort()
-        found[suspects] = _are_kinks(exact() or along, panels.take(suspects))
+    if len(path):
+        panels, jump = _zoomed(along, path, SUSPECT_LEVELS, second_order)
+        suspects = np.argsort(-jump, kind="stable")[: np.count_nonzero(jump > KINK_SIZE)][:most]
+        if len(suspects):
+            suspects.sort()
+            found[path[suspects]] = _last(exact() or along, panels.take(suspects), second_order)
     return found.reshape(paths.n_rows, paths.n_baselines)
 
 
-def _are_kinks(along: Along, panels: Panels) -> np.ndarray:
-    """Return which of these panels, one of a path, hold a kink, (M,) bool; in float64 each path is zoomed into anew."""
+def _last(along: Along, panels: Panels, second_order: bool) -> np.ndarray:
+    """Return which of these panels, one of a path, hold a jump, (M,) bool; in float64 each path is zoomed into anew."""
     jumps = np.ones(len(panels), dtype=bool)
     if along.eps == np.finfo(np.float64).eps:
-        panels, jump = _zoomed(along, panels.path, MAX_LEVEL)
+        panels, jump = _zoomed(along, panels.path, MAX_LEVEL, second_order)
         jumps = jump > KINK_SIZE
     return jumps & _stay(along, panels)
 
 
-def _zoomed(along: Along, path: np.ndarray, levels: int) -> tuple[Panels, np.ndarray]:
+def _measured(along: Along, second_order: bool) -> tuple[Panels, np.ndarray]:
+    """Return a panel for each path, and ||phi||_1 of it."""
+    measure, (prediction, baseline) = Measure(along, panel_rule(NODES), second_order), along.ends()
+    whole = measure(whole_paths(along.paths, prediction, baseline, second_order))
+    return whole, np.abs(whole.integral).sum(1)
+
+
+def _zoomed(along: Along, path: np.ndarray, levels: int, second_order: bool) -> tuple[Panels, np.ndarray]:
     """Return the panel of 2^-levels that the largest residual of each path leads to.
 
     Also that residual relative to ||phi||_1, 0 where it may be rounding.
     """
-    measure, (prediction, baseline) = Measure(along, panel_rule(NODES), second_order=True), along.ends()
-    worst = measure(whole_paths(along.paths, prediction, baseline, second_order=True)).take(path)
-    size = np.abs(worst.integral).sum(1)
+    whole, size = _measured(along, second_order)
+    measure, worst, size = Measure(along, panel_rule(NODES), second_order), whole.take(path), size[path]
     left = np.arange(len(worst))
     right = left + len(worst)
     for _ in range(levels):

@@ -11,6 +11,7 @@ from ihcli.files.locations import Location
 from ihcli.layouts.choosing import layout_of_run
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
+from ihcli.quality import Circumstances
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
@@ -155,6 +156,7 @@ class RunInfo(Told):
     units     what texts are explained by; None for tables
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
+    jumps     what helps where the checks before the run found jumps of the model, in words
     shard     which share of a run it is, while it is one
     resumed   when it was gone on with
     """
@@ -180,6 +182,7 @@ class RunInfo(Told):
     memory_bytes: Positive
     chunk_rows: Positive
     warnings: tuple[str, ...]
+    jumps: str = left_out("")
     versions: VersionsInfo
     shard: str = untold()
     resumed: tuple[str, ...] = left_out(())
@@ -203,6 +206,11 @@ class RunInfo(Told):
     def is_new(self) -> bool:
         """Whether the run was killed while it was made: nothing is told yet."""
         return self.content() == NEW.content()
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What remedies for its rows depend on."""
+        return Circumstances(self.arguments.steps, self.dtype, self.jumps)
 
     @property
     def is_done(self) -> bool:

@@ -82,7 +82,7 @@ class Run:
     def nothing_ranks(self, target: str | None = None) -> RunError:
         """Return the error that no row ranks, or none of a target."""
         whose = "no row" if target is None else f"no row of target {printable(target)}"
-        remedies = if_told(lambda: remedies_in_words(self.info.totals.statuses, self.info.arguments))
+        remedies = if_told(lambda: remedies_in_words(self.info.totals.statuses, self.info.circumstances))
         again = f", or ihcli explain again with {remedies}" if remedies else ""
         return RunError(
             f"{self.path}: {whose} has an error within 10 times the tolerance, so none ranks. Try `all_rows`{again}."

@@ -1,10 +1,10 @@
 """What a run tells while it goes and when it is done, and what it is expected to cost."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ihcli.files.locations import Location
-from ihcli.runs.info import TotalsInfo
+from ihcli.runs.info import RunInfo, TotalsInfo
 
 if TYPE_CHECKING:  # summaries of texts import pandas, which takes as long as all else that a request needs
     from ihcli.runs.progress import Progress
@@ -127,6 +127,7 @@ class RunTotals:
     truncated  texts whose end was left out
     was_done  whether it was finished before, so that nothing was left to resume
     sampling_error  that of the median entry, about; None where there is none, or a run was finished before
+    dtype, jumps  see `ihcli.quality.Circumstances`
     """
 
     path: Location
@@ -138,6 +139,8 @@ class RunTotals:
     truncated: int = 0
     was_done: bool = False
     sampling_error: float | None = None
+    dtype: str = "float32"
+    jumps: str = ""
 
     @classmethod
     def of(cls, path: Location, progress: "Progress") -> "RunTotals":
@@ -155,6 +158,10 @@ class RunTotals:
         """Return what run.json says of them."""
         found = {name: getattr(self, name) for name in TOTALS}
         return TotalsInfo(**{**found, "wall_s": round(self.wall_s, 3)})
+
+    def under(self, info: RunInfo) -> "RunTotals":
+        """Return the totals with what run.json says of circumstances."""
+        return replace(self, dtype=info.dtype, jumps=info.jumps)
 
     @property
     def missed(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ihcli.cli.showing.spelling import spelled
 from ihcli.data.sampling import AUTO
 from ihcli.methods import uncertified
-from ihcli.quality import MISSED, WITHOUT_VALUES, Status, remedies_in_words
+from ihcli.quality import MISSED, WITHOUT_VALUES, Circumstances, Status, remedies_in_words
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
@@ -86,7 +86,7 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     if totals.truncated:
         sentences.append(f"{totals.truncated} {of_all} are longer than the model takes; their end was left out.")
     if missed := _counts(totals, MISSED):
-        remedies = remedies_in_words(missed, request)
+        remedies = remedies_in_words(missed, Circumstances(request.steps, totals.dtype, totals.jumps))
         sentences.append(
             f"{sum(missed.values())} {of_all} missed the tolerance ({_listed(missed)}){flagged}. Try {remedies}."
         )
