@@ -68,8 +68,19 @@ def watch(function: Callable[[Tensor], Tensor], rows: Tensor) -> tuple[Recorder,
     recorder = Recorder(inputs)
     with torch.no_grad(), recorder:
         outputs = function(inputs)
-    squashes = tuple(i for i, step in enumerate(recorder.steps) if name_of(step) in SQUASHES)
+    accurate = {ref.step for step in recorder.steps for ref in _accurate(recorder.steps, step)}
+    found = (i for i, step in enumerate(recorder.steps) if name_of(step) in SQUASHES and i not in accurate)
+    squashes = tuple(found)
     return recorder, _ending(recorder, recorder.ref(outputs), squashes)
+
+
+def _accurate(steps: Sequence[Step], step: Step) -> Iterator[Ref]:
+    """Yield what a step computes the largest share of anew: so are our own forms told from what they are made of."""
+    if name_of(step) != "scatter":
+        return
+    shares, _, position, *_ = step.arguments
+    if isinstance(shares, Ref) and isinstance(position, Ref) and name_of(steps[position.step]) == "argmax":
+        yield shares
 
 
 def name_of(step: Step) -> str:
@@ -104,7 +115,7 @@ def _ending(recorder: Recorder, result: Ref | None, squashes: tuple[int, ...]) -
         seen.add(place)
         step = steps[place.step]
         name, width = name_of(step), _layer_width(step)
-        if name in SQUASHES and (not place.is_weighed or name in _SHARES):
+        if place.step in squashes and (not place.is_weighed or name in _SHARES):
             final.add(place.step)
             place = replace(place, is_squashed=True)
         elif (place.is_weighed and name not in _RESHAPES) or (width is not None and width.inputs > MOST_SHARES):

@@ -1,13 +1,13 @@
 """Squashing functions in forms whose first and second derivatives keep their accuracy near 0 and near 1.
 
 torch takes the derivative of a sigmoid from its rounded value, p (1 - p), and of softmax, log-softmax and tanh alike:
-near 1 it has the rounding of p, though it is as small as 1 - p. With differences of logits in place of p,
+near 1 it has the rounding of p, though it is as small as 1 - p. Here
 
-    sigmoid(u) = e^-softplus(-u),     log softmax(u)_k = d_k - ln(1 + sum_{j != m} e^{d_j}),   d_j = u_j - u_m
+    sigmoid(u) = e^-softplus(-u),     p_m = 1 - sum_{j != m} p_j,     ln p_m = ln(1 - sum_{j != m} p_j)
 
-for the largest u_m, no derivative subtracts numbers that are nearly equal. Values are float64: what follows may as well
-be, and is rounded once at the very end. TorchScript compiles these functions as they stand. tests/test_heads.py
-compares them with exact derivatives.
+for the largest p_m of a softmax, so that no derivative subtracts numbers that are nearly equal. Values are float64:
+what follows may as well be, and is rounded once at the very end. TorchScript compiles these functions as they stand.
+tests/test_heads.py compares them with exact derivatives.
 """
 
 from collections.abc import Callable
@@ -35,22 +35,20 @@ def tanh(inputs: Tensor) -> Tensor:
     return torch.where(is_negative, -value, value)
 
 
-def log_softmax(inputs: Tensor, dim: int) -> Tensor:
-    """Return d_k - ln(1 + sum_{j != m} e^{d_j}) along an axis."""
-    return _log_shares(inputs.double(), dim)
-
-
 def softmax(inputs: Tensor, dim: int) -> Tensor:
-    """Return e to the log-softmax along an axis."""
-    return torch.exp(_log_shares(inputs.double(), dim))
+    """Return the shares of e^u along an axis."""
+    shares = torch.softmax(inputs.double(), dim)
+    largest = shares.argmax(dim, keepdim=True)
+    others = shares.scatter(dim, largest, 0.0).sum(dim, keepdim=True)
+    return shares.scatter(dim, largest, 1.0 - others)
 
 
-def _log_shares(logits: Tensor, dim: int) -> Tensor:
-    largest = logits.argmax(dim, keepdim=True)
-    # The largest is a constant 0, so that its derivatives need not cancel, as d_m = u_m - u_m would have it.
-    differences = (logits - logits.gather(dim, largest)).scatter(dim, largest, 0.0)
-    others = torch.exp(differences).scatter(dim, largest, 0.0)
-    return differences - torch.log1p(others.sum(dim, keepdim=True))
+def log_softmax(inputs: Tensor, dim: int) -> Tensor:
+    """Return the logarithms of the shares of e^u along an axis."""
+    logs = torch.log_softmax(inputs.double(), dim)
+    largest = logs.argmax(dim, keepdim=True)
+    others = torch.exp(logs).scatter(dim, largest, 0.0).sum(dim, keepdim=True)
+    return logs.scatter(dim, largest, torch.log1p(-others))
 
 
 def sigmoid_in_place(inputs: Tensor) -> Tensor:
