@@ -1,5 +1,6 @@
 """Checks before a run: each defect of a model is caught and named, and sound models pass."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError
+from ihcli.heads import stabilise
 from ihcli.models import Model, load_model, wrap_module
-from ihcli.models.checking.preflight import Preflight, preflight
+from ihcli.models.checking.preflight import Preflight, check_derivatives, check_values, preflight
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -209,3 +211,31 @@ def test_the_module_is_called_on_whole_batches_and_single_rows_only() -> None:
     checked(spy)
     assert set(shapes) == {(6, 3), (1, 3)}
     assert shapes.count((1, 3)) == 6 + 6  # alone for their outputs, and for their second derivatives
+
+
+SATURATING: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softmax": lambda u: torch.softmax(torch.cat([u, -u], 1), 1),
+    "scores": lambda u: torch.exp(u) / (torch.exp(u) + torch.exp(-u)),
+    "log": lambda u: u - torch.logsumexp(torch.cat([u, -u], 1), 1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SATURATING)
+def test_nearly_saturated_networks_pass_as_they_are_differentiated(name: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 1)).to(dtype).eval()
+    rows = model_files.rows(8, dtype=dtype)
+    for bias in (0.0, 8.0, 12.0, 15.0, 16.0, 17.0, 20.0, 40.0):
+        model = wrap_module(Function(lambda x, bias=bias: SATURATING[name](body(x) + bias)).eval(), dtype=dtype)
+        stable = stabilise(model, rows)
+        n_outputs = check_values(model, rows).n_outputs
+        check_derivatives(stable.model, rows, n_outputs, True, bool(stable.unknown))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_wrong_second_derivative_is_seen_behind_a_large_offset(dtype: torch.dtype) -> None:
+    with pytest.raises(ModelError, match="disagree with finite differences"):
+        checked(lambda x: 1000 + 100 * (x.detach() * x).sum(1), dtype)

@@ -121,7 +121,7 @@ def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings
 def _differentiated(model: Model, probe: Tensor, n_outputs: int, method: Method) -> tuple[Stable, tuple[str, ...]]:
     """Return a model in the form that is differentiated, and the warnings that come of checking that."""
     stable = stabilise(model, probe)
-    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order)
+    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order, bool(stable.unknown))
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:

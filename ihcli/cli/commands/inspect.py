@@ -97,13 +97,16 @@ def _probe(model: "Model") -> "Tensor | None":
 
 def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:
     """Return how many outputs there are, and what the checks before a run have to say."""
-    from ihcli.models.checking.preflight import preflight
+    from ihcli.heads import stabilise
+    from ihcli.models.checking.preflight import check_derivatives, check_values
 
     try:
-        checks = preflight(model, probe, second_order=True)
+        checks = check_values(model, probe)
+        stable = stabilise(model, probe)
+        warnings = check_derivatives(stable.model, probe, checks.n_outputs, True, bool(stable.unknown))
     except ModelError as error:
         return None, (str(error),)
-    return checks.n_outputs, checks.warnings
+    return checks.n_outputs, (*warnings, *checks.warnings)
 
 
 def _engine(model: "Model", probe: "Tensor") -> str:

@@ -20,14 +20,12 @@ from ihcli.models.checking.failing import (
 from ihcli.models.fixed import fixed_dtypes, fixed_in_training, has_recurrence
 from ihcli.models.layers import layer_name
 from ihcli.models.model import Model
-from ihcli.models.wrapping import FULL_DTYPES, in_float64, named
+from ihcli.models.wrapping import FULL_DTYPES, named
 
 # Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
 _AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
 # A finite difference counts where two step sizes agree to this; it convicts where it is off by more than this.
 _TRUSTED, _CONVICTING = 0.1, 0.3
-_STANDING = 16.0
-"""Units of rounding that an output must change by along its row, or differences of its gradient are of rounding."""
 _CALLS_OF_SUSPECTS = 8
 """Of a model with dropout fixed in training mode, which may drop seldom."""
 _BATCH_NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
@@ -70,13 +68,18 @@ def check_values(model: Model, probe: Tensor) -> Preflight:
     return Preflight(1 if outputs.dim() == 1 else outputs.shape[1], tuple(warnings))
 
 
-def check_derivatives(model: Model, probe: Tensor, n_outputs: int, second_order: bool) -> tuple[str, ...]:
-    """Check what `preflight` does of the derivatives of a model whose values are checked, and return its warnings."""
+def check_derivatives(
+    model: Model, probe: Tensor, n_outputs: int, second_order: bool, is_rounded: bool = False
+) -> tuple[str, ...]:
+    """Check what `preflight` does of the derivatives of a model whose values are checked, and return its warnings.
+
+    is_rounded  whether its gradient may have the rounding of its outputs, as one of 1 - 1e-9 has where 1e-9 is left
+    """
     rows = _rows(probe)
     weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
     has_gradient = bool(_gradients(model, rows, weights).any())
     if second_order:
-        _check_second_derivatives(model, rows, weights)
+        _check_second_derivatives(model, rows, weights, is_rounded)
     zero = "The gradient is zero on every row looked at: the output may be saturated, or rounded."
     return () if has_gradient else (zero,)
 
@@ -228,15 +231,12 @@ def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool =
     return found
 
 
-def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> None:
+def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool) -> None:
     """Compare Hessian-vector products with central differences of the gradient, row by row.
 
-    Believed differences must convict half of the rows, so that a kink or two in the way does not. In float32 they may
-    be of rounding alone, where an output is saturated: a copy in float64, where there is one, must convict as well.
+    Believed differences must convict half of the rows, so that a kink or two in the way does not.
     """
-    convicted = _convicted(model, rows, weights)
-    if 2 * convicted >= len(rows) and (twin := in_float64(model)) is not None:
-        convicted = _convicted(twin, rows.double(), weights.double(), reach=0.4)
+    convicted = _convicted(model, rows, weights, is_rounded)
     if 2 * convicted >= len(rows):
         raise ModelError(
             f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
@@ -245,11 +245,10 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor) -> No
         )
 
 
-def _convicted(model: Model, rows: Tensor, weights: Tensor, reach: float = 0.5) -> int:
+def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool) -> int:
     """Return how many rows have products that differ from a difference that is believed.
 
-    It is where a step of half its size gives the same: across a kink the two differ by a factor of 2. Steps are the
-    `reach`th power of eps; the smaller that is, the less rounding there is in a difference, and the more kinks.
+    It is where a step of half its size gives the same: across a kink the two differ by a factor of 2.
     """
     norms = rows.norm(dim=1, keepdim=True)
     directions = torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), rows.shape[1] ** -0.5)
@@ -260,14 +259,15 @@ def _convicted(model: Model, rows: Tensor, weights: Tensor, reach: float = 0.5) 
             f"Try {FIRST_ORDER}, or an operation without a singularity there (sqrt and norm have one at 0)."
         )
     eps, lengths = torch.finfo(rows.dtype).eps, torch.where(norms > 0, norms, 1.0)
-    steps = eps**reach * lengths
+    steps = eps**0.5 * lengths
     coarse = _difference(model, rows, weights, directions, steps)
     fine = _difference(model, rows, weights, directions, steps / 2)
-    slopes, size = _gradients(model, rows, weights).norm(dim=1), fine.norm(dim=1)
-    with torch.no_grad():
-        standing = slopes * lengths.squeeze(1) <= _STANDING * eps * model.outputs(rows).abs().amax(dim=1)
-    believed = ~standing & ((coarse - fine).norm(dim=1) <= _TRUSTED * size)
+    size, slopes = fine.norm(dim=1), _gradients(model, rows, weights).norm(dim=1)
+    if is_rounded:
+        with torch.no_grad():
+            slopes = slopes + model.outputs(rows).abs().amax(dim=1) / lengths.squeeze(1)
     noise = 100 * eps * slopes / steps.squeeze(1)
+    believed = (coarse - fine).norm(dim=1) <= _TRUSTED * size
     return int((believed & ((products - fine).norm(dim=1) > _CONVICTING * size + noise)).sum())
 
 
