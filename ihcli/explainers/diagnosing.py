@@ -71,7 +71,7 @@ class Trial:
         along = AutogradEngine(wide.outputs, self.along.engine.memory_bytes).along(wider)
         try:
             along.all_values(np.zeros(1, dtype=np.int64), np.zeros(1))
-        except ModelCallError:
+        except (ModelCallError, MemoryError):
             return None
         along.engine.rounding = wide.rounding
         return along
