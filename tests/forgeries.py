@@ -40,6 +40,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "ih with missing rows": {"data": "holes.parquet", "missing": "flag"},
     "eg with missing rows": {"data": "holes.parquet", "missing": "flag", "method": "eg", "baseline_rows": 5},
     "largest pairs": {"interactions": "top:3"},
+    "largest pairs of many": {"method": "eh", "baseline_rows": 4, "interactions": "top:3"},
     "summaries only": {"interactions": "none"},
     "ih of 3 steps": {"model": "sharp.pt", "steps": 3},
     "ih cut short": {"model": "sharp.pt", "max_evaluations": 16, "tolerance": 1e-3},

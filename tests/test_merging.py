@@ -29,6 +29,7 @@ KINDS = {
     "attributions": {"method": "ig"},
     "matrices": {"method": "ih", "target": "all"},
     "largest pairs": {"method": "ih", "interactions": "top:2"},
+    "cut short": {"method": "ih", "max_evaluations": 8, "tolerance": 2e-11, "dtype": "float64"},
     "summaries": {"method": "eh", "interactions": "none", "baseline_rows": 5},
 }
 
@@ -64,6 +65,9 @@ def test_shards_in_any_order_merge_into_the_run_of_one_process(folder: Path, tmp
     for file in (tmp_path / "whole" / "summary").iterdir():
         expected, found = pd.read_parquet(file), pd.read_parquet(out / "summary" / file.name)
         pd.testing.assert_frame_equal(found, expected, rtol=ROUNDING, atol=ROUNDING)
+    if kind == "cut short":
+        left_out, rows = (pd.read_parquet(out / "summary/interactions.parquet")[name] for name in ("left_out", "rows"))
+        assert (left_out * rows).min() > 0
     info, model = (json.loads((path / "run.json").read_text()) for path in (out, tmp_path / "whole"))
     walls_s = [shard["totals"].pop("wall_s") for shard in info["shards"]]
     assert info["totals"].pop("wall_s") == pytest.approx(sum(walls_s), abs=0.01)

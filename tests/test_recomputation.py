@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +71,12 @@ def test_honest_runs_pass(folder: Folder, kind: str) -> None:
     if METHODS[asked.method].second_order and "kinks" not in kind:
         assert (passed >= WITH_INTERACTIONS) == (asked.interactions != "none")
         assert ("row sums, finer" in passed) == (asked.interactions == "full")
+        assert ("pairs, finer" in passed) == (asked.interactions != "none")
+        assert ("stored error bars" in passed) == asked.interactions.startswith("top")
+        assert ("stored standard errors" in passed) == (kind == "largest pairs of many")
     is_sampled = METHODS[asked.method].many_baselines and asked.baseline_rows != AUTO  # which takes all of few rows
     assert ("sampling error" in passed) == is_sampled
+    assert ("sampling error of pairs" in passed) == (is_sampled and METHODS[asked.method].second_order)
 
 
 def test_both_truths_agree_far_below_the_reported_error(folder: Folder) -> None:
@@ -81,11 +87,51 @@ def test_both_truths_agree_far_below_the_reported_error(folder: Folder) -> None:
     assert finer.worst == pytest.approx(independent.worst, rel=1e-3)
 
 
-def test_matrices_off_by_more_than_their_row_sums_are_no_fault(folder: Folder) -> None:
+def test_matrices_are_held_to_their_own_error_and_pairs_to_their_bars(folder: Folder) -> None:
     findings = found(folder, folder.run("ih of 3 steps"), "ih of 3 steps", 14)
     assert failed(findings) == {}
-    assert "beyond tolerance and 4 times that reported" in findings["interactions, finer"].detail
+    assert "0 of 14 rows beyond the reported error" in findings["interactions, finer"].detail
     assert findings["row sums, finer"].worst < findings["interactions, finer"].worst
+    assert findings["pairs, finer"].checked == 14 * 10
+    assert 0 < findings["pairs, finer"].worst <= findings["pairs, finer"].bound
+
+
+UNDERSTATED = {"ih": {"interactions, finer", "pairs, finer"}, "largest pairs": {"stored error bars"}}
+
+
+@pytest.mark.parametrize("kind", UNDERSTATED)
+def test_an_understated_error_of_interactions_fails(folder: Folder, tmp_path: Path, kind: str) -> None:
+    path = folder.copy(kind, tmp_path / "run")
+    for number in range(4):
+        change(part(path, number=number), lambda table: _scaled(table, "_interaction_error", 1e-4))
+        if kind == "ih":
+            change(part(path, "interactions", number), _all_larger)
+    assert set(failed(found(folder, path, kind, 14))) >= UNDERSTATED[kind]
+
+
+def _all_larger(table: pa.Table) -> pa.Table:
+    field, column = table.schema.field("interactions"), table["interactions"].combine_chunks()
+    larger = pa.FixedSizeListArray.from_arrays(
+        pa.array(column.storage.values.to_numpy() * np.float32(1.001)), column.type.storage_type.list_size
+    )
+    return table.set_column(
+        table.schema.get_field_index("interactions"), field, pa.ExtensionArray.from_storage(column.type, larger)
+    )
+
+
+def test_wider_and_narrower_bars_of_stored_pairs_fail(folder: Folder, tmp_path: Path) -> None:
+    for factor in (0.5, 2.0):
+        path = folder.copy("largest pairs", tmp_path / f"run {factor}")
+        for number in range(4):
+            change(part(path, "interactions", number), partial(_with_other_bars, factor=factor))
+        assert set(failed(found(folder, path, "largest pairs", 14))) >= {"stored error bars"}
+
+
+def _with_other_bars(table: pa.Table, factor: float) -> pa.Table:
+    field, pairs = table.schema.field("interactions"), table["interactions"].to_pylist()
+    for pair in chain.from_iterable(pairs):
+        pair["error_bar"] *= factor
+    return table.set_column(table.schema.get_field_index("interactions"), field, pa.array(pairs, field.type))
 
 
 @pytest.mark.parametrize("kind", ["ih of 3 steps", "ig"])
@@ -112,6 +158,10 @@ ALTERED = {
     "predictions": ("eg", "attributions", "_prediction", {"predictions"}),
     "drift": ("ih smoothed", "attributions", "_drift", {"predictions"}),
     "sampling errors": ("eg", "attributions", "_sampling_error", {"sampling error"}),
+    "sampling errors of pairs": (
+        *("eh", "attributions", "_interaction_sampling_error"),
+        {"sampling error of pairs"},
+    ),
     "texts": ("texts under ig", "attributions", "attributions", {"attributions, finer", "attributions, independent"}),
 }
 

@@ -35,7 +35,7 @@ from ihcli.runs.totals import Observer, RunTotals
 N_PARTS = 20
 KINDS = {
     "attributions": {"method": "ig"},
-    "matrices": {"method": "ih"},
+    "matrices, some cut short": {"method": "ih", "max_evaluations": 8, "tolerance": 5e-11, "dtype": "float64"},
     "largest pairs": {"method": "ih", "interactions": "top:2"},
     "summaries": {"method": "eh", "interactions": "none", "target": "all", "baseline_rows": 5},
 }

@@ -228,7 +228,22 @@ CUT_SHORT_DAMAGES = {
     "rows left out of pairs": ("interactions", _set("left_out", 0), "summary of interactions"),
     "rows of main effects": ("attributions", _set("main_rows", 1), "summary of attributions"),
     "no bars": ("interactions", lambda table: table.drop_columns("error_bar"), "summary of interactions"),
+    "no bars at all": ("interactions", lambda table: table.drop_columns("error_bar"), "ranks of interactions"),
+    "a negative bar": ("interactions", _set("error_bar", -1.0), "ranks of interactions"),
 }
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"), [("interactions", "standard_error"), ("attributions", "main_standard_error")]
+)
+def test_standard_errors_that_are_missing_or_none_can_be_fail(
+    folder: Folder, tmp_path: Path, kind: str, column: str
+) -> None:
+    path = folder.copy("eh", tmp_path / "run")
+    change(path / "summary" / f"{kind}.parquet", _set(column, -1.0))
+    assert f"1 figures in {column} that none can be" in failed(path)[f"ranks of {kind}"]
+    change(path / "summary" / f"{kind}.parquet", lambda table: table.drop_columns(column))
+    assert "columns missing" in failed(path)[f"ranks of {kind}"]
 
 
 @pytest.mark.parametrize(("file", "alter", "check"), CUT_SHORT_DAMAGES.values(), ids=CUT_SHORT_DAMAGES)
@@ -277,7 +292,6 @@ def _beside(name: str, new: Any) -> Callable[[pa.Table], pa.Table]:
 BESIDE_DAMAGES = {
     "a negative bar": ("error_bar", -1.0, "figures in error_bar that none can be"),
     "no bar": ("error_bar", None, "figures in error_bar that none can be"),
-    "an infinite bar": ("error_bar", np.inf, "figures in error_bar that none can be"),
     "a rank after others": ("certain", True, "ranks called certain that are not"),
 }
 

@@ -106,10 +106,6 @@ class Occurrences:
             statistics = wanted.merge(statistics, on=keys, how="left").fillna({"rows": 0})
         return {str(name): np.asarray(statistics[name]) for name in statistics}
 
-    def has_bars(self) -> bool:
-        """Return whether error bars are known of any key."""
-        return bool(self.settled().frame["error_bar"].notna().any())
-
     def ranked(self, names: tuple[str, ...], more: Mapping[str, np.ndarray] | None = None) -> pa.Table:
         """Return these columns of statistics, and more of them, with the lines of each target together.
 

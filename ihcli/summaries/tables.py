@@ -33,6 +33,7 @@ class Summary:
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
         self._has_interactions = False
+        self._bars: tuple[str, ...] = ()  # of BARS, those known of all effects
         self._targets: dict[str, TargetSummary] = {}
 
     def update(self, explanation: Explanation) -> None:
@@ -40,6 +41,8 @@ class Summary:
         added = Summary()
         added._names = explanation.feature_names
         added._has_interactions = explanation.interactions is not None
+        known = (explanation.interaction_error, explanation.interaction_spread)
+        added._bars = tuple(name for name, figures in zip(BARS, known, strict=True) if figures is not None)
         added._targets = _summarise(explanation)
         self.merge(added)
 
@@ -48,6 +51,10 @@ class Summary:
         if self._names and other._names and self._names != other._names:
             raise ValueError("summaries of different features cannot be merged")
         self._names = self._names or other._names
+        if not self._has_interactions:
+            self._bars = other._bars
+        elif other._has_interactions:
+            self._bars = tuple(name for name in self._bars if name in other._bars)
         self._has_interactions |= other._has_interactions
         for target, summary in other._targets.items():
             mine = self._targets.get(target)
@@ -85,13 +92,14 @@ class Summary:
         n = int(np.sqrt(2 * per_target)) if self._has_interactions else per_target
         n = min(len(self._names), max(2, n))
         narrow = Summary()
-        narrow._names, narrow._has_interactions = self._names[:n], self._has_interactions
+        narrow._names, narrow._has_interactions, narrow._bars = self._names[:n], self._has_interactions, self._bars
         narrow._targets = {target: found.narrowed(n, times) for target, found in self._targets.items()}
         return narrow
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that was seen as arrays by name, from which `of_state` makes an equal summary."""
         names = {"names": self._names, "targets": list(self._targets), "has_interactions": self._has_interactions}
+        names["bars"] = self._bars
         arrays = {"summary": np.frombuffer(json.dumps(names).encode(), np.uint8)}
         for i, found in enumerate(self._targets.values()):
             arrays |= {f"{i}.{name}": values for name, values in found.state().items()}
@@ -102,6 +110,7 @@ class Summary:
         """Return the summary of which these arrays are the state; other names among them are passed over."""
         summary, names = cls(), json.loads(arrays["summary"].tobytes())
         summary._names, summary._has_interactions = tuple(names["names"]), names["has_interactions"]
+        summary._bars = tuple(names.get("bars", ()))
         for i, target in enumerate(names["targets"]):
             mine = {name.partition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{i}.")}
             summary._targets[target] = TargetSummary.of_state(mine)
@@ -109,7 +118,7 @@ class Summary:
 
     def attributions(self) -> pa.Table:
         """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""
-        mains = (*MAIN_COLUMNS, *(f"main_{name}" for name in self._known("mains"))) if self._has_interactions else ()
+        mains = (*MAIN_COLUMNS, *(f"main_{name}" for name in self._bars)) if self._has_interactions else ()
         rankings = [self._ranked_features(target, mains) for target in self._targets]
         return statistics_table((*ATTRIBUTION_COLUMNS, *mains), rankings)
 
@@ -117,14 +126,8 @@ class Summary:
         """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg."""
         if not self._has_interactions:
             return None
-        bars = self._known("pairs")
         known = [target for target, found in self._targets.items() if found.pairs is not None]
-        return statistics_table((*INTERACTION_COLUMNS, *bars), [self._ranked_pairs(target, bars) for target in known])
-
-    def _known(self, kind: str) -> list[str]:
-        """Return what is known of the errors of effects of that kind, of all targets that have some."""
-        found = [set(target.bars) for target in self._targets.values() if target.pairs is not None]
-        return [name for name in BARS if found and all(f"{kind}.{name}" in names for names in found)]
+        return statistics_table((*INTERACTION_COLUMNS, *self._bars), [self._ranked_pairs(target) for target in known])
 
     def _ranked_features(self, target: str, mains: Sequence[str]) -> Ranking:
         found = self._targets[target]
@@ -146,14 +149,14 @@ class Summary:
         bars = {f"main_{name.removeprefix('mains.')}": means.mean for name, means in found.bars.items()}
         return columns | {name: mean[order] for name, mean in bars.items() if name in mains}
 
-    def _ranked_pairs(self, target: str, bars: Sequence[str]) -> Ranking:
+    def _ranked_pairs(self, target: str) -> Ranking:
         found = self._targets[target]
         if found.pairs is None:
             raise ValueError(f"target {target} was explained without interactions")
         order, columns = ranked(target, found.pairs)
         first, second = members(order, len(self._names))
         columns |= {"feature_i": self._names_at(first), "feature_j": self._names_at(second)}
-        return columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in bars}
+        return columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in self._bars}
 
     def _names_at(self, places: np.ndarray) -> pa.Array:
         """Return names as Arrow's strings: of millions of pairs no Python object is made."""

@@ -31,12 +31,15 @@ class TextSummary:
         self._units = Occurrences.none(UNIT_KEYS)
         self._mains = Occurrences.none(UNIT_KEYS)
         self._pairs = Occurrences.none(PAIR_KEYS)
-        self._has_interactions = False
+        self._has_interactions = self._has_bars = False
 
     def update(self, explanation: TextExplanation) -> None:
         """Add the texts of an explanation; those without figures are left out."""
         known = np.flatnonzero(explanation.has_values)
-        self._has_interactions |= explanation.interactions is not None
+        if explanation.interactions is not None:
+            has_bars = explanation.interaction_error is not None
+            self._has_bars = has_bars and (self._has_bars or not self._has_interactions)
+            self._has_interactions = True
         pairs = np.cumsum([len(explanation.units[i]) ** 2 // 2 for i in known], dtype=np.int64)
         for block in np.split(known, np.searchsorted(pairs, np.arange(BLOCK_PAIRS, pairs[-1:].sum(), BLOCK_PAIRS))):
             if len(block):
@@ -68,7 +71,9 @@ class TextSummary:
         self._units = self._units.merge(other._units)
         self._mains = self._mains.merge(other._mains)
         self._pairs = self._pairs.merge(other._pairs)
-        self._has_interactions |= other._has_interactions
+        if other._has_interactions:
+            self._has_bars = other._has_bars and (self._has_bars or not self._has_interactions)
+            self._has_interactions = True
 
     def without_interactions(self) -> "TextSummary":
         """Return what was seen of the attributions alone."""
@@ -107,14 +112,14 @@ class TextSummary:
         """Return the units of every target, ranked by mean |phi|; main effects too where there are interactions."""
         if not self._has_interactions:
             return self._units.ranked(ATTRIBUTION_COLUMNS)
-        columns = MAIN_COLUMNS + (("main_error_bar",) if self._mains.has_bars() else ())
+        columns = MAIN_COLUMNS + (("main_error_bar",) if self._has_bars else ())
         statistics = self._mains.statistics_of(self._units)
         mains = {name: statistics[name.removeprefix("main_")] for name in columns}
         return self._units.ranked(ATTRIBUTION_COLUMNS + columns, mains)
 
     def interactions(self) -> pa.Table | None:
         """Return the pairs of every target, names in alphabetical order, ranked by mean |pair effect|; None for ig."""
-        bars = ("error_bar",) if self._pairs.has_bars() else ()
+        bars = ("error_bar",) if self._has_bars else ()
         return self._pairs.ranked(INTERACTION_COLUMNS + bars) if self._has_interactions else None
 
     def state(self) -> dict[str, np.ndarray]:
@@ -122,7 +127,7 @@ class TextSummary:
 
         What is pending stays so: merged in another order, figures would have another rounding.
         """
-        arrays = {"has_interactions": np.array(self._has_interactions)}
+        arrays = {"has_interactions": np.array(self._has_interactions), "has_bars": np.array(self._has_bars)}
         for kind in KINDS:
             found: Occurrences = getattr(self, f"_{kind}")
             arrays |= {f"{kind}.{name}": values for name, values in found.state().items()}
@@ -133,6 +138,7 @@ class TextSummary:
         """Return the summary of which these arrays are the state; other names among them are passed over."""
         summary = cls()
         summary._has_interactions = bool(arrays["has_interactions"])
+        summary._has_bars = bool(arrays.get("has_bars", False))
         for kind in KINDS:
             mine = {name.partition(".")[2]: arrays[name] for name in arrays if name.startswith(f"{kind}.")}
             nothing: Occurrences = getattr(summary, f"_{kind}")

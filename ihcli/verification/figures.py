@@ -154,7 +154,7 @@ class Pairs:
         """Return what is wrong with the figures beside the values."""
         for name in self._run.beside_pairs:
             found = [pair[name] for pair in pairs]
-            if name != CERTAIN and any(each is None or not 0 <= each < np.inf for each in found):
+            if name != CERTAIN and any(each is None or not each >= 0 for each in found):
                 return f"rows with figures in {name} that none can be"
         if CERTAIN in self._run.beside_pairs:
             claimed = np.array([bool(pair[CERTAIN]) for pair in pairs], bool)

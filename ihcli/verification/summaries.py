@@ -14,7 +14,7 @@ from ihcli.quality import ATTRIBUTIONS, COLUMNS, INTERACTION_ERROR, INTERACTIONS
 from ihcli.runs.names import SUMMARY, over_all_rows
 from ihcli.runs.run import Run
 from ihcli.summaries.ranked import RankedSummary
-from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.ranking import BARS, LEFT_OUT
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
@@ -66,12 +66,17 @@ class Summaries:
             except RunError as error:
                 yield Finding(f"summary of {name}", FAILED, str(error))
                 continue
-            yield ranks_and_shares(stored, name, KEYS[kind], self._run.layout)
+            yield ranks_and_shares(stored, name, (*KEYS[kind], *self._bars(kind)), self._run.layout)
             if reason := self._reason(kind, is_whole):
                 yield not_checked(f"summary of {name}", reason)
             else:
                 table = self._as_of_then(computed)
                 yield same_statistics(stored, table, name, KEYS[kind])
+
+    def _bars(self, kind: str) -> list[str]:
+        """Return the columns of errors that a summary must have."""
+        known = [name for name in self._run.beside_pairs if name in BARS and self._run.has_error]
+        return known if kind == INTERACTIONS else [f"main_{name}" for name in known]
 
     def _are_there(self, run: Run, expected: bool) -> Finding:
         """Return whether there are summaries over all rows where some do not rank, and only there."""
@@ -125,14 +130,21 @@ def same_statistics(stored: pa.Table, computed: pa.Table | None, name: str, keys
     return faults.finding()
 
 
-def ranks_and_shares(stored: pa.Table, name: str, keys: Sequence[str], layout: Layout[Any]) -> Finding:
-    """Check that ranks are 1, 2, ... by mean_abs within each target, and shares those of the total."""
+def ranks_and_shares(stored: pa.Table, name: str, columns: Sequence[str], layout: Layout[Any]) -> Finding:
+    """Check that ranks are 1, 2, ... by mean_abs within each target, shares those of the total, and bars possible.
+
+    Parameters:
+        columns: that it must have, where it has lines.
+    """
     faults = Faults(f"ranks of {name}", "ranks follow mean_abs within each target, shares are of its total")
     faults.checked = len(stored)
-    needed = {*keys, "rank", "mean_abs", "share", "rows"}
+    needed = {*columns, "rank", "mean_abs", "share", "rows"} if len(stored) else set()
     if not needed <= set(stored.column_names):
         faults.add("columns missing", 1, ", ".join(sorted(needed - set(stored.column_names))))
         return faults.finding()
+    for column in (each for each in stored.column_names if each.removeprefix("main_") in BARS):
+        figures = stored[column].to_numpy()
+        faults.add(f"figures in {column} that none can be", int((figures < 0).sum()))
     for target, lines in stored.to_pandas().groupby("target", sort=False):
         mean_abs, ranks = lines["mean_abs"].to_numpy(float), lines["rank"].to_numpy()
         weight = layout.weights(mean_abs, lines["rows"].to_numpy())

@@ -1,6 +1,7 @@
 """What comes of a sample of rows computed once more, beside what the run reports of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,10 +12,10 @@ from ihcli.errors import IhcliError, RunError
 from ihcli.execution.preparation import PreparedRun
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.integration.assembly import sampling_error
+from ihcli.integration.assembly import ExplainedRows, sampling_error
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
-from ihcli.quality import DRIFT, SAMPLING_ERROR, Status
+from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
@@ -24,6 +25,7 @@ from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prep
 from ihcli.verification.recomputation.independent import Integral, PlainPaths
 from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
 from ihcli.verification.recomputation.keys import compare_keys
+from ihcli.verification.recomputation.pairs import PairChecks
 
 FINER = 100
 """How much more accurate than the reported error truth is asked to be, of the run's own method."""
@@ -103,7 +105,7 @@ class Recomputation:
     def __init__(self, run: Described, prepared: PreparedRun, drawn: list[Drawn], question: Question) -> None:
         self._run = run
         self._explainer = prepared.explainer
-        self._population = run.info.baseline.population
+        self._drawn_from = run.info.baseline.population if "subsampled" in run.traits else None
         self._drawn = drawn
         self._wanted = min(question.sample, run.rows)
         self._rng = np.random.default_rng(question.seed)
@@ -111,15 +113,19 @@ class Recomputation:
         finer, plain = f"in {precision}, tolerance / {FINER}", f"in {precision}, plain gradients on ever finer rules"
         self._sample = Faults("sample", "keys, targets, units and missing inputs are those of the data")
         self._predictions = Bounded("predictions", "f(x), f(x') and drift, against the rounding of the run's dtype")
-        self._spread = Bounded("sampling error", "relative standard error over baselines, computed once more")
+        again = "relative standard error over baselines, computed once more"
+        self._spread = Bounded("sampling error", again)
+        self._gamma_spread = Bounded("sampling error of pairs", again)
+        self._pairs = PairChecks(finer, run.beside_pairs if run.stores_pairs else ())
         self._phi = Judge("attributions, finer", f"true error of phi next to the reported one, {finer}")
         self._sums = Judge("row sums, finer", f"true error of the row sums of Gamma, {finer}")
-        self._gamma = Judge("interactions, finer", f"true error of Gamma, {finer}", is_certified=False)
+        certified = INTERACTION_ERROR in run.measures
+        self._gamma = Judge("interactions, finer", f"true error of Gamma, {finer}", is_certified=certified)
         self._plain_phi = Judge("attributions, independent", f"true error of phi, {plain}")
         self._plain_gamma = Judge(
             "interactions, independent",
             f"true error of up to {MOST_COLUMNS} columns of Gamma a row, {plain}, central differences",
-            is_certified=False,
+            is_certified=certified,
         )
 
     def findings(self) -> Iterator[Finding]:
@@ -131,6 +137,8 @@ class Recomputation:
         yield self._predictions.finding()
         if SAMPLING_ERROR in self._run.measures:
             yield self._spread.finding()
+        if INTERACTION_SAMPLING_ERROR in self._run.measures:
+            yield self._gamma_spread.finding()
         if not self._run.has_error:
             yield not_checked(
                 "attributions", f"{self._run.method} reports no error that a true one could be held against"
@@ -147,6 +155,8 @@ class Recomputation:
             return
         yield self._gamma.finding()
         yield self._plain_gamma.finding()
+        if INTERACTION_ERROR in self._run.measures:
+            yield from self._pairs.findings()
 
     def _compare(self, drawn: Drawn) -> None:
         self._compare_identity(drawn)
@@ -184,15 +194,12 @@ class Recomputation:
             raise ValueError("a row without inputs")
         explainer, reported = self._explainer, float(record.quality["relative_error"] or 0.0)
         tolerance = max(min(reported, self._run.tolerance), 1e-12) / FINER
-        effort = Effort(tolerance, follows_kinks=explainer.effort.follows_kinks)
+        effort = Effort(tolerance, follows_kinks=explainer.effort.follows_kinks, population=self._drawn_from)
         found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         certificate = found.certificate
         prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
         self._compare_predictions(drawn, prediction, start)
-        if SAMPLING_ERROR in self._run.measures and self._run.n_baselines > 1:
-            spread = sampling_error(certificate.attributions, self._population)
-            told = np.array([record.quality["sampling_error"]], float)
-            self._spread.see(np.abs(told - spread), SPREAD * spread + 2 * reported, [drawn.name])
+        self._compare_spreads(drawn, found)
         if not self._run.has_error:
             return
         floor = ROUNDING * self._run.eps * (abs(prediction) + abs(start))
@@ -205,9 +212,30 @@ class Recomputation:
             self._sums.see(truth, np.abs(sums - phi).sum(), np.abs(phi).sum(), unsure)
         gamma = None if found.interactions is None else found.interactions[0].astype(np.float64)
         size = 0.0 if gamma is None else float(np.abs(gamma).sum())
+        of_matrix = replace(truth, reported=float(record.quality.get("interaction_error") or reported))
         if gamma is not None and (record.interactions is not None or record.top_effects is not None):
-            self._gamma.see(truth, gamma_error(record, gamma), size, unsure)
-        self._compare_with_plain(drawn, truth, size)
+            unsure = unsure if found.interaction_error is None else float(found.interaction_error[0])
+            self._gamma.see(of_matrix, gamma_error(record, gamma), size, unsure)
+            self._pairs.see(record, found, of_matrix, drawn.name)
+        self._compare_with_plain(drawn, truth, of_matrix, size)
+
+    def _compare_spreads(self, drawn: Drawn, found: ExplainedRows) -> None:
+        """Compare the standard errors over drawn baselines."""
+        if self._drawn_from is None or self._run.n_baselines == 1:
+            return
+        spreads = {
+            "sampling_error": (
+                self._spread,
+                sampling_error(found.certificate.attributions, self._drawn_from),
+                "relative",
+            ),
+            "interaction_sampling_error": (self._gamma_spread, found.interaction_sampling_error, "interaction"),
+        }
+        for name, (check, spread, which) in spreads.items():
+            told = drawn.record.quality.get(name)
+            if spread is not None and told is not None:
+                reported = float(drawn.record.quality.get(f"{which}_error") or 0.0)
+                check.see(np.abs(told - spread), SPREAD * spread + 2 * reported, [drawn.name])
 
     def _compare_predictions(self, drawn: Drawn, prediction: float, start: float) -> None:
         quality = drawn.record.quality
@@ -220,7 +248,7 @@ class Recomputation:
         bound = np.full(len(off), AGREEMENT[self._run.dtype] * scale)
         self._predictions.see(off, bound, [f"{name} of {drawn.name}" for name in figures])
 
-    def _compare_with_plain(self, drawn: Drawn, truth: Truth, size: float) -> None:
+    def _compare_with_plain(self, drawn: Drawn, truth: Truth, of_matrix: Truth, size: float) -> None:
         paths = self._plain(drawn)
         accuracy = max(truth.reported, truth.rounding) / CLOSER
         phi = paths.attributions(accuracy)
@@ -238,7 +266,7 @@ class Recomputation:
         known[np.ix_(columns, columns)] = (gamma.value[columns] + gamma.value[columns].T) / 2
         rounding = 2 * torch.finfo(paths.row.dtype).eps / paths.step * total * len(columns)
         unsure = _relative(gamma, size, truth.floor) + rounding / max(size, truth.floor, 1e-300)
-        self._plain_gamma.see(truth, gamma_error(record, known), size, unsure)
+        self._plain_gamma.see(of_matrix, gamma_error(record, known), size, unsure)
 
     def _plain(self, drawn: Drawn) -> PlainPaths:
         paths, model = drawn.paths, self._explainer.model
