@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -284,3 +285,35 @@ def test_attention_stays_as_it_is_while_the_last_softmax_is_rewritten(format_: s
 def test_a_sigmoid_in_a_part_that_nobody_can_rewrite_is_told() -> None:
     module = nn.Sequential(reloaded(Ending(torch.sigmoid, 1).eval()))
     assert stabilise(wrap_module(module, dtype=torch.float32), normal(9, D, seed=2).float()).unknown
+
+
+class Doubled(torch.autograd.Function):
+    """2 x, by an operation that no script can hold."""
+
+    @staticmethod
+    def forward(context: Any, inputs: Tensor) -> Tensor:
+        return 2 * inputs
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return 2 * gradient
+
+
+def test_a_script_that_cannot_be_copied_stays_as_it_is_and_is_told() -> None:
+    module = Ending(torch.sigmoid, 1).eval()
+    module.body.insert(0, Called(Doubled.apply))
+    model = wrap_module(traced(module), dtype=torch.float32)
+    stable = stabilise(model, normal(9, D, seed=2).float())
+    assert stable.model is model
+    assert stable.unknown
+
+
+class Called(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Head) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.function(inputs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ihcli.errors import ModelCallError
+from ihcli.errors import ModelCallError, ModelError
 from ihcli.heads.eager import StableModule, Watched
 from ihcli.heads.endings import Ending, name_of, watch
 from ihcli.heads.exported import stable_exported
@@ -48,7 +48,10 @@ def stabilise(model: Model, probe: Tensor) -> Stable:
         return Stable(model, frozenset(), ending.unknown, 0.0)
     final = frozenset(name_of(recorder.steps[i]) for i in ending.final)
     del recorder  # and with it every array of the call
-    stable, precision = _rewritten(model, rows, ending)
+    try:
+        stable, precision = _rewritten(model, rows, ending)
+    except (ModelError, RuntimeError):  # a script that cannot be copied, or a graph that will not be edited
+        stable, precision = model, model.dtype
     _, again = watch(stable.outputs, rows)
     unknown = (*ending.unknown, *(("a squashing function",) if again.final else ()))
     return Stable(stable, final, unknown, float(torch.finfo(precision).eps) * again.size)

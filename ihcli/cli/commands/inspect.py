@@ -115,12 +115,13 @@ def _engine(model: "Model", probe: "Tensor") -> str:
 
     from ihcli.derivatives.choosing import choose_engine
     from ihcli.derivatives.paths import Paths
+    from ihcli.heads import stabilise
     from ihcli.readers.texts import TextReader, reads_texts
 
     outputs = torch.zeros(len(probe), dtype=torch.int64, device=probe.device)
     paths = Paths(probe, probe[:1] * 0, outputs, probe.shape[1], None)
     choice = choose_engine(
-        model.outputs,
+        stabilise(model, probe).model.outputs,
         paths,
         memory_bytes=PROBE_BYTES,
         unlike_chain=TextReader.unlike_chain if reads_texts(model) else "",
