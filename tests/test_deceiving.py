@@ -10,11 +10,8 @@ TOLERANCES = (0.01, 0.001)
 ROWS = 60
 HONEST = 0.95
 """Share of rows of one network that may not be understated."""
-HALF_SEEN = {"band, width 0.1": 1}
-"""How many rows may be wrong. Two of 8 nodes see the foot of this bump; where what does not cancel in the row sums has
-last coefficients nearly as large, these hide that the bump's own do not decay."""
-SOLVED = 0.9
-"""Share of rows that must be ok: refusing them all would be honest too."""
+SOLVED = {torch.float64: 0.9, torch.float32: 0.7}
+"""Share of rows that must be ok: refusing them all would be honest too. In float32 some are `rounding` at 0.001."""
 LEADING = 3
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ihcli.library.IhcliWarning")]
@@ -30,9 +27,9 @@ def test_no_row_is_ok_whose_interactions_are_off_by_more_than_the_tolerance(name
         worst = found.interactions.max(where=found.is_ok, initial=0)
         words = f"tolerance {tolerance:g}: ok {solved:.2f}, honest {honest:.3f}, worst error of ok rows {worst:.1e}"
         print(f"{name}, float{torch.finfo(dtype).bits}, {words}, evaluations {found.evaluations.mean():.1f}")
-        assert wrong.sum() <= HALF_SEEN.get(name, 0), words
+        assert not wrong.any(), words
         assert honest >= HONEST, words
-        assert solved >= SOLVED, words
+        assert solved >= SOLVED[dtype], words
         assert (found.is_order_right | wrong).all()
 
 

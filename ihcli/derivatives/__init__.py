@@ -47,7 +47,7 @@ class Matrices:
 
     path   (U,), in the order of their points
     sums   (U, G, G): sum over the path's points of weight * H
-    norms  (M,): L1 norm over all entries of the combination of t * H on every panel; None unless asked for
+    norms  (M, K): L1 norms over all entries of the combinations of t * H on every panel; None unless asked for
     """
 
     path: Tensor
@@ -93,12 +93,13 @@ class Engine(Protocol):
         ...
 
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Return the sums over each path's points of weight * H: G Hessian-vector products at every point.
 
-        combination  (n,) where points come as panels of n, one after the other: weights of a sum of t * H over each
-                     panel, whose L1 norm is returned, or an estimate from above that takes fewer products
+        combinations  (K, n) where points come as panels of n, one after the other: weights of K sums of t * H over each
+                      panel, whose L1 norms are returned, or estimates from above that take fewer products; those after
+                      the first may be NaN where they would take more
         """
         ...
 
@@ -147,10 +148,10 @@ class Along:
         """Return f(z(t)), F and F', the last two (P, G)."""
         return self.engine.curvatures(self.paths, *self._points(path, t))
 
-    def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combination: np.ndarray) -> Matrices:
-        """Return the sums over each path's points of weight * H, and norms of the combination (n,) on their panels."""
+    def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combinations: np.ndarray) -> Matrices:
+        """Return the sums over each path's points of weight * H, and norms of combinations (K, n) on their panels."""
         return self.engine.matrices(
-            self.paths, *self._points(path, t), self._tensor(weights), self._tensor(combination)
+            self.paths, *self._points(path, t), self._tensor(weights), self._tensor(combinations)
         )
 
     def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:

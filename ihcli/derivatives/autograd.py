@@ -105,14 +105,16 @@ class AutogradEngine(Engine):
         return value.detach(), paths.to_groups(gradient.detach() * delta, row), paths.to_groups(product * delta, row)
 
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Take columns of H at every point, some at a time, and weigh them into sums and norms; see `Engine`."""
         unique, position = torch.unique_consecutive(path, return_inverse=True)
         start, delta = paths.ends(path)
         row, n_groups = paths.rows(path), paths.n_groups
         sums = start.new_zeros(n_groups, len(unique), n_groups)
-        norms = None if combination is None else start.new_zeros(len(path) // len(combination))
+        norms = None
+        if combinations is not None:
+            norms = start.new_zeros(len(path) // combinations.shape[1], len(combinations))
         with torch.enable_grad():
             gates = start.new_zeros(len(path), n_groups).requires_grad_()
             z = start + (t[:, None] + paths.to_inputs(gates, row)) * delta
@@ -121,9 +123,8 @@ class AutogradEngine(Engine):
             for some in _slices(n_groups, self._directions(paths)):
                 columns = self._columns(first, gates, some)
                 sums[some.start : some.stop].index_add_(1, position, columns * weights[:, None])
-                if norms is not None and combination is not None:
-                    panels = (columns * t[:, None]).unflatten(1, (-1, len(combination)))
-                    norms += torch.einsum("n,kmng->kmg", combination, panels).abs().sum((0, 2))
+                if norms is not None and combinations is not None:
+                    norms += _norms(columns * t[:, None], combinations)
         return Matrices(unique, sums.transpose(0, 1), norms)
 
     def _columns(self, first: Tensor, gates: Tensor, groups: range) -> Tensor:
@@ -139,6 +140,12 @@ class AutogradEngine(Engine):
             except ModelCallError:  # an operation without a batching rule
                 self._batched = False
         return torch.stack([_gradient(first[:, group].sum(), gates, retain_graph=True) for group in groups])
+
+
+def _norms(columns: Tensor, combinations: Tensor) -> Tensor:
+    """Return the L1 norms of combinations (K, n) of columns (k, P, G) on each panel of n points, (P / n, K)."""
+    panels = columns.unflatten(1, (-1, combinations.shape[1]))
+    return torch.einsum("cn,kmng->mckg", combinations, panels).abs().sum((2, 3))
 
 
 def _slices(n_groups: int, size: int) -> list[range]:

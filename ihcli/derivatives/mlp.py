@@ -133,19 +133,24 @@ class MlpEngine(Engine):
 
     @torch.no_grad()
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combination: Tensor | None = None
+        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
-        """Sum weight * H over each path's points in the basis, then map to gates; norms are taken of a few columns."""
-        rays = self._rays(paths, path, None if combination is None else len(combination))
+        """Sum weight * H over each path's points in the basis, then to gates; norms are of the first combination."""
+        rays = self._rays(paths, path, None if combinations is None else combinations.shape[1])
         done = self._pass(paths, path, rays.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
         maps = _maps(paths, to_basis, rays)
-        drawn = None if combination is None else Drawn.of(maps)
-        probe = None if combination is None else (t.view(-1, len(combination)) * combination).flatten()
+        drawn = None if combinations is None else Drawn.of(maps)
+        probe = None
+        if combinations is not None:
+            probe = (t.view(-1, combinations.shape[1]) * combinations[0]).flatten()
         sums, norms = self._sums(rays, _bends(done, weights, probe), maps, in_gates, drawn)
         if not in_gates:
             sums = torch.bmm(maps.transpose(1, 2), torch.bmm(sums, maps))
+        if norms is not None and combinations is not None:
+            untold = [torch.full_like(norms, torch.nan)] * (len(combinations) - 1)
+            norms = torch.stack([norms, *untold], dim=1)
         return Matrices(rays.path, sums, norms)
 
     def _rays(self, paths: Paths, path: Tensor, together: int | None = None) -> _Rays:

@@ -14,6 +14,9 @@ from ihcli.integration.quadrature import PanelRule, panel_rule
 FIRST_SHARE = 0.25
 """Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: nobody knows how
 many will come. Networks whose ReLUs were smoothed take two, of 17 evaluations after 8."""
+CANCELLED = 0.25
+"""Row sums of which more than this may be rounding have cancelled, as where inputs that a model compares are equal:
+their error is told relative to the matrix, where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +97,18 @@ class Refinement:
             self.bisect(chosen, costs, within(tell, done, (1 + done) / 2))
             done = (1 + done) / 2
 
-    def certificate(self, *others: Ledger) -> Certificate:
-        """Return what is known now; `others` are of more errors, which must be within the tolerance too."""
+    def certificate(self, matrix: Ledger | None = None) -> Certificate:
+        """Return what is known now; errors of the matrix, where there is one, must be within the tolerance too."""
         ledger = self.ledger()
+        if matrix is not None:
+            ledger = ledger.at_least(np.where(ledger.relative_noise > CANCELLED, matrix.scale, 0.0))
         return Certificate(
             panels=self.panels,
             rule=self.rule,
             attributions=self.attributions,
             relative_error=ledger.relative_error,
             evaluations=self.evaluations.astype(np.int32),
-            status=settled_status([ledger, *others], self.effort),
+            status=settled_status([ledger] if matrix is None else [ledger, matrix], self.effort),
             prediction=self.prediction,
             baseline_prediction=self.baseline_prediction,
         )

@@ -92,6 +92,12 @@ class Ledger:
             share = np.ones(len(error)) if added_up is None else np.where(added_up > 0, error / added_up, 1.0)
         return cls(relative, relative_noise, scale, share)
 
+    def at_least(self, scale: np.ndarray) -> "Ledger":
+        """Return the same errors relative to no less than these scales, (N,)."""
+        larger = np.maximum(self.scale, scale)
+        by = np.divide(self.scale, larger, out=np.ones_like(larger), where=larger > 0)
+        return Ledger(self.relative_error * by, self.relative_noise * by, larger, self.share)
+
 
 @dataclass(frozen=True)
 class Averaging:

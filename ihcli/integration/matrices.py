@@ -16,7 +16,7 @@ from ihcli.integration.quadrature import PanelRule
 class Matrices:
     """Matrices of N rows: sums over baselines, and of their squares where their spread is asked for.
 
-    norms  (M,) of the panels last assembled, what `ihcli.integration.matrix` asks for; NaN where they were forgotten
+    norms  (M, 2) of the panels last assembled, what `ihcli.integration.matrix` asks for; NaN where they were forgotten
     """
 
     def __init__(self, along: Along, rule: PanelRule, spread: bool) -> None:
@@ -25,7 +25,7 @@ class Matrices:
         self._sums = paths.inputs.new_zeros(paths.n_rows, paths.n_groups, paths.n_groups)
         self._squares = torch.zeros_like(self._sums) if spread else None
         self._diagonal = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
-        self.norms = np.zeros(0)
+        self.norms = np.zeros((0, 2))
 
     def add(self, panels: Panels, which: np.ndarray, tell: Tell = unheard) -> None:
         """Add -t ln t H, summed over the panels of these paths (N B,) bool, and note the norms of these panels.
@@ -34,7 +34,7 @@ class Matrices:
         Cost: G Hessian-vector products at every node.
         """
         if not len(self.norms):
-            self.norms = np.full(len(panels), np.nan)
+            self.norms = np.full((len(panels), 2), np.nan)
         chosen = which[panels.path]
         self._diagonal[which] = 0
         np.add.at(self._diagonal, panels.path[chosen], panels.log_integral[chosen])
@@ -60,7 +60,7 @@ class Matrices:
         """Add the sums of whole paths, with that sign, to their rows; yield the norms of the panels of each batch."""
         n_nodes, done = len(self._rule.nodes), 0
         nodes = self._rule.on(mesh.a, mesh.b)
-        weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_coefficients
+        weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_pairs
 
         def found(some: slice) -> Found:
             path = np.repeat(mesh.path[some], n_nodes)
@@ -84,7 +84,7 @@ class Matrices:
 
     def forget(self, chosen: np.ndarray) -> None:
         """Follow panels that are bisected: the chosen (M,) go, and both halves of each stand behind the others."""
-        self.norms = np.concatenate([self.norms[~chosen], np.full(2 * np.count_nonzero(chosen), np.nan)])
+        self.norms = np.concatenate([self.norms[~chosen], np.full((2 * np.count_nonzero(chosen), 2), np.nan)])
 
     def size(self) -> np.ndarray:
         """Return the L1 norms of the rows' matrices, (N,)."""

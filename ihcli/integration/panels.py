@@ -195,7 +195,7 @@ class Measure:
             gap=gap,
             residual=estimate,
             last_rows=coefficients[:, -2:].sum(1).abs().sum(1).cpu().numpy(),
-            last_diagonal=_weigh(self._rule.last_coefficients[None], gradient).abs().sum(1).cpu().numpy(),
+            last_diagonal=_weigh(self._rule.last_pairs[:1], gradient).abs().sum(1).cpu().numpy(),
             decay=np.sqrt(_decay(coefficients)),
         )
 

@@ -86,10 +86,13 @@ class PanelRule:
         return PanelNodes(t=middle + half * self.nodes, weights=half * self.weights, log_weights=half * log_weights)
 
     @property
-    def last_coefficients(self) -> np.ndarray:
-        """Return the weights, (n,), of the sum of the last two Legendre coefficients: one odd, one even."""
-        weights: np.ndarray = self.coefficients[-2:].sum(0)
-        return weights
+    def last_pairs(self) -> np.ndarray:
+        """Return the weights, (2, n), of sums of two Legendre coefficients, one odd, one even: the last, those before.
+
+        A rule of three nodes has no pair before the last: zeros.
+        """
+        before = self.coefficients[-4:-2].sum(0) if len(self.nodes) > 3 else np.zeros(3)
+        return np.stack([self.coefficients[-2:].sum(0), before])
 
     def leaks(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return what the rule against -ln t gets wrong of the Legendre polynomials of degrees n to n + TAIL - 1.
