@@ -22,8 +22,9 @@ from prepared import python
 from ihcli.explanation import Explanation
 from ihcli.quality import Status
 from ihcli.runs.info import RunInfo
+from ihcli.runs.request import RunRequest
 from ihcli.runs.writer import create_run
-from ihcli.summaries.ranked import RankedSummary
+from ihcli.summaries.ranked import RankedSummary, most_error
 from ihcli.summaries.tables import Summary
 
 FEATURES = ("age", "[bmi]", "pressure")
@@ -62,6 +63,27 @@ def write_run(path: Path, targets: tuple[str, ...] = ("risk",), second_order: bo
     method = {"name": "ih" if second_order else "ig"}
     writer.write_info(RunInfo.of({**info, "method": method, "totals": {"rows": 6}}))
     return explanation
+
+
+def write_cut_short(path: Path, targets: tuple[str, ...] = ("risk",), n_unfinished: int = 2) -> list[int]:
+    """Write a run of which some rows, with huge figures, never converged; return the others."""
+    explanation = made_up_explanation(targets=targets)
+    error = np.where(explanation.row < n_unfinished, 5.0, 1e-3)
+    status = np.where(explanation.row < n_unfinished, Status.NOT_CONVERGED, Status.OK).astype(object)
+    huge = np.where(explanation.row < n_unfinished, 1e6, 1.0)[:, None, None]
+    assert explanation.interactions is not None
+    explanation = replace(
+        explanation, interactions=explanation.interactions * huge, relative_error=error, status=status
+    )
+    summary, writer = RankedSummary(Summary), create_run(path)
+    summary.update(explanation, most_error(0.01, None))
+    writer.write_part(0, explanation, pa.table({}))
+    writer.write_summary(summary.attributions(), summary.interactions(), summary.all_rows())
+    totals = {"rows": 6, "statuses": {"ok": 4, "not_converged": 2}}
+    arguments = RunRequest("m.pt", "d.csv").content()
+    info = {"status": "done", "features": list(FEATURES), "keys": [], "method": {"name": "ih"}, "dtype": "float64"}
+    writer.write_info(RunInfo.of({**info, "totals": totals, "arguments": arguments}))
+    return list(range(n_unfinished, 6))
 
 
 TEXTS = (("not", "good", "not", "bad"), ("fine",), None)

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from pages import write_table_run
 from prepared import light_python
 from rich.cells import cell_len
-from runs import FEATURES, made_up_explanation, on_terminal, write_run, write_text_run
+from runs import FEATURES, made_up_explanation, on_terminal, write_cut_short, write_run, write_text_run
 
 import ihcli
 from ihcli.bars import certain_ranks, pair_bars
@@ -27,7 +27,6 @@ from ihcli.cli import main
 from ihcli.cli.showing.certainty import certainty_in_words
 from ihcli.cli.showing.words import number_in_words
 from ihcli.errors import OptionError
-from ihcli.quality import Status
 from ihcli.results.rankings import Choice, ranked_pairs
 from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress
@@ -36,7 +35,7 @@ from ihcli.runs.run import open_run
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import create_run
-from ihcli.summaries.ranked import RankedSummary, most_error
+from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
 
 BOTH = ("benign", "malignant")
@@ -236,29 +235,8 @@ def test_by_ranks_by_any_statistic(run: Path, by: str, size: Callable[[float], f
     assert by != "mean" or any(float(record["mean"]) < 0 for record in found)
 
 
-def cut_short(path: Path, targets: tuple[str, ...] = ("risk",), n_unfinished: int = 2) -> list[int]:
-    """Write a run of which some rows, with huge figures, never converged; return the others."""
-    explanation = made_up_explanation(targets=targets)
-    error = np.where(explanation.row < n_unfinished, 5.0, 1e-3)
-    status = np.where(explanation.row < n_unfinished, Status.NOT_CONVERGED, Status.OK).astype(object)
-    huge = np.where(explanation.row < n_unfinished, 1e6, 1.0)[:, None, None]
-    assert explanation.interactions is not None
-    explanation = replace(
-        explanation, interactions=explanation.interactions * huge, relative_error=error, status=status
-    )
-    summary, writer = RankedSummary(Summary), create_run(path)
-    summary.update(explanation, most_error(0.01, None))
-    writer.write_part(0, explanation, pa.table({}))
-    writer.write_summary(summary.attributions(), summary.interactions(), summary.all_rows())
-    totals = {"rows": 6, "statuses": {"ok": 4, "not_converged": 2}}
-    arguments = {"model": "m.pt", "data": "d.csv", "tolerance": 0.01, "steps": None, "smooth": "auto"}
-    info = {"status": "done", "features": list(FEATURES), "keys": [], "method": {"name": "ih"}}
-    writer.write_info(RunInfo.of({**info, "totals": totals, "arguments": arguments}))
-    return list(range(n_unfinished, 6))
-
-
 def test_rows_that_did_not_converge_do_not_rank(tmp_path: Path) -> None:
-    kept = cut_short(tmp_path / "run")
+    kept = write_cut_short(tmp_path / "run")
     gamma = made_up_explanation().interactions
     assert gamma is not None
     done = ask(tmp_path / "run")
@@ -276,7 +254,7 @@ def test_rows_that_did_not_converge_do_not_rank(tmp_path: Path) -> None:
 
 
 def test_all_rows_takes_them_all(tmp_path: Path) -> None:
-    cut_short(tmp_path / "run")
+    write_cut_short(tmp_path / "run")
     done = ask(tmp_path / "run", "--all-rows")
     assert done.stderr == ""
     assert {(record["rows"], record["left_out"]) for record in records(done.stdout)} == {("6", "0")}
@@ -288,7 +266,7 @@ def test_all_rows_takes_them_all(tmp_path: Path) -> None:
 
 
 def test_where_no_row_ranks_that_is_said_and_the_advice_helps(tmp_path: Path) -> None:
-    cut_short(tmp_path / "run", BOTH, n_unfinished=6)
+    write_cut_short(tmp_path / "run", BOTH, n_unfinished=6)
     for options in ((), ("--main-effects",), ("--target", "benign")):
         done = ask(tmp_path / "run", *options)
         assert (done.exit_code, done.stdout) == (1, "")

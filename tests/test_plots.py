@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import explanations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from runs import FEATURES, made_up_explanation, write_run, write_text_run
+from runs import FEATURES, made_up_explanation, write_cut_short, write_run, write_text_run
 
+from ihcli.bars import pair_bars
 from ihcli.errors import DataError, OptionError, PackageError, RunError
 from ihcli.explanation import Explanation
 from ihcli.files.fingerprints import files_fingerprint
@@ -415,6 +417,38 @@ def test_bars_of_pairs_name_both_and_may_have_main_effects(result: Result) -> No
     assert set(both) == {*pairs, "age (main)", "[bmi] (main)", "pressure (main)"}
 
 
+def test_bars_of_pairs_have_whiskers_as_long_as_their_errors(tmp_path: Path) -> None:
+    for errors in (None, np.full((6, 3, 3), 0.125)):
+        result = write(tmp_path / f"{errors is None}", made_up(6, interaction_spread=errors))
+        summary = result.interaction_summary
+        whiskers = summary["error_bar"] + (0 if errors is None else 2 * summary["standard_error"])
+        containers = draw(result, PlotRequest("bar", pairs=True)).axes[0].containers
+        (drawn,) = [each for each in containers if not hasattr(each, "patches")]
+        ends = np.array([line[:, 0] for line in drawn.lines[2][0].get_segments()])
+        np.testing.assert_allclose(ends.mean(axis=1), summary["mean_abs"])
+        np.testing.assert_allclose(np.ptp(ends, axis=1), 2 * whiskers)
+
+
+@pytest.mark.parametrize("kind", ["bar", "heatmap"])
+def test_pictures_of_rankings_say_how_many_rows_they_leave_out(tmp_path: Path, kind: str) -> None:
+    write_cut_short(tmp_path / "run")
+    assert "2 rows with errors beyond 10 tolerances are left out." in shown(
+        draw(read(tmp_path / "run"), PlotRequest(kind))
+    )
+    assert "of 4 rows" in shown(draw(read(tmp_path / "run"), PlotRequest(kind)))
+    every = shown(draw(read(tmp_path / "run", all_rows=True), PlotRequest(kind)))
+    assert "of 6 rows" in every
+    assert "left out" not in every.replace("the diagonal is left out", "")
+
+
+@pytest.mark.parametrize("request_", [PlotRequest("bar"), PlotRequest("bar", pairs=True), PlotRequest("heatmap")])
+def test_where_no_row_ranks_a_picture_says_so(tmp_path: Path, request_: PlotRequest) -> None:
+    write_cut_short(tmp_path / "run", n_unfinished=6)
+    with pytest.raises(RunError, match=r"has an error within 10 times the tolerance, so none ranks\. Try `all_rows`"):
+        draw(read(tmp_path / "run"), request_)
+    draw(read(tmp_path / "run", all_rows=True), request_)
+
+
 def test_bars_of_words_need_no_values(text_result: Result) -> None:
     assert names_on(draw(text_result, PlotRequest("bar"))) == ["not", "bad"]
 
@@ -625,6 +659,21 @@ def test_words_are_shaded_by_attribution_and_pairs_are_arcs(text_result: Result,
     strongest = np.argmax(np.abs(gamma[first, second]))
     ends = [boxes[place].get_x() + boxes[place].get_width() / 2 for place in (first[strongest], second[strongest])]
     np.testing.assert_allclose([min(arcs(figure)[0].get_xdata()), max(arcs(figure)[0].get_xdata())], ends)
+
+
+def test_effects_above_arcs_have_bars_where_these_can_be_seen(tmp_path: Path) -> None:
+    units, gamma = np.empty(2, object), np.empty(2, object)
+    units[:], gamma[:] = [("not", "bad")] * 2, [np.array([[1.0, 2.0], [2.0, 0.0]])] * 2
+    explanation = explanations.of_texts(units, gamma, ["x"] * 2, interaction_error=np.array([0.1, 1e-5]))
+    writer = create_run(tmp_path / "run")
+    writer.write_part(0, explanation, pa.table({}))
+    writer.write_info(
+        RunInfo.of({"status": "failed", "units": "word", "features": None, "keys": [], "method": {"name": "ih"}})
+    )
+    bar = 2 * pair_bars(gamma[0], 0.1)[0, 1]
+    for row, told in enumerate((f"+4±{bar:.1g}", "+4")):
+        texts = [text.get_text() for text in draw(read(tmp_path / "run"), PlotRequest("text", row=row)).axes[0].texts]
+        assert told in texts
 
 
 def test_a_long_text_has_lines_of_words_and_a_matrix(tmp_path: Path) -> None:

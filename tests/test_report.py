@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pages import ENDING, HOSTILE, IMAGE, KEY, write_large_run, write_table_run
-from runs import write_run, write_text_run
+from runs import write_cut_short, write_run, write_text_run
 
+from ihcli.bars import certain_ranks
 from ihcli.cli import main
 from ihcli.errors import DataError, PackageError, RunError
 from ihcli.explanation import Explanation
@@ -234,6 +235,37 @@ def test_a_run_that_stores_less_has_a_page_with_less(tmp_path: Path, stored: str
     result, _, _ = write_table_run(tmp_path / "run", interactions=stored)
     record = contents_of(result).sample.records[0]
     assert kept == {"pairs", "effects", "matrix"} & set(record)
+
+
+def test_pairs_on_the_page_have_bars_and_certain_ranks(
+    page: Page, table: tuple[Result, Explanation, np.ndarray]
+) -> None:
+    result, targets = table[0], [target["name"] for target in page.contents["targets"]]
+    for record in (record for record in page.contents["sample"]["records"] if record["phi"] is not None):
+        pairs = result.record(record["row"], target=targets[record["target"]]).pairs
+        assert pairs is not None
+        bars = [f"{pair.error_bar:.2g}" for pair in pairs[:20]]
+        assert [f"{bar:.2g}" for _, _, _, bar in record["pairs"]] == bars
+        assert record["certain"] == sum(bool(pair.certain) for pair in pairs)
+    for target in page.contents["targets"]:
+        ranked = result.interaction_summary.query("target == @target['name']")
+        np.testing.assert_allclose(target["pairs"]["error_bar"], ranked["error_bar"], rtol=DIGITS)
+        assert target["certain"] == certain_ranks(ranked["mean_abs"].to_numpy(), ranked["error_bar"].to_numpy())
+
+
+def test_rows_that_do_not_rank_are_counted_and_never_hide_a_target(tmp_path: Path) -> None:
+    write_cut_short(tmp_path / "run")
+    (target,) = contents_of(read(tmp_path / "run")).targets
+    assert (target.left_out, target.none_rank) == ({"features": 2, "pairs": 2}, False)
+    assert target.pairs is not None
+    assert max(target.pairs["mean_abs"]) < 1e3
+    (whole,) = contents_of(read(tmp_path / "run", all_rows=True)).targets
+    assert (whole.left_out, whole.none_rank) == ({"features": 0, "pairs": 0}, False)
+    write_cut_short(tmp_path / "none", n_unfinished=6)
+    (target,) = contents_of(read(tmp_path / "none")).targets
+    assert target.none_rank
+    assert target.pairs is not None
+    assert len(target.pairs["first"]) == 3
 
 
 def test_a_run_that_did_not_finish_has_no_page(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ihcli.layouts.columns import ERROR_BAR
+from ihcli.bars import DEVIATIONS
+from ihcli.layouts.columns import ERROR_BAR, STANDARD_ERROR
 from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
@@ -35,7 +36,11 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
     sizes = ranking["mean_abs"].to_numpy()
     axes.barh(places, sizes, height=0.7, color=PALE, label="mean_abs")
     if ERROR_BAR in ranking.column_names:
-        axes.errorbar(sizes, places, xerr=ranking[ERROR_BAR].to_numpy(), fmt="none", **WHISKERS, label="error bar")
+        errors, words = ranking[ERROR_BAR].to_numpy(), "error bar"
+        if STANDARD_ERROR in ranking.column_names:
+            errors = errors + DEVIATIONS * ranking[STANDARD_ERROR].to_numpy()
+            words += " and two standard errors"
+        axes.errorbar(sizes, places, xerr=errors, fmt="none", **WHISKERS, label=words)
     for colour, words, chosen in ((RAISES, "mean, raises", means >= 0), (LOWERS, "mean, lowers", means < 0)):
         axes.plot(means[chosen], places[chosen], "D", color=colour, markersize=5, label=words)
     name_rows(axes, names, height, width=len(" · ") + 2 * HALF_NAME + len(" (main)") if request.pairs else NAME_WIDTH)

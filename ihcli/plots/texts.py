@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOP_PAIRS, TOP_WORDS = 10, 24
 LINE = 92  # characters of a line of words; a text that fits into one has arcs
+SEEN = 0.005  # of a value with two digits
 GAP = 1.0  # characters between words
 LINE_INCHES, CHARACTER_INCHES = 0.42, 0.105
 DARK = 0.45  # luminance below which white reads better than black
@@ -51,6 +52,7 @@ def draw_text(result: Result, request: PlotRequest) -> "Figure":
         figure = _with_arcs(record, words, effects, request.top_k or TOP_PAIRS)
         shown = min(request.top_k or TOP_PAIRS, len(effects.values))
         notes = [f"Arcs: the {shown} strongest of {len(effects.values):,} pairs, as wide as their effect is large."]
+        notes += [f"The first {effects.certain} ranks are certain, others within error."] if effects.certain else []
     else:
         figure = _with_matrix(record, words, record.interactions, request.top_k or TOP_WORDS)
         notes = ["The matrix: pair effects Gamma_ij + Gamma_ji of the words that interact most."]
@@ -89,19 +91,23 @@ def _with_arcs(record: Record, words: list[_Word], effects: Effects, top: int) -
     strongest = abs(effects.values[0]) or 1.0
     spans = [abs(words[i].middle - words[j].middle) for i, j in zip(effects.first, effects.second, strict=True)]
     widest = max(spans[:top]) or 1.0
-    for i, j, value, span in list(zip(effects.first, effects.second, effects.values, spans, strict=True))[:top]:
-        _draw_arc(axes, words[i], words[j], rise * np.sqrt(span / widest) * 0.95, value, strongest)
+    bars = np.full(len(spans), np.nan) if effects.error_bars is None else effects.error_bars
+    for i, j, value, bar, span in list(zip(effects.first, effects.second, effects.values, bars, spans, strict=True))[
+        :top
+    ]:
+        told = f"{value:+.2g}±{bar:.1g}" if bar > SEEN * abs(value) else f"{value:+.2g}"
+        _draw_arc(axes, words[i], words[j], rise * np.sqrt(span / widest) * 0.95, value / strongest, told)
     axes.set_ylim(words[-1].line + 0.6, -0.6 - rise)
     return figure
 
 
-def _draw_arc(axes: "Axes", first: _Word, second: _Word, rise: float, value: float, strongest: float) -> None:
-    """Draw half an ellipse above the words, its width and its strength of colour by the size of the effect."""
+def _draw_arc(axes: "Axes", first: _Word, second: _Word, rise: float, level: float, told: str) -> None:
+    """Draw half an ellipse above the words, its width and its strength of colour by the share of the largest effect."""
     angle = np.linspace(0, np.pi, 60)
     middle, half = (first.middle + second.middle) / 2, abs(first.middle - second.middle) / 2
     top = min(first.line, second.line) - 0.4
-    share = abs(value) / strongest
-    colour = RAISES if value >= 0 else LOWERS
+    share = abs(level)
+    colour = RAISES if level >= 0 else LOWERS
     axes.plot(
         middle + half * np.cos(angle),
         top - rise * np.sin(angle),
@@ -111,7 +117,7 @@ def _draw_arc(axes: "Axes", first: _Word, second: _Word, rise: float, value: flo
     )
     if share > 0.4:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        axes.text(middle, top - rise, f"{value:+.2g}", ha="center", va="center", fontsize=8, color=colour, bbox=box)
+        axes.text(middle, top - rise, told, ha="center", va="center", fontsize=8, color=colour, bbox=box)
 
 
 def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int) -> "Figure":

@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ihcli.bars import within_chance
 from ihcli.errors import OptionError, RunError
 from ihcli.files.arrays import numbers
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
 from ihcli.layouts.layout import Layout
 from ihcli.quality import ROW
-from ihcli.results.certainty import judged
+from ihcli.results.certainty import NEAR_ZERO, judged
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
 from ihcli.summaries.ranking import LEFT_OUT
@@ -241,6 +242,8 @@ def _effects_table(
             columns[name] = [None if np.isnan(each) else each for each in found[chosen].tolist()]
     if effects.certain is not None:
         columns[CERTAIN] = (chosen < effects.certain).tolist()
+    if effects.standard_errors is not None:
+        columns[NEAR_ZERO] = within_chance(effects.values, effects.standard_errors)[chosen].tolist()
     columns["share"] = effects.shares[chosen].tolist()
     identity = {ROW: record.row, **{_free(name, columns): found for name, found in record.keys.items()}}
     repeated = {name: [found] * len(chosen) for name, found in identity.items()}
@@ -267,8 +270,7 @@ def _schema(repeated: dict[str, list[Any]], columns: dict[str, Any], record: Rec
         is_name = name in ("target", "kind") or name.startswith("feature")
         is_place = name == "rank" or name.startswith("position")
         types[name] = pa.string() if is_name else pa.int32() if is_place else pa.float64()
-    if CERTAIN in columns:
-        types[CERTAIN] = pa.bool_()
+    types |= {name: pa.bool_() for name in (CERTAIN, NEAR_ZERO) if name in columns}
     return pa.schema(types)
 
 

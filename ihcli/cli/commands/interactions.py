@@ -22,7 +22,7 @@ COLUMNS = (
     *("mean_abs", "error_bar", "standard_error", "mean", "std", "share"),
 )
 RECORD_COLUMNS = (
-    *("rank", "kind", "position_i", "feature_i", "position_j", "feature_j"),
+    *("rank", "near_zero", "kind", "position_i", "feature_i", "position_j", "feature_j"),
     *("effect", "error_bar", "standard_error", "share"),
 )
 LACKING = ("workers", *(f"method={name}" for name in names_of(order=1)))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ihcli.runs.run import Run
 
 MARK = "~"
+NEAR_ZERO = f"{MARK} within two standard errors of zero: with other baselines there may be no such effect."
 
 
 def certainty_in_words(certain: int, listed: int, noun: str) -> str:
@@ -30,6 +31,8 @@ def notes_of_record(record: "Record", effects: "Effects | None", noun: str) -> t
 
 
 def _of_record(record: "Record", effects: "Effects", noun: str) -> Iterator[str]:
+    from ihcli.bars import within_chance
+
     if effects.certain is None:
         if "interaction_error" not in record.quality:
             yield "Error bars are missing: an older ihcli made the run. Try ihcli explain again."
@@ -44,6 +47,8 @@ def _of_record(record: "Record", effects: "Effects", noun: str) -> Iterator[str]
             "That holds for the baselines that were drawn: over others, the relative standard error of the "
             f"interactions is {number_in_words(error)}."
         )
+    if effects.standard_errors is not None and within_chance(effects.values, effects.standard_errors).any():
+        yield NEAR_ZERO
 
 
 def notes_of_ranking(table: "pa.Table", run: "Run", noun: str) -> dict[str, tuple[str, ...]]:
@@ -66,7 +71,7 @@ def _of_ranking(ranking: "pa.Table", run: "Run", noun: str) -> Iterator[str]:
             drawn = " Two standard errors over the drawn baselines count as error." if "standard_error" in known else ""
             yield f"{told}{drawn}"
     if "near_zero" in known and any(ranking["near_zero"].to_pylist()):
-        yield f"{MARK} within two standard errors of zero: with other baselines there may be no such effect."
+        yield NEAR_ZERO
     yield from left_out_of_ranking(ranking, run)
 
 
