@@ -2,9 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
-
-import numpy as np
 
 from ihcli.errors import OptionError
 from ihcli.methods import Method, names_of, partner
@@ -67,12 +66,12 @@ class Sampling:
 
 def require_rows(rows: Any, tolerance: Any, method: Method) -> None:
     """Raise OptionError where `baseline_rows` or `sampling_tolerance` cannot be, or do not go with the method."""
-    if rows != AUTO and not (isinstance(rows, int | np.integer) and not isinstance(rows, bool) and rows >= 1):
+    if rows != AUTO and not (isinstance(rows, Integral) and not isinstance(rows, bool) and int(rows) >= 1):
         raise OptionError(
             f"`baseline_rows`: {rows!r} cannot be. Expected a whole number of at least 1, or {AUTO}. "
             f"Try {BASELINE_ROWS}."
         )
-    if not (isinstance(tolerance, int | float) and not isinstance(tolerance, bool) and 0 < tolerance < np.inf):
+    if not (isinstance(tolerance, int | float) and not isinstance(tolerance, bool) and 0 < tolerance < math.inf):
         raise OptionError(
             f"`sampling_tolerance`: {tolerance!r} cannot be. Expected a finite number above 0. "
             f"Try {SAMPLING_TOLERANCE}."
