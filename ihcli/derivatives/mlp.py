@@ -208,7 +208,8 @@ class MlpEngine(Engine):
         n, owner = rays.block, rays.owner
         k = maps.shape[2] if in_gates else maps.shape[1]
         sums = rays.start.new_zeros(len(rays.path), k, k)
-        size = max(1, CACHE_BYTES // (n * k * max(self._chain.widths) * sums.element_size()))
+        directions = k if drawn is None else k + drawn.index.shape[1]
+        size = max(1, CACHE_BYTES // (n * directions * max(self._chain.widths) * sums.element_size()))
         norms = []
         for some in torch.arange(len(owner), device=owner.device).split(size):
             here, path = bends.of_blocks(slice(int(some[0]) * n, (int(some[-1]) + 1) * n), n), owner[some]
