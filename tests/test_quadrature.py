@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import legendre
 
-from ihcli.integration.quadrature import panel_rule
+from ihcli.integration.quadrature import TAIL, panel_rule
 
 EXACT = 1e-13
 """A few units of rounding of sums of n terms that are at most about 1."""
@@ -158,3 +158,26 @@ def test_a_wrong_table_cannot_be_built(table):
 
 def test_a_rule_is_built_once():
     assert panel_rule(8) is panel_rule(8)
+
+
+@pytest.mark.parametrize("n", [3, 6, 8])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.0, 0.25), (0.5, 1.0), (0.75, 0.875)])
+def test_leaks_are_what_the_rule_gets_wrong_of_further_polynomials(n, a, b):
+    rule = panel_rule(n)
+    leaks = rule.leaks(np.array([a]), np.array([b]))[0]
+    assert leaks.shape == (TAIL,)
+    s, w = legendre.leggauss(400)
+    u = (s + 1) / 2  # t - a = (b - a) u^2 takes the logarithm's edge off
+    t = a + (b - a) * u**2
+    nodes = rule.on(np.array([a]), np.array([b]))
+    for degree, leak in enumerate(leaks, start=n):
+        polynomial = legendre.Legendre.basis(degree, domain=[a, b])
+        exact = np.sum(w / 2 * (b - a) * 2 * u * -np.log(t) * polynomial(t))
+        assert leak == pytest.approx(exact - nodes.log_weights[0] @ polynomial(nodes.t[0]), abs=1e-8 * (b - a))
+
+
+def test_the_last_pairs_are_sums_of_two_coefficients():
+    rule = panel_rule(8)
+    values = legendre.legval(rule.nodes, [0, 0, 0, 0, 2, 3, 5, 7])
+    np.testing.assert_allclose(rule.last_pairs @ values, [12, 5], atol=1e-12)
+    assert not panel_rule(3).last_pairs[1].any()

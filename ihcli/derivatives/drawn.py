@@ -3,7 +3,7 @@
 The L1 norm of a matrix is the sum of those of its rows. Of G rows s are drawn with probabilities p proportional to
 ||P e_g||_1, how far the gate reaches into the first layer, and with it into its row: systematic sampling, which depends
 on the path alone (Madow 1949). The mean of ||row||_1 / p estimates the norm without bias, and one standard error of it
-is added, for what is returned to be rather too large than too small; tests/test_derivatives_drawn.py holds it to that.
+is added, for what is returned to be rather too large than too small; tests/test_matrices.py holds it to that.
 """
 
 from dataclasses import dataclass, replace
