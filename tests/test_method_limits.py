@@ -18,9 +18,8 @@ UNSEEN = 1e-9
 WIDEST_GAP = 0.18
 TRUTH = Effort(1e-8, max_evaluations=20_000)
 STEPS = 128
-MOSTLY = 0.98
+HONEST = 0.995
 ODD_SHARE = 0.98
-FACTOR = 1.25
 ROWS = 100
 FAMILIES = {
     "SoftPlus beta=10 depth=2": (10, 2, 1.0),
@@ -104,25 +103,25 @@ def odd_network(seed: int) -> nn.Module:
     return module
 
 
-def test_errors_that_cancel_in_rows_of_interactions_are_not_seen() -> None:
+def test_errors_that_cancel_in_rows_are_seen_in_the_matrix_alone() -> None:
     found, truth = (explain(cancels_in_rows, straight_paths(ones()), "ih", Effort(steps=n)) for n in (NODES, 400))
     assert whole_error(found, truth)[0] > 0.01
-    assert found.certificate.status.tolist() == [Status.OK]
     assert found.certificate.relative_error[0] < UNSEEN
+    assert found.interaction_error[0] > whole_error(found, truth)[0]
+    assert found.certificate.status.tolist() == [Status.NOT_CONVERGED]
 
 
 @pytest.mark.parametrize("tolerance", [0.01, 0.001])
-def test_whole_matrices_are_mostly_within_the_reported_error(tolerance: float) -> None:
+def test_whole_matrices_are_within_the_reported_error(tolerance: float) -> None:
     ratios = []
     for beta, depth, scale in FAMILIES.values():
         module = network([10] + [32] * depth, lambda beta=beta: softplus(beta), seed=depth, scale=scale)
         paths = straight_paths(normal(ROWS, 10, seed=100 + depth))
         found, truth = explain(module, paths, "ih", Effort(tolerance)), explain(module, paths, "ih", TRUTH)
-        ratios.append(whole_error(found, truth) / found.certificate.relative_error)
+        ratios.append(whole_error(found, truth) / found.interaction_error)
     ratio = np.concatenate(ratios)
     print(f"\ntolerance {tolerance:g}: covered {np.mean(ratio <= 1):.4f} of {len(ratio)}, at most {ratio.max():.2f}")
-    assert np.mean(ratio <= 1) >= MOSTLY
-    assert ratio.max() <= FACTOR
+    assert np.mean(ratio <= 1) >= HONEST
 
 
 def test_a_sum_has_interactions_as_a_probability() -> None:
