@@ -14,6 +14,8 @@ import ihcli
 from benchmarks.setup import normal_rows, relu_net, softplus_net
 
 TOLERANCE = 0.01
+REPEATS = 3
+"""Of which the fastest counts: what else the machine does only adds."""
 BASELINES = 200
 
 
@@ -62,9 +64,11 @@ def _measured(work: Work, rows: int) -> dict[str, object]:
     settings["baseline"] = normal_rows(BASELINES if many else 1, work.inputs, seed=2) if many else "zeros"
     x = normal_rows(rows, work.inputs)
     ihcli.explain(net, x[:2], **settings)
-    started = time.process_time()
-    found = ihcli.explain(net, x, **settings)
-    cpu_s = time.process_time() - started
+    cpu_s = float("inf")
+    for _ in range(REPEATS):
+        started = time.process_time()
+        found = ihcli.explain(net, x, **settings)
+        cpu_s = min(cpu_s, time.process_time() - started)
     evaluations, is_ok = float(found.evaluations.mean()), float((found.status == "ok").mean())
     return {"name": work.name, "rows": rows, "cpu_s": cpu_s, "evaluations": evaluations, "ok": is_ok}
 
