@@ -50,24 +50,18 @@ def test_truth_of_a_network_is_the_double_integral_of_the_papers() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FAMILIES, *DECEIVING])
-def test_truth_does_not_change_with_more_nodes(name: str) -> None:
+def test_networks_tell_rows_apart_and_truth_of_them_does_not_change_with_more_nodes(name: str) -> None:
     trained = built(name)
+    outputs = trained.module(trained.rows)
+    assert trained.rows.dtype == outputs.dtype == torch.float32
+    assert torch.isfinite(outputs).all()
+    assert "itself" in name or outputs.std() > 0.01
     function, paths = double(trained, 4)
     once, again = (true_integrals(function, paths, trained.second_order, n_nodes=n) for n in (10, 13))
     if trained.second_order:
         assert apart(once.interactions, again.interactions) < AGREEMENT
     if np.abs(again.attributions).max() > EXACT:  # a record beside itself: f does not change along its path
         assert apart(once.attributions, again.attributions) < AGREEMENT
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*FAMILIES, *DECEIVING])
-def test_networks_tell_rows_apart_in_float32(name: str) -> None:
-    trained = built(name)
-    outputs = trained.module(trained.rows)
-    assert trained.rows.dtype == outputs.dtype == torch.float32
-    assert torch.isfinite(outputs).all()
-    assert "itself" in name or outputs.std() > 0.01
 
 
 def test_networks_are_trained_the_same_each_time() -> None:
