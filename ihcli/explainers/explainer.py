@@ -74,7 +74,7 @@ class Explainer:
     def load(self) -> Load:
         """Return what decides how much memory a record holds, beside its shape."""
         refined = self.effort.follows_kinks or self.method.second_order
-        return Load(self.model.dtype.itemsize, self.method.second_order, refined)
+        return Load(self.model.dtype.itemsize, self.method.second_order, refined, self.effort.population is not None)
 
     @property
     def row_bytes(self) -> int:

@@ -16,7 +16,7 @@ from ihcli.methods import Method, partner
 from ihcli.models.model import Model
 from ihcli.readers.encoded import Encoded, Shape
 
-REFINED_BYTES, SMOOTH_BYTES = 1024, 32
+REFINED_BYTES, SMOOTH_BYTES = 1024, 64
 """For a path and group: what panels or kinks hold while they are refined, of hard networks, and where that is seldom.
 Measured of networks with ReLUs: 800 bytes under eh at 79 evaluations a path, 850 to 1,600 under eg and ig."""
 
@@ -28,15 +28,18 @@ class Load:
     itemsize      bytes of a number
     second_order  whether there are matrices
     refined       whether panels or kinks are refined more than seldom
+    sampled       whether the spread of matrices over baselines is taken as well: squares, spread, and what makes it
     """
 
     itemsize: int
     second_order: bool
     refined: bool
+    sampled: bool = False
 
     def entry_bytes(self, n_groups: int) -> int:
         """Return what the figures of one explained entry hold."""
-        return self.itemsize * (n_groups**2 if self.second_order else 0) + self.itemsize * n_groups + 200
+        matrices = (4 if self.sampled else 1) if self.second_order else 0
+        return self.itemsize * (matrices * n_groups**2 + n_groups) + 200
 
     def path_bytes(self, n_groups: int) -> int:
         """Return what is kept of a path while it is refined."""
