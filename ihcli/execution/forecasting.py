@@ -198,14 +198,18 @@ def _rows_s(pilot: Pilot, rows: float, n_parts: int, workers: int) -> float:
 
 
 def _summary_cost(pilot: Pilot, lines: tuple[float, float], is_whole: bool) -> tuple[float, int]:
-    """Return seconds and bytes of the summary of so many lines, from one of fewer pairs, or of fewer texts."""
+    """Return seconds and bytes of the summary of so many lines, from one of fewer pairs, or of fewer texts.
+
+    Where rows of the pilot do not rank, there is another summary over all of them, of about as many lines.
+    """
+    summaries = 1 if pilot.progress.summary.all_rows() is None else 2
     summary = pilot.progress.summary.narrowed(MOST_TRIED, 1.0 if is_whole else FULL_DIGITS)
     started = time.monotonic()
     tables = [table for table in (summary.attributions(), summary.interactions()) if table is not None]
     sizes = [_scaled_bytes(table, len(table), whole) for table, whole in zip(tables, lines, strict=False)]
     seconds = time.monotonic() - started
     seconds = seconds * lines[len(tables) - 1] / max(1, len(tables[-1])) + sum(sizes) / DISK_BYTES_PER_S
-    return seconds, int(sum(sizes))
+    return summaries * seconds, int(summaries * sum(sizes))
 
 
 def _scaled_bytes(table: pa.Table, n: int, whole: float) -> float:
