@@ -90,6 +90,7 @@ def test_a_run_holds_a_list_of_units_and_figures_for_every_text(whole: tuple[Pat
     table = pq.read_table(out / "attributions")
     assert table.column_names == [
         *("_row", "id", "_target", "_prediction", "_baseline_prediction", "_completeness_gap", "_relative_error"),
+        "_interaction_error",
         *("_evaluations", "_truncated", "_status", "units", "attributions"),
     ]
     assert table.schema.field("units").type == pa.list_(pa.string())
@@ -286,7 +287,10 @@ def test_a_result_reads_back_what_was_explained(whole: tuple[Path, Result]) -> N
 def test_texts_are_ranked_without_keeping_a_run() -> None:
     done = ask("interactions", "bert", "d.parquet", "--text", "sentence", "--limit", 1, "--top-k", 2)
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "target,feature_i,feature_j,rank,mean_abs,mean,std,share,rows"
+    assert (
+        done.stdout.splitlines()[0]
+        == "target,feature_i,feature_j,rank,mean_abs,mean,std,share,rows,error_bar,left_out,certain"
+    )
     assert len(done.stdout.splitlines()) == 3
 
 

@@ -183,8 +183,8 @@ def test_verification_fails_nothing_and_says_what_it_left_out(tried: Tried, comm
     done = tried.done[command]
     assert done.code == 0, done.out
     left_out = [line[12:] for line in done.out.splitlines() if line.startswith("not checked")]
-    assert f"{'tolerance':26}gx knows no error" in left_out
-    assert f"{'completeness gap':26}the values of gx are not meant to add up" in left_out
+    assert f"{'tolerance':28}gx knows no error" in left_out
+    assert f"{'completeness gap':28}the values of gx are not meant to add up" in left_out
     assert not [line for line in done.out.splitlines() if line.startswith("passed") and "gap" in line]
 
 

@@ -15,7 +15,7 @@ from ihcli.models.model import Model
 
 __all__ = ["Stable", "stabilise"]
 
-_ROWS = 2
+_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Stable:
 def stabilise(model: Model, probe: Tensor) -> Stable:
     """Return a model whose last squashing functions are differentiated accurately; the given one stays as it is.
 
-    probe  (P, D) rows in the model's dtype, of which two are run
+    probe  (P, D) rows in the model's dtype, of which three are run
 
     Sigmoid, softmax, log-softmax, log-sigmoid and tanh are found wherever the outputs are made of them, called as
     modules, functions or methods, in scripts and in exported programs. Cost: two or three calls of the model.

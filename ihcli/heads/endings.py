@@ -135,7 +135,7 @@ def _ending(recorder: Recorder, result: Ref | None, squashes: tuple[int, ...]) -
 def _size(result: Any) -> float:
     if not isinstance(result, Tensor) or not result.is_floating_point():
         return 0.0
-    finite = result[result.isfinite()]
+    finite = result.detach()[result.isfinite()]
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 

@@ -28,7 +28,7 @@ def stable_exported(module: ExportedModule, final: frozenset[int], is_wide: bool
 def _replace(graph: torch.fx.Graph, node: torch.fx.Node, is_wide: bool) -> None:
     form = _form(node)
     if form is None:
-        raise ValueError(f"{node} is no squashing function")
+        raise ValueError(f"{node} is not a squashing function")
     arguments = node.args[: 1 if _name(node) in ELEMENTWISE else 2]
     with graph.inserting_before(node):
         accurate = graph.call_function(form, arguments)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ihcli.errors import ModelCallError
 from ihcli.heads import Stable
 from ihcli.models.targets import Target
 
@@ -21,8 +22,11 @@ def saturation_warning(stable: Stable, batches: Sequence[Tensor], target: Target
     """
     if not stable.final:
         return ()
-    with torch.no_grad():
-        outputs = torch.cat([stable.model.outputs(batch.clone()).double() for batch in batches])
+    try:
+        with torch.no_grad():
+            outputs = torch.cat([stable.model.outputs(batch.clone()).double() for batch in batches])
+    except ModelCallError:  # on a row of the sample, which is told when it is explained
+        return ()
     explained = outputs[:, target.names.index(target.spec)] if target.spec in target.names else outputs.amax(dim=1)
     position = _position(explained, stable.final)
     share = float((position > SATURATED).double().mean()) if position is not None else 0.0

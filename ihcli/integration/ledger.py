@@ -95,7 +95,8 @@ class Ledger:
     def at_least(self, scale: np.ndarray) -> "Ledger":
         """Return the same errors relative to no less than these scales, (N,)."""
         larger = np.maximum(self.scale, scale)
-        by = np.divide(self.scale, larger, out=np.ones_like(larger), where=larger > 0)
+        with np.errstate(invalid="ignore"):  # infinity by infinity where f is not finite, nor is the row then
+            by = np.divide(self.scale, larger, out=np.ones_like(larger), where=larger > 0)
         return Ledger(self.relative_error * by, self.relative_noise * by, larger, self.share)
 
 

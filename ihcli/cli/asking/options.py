@@ -169,7 +169,8 @@ RARE = (
         metavar="NUMBER",
         default=SAMPLING_TOLERANCE,
         show_default=True,
-        help="Sampling error that --baseline-rows auto comes down to: that of attributions (eg) or interactions (eh).",
+        help="Sampling error that --baseline-rows auto comes down to: that of attributions, or of interactions where "
+        "there are any.",
     ),
     _option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help="Seed of that random draw."),
     _option(
