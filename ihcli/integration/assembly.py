@@ -106,7 +106,9 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     for figures in (attributions, mean, spread):
         if figures is not None:
             figures[certificate.status == Status.NON_FINITE] = np.nan
-    sampling = None if spread is None else _share_of(spread.sum((1, 2)), np.abs(mean).sum((1, 2)))
+    sampling = (
+        None if spread is None else _share_of(*(np.abs(part).sum((1, 2), dtype=np.float64) for part in (spread, mean)))
+    )
     return ExplainedRows(certificate, attributions, mean, ledger.relative_error, sampling, spread)
 
 
@@ -122,6 +124,11 @@ def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
         return np.full(len(attributions), np.nan)
     spread = attributions.std(1, ddof=1) * np.sqrt((1 - b / population) / b)
     return _share_of(spread.sum(1), np.abs(attributions.mean(1)).sum(1))
+
+
+def _norm(matrices: np.ndarray) -> np.ndarray:
+    norm: np.ndarray = np.abs(matrices).sum((1, 2), dtype=np.float64)
+    return norm
 
 
 def _share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
