@@ -25,7 +25,7 @@ from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.assembly import explain_rows
+from ihcli.integration.assembly import ExplainedRows, explain_rows
 from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 from ihcli.models import wrap_module
@@ -285,15 +285,30 @@ def test_whole_explanations_are_those_of_autograd(method: str, grouping: str) ->
     # What engines tell of norms of matrices may differ, and then a panel more or fewer is cut.
     assert same.mean() >= (0.5 if METHODS[method].second_order else 1)
     assert ours.certificate.status.tolist() == theirs.certificate.status.tolist()
-    for got, expected in [
-        (ours.attributions, theirs.attributions),
-        (ours.interactions, theirs.interactions),
-        (ours.certificate.prediction, theirs.certificate.prediction),
-        (ours.certificate.baseline_prediction, theirs.certificate.baseline_prediction),
+    assert_within_errors(ours, theirs)
+    everywhere = np.ones_like(same)
+    for got, expected, rows in [
+        (ours.attributions, theirs.attributions, same),
+        (ours.interactions, theirs.interactions, same),
+        (ours.certificate.prediction, theirs.certificate.prediction, everywhere),
+        (ours.certificate.baseline_prediction, theirs.certificate.baseline_prediction, everywhere),
     ]:
         assert (got is None) == (expected is None)
         if got is not None:
-            np.testing.assert_allclose(got[same], expected[same], rtol=0, atol=EXACT * np.abs(expected).max())
+            np.testing.assert_allclose(got[rows], expected[rows], rtol=0, atol=EXACT * np.abs(expected).max())
+
+
+def assert_within_errors(ours: ExplainedRows, theirs: ExplainedRows) -> None:
+    """Compare rows whose meshes may differ: by no more than both say they may be wrong."""
+    phi = np.abs(theirs.attributions).sum(1)
+    error = (ours.certificate.relative_error + theirs.certificate.relative_error) * phi
+    assert (np.abs(ours.attributions - theirs.attributions).sum(1) <= error + EXACT).all()
+    if ours.interactions is None or theirs.interactions is None:
+        return
+    assert ours.interaction_error is not None
+    assert theirs.interaction_error is not None
+    error = (ours.interaction_error + theirs.interaction_error) * np.abs(theirs.interactions).sum((1, 2))
+    assert (np.abs(ours.interactions - theirs.interactions).sum((1, 2)) <= error + EXACT).all()
 
 
 @pytest.mark.parametrize("method", ["eg", "eh"])
