@@ -7,6 +7,7 @@ from typing import Any
 import model_files
 import pytest
 import torch
+from preflights import preflight
 from problems import MEMORY_BYTES, network, normal, straight_paths
 from test_derivatives_mlp import KINKED, SMOOTH
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.library import explain
 from ihcli.models import load_model
-from ihcli.models.checking.preflight import preflight
 from ihcli.quality import Status
 from ihcli.smoothing import smooth_model
 

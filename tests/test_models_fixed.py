@@ -8,12 +8,12 @@ import model_files
 import pytest
 import torch
 import torch.nn.functional as F
+from preflights import preflight
 from torch import Tensor, nn
 
 import ihcli
 from ihcli.errors import ModelError
 from ihcli.models import load_model
-from ihcli.models.checking.preflight import preflight
 from ihcli.models.fixed import fixed_devices, fixed_dtypes
 
 D = 3

@@ -12,13 +12,13 @@ import model_files
 import pytest
 import torch
 import transformers
+from preflights import preflight
 from prepared import python
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.models import Model, load_model
-from ihcli.models.checking.preflight import preflight
 from ihcli.models.texts import EncodedText
 from ihcli.smoothing import find_operations, smooth_model
 

@@ -7,12 +7,13 @@ from typing import Any
 import model_files
 import pytest
 import torch
+from preflights import preflight
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError
 from ihcli.heads import stabilise
 from ihcli.models import Model, load_model, wrap_module
-from ihcli.models.checking.preflight import Preflight, check_derivatives, check_values, preflight
+from ihcli.models.checking.preflight import Preflight, check_derivatives, check_values
 
 DTYPES = (torch.float32, torch.float64)
 

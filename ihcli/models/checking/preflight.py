@@ -39,26 +39,16 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
-    """Check that a model in eval mode can be explained, on a few real rows.
+def check_values(model: Model, probe: Tensor) -> Preflight:
+    """Check on a few real rows that a model in eval mode has values to explain.
 
-    probe         (P, D) rows, P at most about 8, in the model's dtype and on its device
-    second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
-                  passes against a central difference of the gradient, along the row itself
+    probe  (P, D) rows, P at most about 8, in the model's dtype and on its device
 
-    Cost: P + 3 forwards, and with second_order 6 gradients more.
+    Cost: P + 3 forwards.
 
     Raises ModelError where the model is in training mode, fails on the rows, gives outputs of another shape than
-    (N,), (N, 1) or (N, K), non-finite outputs, other outputs on a second call or for a row alone, no gradient, or
-    second derivatives that are missing or wrong.
+    (N,), (N, 1) or (N, K), non-finite outputs, or other outputs on a second call or for a row alone.
     """
-    checked = check_values(model, probe)
-    warnings = check_derivatives(model, probe, checked.n_outputs, second_order)
-    return Preflight(checked.n_outputs, (*warnings, *checked.warnings))
-
-
-def check_values(model: Model, probe: Tensor) -> Preflight:
-    """Check what `preflight` does of the model's values; what it differentiates is for `check_derivatives`."""
     _check_mode(model)
     outputs = check_repeatable(model, _rows(probe))
     halves = [named(dtype) for dtype in fixed_dtypes(model.module) if dtype not in FULL_DTYPES]
@@ -71,9 +61,15 @@ def check_values(model: Model, probe: Tensor) -> Preflight:
 def check_derivatives(
     model: Model, probe: Tensor, n_outputs: int, second_order: bool, is_rounded: bool = False
 ) -> tuple[str, ...]:
-    """Check what `preflight` does of the derivatives of a model whose values are checked, and return its warnings.
+    """Check on these rows the derivatives of a model whose values are checked, and return warnings.
 
+    second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
+                  passes against a central difference of the gradient, along the row itself
     is_rounded  whether its gradient may have the rounding of its outputs, as one of 1 - 1e-9 has where 1e-9 is left
+
+    Cost: a gradient, and with second_order 6 more.
+
+    Raises ModelError where there is no gradient, or second derivatives are missing or wrong.
     """
     rows = _rows(probe)
     weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))

@@ -1,0 +1,13 @@
+"""Both checks of a model on a few rows, one after the other."""
+
+from torch import Tensor
+
+from ihcli.models import Model
+from ihcli.models.checking.preflight import Preflight, check_derivatives, check_values
+
+
+def preflight(model: Model, probe: Tensor, second_order: bool) -> Preflight:
+    """Return what checking the values and the derivatives of a model found."""
+    checked = check_values(model, probe)
+    warnings = check_derivatives(model, probe, checked.n_outputs, second_order)
+    return Preflight(checked.n_outputs, (*warnings, *checked.warnings))
