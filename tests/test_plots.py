@@ -719,6 +719,12 @@ def test_errors_and_evaluations_are_drawn_by_status(tmp_path: Path) -> None:
     assert [axes.get_ylabel() for axes in figure.axes] == ["relative error", "evaluations"]
 
 
+def test_the_larger_of_two_errors_is_drawn(tmp_path: Path) -> None:
+    errors = {"relative_error": np.array([0.001, 0.004, 0.02]), "interaction_error": np.array([0.003, 0.002, 0.05])}
+    figure = draw(write(tmp_path / "both", made_up(3, **errors)), PlotRequest("convergence"))
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.003, 0.004, 0.05])
+
+
 def test_of_many_rows_those_that_missed_are_drawn_first(tmp_path: Path) -> None:
     status = np.array([Status.OK] * 45 + [Status.NOT_CONVERGED] * 5, dtype=object)
     result = write(tmp_path / "many", made_up(50, status=status, relative_error=np.zeros(50)))

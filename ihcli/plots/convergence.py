@@ -11,7 +11,7 @@ from ihcli.errors import RunError
 from ihcli.plots.canvas import entitle, new_figure, short, source
 from ihcli.plots.colours import STATUS_COLOURS, STATUS_MARKS
 from ihcli.plots.request import PlotRequest, one_target
-from ihcli.quality import EVALUATIONS, RELATIVE_ERROR, ROW, STATUS, TARGET, WITHOUT_VALUES, Status
+from ihcli.quality import EVALUATIONS, INTERACTION_ERROR, RELATIVE_ERROR, ROW, STATUS, TARGET, WITHOUT_VALUES, Status
 from ihcli.results.result import Result
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
 
 
 def _read(result: Result, target: str | None) -> _Entries:
-    """Read five columns of the parts, a row group at a time."""
+    """Read what is drawn of the parts, a row group at a time; the error is the larger, of rows that have two."""
     tables, left_out = [], 0
-    for table in result.entries([ROW, TARGET, RELATIVE_ERROR, EVALUATIONS, STATUS]):
+    errors = [name for name in (RELATIVE_ERROR, INTERACTION_ERROR) if name in result.run.attribution_parts.schema.names]
+    for table in result.entries([ROW, TARGET, EVALUATIONS, STATUS, *errors]):
         wanted = table if target is None else table.filter(pc.equal(table[TARGET], target))
         is_empty = pc.is_in(wanted[STATUS], pa.array(WITHOUT_VALUES))
         left_out += pc.sum(is_empty).as_py() or 0
@@ -85,7 +86,8 @@ def _read(result: Result, target: str | None) -> _Entries:
     whole = pa.concat_tables(tables) if tables else None
     if whole is None or not whole.num_rows:
         raise RunError(f"{result.path}: no row has values. Expected one explained row at least.")
-    row, error, evaluations, status = (whole[name].to_numpy() for name in whole.column_names)
+    row, evaluations, status = (whole[name].to_numpy() for name in (ROW, EVALUATIONS, STATUS))
+    error = np.fmax.reduce([whole[name].to_numpy() for name in errors])
     if np.isnan(error).all():
         raise RunError(
             f"{result.path}: {result.method} knows no error, so there is no convergence to draw. Expected a run of a "
