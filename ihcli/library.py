@@ -24,8 +24,8 @@ from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.texts import WORD, ZEROS
 from ihcli.readers import Reader
+from ihcli.readers.questions import TableQuestion
 from ihcli.readers.reader import require_reader
-from ihcli.readers.tables import TableQuestion
 from ihcli.readers.texts import TextReader, reads_texts
 
 

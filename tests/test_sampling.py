@@ -28,7 +28,7 @@ from ihcli.explainers import sampling
 from ihcli.integration.assembly import sampling_error
 from ihcli.methods import METHODS
 from ihcli.readers import tables
-from ihcli.readers.tables import TableQuestion
+from ihcli.readers.questions import TableQuestion
 from ihcli.runs.merging import merge
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.run import open_run

@@ -17,7 +17,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.integration.certify import Effort
 from ihcli.models import wrap_module
-from ihcli.readers.tables import TableQuestion
+from ihcli.readers.questions import TableQuestion
 
 NETS = ("SwiGLU", "SIREN, omega 8", "saturated sigmoid", "mixture density, logarithm")
 DRAWS = 60

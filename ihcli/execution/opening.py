@@ -13,7 +13,8 @@ from ihcli.models import Model
 from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
 from ihcli.readers import Reader
-from ihcli.readers.tables import TableQuestion, TableReader
+from ihcli.readers.questions import TableQuestion
+from ihcli.readers.tables import TableReader
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.wording import listed

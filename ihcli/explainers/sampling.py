@@ -20,7 +20,7 @@ from ihcli.models.targets import ALL, LABEL
 from ihcli.quality import ATTRIBUTIONS, INTERACTIONS
 from ihcli.readers import Reader
 from ihcli.readers.opening import inputs_of, paths_to
-from ihcli.readers.tables import START
+from ihcli.readers.questions import START
 
 TRIED, TRIED_PAIRS = 16, 8
 """Records that are explained to tell the error, spread evenly over the sample: of attributions, and of interactions."""

@@ -1,0 +1,87 @@
+"""What is asked of the rows of a table: where paths start, and which of the rows baselines are drawn from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ihcli.data.baselines import drawn_rows, find_pool, resolve_baselines
+from ihcli.data.groups import Groups
+from ihcli.data.rows import Rows
+from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
+from ihcli.data.survey import Survey
+from ihcli.models.model import Model
+from ihcli.readers.reader import REFINED_BYTES
+from ihcli.readers.tables import TableReader
+
+START, MOST = 50, 2000
+"""Baselines that are drawn first, and at most, where their sampling error decides how many."""
+HELD_BYTES, DRAWN_BYTES = 1 << 30, 128 << 20
+"""Of one row's paths, and of baselines while they are drawn, at most: of wide tables they are fewer. Half of the memory
+that a run has by default, and the same on every machine, as all shards of a run draw the same."""
+BYTES_OF_VALUE = 16
+"""Of a value of a baseline, while it is drawn."""
+
+
+@dataclass(frozen=True)
+class TableQuestion:
+    """What is asked of a table beside the model and the method's settings.
+
+    baseline, many, seed  see `resolve_baselines`
+    baseline_rows  its `limit_rows`, or "auto"
+    groups    of its features
+    limit     only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    settled   what a run that goes on, or another shard of it, found out of "auto"
+    """
+
+    baseline: str | np.ndarray | None
+    many: bool
+    groups: Groups
+    baseline_rows: BaselineRows = BASELINE_ROWS
+    seed: int = 0
+    limit: int | None = None
+    settled: Sampling | None = None
+
+    def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
+        """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
+        drawn = drawn_rows(self.baseline, self.many, self.most_rows(rows))
+        return rows.survey(max(least, drawn), self.seed, self.limit)
+
+    def reader(self, model: Model, rows: Rows, survey: Survey) -> TableReader:
+        """Resolve the baselines of the rows that were surveyed; raises what `resolve_baselines` raises.
+
+        Of "auto" they are the first ones, until `ihcli.explainers.sampling.settle_baselines` is asked.
+        """
+        surveyed, most = survey if self.limit is None else None, self.most_rows(rows)
+        if self.baseline_rows == AUTO:
+            pool = find_pool(self.baseline, rows, surveyed, most, self.seed, auto=True)
+            if self.settled is not None:
+                return TableReader(self.groups, pool.settled(self.settled))
+            return TableReader(self.groups, pool.first(START), pool=pool)
+        baselines = resolve_baselines(
+            self.baseline,
+            many=self.many,
+            dataset=rows,
+            survey=surveyed,
+            zero=_zero(model, rows.columns.features),
+            limit_rows=most,
+            seed=self.seed,
+        )
+        return TableReader(self.groups, baselines)
+
+    def most_rows(self, rows: Rows) -> int:
+        """Return how many baselines may be drawn."""
+        if self.baseline_rows != AUTO:
+            return self.baseline_rows
+        if self.settled is not None:
+            return self.settled.rows
+        held = HELD_BYTES // (REFINED_BYTES * len(self.groups.names))
+        drawn = DRAWN_BYTES // (BYTES_OF_VALUE * len(rows.columns.features))
+        return min(MOST, max(BASELINE_ROWS, min(held, drawn)))
+
+
+def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:
+    """Return the model's zero in the order of the features."""
+    if model.zero is None or model.feature_names is None or set(model.feature_names) != set(features):
+        return model.zero
+    of_name = dict(zip(model.feature_names, model.zero, strict=True))
+    return tuple(of_name[name] for name in features)
