@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ihcli.data.formats.opening import open_table
 from ihcli.data.formats.table import matrix_of
 from ihcli.data.survey import Missing
 from ihcli.data.tables import ArrayDataset, open_dataset
@@ -275,14 +276,16 @@ def test_memory_does_not_grow_with_rows(tmp_path):
             "id,city,a\n1,Oslo,2\n",
             {"keys": ["id"]},
             "{path}: column 'city' holds text, such as 'Oslo'. Expected numbers or booleans in every feature. "
-            "Try `key=city` to carry it along, `exclude=city`, or `features` to list the features.",
+            "Try `key=city` to carry it along, `exclude=city`, or `features` to list the features. "
+            "Where it is a category, {listing}",
         ),
         (
             "day,city\n2024-01-02,Oslo\n",
             {},
             "{path}: column 'day' holds dates, such as '2024-01-02'. No numbers either: 'city'. "
             "Expected numbers or booleans in every feature. "
-            "Try `key=day` to carry it along, `exclude=day`, or `features` to list the features.",
+            "Try `key=day` to carry it along, `exclude=day`, or `features` to list the features. "
+            "Where it is a category, {listing}",
         ),
         (
             "a,b\n1,2\n?,3\n",
@@ -358,7 +361,9 @@ def test_unfit_columns_are_refused_in_words(tmp_path, text, roles, message):
     path = write_csv(tmp_path / "t.csv", text)
     with pytest.raises(IhcliError) as caught:
         open_dataset(path, **roles)
-    assert str(caught.value) == message.format(path=path, made=str(path).replace("t.csv", "t-converted.parquet"))
+    made = str(path).replace("t.csv", "t-converted.parquet")
+    listing = open_table(path).listing(["city"]) if "{listing}" in message else ""
+    assert str(caught.value) == message.format(path=path, made=made, listing=listing)
 
 
 @pytest.mark.parametrize("name", ["_row", "interactions", "attributions"])

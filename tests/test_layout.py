@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "ihcli"
 ORDER = (
     "errors",
     "wording",
+    "vocabulary",
     "advance",
     "memory",
     "methods",

@@ -206,7 +206,7 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
             f"`baseline={spec}`: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
             "Expected the feature columns of the data."
         )
-    return open_dataset(spec, features=features), f"`baseline={spec}`"
+    return open_dataset(spec, features=features, vocabulary=dataset.vocabulary), f"`baseline={spec}`"
 
 
 def require_baselines(spec: str) -> None:

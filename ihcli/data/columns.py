@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ihcli.data.formats.conversions import argument, column_list
-from ihcli.data.formats.table import TableFiles, is_number
+from ihcli.data.formats.table import LISTED_BY_HAND, TableFiles, has_dictionary, holds_text, is_number
 from ihcli.errors import DataError, IhcliError, OptionError
 from ihcli.quality import RESERVED, RESERVED_FOR_KEYS
+from ihcli.vocabulary import Vocabulary
 from ihcli.wording import did_you_mean, listed, printable, quoted
 
 MOST_NAME_LETTERS, NAMED_LETTERS = 10_000, 40  # every part of a run repeats the names
@@ -33,6 +34,7 @@ class Roles:
 
     features        `features`, in that order; None: not given
     model_features  the names that the model was trained with; None: its file does not say
+    vocabulary      of columns that are categories where they are features
     """
 
     keys: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class Roles:
     exclude: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     model_features: tuple[str, ...] | None = None
+    vocabulary: Vocabulary | None = None
 
 
 def choose_columns(table: TableFiles, roles: Roles) -> Columns:
@@ -57,6 +60,7 @@ def choose_columns(table: TableFiles, roles: Roles) -> Columns:
     label = () if roles.label is None else (roles.label,)
     for option, names in (("key", roles.keys), ("label", label), ("exclude", roles.exclude)):
         _require_columns(table, option, names)
+    _require_categories(table, roles)
     features = _choose_features(table, roles)
     _refuse_reserved(table.path, "`key`", roles.keys, RESERVED_FOR_KEYS)
     _refuse_reserved(table.path, "feature", features, RESERVED)
@@ -160,6 +164,14 @@ def _require_columns(table: TableFiles, option: str, names: Sequence[str]) -> No
             raise _missing_column(OptionError, f"`{option}={printable(name)}`", name, table)
 
 
+def _require_categories(table: TableFiles, roles: Roles) -> None:
+    if roles.vocabulary is None:
+        return
+    for name in roles.vocabulary.values:
+        if name not in table.schema.names and name not in (roles.model_features or ()):
+            raise _missing_column(OptionError, f"{roles.vocabulary.source}: column {quoted(name)}", name, table)
+
+
 def _missing_column(kind: type[IhcliError], start: str, name: str, table: TableFiles) -> IhcliError:
     names = table.schema.names
     return kind(
@@ -190,7 +202,9 @@ def _refuse_reserved(path: str, role: str, names: Sequence[str], reserved: Seque
 
 
 def _require_numbers(table: TableFiles, features: Sequence[str], roles: Roles) -> None:
-    others = [name for name in features if not is_number(table.schema.field(name).type)]
+    known = () if roles.vocabulary is None else roles.vocabulary.values
+    types = {name: table.schema.field(name).type for name in features if name not in known}
+    others = [name for name, type_ in types.items() if not (is_number(type_) or has_dictionary(type_))]
     if not others:
         return
     first = others[0]
@@ -204,17 +218,19 @@ def _require_numbers(table: TableFiles, features: Sequence[str], roles: Roles) -
             "the features."
         )
     kept = [*roles.keys, *([] if roles.label is None else [roles.label])]
+    texts = [name for name in others if holds_text(table.schema.field(name).type)]
+    listing = f" Where it is a category, {table.listing(texts) or LISTED_BY_HAND}" if texts else ""
     raise DataError(
         f"{table.path}: column {quoted(first)} holds {words}.{more} Expected numbers or booleans in every feature. "
-        f"{table.conversion(others, kept) or advice}"
+        f"{table.conversion(others, kept) or f'{advice}{listing}'}"
     )
 
 
 def _require_text(table: TableFiles, option: str, name: str) -> None:
     type_ = table.schema.field(name).type
-    if _is_text(type_) or pa.types.is_null(type_):
+    if holds_text(type_) or pa.types.is_null(type_):
         return
-    others = [field.name for field in table.schema if _is_text(field.type)]
+    others = [field.name for field in table.schema if holds_text(field.type)]
     advice = f". Try one of the columns of text: {listed(others)}." if others else ", and no column holds any."
     encoding = " in UTF-8" if pa.types.is_binary(type_) else ""  # in a CSV file other encodings come as bytes
     raise DataError(
@@ -222,14 +238,8 @@ def _require_text(table: TableFiles, option: str, name: str) -> None:
     )
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    return any(check(type_) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
-
-
 def _type_in_words(type_: pa.DataType) -> str:
-    if _is_text(type_):
+    if holds_text(type_):
         return "text"
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ihcli.data.columns import Columns
 from ihcli.data.survey import NumberTally, Sampler, Scan, Survey, Tally
 from ihcli.files.arrays import numbers
+from ihcli.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class Chunk:
 
 
 class Rows(ABC):
-    """Rows that can be streamed any number of times, always in the same order."""
+    """Rows that can be streamed any number of times, always in the same order.
 
-    def __init__(self, path: str, columns: Columns) -> None:
+    vocabulary  what the codes of category columns among the inputs stand for; None: there are no such columns
+    """
+
+    def __init__(self, path: str, columns: Columns, vocabulary: Vocabulary | None = None) -> None:
         self.path = path
         self.columns = columns
+        self.vocabulary = vocabulary
 
     @abstractmethod
     def inputs(self) -> Iterator[np.ndarray]:

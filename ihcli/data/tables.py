@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from ihcli.data.coded import CodedTable, with_codes
 from ihcli.data.columns import Columns, Roles, choose_columns
 from ihcli.data.formats.opening import open_table
 from ihcli.data.formats.table import BATCH_VALUES, TableFiles, matrix_of
@@ -13,16 +14,19 @@ from ihcli.data.rows import Chunk, Rows, no_keys
 from ihcli.errors import DataError
 from ihcli.files.fingerprints import Snapshot, files_fingerprint, values_fingerprint
 from ihcli.files.locations import Location
+from ihcli.vocabulary import Vocabulary
 
 
 class Dataset(Rows):
     """A table in files; `open_dataset` makes one.
 
     snapshot  of the files before the first row was read
+    own_categories  columns whose codes are the places in dictionaries of their own
     """
 
-    def __init__(self, table: TableFiles, columns: Columns) -> None:
-        super().__init__(table.path, columns)
+    def __init__(self, table: TableFiles, columns: Columns, vocabulary: Vocabulary | None = None) -> None:
+        super().__init__(table.path, columns, vocabulary)
+        self.own_categories = table.own if isinstance(table, CodedTable) else ()
         self.files = table.files
         self.snapshot = Snapshot.of(table.files)
         self.format = table.format
@@ -112,11 +116,13 @@ def open_dataset(
     exclude: Sequence[str] = (),
     features: Sequence[str] | None = None,
     model_features: Sequence[str] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Dataset:
     """Open a Parquet or CSV file, a directory of them or a glob, and settle the roles of its columns.
 
     Features are `features`, else `model_features`, in that order, else every column without another role. Nothing but
-    headers, footers and the first rows is read yet.
+    headers, footers and the first rows is read yet. Features that the vocabulary is of are read as its codes, and text
+    with a dictionary of its own as places in that.
 
     Raises:
         DataError: no such file, an unreadable or empty one, or columns that do not fit.
@@ -129,8 +135,11 @@ def open_dataset(
         exclude=tuple(exclude),
         features=None if features is None else tuple(features),
         model_features=None if model_features is None else tuple(model_features),
+        vocabulary=vocabulary,
     )
-    return Dataset(table, choose_columns(table, roles))
+    columns = choose_columns(table, roles)
+    coded, known = with_codes(table, columns.features, vocabulary)
+    return Dataset(coded, columns, known)
 
 
 def _objects(column: pa.Array) -> np.ndarray:

@@ -65,6 +65,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         exclude=request.exclude,
         features=request.features,
         model_features=model.feature_names,
+        vocabulary=model.vocabulary,
     )
     _require_feature_count(model, dataset)
     question = TableQuestion(

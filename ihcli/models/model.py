@@ -13,6 +13,7 @@ from ihcli.files.locations import Location
 from ihcli.models.fixed import has_fast_path, has_recurrence
 from ihcli.models.precision import Precision
 from ihcli.models.texts import TextEmbedder
+from ihcli.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Model:
     feature_names  the D names the model was trained with, or None
     output_names   the K class or output names, or None
     zero           the D raw inputs that the network itself sees as 0 (behind a folded scaler: its centre); None: zeros
+    vocabulary     what the codes 0, 1, ... of category columns stand for, by their feature names; None: all are numbers
     text           turns texts into inputs, D being any multiple of its width; None for a model of tables
     """
 
@@ -39,6 +41,7 @@ class Model:
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     zero: tuple[float, ...] | None = None
+    vocabulary: Vocabulary | None = None
     text: TextEmbedder | None = None
 
     @property

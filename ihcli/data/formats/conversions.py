@@ -37,10 +37,10 @@ def column_list(names: Sequence[str]) -> str:
     return argument(",".join(map(_listed, names)))
 
 
-def converted(file: Location, suffix: str) -> str:
+def converted(file: Location, suffix: str, what: str = "converted") -> str:
     """Return a name beside the file's own, for what is made of it."""
     stem = re.sub(r"(\.[A-Za-z0-9]{1,8}){1,2}$", "", file.name) or file.name
-    return str(file.parent / f"{stem}-converted{suffix}")
+    return str(file.parent / f"{stem}-{what}{suffix}")
 
 
 def by_pandas(file: Location, read: str, suffix: str = ".parquet", change: str = "") -> Conversion:
@@ -64,6 +64,16 @@ def by_reading_csv(
     """Read a CSV with options of pandas; see `by_pandas`."""
     given = "".join(f", {name}={literal(value)}" for name, value in options.items())
     return by_pandas(file, f"pandas.read_csv(FILE{given})", suffix, change)
+
+
+def by_listing(file: Location, read: str, names: Sequence[str]) -> Conversion:
+    """Read a file with an expression of pandas, and write the sorted values of columns as `categories` reads them."""
+    made = converted(file, ".toml", "categories")
+    written = "{dump(c, ensure_ascii=False)} = {dump(sorted(t[c].dropna().unique()), ensure_ascii=False)}"
+    lines = f'*(f"{written}" for c in {literal(list(names))})'
+    table = read.replace("FILE", literal(str(file)))
+    code = f'import pandas; from json import dumps as dump; t = {table}; print("[categories]", {lines}, sep="\\n")'
+    return Conversion(f"{Conversion.by_python(code, made).line} > {shlex.quote(made)}", made)
 
 
 def by_recoding(file: Location, encoding: str, is_gzip: bool = False) -> Conversion:

@@ -23,6 +23,7 @@ WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})?$"
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(\.[0-9]+)?")  # pandas adds .1 to what is twice
 NO_NAME = re.compile(r"Unnamed: \d+|nan|na|null|none|[+-]?inf", re.IGNORECASE)
 BAD_VALUE = re.compile(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+): (.*)")
+BLANKS = frozenset({*pacsv.ConvertOptions().null_values, "None", "<NA>"})  # as pandas reads them
 MOST_TEXTS = 10_000
 WESTERN = "WINDOWS-1252"
 
@@ -31,6 +32,7 @@ class CsvFiles(TableFiles):
     """CSV files with a header line, plain or gzipped; types come from the first block of the first file."""
 
     format = "CSV"
+    blanks = BLANKS
 
     def __init__(self, path: str, files: Sequence[Location]) -> None:
         super().__init__(path, files)
@@ -38,7 +40,9 @@ class CsvFiles(TableFiles):
         for file in self.files[1:]:
             self._require_same_columns(file, self._first_schema(file).names)
 
-    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, wanted: pa.Schema, numbers: Sequence[str] = (), categories: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Stream the wanted columns, parsed as the wanted types, numbers too."""
         for file in self.files:
             with file.open("rb") as stream:
@@ -47,12 +51,16 @@ class CsvFiles(TableFiles):
                         if batch.num_rows:
                             yield batch
                 except (pa.ArrowException, OSError, EOFError) as error:
-                    kept = [name for name in wanted.names if name not in numbers]
+                    kept = [name for name in wanted.names if name not in {*numbers, *categories}]
                     raise self._unreadable(file, error, kept) from error
 
     def feature_type(self, name: str) -> pa.DataType:
         """Return bool where the first block says true and false, else float64."""
         return pa.bool_() if pa.types.is_boolean(self.schema.field(name).type) else pa.float64()
+
+    def category_type(self, name: str) -> pa.DataType:
+        """Return text, each different value once."""
+        return pa.dictionary(pa.int32(), pa.string())
 
     def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
         """Return int64 where every value prints as it was written, else string. Cost: one pass over the files.
@@ -71,6 +79,10 @@ class CsvFiles(TableFiles):
                 ):
                     types[name] = pa.string()
         return types
+
+    def _by_pandas(self) -> str:
+        separator = "" if self._head.separator == "," else f", sep={literal(self._head.separator)}"
+        return f'pandas.read_csv(FILE, dtype="str"{separator})'
 
     def text_example(self, name: str) -> str | None:
         """Return the first value of the first batch that is no number."""

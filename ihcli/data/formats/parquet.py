@@ -31,14 +31,16 @@ class ParquetFiles(TableFiles):
             with self._opened(file) as other:
                 self._require_same_columns(file, other.schema_arrow.names)
 
-    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, wanted: pa.Schema, numbers: Sequence[str] = (), categories: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Stream the wanted columns, cast where a file stores them as another type and they are no numbers."""
         batch_rows = max(1, min(1 << 16, BATCH_VALUES // min(max(1, len(wanted)), MOST_COLUMNS)))
         for file in self.files:
             try:
-                for batch in self._read(file, batch_rows, wanted.names):
+                for batch in self._read(file, batch_rows, wanted.names, categories):
                     if batch.num_rows:
-                        yield _cast_batch(file, batch, wanted, numbers)
+                        yield _cast_batch(file, batch, wanted, numbers, categories)
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{file}: cannot be read as Parquet: {first_line(error)}.") from error
 
@@ -46,31 +48,41 @@ class ParquetFiles(TableFiles):
         """Return float64: booleans are cast too, since another file may store the column as integers."""
         return pa.float64()
 
+    def category_type(self, name: str) -> pa.DataType:
+        """Return the type as stored in the first file."""
+        return self.schema.field(name).type
+
     def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
         """Return the types as stored in the first file."""
         return {name: self.schema.field(name).type for name in names}
+
+    def _by_pandas(self) -> str:
+        return "pandas.read_parquet(FILE)"
 
     def text_example(self, name: str) -> str | None:
         """Return None: the stored type says enough."""
         return None
 
-    def _read(self, file: Location, batch_rows: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def _read(
+        self, file: Location, batch_rows: int, names: Sequence[str], categories: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
         if isinstance(file, Path):
-            with self._opened(file) as opened:
+            with self._opened(file, categories) as opened:
                 yield from opened.iter_batches(batch_rows, columns=names)
             return
-        with parquet_file(file) as fetched:
+        with parquet_file(file, read_dictionary=list(categories)) as fetched:
             for group in range(fetched.num_row_groups):  # all at once would keep what was fetched until the end
                 if _compressed_bytes(fetched, group, names) <= FETCHED_BYTES:
                     yield from fetched.iter_batches(batch_rows, row_groups=[group], columns=names)
                     continue
-                with self._opened(file) as opened:
+                with self._opened(file, categories) as opened:
                     yield from opened.iter_batches(batch_rows, row_groups=[group], columns=names)
 
     @staticmethod
-    def _opened(file: Location) -> pq.ParquetFile:
+    def _opened(file: Location, as_dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+        """Open a file; text of those columns comes as dictionaries, each value once."""
         try:
-            return parquet_file(file, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            return parquet_file(file, buffer_size=BUFFER_BYTES, pre_buffer=False, read_dictionary=list(as_dictionaries))
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{file}: cannot be read as Parquet: {first_line(error)}. "
@@ -84,14 +96,18 @@ def _compressed_bytes(file: pq.ParquetFile, group: int, names: Sequence[str]) ->
     return sum(stored.column(index).total_compressed_size for index, leaf in leaves if leaf.column in wanted)
 
 
-def _cast_batch(file: Location, batch: pa.RecordBatch, wanted: pa.Schema, numbers: Sequence[str]) -> pa.RecordBatch:
+def _cast_batch(
+    file: Location, batch: pa.RecordBatch, wanted: pa.Schema, numbers: Sequence[str], categories: Sequence[str]
+) -> pa.RecordBatch:
     stored = batch.select(numbers)
     if not all(is_number(type_) for type_ in set(stored.schema.types)):
         for field in stored.schema:
             _require_number(file, field.name, field.type)
-    others = [wanted.field(position) for position in range(len(numbers), len(wanted))]
+    behind = len(numbers) + len(categories)
+    others = [wanted.field(position) for position in range(behind, len(wanted))]
     columns = [_cast_column(file, batch.column(field.name), field) for field in others]
-    return pa.RecordBatch.from_arrays([*stored.columns, *columns], wanted.names)
+    as_they_are = [*stored.columns, *batch.select(categories).columns]
+    return pa.RecordBatch.from_arrays([*as_they_are, *columns], wanted.names)
 
 
 def _require_number(file: Location, name: str, type_: pa.DataType) -> None:

@@ -1,5 +1,6 @@
 """Files of one table, whatever their format: streamed in order as record batches, and as matrices of numbers."""
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -7,12 +8,14 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from ihcli.data.formats.conversions import by_listing
 from ihcli.errors import DataError
 from ihcli.files.locations import Location
-from ihcli.wording import listed
+from ihcli.wording import listed, printable
 
 BATCH_VALUES = 1 << 20  # values held by one record batch, unless the columns are more than MOST_COLUMNS
 MOST_COLUMNS = 1 << 13  # of wider tables batches are larger: each costs some microseconds for every column
+LISTED_BY_HAND = "try `categories` with a TOML file that lists values in the order of the model's codes."
 FLOATS = {pa.float32(), pa.float64()}
 
 
@@ -24,22 +27,27 @@ class TableFiles(ABC):
     format  in words
     schema  columns and types of the first file
     index_columns  those that the first file calls an index
+    blanks  text that stands for no value in a column of categories
     """
 
     format: str
     schema: pa.Schema
     index_columns: frozenset[str] = frozenset()
+    blanks: frozenset[str] = frozenset()
 
     def __init__(self, path: str, files: Sequence[Location]) -> None:
         self.path = path
         self.files = tuple(files)
 
     @abstractmethod
-    def batches(self, wanted: pa.Schema, numbers: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, wanted: pa.Schema, numbers: Sequence[str] = (), categories: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Stream the wanted columns as those types; batches are never empty.
 
         Parameters:
             numbers: the first of them, which may come as numbers of any type; see `matrix_of`.
+            categories: those behind them, which may come as any type; see `ihcli.data.coded`.
 
         Raises DataError where a file cannot be read or a value is not of its type.
         """
@@ -47,6 +55,10 @@ class TableFiles(ABC):
     @abstractmethod
     def feature_type(self, name: str) -> pa.DataType:
         """Return the type that `batches` can read a feature as: float64, or bool where text says true and false."""
+
+    @abstractmethod
+    def category_type(self, name: str) -> pa.DataType:
+        """Return the type that `batches` can read a column of categories as, whatever it holds."""
 
     @abstractmethod
     def carried_types(self, names: Sequence[str]) -> dict[str, pa.DataType]:
@@ -63,6 +75,20 @@ class TableFiles(ABC):
             kept: columns that stay as they are written.
         """
         return None
+
+    def listing(self, names: Sequence[str]) -> str | None:
+        """Return what writes the sorted values of columns as `categories` reads them; None where that takes more."""
+        if len(self.files) > 1:
+            return None
+        made = by_listing(self.files[0], self._by_pandas(), names)
+        return (
+            f"try {printable(made.line, None)} and `categories={shlex.quote(made.made)}`, where the model takes codes "
+            "in sorted order, as LabelEncoder, OrdinalEncoder and pandas count."
+        )
+
+    @abstractmethod
+    def _by_pandas(self) -> str:
+        """Return the expression by which pandas reads text of a file FILE."""
 
     def header_of_numbers(self) -> str | None:
         """Return the first name where names look like values, as those of a file without a header do."""
@@ -87,6 +113,18 @@ def is_number(type_: pa.DataType) -> bool:
         type_ = type_.value_type
     checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return any(check(type_) for check in checks)
+
+
+def holds_text(type_: pa.DataType) -> bool:
+    """Return whether a column of this type holds text."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    return any(check(type_) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def has_dictionary(type_: pa.DataType) -> bool:
+    """Return whether a column of this type holds text and brings a dictionary, whose places can be codes."""
+    return bool(pa.types.is_dictionary(type_)) and holds_text(type_)
 
 
 def matrix_of(batch: pa.RecordBatch, numbers: Sequence[str], order: Literal["C", "F"] = "C") -> np.ndarray:
