@@ -10,6 +10,7 @@ from ihcli.heads.eager import StableModule, Watched
 from ihcli.heads.endings import Ending, name_of, watch
 from ihcli.heads.exported import stable_exported
 from ihcli.heads.torchscript import stable_script
+from ihcli.models.around import innermost, through
 from ihcli.models.formats.exported import ExportedModule
 from ihcli.models.model import Model
 
@@ -85,12 +86,12 @@ def _rewritten(model: Model, rows: Tensor, ending: Ending) -> tuple[Model, torch
 
 
 def _accurate(model: Model, rows: Tensor, ending: Ending, is_wide: bool) -> nn.Module:
-    module = model.module
+    module, inner = model.module, innermost(model.module)
     from_last = frozenset(i for i, step in enumerate(reversed(ending.squashes)) if step in ending.final)
-    if isinstance(module, ExportedModule):
-        return stable_exported(module, from_last, is_wide)
-    if isinstance(module, torch.jit.ScriptModule):
-        return stable_script(module, from_last, is_wide)
+    if isinstance(inner, ExportedModule):
+        return through(model, lambda end: replace(end, module=stable_exported(inner, from_last, is_wide))).module
+    if isinstance(inner, torch.jit.ScriptModule):
+        return through(model, lambda end: replace(end, module=stable_script(inner, from_last, is_wide))).module
     watched = Watched(module)
     recorder, again = watch(replace(model, module=watched).outputs, rows)
     return StableModule(module, watched.positions(recorder, again.final), is_wide)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.derivatives.paths import Paths
+from ihcli.models.around import Around
 from ihcli.models.model import Model
 from ihcli.readers.reader import Reader
 
@@ -38,13 +39,11 @@ def paths_to(
     )
 
 
-class _Opened(nn.Module):
-    """A module that takes flat inputs, as a reader puts them to it; it is shared and not copied."""
+class _Opened(Around):
+    """A module that takes flat inputs, as a reader puts them to it."""
 
     def __init__(self, reader: Reader, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self.training = module.training
+        super().__init__(module)
         self._reader = reader
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import OptionError
+from ihcli.models.around import innermost, through
 from ihcli.models.formats.exported import ExportedModule
 from ihcli.models.model import Model
 from ihcli.smoothing.eager import SoftPlusModule, scripts_within, smooth_eager, tally_calls, tally_modules
@@ -66,7 +67,7 @@ def find_operations(model: Model, probe: Tensor | None) -> Operations:
     calls stay unseen.
     """
     tally = Tally()
-    module = model.module
+    module = innermost(model.module)
     if isinstance(module, ExportedModule):
         tally_exported(module, tally)
         return tally.operations()
@@ -94,12 +95,16 @@ def smooth_model(model: Model, beta: float) -> Model:
         raise OptionError(
             f"`smooth`: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try `smooth=auto`."
         )
+    return through(model, partial(_smooth, beta=float(beta)))
+
+
+def _smooth(model: Model, beta: float) -> Model:
     if isinstance(model.module, ExportedModule):
-        return replace(model, module=smooth_exported(model.module, float(beta)))
-    rewrite = partial(smooth_script, beta=float(beta), dtype=model.dtype)
+        return replace(model, module=smooth_exported(model.module, beta))
+    rewrite = partial(smooth_script, beta=beta, dtype=model.dtype)
     if isinstance(model.module, torch.jit.ScriptModule):
         return replace(model, module=rewrite(model.module))
-    return replace(model, module=smooth_eager(model.module, float(beta), rewrite))
+    return replace(model, module=smooth_eager(model.module, beta, rewrite))
 
 
 def choose_beta(model: Model, sample: Sequence[Tensor], tolerance: float) -> tuple[Model, Smoothing]:
