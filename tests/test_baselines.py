@@ -139,7 +139,7 @@ def test_incomplete_rows_are_left_out_of_sample_and_population():
         (
             "zeross",
             False,
-            "`baseline=zeross`: is neither a keyword nor a file. Expected one of zeros, mean, median, data, "
+            "`baseline=zeross`: is neither a keyword nor a file. Expected one of zeros, mean, median, mode, data, "
             "or a Parquet or CSV file with the feature columns. Did you mean 'zeros'?",
         ),
         (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ihcli.data.formats.opening import find_files, open_table
+from ihcli.data.frequencies import Frequencies
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, Sampling
 from ihcli.data.survey import RandomRows, Scan, Survey, collect, draw
@@ -15,7 +16,8 @@ from ihcli.files.locations import locate
 from ihcli.methods import names_of
 from ihcli.wording import all_of, did_you_mean, either, listed
 
-ONE_ROW = ("zeros", "mean", "median")
+ZEROS, MEAN, MODE = "zeros", "mean", "mode"
+ONE_ROW = (ZEROS, MEAN, "median", MODE)
 KEYWORDS = (*ONE_ROW, "data")
 OF_TEXTS = ("zeros", "pad", "mask")
 MEDIAN_ROWS = 100_000
@@ -88,8 +90,9 @@ def resolve_baselines(
     zero: Sequence[float] | None = None,
     limit_rows: int = BASELINE_ROWS,
     seed: int = 0,
+    codes: Sequence[Frequencies] = (),
 ) -> Baselines:
-    """Turn "zeros", "mean", "median", "data", a file or an array into baselines.
+    """Turn "zeros", "mean", "median", "mode", "data", a file or an array into baselines.
 
     Parameters:
         spec: None: "data" when `many`, else "zeros". A file needs the feature columns; an array is (D,) or (B, D).
@@ -99,6 +102,8 @@ def resolve_baselines(
         zero: the D raw inputs that the network itself sees as 0; None: zeros.
         limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
         seed: of the subsample.
+        codes: frequencies of the columns whose numbers stand for categories; "mean", "median" and "mode" are the most
+            frequent value there, "mode" is the mean elsewhere.
 
     Rows with missing or infinite values are left out of a distribution and of its population.
 
@@ -111,7 +116,7 @@ def resolve_baselines(
     if isinstance(spec, str) and spec in KEYWORDS:
         require_count(spec, many)
         if spec in ONE_ROW:
-            return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed)
+            return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed, codes)
     if many:
         return find_pool(spec, dataset, survey, limit_rows, seed).first(limit_rows)
     return _only_row(*_baseline_rows(spec, dataset))
@@ -156,15 +161,26 @@ def _try_one(auto: bool) -> str:
     return f"{TRY_ONE} and take no `baseline_rows={AUTO}`" if auto else TRY_ONE
 
 
-def _one_row(spec: str, dataset: Rows, scan: Scan | None, zero: Sequence[float] | None, seed: int) -> Baselines:
-    if spec == "zeros" and zero is not None:
+def _one_row(
+    spec: str,
+    dataset: Rows,
+    scan: Scan | None,
+    zero: Sequence[float] | None,
+    seed: int,
+    codes: Sequence[Frequencies],
+) -> Baselines:
+    if spec == ZEROS and zero is not None:
         values, source = np.asarray(zero, np.float64), "zeros of the network's own input, in raw units"
-    elif spec == "zeros":
+    elif spec == ZEROS:
         values, source = np.zeros(len(dataset.columns.features)), "zeros"
-    elif spec == "mean":
+    elif spec in (MEAN, MODE):
         values, source = (scan or dataset.scan()).mean, f"mean of the data {dataset.path}"
     else:
         values, source = _median(dataset, (scan or dataset.scan()).n_rows, seed)
+    if spec != ZEROS and codes:
+        values, source = values.copy(), f"{source}, the most frequent value of codes"
+        for each in codes:
+            values[each.column] = each.mode
     if len(values) != len(dataset.columns.features):
         raise OptionError(
             f"`baseline={spec}`: has {len(values)} values. Expected one for each of the "

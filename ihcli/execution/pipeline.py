@@ -33,6 +33,7 @@ from ihcli.runs.info import (
     VersionsInfo,
 )
 from ihcli.runs.keeping import Keeper
+from ihcli.runs.openings import openings_told
 from ihcli.runs.origins import origins_of
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
@@ -184,6 +185,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         origins=origins_of(named, path),
         features=None if explained["features"] is None else tuple(explained["features"]),
         units=explained.get("units"),
+        openings=openings_told(explained.get("openings", ())),
         baseline=BaselineInfo(**explained["baseline"]).sampled(sampling),
         keys=tuple(dataset.columns.keys),
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ihcli.derivatives import Along
@@ -131,8 +132,9 @@ def _blind_columns(trial: Trial) -> list[str]:
     names = trial.reader.columns
     if names is None:
         return []
-    found = find_blind(trial.model, trial.rows, trial.along.paths.baselines.flatten(0, -2))
-    blind = [names[i] for i in found.columns]
+    is_open = torch.tensor([name is not None for name in names], device=trial.rows.device)
+    found = find_blind(trial.model, trial.rows, trial.along.paths.baselines.flatten(0, -2), is_open)
+    blind = list(dict.fromkeys(str(names[i]) for i in found.columns))
     if found.is_total:
         raise ModelError(
             f"{trial.model.subject}: no gradient reaches what its output moves with, {_columns(blind)}: {_WHY}. "

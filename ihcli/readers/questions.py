@@ -1,18 +1,25 @@
 """What is asked of the rows of a table: where paths start, and which of the rows baselines are drawn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from ihcli.data.baselines import drawn_rows, find_pool, resolve_baselines
+from ihcli.data.baselines import MODE, ONE_ROW, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
+from ihcli.data.frequencies import Frequencies, frequencies
 from ihcli.data.groups import Groups
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
 from ihcli.data.survey import Survey
 from ihcli.models.model import Model
+from ihcli.openings import Openings, find_openings
+from ihcli.readers.opened_tables import OpenedTableReader, Start
 from ihcli.readers.reader import REFINED_BYTES
 from ihcli.readers.tables import TableReader
 
+SAMPLE_ROWS = 256
+"""Rows that lookups are found with."""
 START, MOST = 50, 2000
 """Baselines that are drawn first, and at most, where their sampling error decides how many."""
 HELD_BYTES, DRAWN_BYTES = 1 << 30, 128 << 20
@@ -51,22 +58,52 @@ class TableQuestion:
 
         Of "auto" they are the first ones, until `ihcli.explainers.sampling.settle_baselines` is asked.
         """
+        openings = self._openings(model, rows, survey)
+        if openings is None:
+            baselines, pool = self._baselines(model, rows, survey, self.baseline)
+            return TableReader(self.groups, baselines, pool=pool)
+        start = MODE if self.baseline is None and not self.many else self.baseline
+        codes = frequencies(rows, openings.coded) if isinstance(start, str) and start in ONE_ROW else ()
+        baselines, pool = self._baselines(model, rows, survey, start, codes)
+        vectors = Start.of(start) if isinstance(start, str) else None
+        return OpenedTableReader(
+            self.groups, baselines, pool=pool, openings=openings, start=vectors, codes=codes if vectors else ()
+        )
+
+    def _openings(self, model: Model, rows: Rows, survey: Survey) -> Openings | None:
+        """Return what the model looks up of the rows, None where it looks nothing up."""
+        values = survey.sample.values
+        features = rows.columns.features
+        if not len(values) or model.n_inputs not in (None, len(features)):
+            return None
+        units = range(len(features)) if self.groups.index is None else self.groups.index.tolist()
+        sample = torch.as_tensor(values[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
+        return find_openings(model, sample, features, units)
+
+    def _baselines(
+        self,
+        model: Model,
+        rows: Rows,
+        survey: Survey,
+        spec: str | np.ndarray | None,
+        codes: Sequence[Frequencies] = (),
+    ) -> tuple[Baselines, Pool | None]:
+        """Return the baselines, and what more can be drawn from where it is not settled how many are enough."""
         surveyed, most = survey if self.limit is None else None, self.most_rows(rows)
         if self.baseline_rows == AUTO:
-            pool = find_pool(self.baseline, rows, surveyed, most, self.seed, auto=True)
-            if self.settled is not None:
-                return TableReader(self.groups, pool.settled(self.settled))
-            return TableReader(self.groups, pool.first(START), pool=pool)
+            pool = find_pool(spec, rows, surveyed, most, self.seed, auto=True)
+            return (pool.first(START), pool) if self.settled is None else (pool.settled(self.settled), None)
         baselines = resolve_baselines(
-            self.baseline,
+            spec,
             many=self.many,
             dataset=rows,
             survey=surveyed,
             zero=_zero(model, rows.columns.features),
             limit_rows=most,
             seed=self.seed,
+            codes=codes,
         )
-        return TableReader(self.groups, baselines)
+        return baselines, None
 
     def most_rows(self, rows: Rows) -> int:
         """Return how many baselines may be drawn."""

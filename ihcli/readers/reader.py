@@ -124,10 +124,11 @@ class Reader(ABC):
         return None
 
     @property
-    def columns(self) -> tuple[str, ...] | None:
+    def columns(self) -> Sequence[str | None] | None:
         """Names of the D inputs, where these are something that a record has; None where they are not, as embeddings.
 
-        A model may read such an input in a way that no gradient reaches, which is looked for.
+        A model may read such an input in a way that no gradient reaches, which is looked for; but not of inputs without
+        a name, which are the same at both ends of every path.
         """
         return None
 

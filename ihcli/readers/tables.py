@@ -43,7 +43,7 @@ class TableReader(Reader):
         return self.groups.names
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> Sequence[str | None]:
         """The features."""
         return self.groups.inputs
 

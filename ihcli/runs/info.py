@@ -15,6 +15,7 @@ from ihcli.quality import Circumstances
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
+from ihcli.runs.openings import OpeningInfo
 from ihcli.runs.request import RunRequest
 from ihcli.runs.told import ADVICE, UNTOLD, Told, if_told, left_out, read_as, record, untold
 
@@ -154,6 +155,7 @@ class RunInfo(Told):
     keys      the key columns
     features  the G features or groups that are explained; None for texts
     units     what texts are explained by; None for tables
+    openings  places in the network that are opened in the place of columns
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
     jumps     what helps where the checks before the run found jumps of the model, in words
@@ -169,6 +171,7 @@ class RunInfo(Told):
     origins: Mapping[str, Origin]
     features: tuple[str, ...] | None
     units: str | None = left_out(None)
+    openings: tuple[OpeningInfo, ...] = left_out(())
     baseline: BaselineInfo
     keys: tuple[str, ...]
     method: MethodInfo

@@ -29,7 +29,7 @@ class Blindness:
     is_total: bool
 
 
-def find_blind(model: Model, rows: Tensor, starts: Tensor) -> Blindness:
+def find_blind(model: Model, rows: Tensor, starts: Tensor, is_open: Tensor | None = None) -> Blindness:
     """Find the columns for which every explanation is wrong, as it lacks what they do.
 
     A column is looked at where its gradient is exactly 0 at points of the paths from a start to a row. It is blind
@@ -40,6 +40,7 @@ def find_blind(model: Model, rows: Tensor, starts: Tensor) -> Blindness:
     Parameters:
         rows: (n, D) real rows, in the model's dtype and on its device
         starts: (m, D) where paths to them start
+        is_open: (D,) bool: columns to look at; None: all
 
     Cost: 3 gradients for each of 8 rows. Where columns are looked at, 7 forwards for each of these rows; only where the
     output changes, about as many for each such column, and 24 gradients. A model that fails on any of it is not looked
@@ -47,7 +48,8 @@ def find_blind(model: Model, rows: Tensor, starts: Tensor) -> Blindness:
     """
     try:
         reached = _reached(model, rows[:_ROWS], starts)
-        suspects = [] if reached.all() else _moving(model, rows, starts, ~reached)
+        suspected = ~reached if is_open is None else ~reached & is_open
+        suspects = _moving(model, rows, starts, suspected) if suspected.any() else []
         blind = [suspect.column for suspect in suspects if not _is_reached_on_the_way(model, suspect)]
     except ModelCallError:
         return Blindness((), False)

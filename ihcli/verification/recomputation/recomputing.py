@@ -17,6 +17,7 @@ from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
+from ihcli.runs.openings import openings_told
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
 from ihcli.verification.described import Described
@@ -91,9 +92,10 @@ def _origins(run: Described, question: Question) -> Iterator[Finding]:
 def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
     """Compare what the rows are explained with: features, baselines and outputs."""
     told, now = run.info, prepared.explainer.description()
-    faults = Faults("setting", "features, baselines and outputs are those of the run")
-    faults.checked = 3
+    faults = Faults("setting", "features, openings, baselines and outputs are those of the run")
+    faults.checked = 4
     faults.add("other features", int(now["features"] != plain(told.features)))
+    faults.add("other openings", int(plain(openings_told(now.get("openings", ()))) != plain(told.openings)))
     faults.add("other baselines", int(now["baseline"].get("sha256") != if_told(lambda: told.baseline.sha256)))
     faults.add("other outputs", int(prepared.explainer.target.names != run.outputs))
     yield faults.finding()
