@@ -26,6 +26,7 @@ from ihcli.models.texts import WORD, ZEROS
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
 from ihcli.readers.reader import require_reader
+from ihcli.readers.tables import fills_of
 from ihcli.readers.texts import TextReader, reads_texts
 
 
@@ -79,6 +80,7 @@ def explain(
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
     data = _as_dataset(wrapped, x)
+    data.fills = fills_of(wrapped, data.columns.features)
     settings = Settings(
         method=method,
         target=target,

@@ -28,13 +28,20 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
 from sklearn.svm import SVC
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -180,6 +187,7 @@ MIXED = pd.DataFrame(
     }
 )
 NUMBERS = MIXED[["age", "income"]]
+GAPS = NUMBERS.mask(np.random.default_rng(3).random(NUMBERS.shape) < 0.1)
 OLD = (MIXED["age"] > 50).astype(int)
 
 
@@ -191,76 +199,99 @@ def regressor() -> MLPRegressor:
     return MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
 
 
-def one_hot() -> ColumnTransformer:
-    columns = [("n", StandardScaler(), ["age", "income"]), ("c", OneHotEncoder(), ["city"])]
-    return ColumnTransformer(columns)
+def binned() -> ColumnTransformer:
+    bins = KBinsDiscretizer(3, encode="onehot-dense", quantile_method="averaged_inverted_cdf")
+    return ColumnTransformer(
+        [("n", make_pipeline(SimpleImputer(), bins), ["age", "income"]), ("c", OneHotEncoder(), ["city"])]
+    )
+
+
+def polynomials(estimator: Any) -> Pipeline:
+    return make_pipeline(PolynomialFeatures(), estimator)
 
 
 def fitted(estimator: Any, table: pd.DataFrame = NUMBERS, target: Any = OLD) -> Any:
     return model_files.quietly(estimator.fit, table, target)
 
 
-def search(kind: Callable[..., Any], estimator: Any) -> Any:
-    return fitted(kind(estimator, {"alpha": [1e-4, 1e-3]}, cv=2))
+def search(kind: Callable[..., Any], pipeline: Pipeline, table: pd.DataFrame = NUMBERS) -> Any:
+    return fitted(kind(pipeline, {f"{pipeline.steps[-1][0]}__alpha": [1e-4, 1e-3]}, cv=2), table)
 
 
 ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
-    "one-hot": (
-        lambda: fitted(make_pipeline(one_hot(), classifier()), MIXED),
-        "a Pipeline with 'ColumnTransformer', which cannot be folded in",
+    "bins beside one-hot": (
+        lambda: fitted(make_pipeline(binned(), classifier()), MIXED),
+        "a Pipeline with 'KBinsDiscretizer', which cannot be folded in",
         lambda saved: saved.predict_proba(MIXED),
     ),
     "imputer before a scaler": (
-        lambda: fitted(make_pipeline(SimpleImputer(), StandardScaler(), classifier())),
-        "a Pipeline with 'SimpleImputer', which cannot be folded in",
+        lambda: fitted(make_pipeline(KNNImputer(), StandardScaler(), classifier())),
+        "a Pipeline with 'KNNImputer', which cannot be folded in",
         lambda saved: saved.predict_proba(NUMBERS),
     ),
-    "function": (
-        lambda: fitted(make_pipeline(StandardScaler(), FunctionTransformer(np.tanh), regressor())),
-        "a Pipeline with 'FunctionTransformer', which cannot be folded in",
+    "quantiles": (
+        lambda: fitted(
+            make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=9), StandardScaler(), regressor())
+        ),
+        "a Pipeline with 'QuantileTransformer', which cannot be folded in",
         lambda saved: saved.predict(NUMBERS),
     ),
+    "function": (
+        lambda: fitted(make_pipeline(StandardScaler(), FunctionTransformer(np.sign), regressor())),
+        "a Pipeline with 'FunctionTransformer of numpy.sign', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "function with arguments": (
+        lambda: fitted(make_pipeline(FunctionTransformer(np.log1p, kw_args={"dtype": float}), regressor())),
+        "a Pipeline with 'FunctionTransformer of log1p with arguments', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "indicator": (
+        lambda: fitted(make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), classifier()), GAPS),
+        "a Pipeline with 'SimpleImputer(add_indicator=True) of numbers', which cannot be folded in",
+        lambda saved: saved.predict_proba(GAPS),
+    ),
     "union": (
-        lambda: fitted(make_pipeline(FeatureUnion([("s", StandardScaler()), ("p", PCA(1))]), classifier())),
-        "a Pipeline with 'FeatureUnion', which cannot be folded in",
+        lambda: fitted(make_pipeline(FeatureUnion([("p", PolynomialFeatures())]), classifier())),
+        "a Pipeline with 'PolynomialFeatures', which cannot be folded in",
         lambda saved: saved.predict_proba(NUMBERS),
     ),
     "grid": (
-        lambda: search(GridSearchCV, classifier()),
-        "GridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda: search(GridSearchCV, polynomials(classifier())),
+        "a GridSearchCV with 'PolynomialFeatures', which cannot be folded in",
         lambda saved: saved.predict_proba(NUMBERS),
     ),
     "random": (
-        lambda: search(functools.partial(RandomizedSearchCV, n_iter=1), regressor()),
-        "RandomizedSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+        lambda: search(functools.partial(RandomizedSearchCV, n_iter=1), polynomials(regressor())),
+        "a RandomizedSearchCV with 'PolynomialFeatures', which cannot be folded in",
         lambda saved: saved.predict(NUMBERS),
     ),
-    "halving": (
-        lambda: search(functools.partial(HalvingGridSearchCV, min_resources=20), regressor()),
-        "HalvingGridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
-        lambda saved: saved.predict(NUMBERS),
-    ),
-    "grid of one-hot": (
-        lambda: fitted(
-            GridSearchCV(make_pipeline(one_hot(), classifier()), {"mlpclassifier__alpha": [0.1]}, cv=2), MIXED
-        ),
-        "GridSearchCV, which is not read, with a scikit-learn network at .best_estimator_",
+    "grid of bins": (
+        lambda: search(GridSearchCV, make_pipeline(binned(), classifier()), MIXED),
+        "a GridSearchCV with 'KBinsDiscretizer', which cannot be folded in",
         lambda saved: saved.predict_proba(MIXED),
     ),
-    "scaled target": (
-        lambda: fitted(TransformedTargetRegressor(regressor(), transformer=StandardScaler())),
-        "TransformedTargetRegressor, which is not read, with a scikit-learn network at .regressor_",
+    "grid behind bins": (
+        lambda: fitted(make_pipeline(KNNImputer(), GridSearchCV(regressor(), {"alpha": [0.1]}, cv=2))),
+        "a Pipeline with 'KNNImputer', which cannot be folded in",
+        lambda saved: saved.predict(NUMBERS),
+    ),
+    "bent target": (
+        lambda: fitted(TransformedTargetRegressor(regressor(), transformer=PowerTransformer())),
+        "a TransformedTargetRegressor with 'PowerTransformer of the target', which cannot be folded in",
         lambda saved: saved.regressor_.predict(NUMBERS),
     ),
-    "scaled target behind a scaler": (
-        lambda: fitted(make_pipeline(StandardScaler(), TransformedTargetRegressor(regressor()))),
-        "a Pipeline with 'TransformedTargetRegressor', which cannot be folded in",
-        lambda saved: saved.predict(NUMBERS),
+    "bent target behind a scaler": (
+        lambda: fitted(
+            make_pipeline(StandardScaler(), TransformedTargetRegressor(regressor(), transformer=PowerTransformer()))
+        ),
+        "a Pipeline with 'PowerTransformer of the target', which cannot be folded in",
+        lambda saved: saved[-1].regressor_.predict(saved[0].transform(NUMBERS)),
     ),
-    "grid behind an imputer": (
-        lambda: fitted(make_pipeline(SimpleImputer(), GridSearchCV(regressor(), {"alpha": [0.1]}, cv=2))),
-        "a Pipeline with 'SimpleImputer', 'GridSearchCV', which cannot be folded in",
-        lambda saved: saved.predict(NUMBERS),
+    "bent target of polynomials": (
+        lambda: fitted(TransformedTargetRegressor(polynomials(regressor()))),
+        "a TransformedTargetRegressor with 'PolynomialFeatures', which cannot be folded in",
+        lambda saved: saved.regressor_.predict(NUMBERS),
     ),
     "calibrated": (
         lambda: fitted(CalibratedClassifierCV(classifier(), cv=2)),
@@ -290,12 +321,15 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
 }
 
 
+TABLES = {"bins beside one-hot": MIXED, "grid of bins": MIXED, "indicator": GAPS}
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_scikit_learn_object_around_a_network_is_one_line_from_it(name: str, tmp_path: Path) -> None:
     make, words, expected = ESTIMATORS[name]
     saved = make()
     path = model_files.save_joblib(saved, tmp_path / "model.joblib", compress=3 if name == "vote" else 0)
-    (MIXED if "one-hot" in name else NUMBERS).to_csv(tmp_path / "d.csv", index=False)
+    TABLES.get(name, NUMBERS).to_csv(tmp_path / "d.csv", index=False)
     message = refused(path)
     assert words in message
     assert refused(path, trust=True) == message

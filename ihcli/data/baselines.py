@@ -197,7 +197,7 @@ def _one_row(
 
 def _median(dataset: Rows, n_rows: int, seed: int) -> tuple[np.ndarray, str]:
     limit = min(MEDIAN_ROWS, max(1_000, MEDIAN_VALUES // len(dataset.columns.features)))
-    rows = collect(dataset.inputs(), draw(n_rows, limit, seed))
+    rows = collect(map(dataset.filled, dataset.inputs()), draw(n_rows, limit, seed))
     rows[np.isinf(rows)] = np.nan
     values = np.full(rows.shape[1], np.nan)
     has_values = ~np.isnan(rows).all(axis=0)
@@ -214,7 +214,9 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
             raise OptionError(
                 f"`baseline`: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
             )
-        return ArrayDataset(values, features), "`baseline`"
+        table: Rows = ArrayDataset(values, features)
+        table.fills = dataset.fills
+        return table, "`baseline`"
     require_baselines(spec)
     missing = [name for name in features if name not in open_table(spec).schema.names]
     if missing:
@@ -222,7 +224,9 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
             f"`baseline={spec}`: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. "
             "Expected the feature columns of the data."
         )
-    return open_dataset(spec, features=features, vocabulary=dataset.vocabulary), f"`baseline={spec}`"
+    table = open_dataset(spec, features=features, vocabulary=dataset.vocabulary)
+    table.fills = dataset.fills
+    return table, f"`baseline={spec}`"
 
 
 def require_baselines(spec: str) -> None:
@@ -242,7 +246,7 @@ def _only_row(table: Rows, source: str) -> Baselines:
     if scan.n_rows > 1:
         raise OptionError(f"{source}: has {scan.n_rows} rows, {all_of(ONE)} take one. {TRY_MANY}.")
     _require_complete(scan, source)
-    return Baselines(next(table.inputs()), 1, source)
+    return Baselines(table.filled(next(table.inputs())), 1, source)
 
 
 def _require_complete(scan: Scan, source: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.data.columns import Columns
+from ihcli.data.fills import Fills
 from ihcli.data.survey import NumberTally, Sampler, Scan, Survey, Tally
 from ihcli.files.arrays import numbers
 from ihcli.vocabulary import Vocabulary
@@ -41,7 +42,10 @@ class Rows(ABC):
     """Rows that can be streamed any number of times, always in the same order.
 
     vocabulary  what the codes of category columns among the inputs stand for; None: there are no such columns
+    fills       what the model puts in the place of missing numbers, for whoever looks for complete rows
     """
+
+    fills: Fills | None = None
 
     def __init__(self, path: str, columns: Columns, vocabulary: Vocabulary | None = None) -> None:
         self.path = path
@@ -51,6 +55,10 @@ class Rows(ABC):
     @abstractmethod
     def inputs(self) -> Iterator[np.ndarray]:
         """Stream the inputs alone, as (n, D) float64 blocks of whatever size is cheap."""
+
+    def filled(self, block: np.ndarray) -> np.ndarray:
+        """Return inputs with what the model puts in the place of missing numbers."""
+        return block if self.fills is None else self.fills.filled(block)
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -93,7 +101,7 @@ class Rows(ABC):
     def _passed(self, limit: int | None, sampler: Sampler | None) -> Scan:
         tally = self._tally()
         for block in self.inputs():
-            complete = tally.add(block if limit is None else block[: limit - tally.n_rows])
+            complete = tally.add(self.filled(block if limit is None else block[: limit - tally.n_rows]))
             if sampler is not None:
                 sampler.add(complete)
             if tally.n_rows == limit:

@@ -14,7 +14,7 @@ from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
-from ihcli.readers.tables import TableReader
+from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.wording import listed
@@ -68,6 +68,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         vocabulary=model.vocabulary,
     )
     _require_feature_count(model, dataset)
+    dataset.fills = fills_of(model, dataset.columns.features)
     question = TableQuestion(
         request.baseline,
         asked.method.many_baselines,

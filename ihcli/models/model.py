@@ -1,5 +1,6 @@
 """What the rest of ihcli knows of a model: a module from (P, D) to (P, K), and what its file said about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,8 @@ class Model:
     feature_names  the D names the model was trained with, or None
     output_names   the K class or output names, or None
     zero           the D raw inputs that the network itself sees as 0 (behind a folded scaler: its centre); None: zeros
+    fills          what its own imputer replaces in each of D columns (NaN: a missing value) and by what number, before
+                   the module is called, None in one: nothing; None: in none
     vocabulary     what the codes 0, 1, ... of category columns stand for, by their feature names; None: all are numbers
     text           turns texts into inputs, D being any multiple of its width; None for a model of tables
     """
@@ -41,8 +44,15 @@ class Model:
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     zero: tuple[float, ...] | None = None
+    fills: tuple[tuple[float, float] | None, ...] | None = None
     vocabulary: Vocabulary | None = None
     text: TextEmbedder | None = None
+
+    def order_of(self, features: Sequence[str]) -> list[int]:
+        """Return the places of features among the model's inputs, where they are called alike, else as they come."""
+        if self.feature_names is None or set(self.feature_names) != set(features):
+            return list(range(len(features)))
+        return [self.feature_names.index(name) for name in features]
 
     @property
     def subject(self) -> str:

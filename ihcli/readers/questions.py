@@ -61,13 +61,19 @@ class TableQuestion:
         openings = self._openings(model, rows, survey)
         if openings is None:
             baselines, pool = self._baselines(model, rows, survey, self.baseline)
-            return TableReader(self.groups, baselines, pool=pool)
+            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills)
         start = MODE if self.baseline is None and not self.many else self.baseline
         codes = frequencies(rows, openings.coded) if isinstance(start, str) and start in ONE_ROW else ()
         baselines, pool = self._baselines(model, rows, survey, start, codes)
         vectors = Start.of(start) if isinstance(start, str) else None
         return OpenedTableReader(
-            self.groups, baselines, pool=pool, openings=openings, start=vectors, codes=codes if vectors else ()
+            self.groups,
+            baselines,
+            pool=pool,
+            fills=rows.fills,
+            openings=openings,
+            start=vectors,
+            codes=codes if vectors else (),
         )
 
     def _openings(self, model: Model, rows: Rows, survey: Survey) -> Openings | None:

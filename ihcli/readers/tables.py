@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from ihcli.data.baselines import Baselines, Pool
+from ihcli.data.fills import Fills
 from ihcli.data.groups import Groups
 from ihcli.data.sampling import Sampling
 from ihcli.files.fingerprints import values_fingerprint
 from ihcli.methods import Method
+from ihcli.models.model import Model
 from ihcli.readers.encoded import Encoded, Shape
 from ihcli.readers.reader import Load, Reader, TrialRows
 
@@ -22,16 +24,18 @@ CPU_BATCH_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class TableReader(Reader):
-    """Reads (N, D) numbers; a row with a missing or infinite value has no input.
+    """Reads (N, D) numbers; a row with an infinite value, or a missing one that no imputer fills, has no input.
 
     rounding  dtype to which numbers are rounded first, None: as they are
     pool      what more baselines can be drawn from, until it is settled how many are enough; None: it is
+    fills     what the model's own imputer puts in the place of missing numbers
     """
 
     groups: Groups
     baselines: Baselines
     rounding: str | None = None
     pool: Pool | None = None
+    fills: Fills | None = None
 
     sample_records: ClassVar[int] = 256
     few_records: ClassVar[int] = 8
@@ -50,10 +54,12 @@ class TableReader(Reader):
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Mark the complete rows."""
         rows = np.asarray(records)
-        return Encoded(rows, ((rows.shape[1],),), np.where(np.isfinite(rows).all(axis=1), 0, -1))
+        filled = rows if self.fills is None else self.fills.filled(rows)
+        return Encoded(rows, ((rows.shape[1],),), np.where(np.isfinite(filled).all(axis=1), 0, -1))
 
     def inputs(self, some: np.ndarray) -> Tensor:
-        """Return the rows."""
+        """Return the rows, what is missing as the model's own imputer fills it."""
+        some = some if self.fills is None else self.fills.filled(some)
         return torch.as_tensor(some if self.rounding is None else some.astype(self.rounding))
 
     def baseline(self, some: np.ndarray) -> Tensor:
@@ -128,3 +134,8 @@ class TableReader(Reader):
     def row_bytes(self, n_groups: int, targets: int, load: Load) -> int:
         """Return what a row and its explanation hold."""
         return targets * load.entry_bytes(n_groups) + 8 * self.baselines.values.shape[1]
+
+
+def fills_of(model: Model, features: Sequence[str]) -> Fills | None:
+    """Return what a model's imputer puts into the features, in their order."""
+    return None if model.fills is None else Fills.of([model.fills[place] for place in model.order_of(features)])

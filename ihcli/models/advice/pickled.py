@@ -7,16 +7,18 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ihcli.models.advice.estimators import caveat, estimator_step, is_read_as_it_is
+from ihcli.models.advice.estimators import caveat, estimator_step, is_read_as_it_is, unfolded
 from ihcli.models.advice.outlines import Outline
 from ihcli.models.advice.places import Found, Place, find_places, found_in, short
-from ihcli.models.pickles import scikit_learn
+from ihcli.models.estimators.composing import FOLDED
+from ihcli.models.estimators.convert import EXPECTED, network_in
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.pickles.plain_layers import n_wrappers, unwrapped
+from ihcli.models.pickles.scikit_learn_names import SEARCHES
 from ihcli.models.steps import SCRIPT_FAILS, Loader, imports, python_line, quoted
 from ihcli.wording import listed, printable
 
-_EXPECTED = f"Expected a torch module or {scikit_learn.EXPECTED}."
+_EXPECTED = f"Expected a torch module or {EXPECTED}."
 _LIGHTNING = "pytorch-lightning_version"
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 _MAIN, _MOST_CLASSES = "__main__.", 8
@@ -80,7 +82,7 @@ def _is_told(root: Any, names: tuple[str, ...]) -> bool:
     if not isinstance(root, Record):
         return False
     is_of_sklearn = all(name.startswith("sklearn.") for name in names) and not root.name.startswith("torch")
-    return is_of_sklearn or (root.name in names and bool(root.attributes))
+    return is_of_sklearn or ((root.name in names or root.name in SEARCHES) and bool(root.attributes))
 
 
 def sole_model(content: Any) -> Any:
@@ -112,7 +114,7 @@ def _module_refusal(outline: Outline, loader: Loader) -> Refusal | None:
 
 
 def _what(root: Any, place: Place | None) -> str:
-    """Return in words what a file holds, and where in it what was found."""
+    """Return in words what a file holds, and where in it what was found, with the steps that no layers stand for."""
     where = f", with {place.found.value} at {place.expression}" if place and place.expression else ""
     if isinstance(root, Record):
         return f"{_record_in_words(root)}{where}"
@@ -132,19 +134,23 @@ def _keys(dictionary: dict[Any, Any]) -> str:
 def _record_in_words(record: Record) -> str:
     if record.name.startswith("skorch."):
         return f"a skorch net ({printable(short(record))})"
-    if short(record) != "Pipeline":
+    is_known = short(record) == "Pipeline" or network_in(record) is not None
+    if not is_known:
         return f"holds {printable(record.name)}, which is not read"
-    steps = record.attributes.get("steps", [])
-    unread = [step for _, step in steps if isinstance(step, Record) and not scikit_learn.is_scaler(step)]
-    named = [printable(short(step), 60) for step in unread if not scikit_learn.is_fitted_network(step)]
-    return f"a Pipeline with {listed(named, 5)}, which cannot be folded in" if named else "a Pipeline of scikit-learn"
+    steps = unfolded(record)
+    if steps:
+        return f"a {short(record)} with {listed(steps, 5)}, which cannot be folded in"
+    return f"a {short(record)}{'' if network_in(record) else ' that does not end in a network'}"
 
 
 def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
     """Return what to try, for the first place; the others are named."""
     place = places[0]
     if place.found is Found.NETWORK:
-        step = estimator_step(place, loader) + caveat(outline.names)
+        imports_of_script = _main_imports(outline)
+        step = estimator_step(place, loader, imports_of_script) + caveat(outline.names)
+        if imports_of_script:
+            step = step.replace("try", "try, with the script that saved it in place of train,", 1)
     elif place.found is Found.WEIGHTS:
         return _weights_step(place, outline, loader)
     elif place.found is Found.MODULE and not outline.names:
@@ -208,7 +214,7 @@ def _begun(step: str, outline: Outline) -> str:
 def _scaled(root: Any) -> str:
     """Return a sentence on what stands beside a model and may come before it."""
     beside = root.items() if isinstance(root, dict) else ()
-    scaler = next((key for key, value in beside if isinstance(value, Record) and scikit_learn.is_scaler(value)), None)
+    scaler = next((key for key, value in beside if isinstance(value, Record) and value.name in FOLDED), None)
     if scaler is None:
         return ""
     return (

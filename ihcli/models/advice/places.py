@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ihcli.models.pickles import scikit_learn
+from ihcli.models.estimators.convert import network_in
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.steps import quoted
 from ihcli.wording import MOST_LETTERS
@@ -70,7 +70,7 @@ def network_step(record: Record) -> tuple[str, Record] | None:
 
     Looks at the last step and at what that step keeps, no deeper: steps within each other may repeat without end.
     """
-    if scikit_learn.is_fitted_network(record):
+    if network_in(record) is not None:
         return "", record
     last = last_step(record)
     if last is None:
@@ -79,7 +79,7 @@ def network_step(record: Record) -> tuple[str, Record] | None:
     if _is_end(innermost):
         return "", last
     held = ((name, part) for name, part in last.attributes.items() if _is_name(name) and isinstance(part, Record))
-    return next(((f".{name}", part) for name, part in held if scikit_learn.is_fitted_network(_innermost(part))), None)
+    return next(((f".{name}", part) for name, part in held if network_in(part) is not None), None)
 
 
 def last_step(record: Record) -> Record | None:
@@ -98,7 +98,7 @@ def _innermost(record: Record) -> Record:
 
 
 def _is_end(record: Record) -> bool:
-    return record.name.startswith("skorch.") or scikit_learn.is_fitted_network(record)
+    return record.name.startswith("skorch.") or network_in(record) is not None
 
 
 def _places(root: Any) -> Iterator[Place]:

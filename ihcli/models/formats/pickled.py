@@ -16,8 +16,10 @@ from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.files.foreign import AGAIN, one_message
 from ihcli.models.advice.outlines import Outline, outlined
 from ihcli.models.advice.pickled import refusal, sole_model
+from ihcli.models.estimators.convert import EXPECTED, convert, network_in
+from ihcli.models.estimators.reading import UnfoldedError
+from ihcli.models.estimators.recording import as_record, foreign_name
 from ihcli.models.model import Model
-from ihcli.models.pickles import scikit_learn
 from ihcli.models.pickles.allow_list import ForbiddenError, Record
 from ihcli.models.pickles.archives import read_archive
 from ihcli.models.pickles.plain_layers import make_plain, unwrapped
@@ -60,14 +62,22 @@ def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Calla
     except ModelError as error:
         with _reading(source.path):
             outline = outlined(source.path, kind)
-            told = refusal(outline, _loader(source, kind)) if outline is not None and outline.names else None
+            content = None if outline is None else _estimator_alone(outline)
+            told = refusal(outline, _loader(source, kind)) if content is None and outline and outline.names else None
         if told is not None:
             raise UnsafeModelError(f"{source.path}: {told}") from None
-        if not source.trust:
+        if content is None and not source.trust:
             raise error from None
-        content = _trusted(source.path, free)
+        content = content or _trusted(source.path, free)
     with _reading(source.path):
         return _model(content, source, kind)
+
+
+def _estimator_alone(outline: Outline) -> Record | None:
+    """Return an estimator that asks for nothing off the allow-list in what is read of it, None for anything else."""
+    root = outline.root
+    is_read = isinstance(root, Record) and network_in(root) is not None and foreign_name(root) is None
+    return root if is_read and outline.names else None
 
 
 @contextmanager
@@ -98,7 +108,7 @@ def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
     away = f", with the directory of {package} on PYTHONPATH" if is_away else ""
     return UnsafeModelError(
         f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
-        f"layers of torch.nn or {scikit_learn.EXPECTED}. Nothing of the file was run. Try saving the model as "
+        f"layers of torch.nn or {EXPECTED}. Nothing of the file was run. Try saving the model as "
         f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag `trust`{away}."
     )
 
@@ -155,10 +165,14 @@ def _model(content: Any, source: Source, kind: Kind) -> Model:
         make_plain(held)
         where = "" if key is None else f" (of a dictionary, key {printable(repr(key))})"
         return place_module(held, source, f"{Kind.TORCH_ZIP.value}{where}")
-    record = held if isinstance(held, Record) else scikit_learn.as_record(held)
-    if record is not None:
-        return scikit_learn.convert(record, source)
-    raise ModelError(f"{source.path}: {refusal(Outline(held), _loader(source, kind))}")
+    record = held if isinstance(held, Record) else as_record(held)
+    told = refusal(Outline(content if record in (None, held) else record), _loader(source, kind))
+    if record is None:
+        raise ModelError(f"{source.path}: {told}")
+    try:
+        return convert(record, source)
+    except UnfoldedError:
+        raise ModelError(f"{source.path}: {told}") from None
 
 
 def _loader(source: Source, kind: Kind) -> Loader:

@@ -21,8 +21,8 @@ from torch.nn import functional
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from ihcli.models.pickles import arrays
+from ihcli.models.pickles.scikit_learn_names import class_names, named_values
 
-SCALER_CLASSES = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 WRAPPERS = ("DataParallel", "DistributedDataParallel", "AveragedModel")
 """Classes of torch around a module, which stands for them; see `plain_layers`."""
 PRUNINGS = (
@@ -168,6 +168,7 @@ def _builtin_constructors() -> dict[tuple[str, str], Any]:
         names[module, "set"] = Constructor(_set)
         names[module, "object"] = object
         names[module, "bytearray"] = Constructor(_bytearray)
+        names[module, "slice"] = Constructor(_slice)
     return names
 
 
@@ -192,18 +193,7 @@ def _numpy_names() -> dict[tuple[str, str], Any]:
 
 
 def _scikit_learn_names() -> dict[tuple[str, str], Any]:
-    """Return the classes of scikit-learn 0.20 and later; older releases kept them in modules without underscore."""
-    homes = {
-        "sklearn.pipeline": ("Pipeline",),
-        "sklearn.preprocessing._data": SCALER_CLASSES,
-        "sklearn.preprocessing.data": SCALER_CLASSES,
-        "sklearn.preprocessing._label": ("LabelBinarizer",),
-        "sklearn.preprocessing.label": ("LabelBinarizer",),
-    }
-    for prefix in ("sklearn.neural_network._", "sklearn.neural_network."):
-        homes[f"{prefix}multilayer_perceptron"] = ("MLPClassifier", "MLPRegressor")
-        homes[f"{prefix}stochastic_optimizers"] = ("AdamOptimizer", "SGDOptimizer")
-    return {(home, name): RecordClass(name) for home, names in homes.items() for name in names}
+    return {place: RecordClass(name) for place, name in class_names().items()} | named_values()
 
 
 def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
@@ -260,3 +250,9 @@ def _bytearray(content: bytes = b"") -> bytearray:
     if type(content) is not bytes:
         raise ValueError("bytes were expected")
     return bytearray(content)
+
+
+def _slice(start: Any, stop: Any, step: Any) -> slice:
+    if not all(end is None or type(end) is str or isinstance(end, int | np.integer) for end in (start, stop, step)):
+        raise ValueError("a slice between values that are neither numbers nor names")
+    return slice(start, stop, step)
