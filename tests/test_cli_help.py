@@ -26,6 +26,7 @@ SECTIONS = {
         *("--limit", "--chunk-rows", "--interactions", "--shard", "--executor", "--workers", "--ray-address"),
         "--gpus-per-worker",
     ),
+    "Weights without their network": ("--code", "--code-args", "--code-weights"),
     "Advanced": (
         *("--baseline-rows", "--sampling-tolerance", "--seed", "--max-evaluations", "--steps", "--smooth-tolerance"),
         *("--dtype", "--engine-derivatives", "--trust", "--strict", "--quiet", "--debug"),

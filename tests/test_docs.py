@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,23 @@ def test_recipes_run_as_shown(checkout: Path) -> None:
     assert counts["run"] >= 12
     assert counts["compiled"] == 3
     check_recipes(names)
+
+
+def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "weights.md").read_text(encoding="utf-8").partition("## An example")[2]
+    blocks = [(language, text) for _, language, text in BLOCK.findall(page)]
+    (script,) = [text for language, text in blocks if language == "python"]
+    Path("net.py").write_text(script, encoding="utf-8")
+    runpy.run_path("net.py", run_name="__main__")
+    commands = re.findall(
+        r"^\$ (ihcli .+)\n(?:(Error: .+))?", "".join(t for kind, t in blocks if kind == "console"), re.M
+    )
+    assert len(commands) == 5
+    for command, told in commands:
+        done = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)
+        assert done.exit_code == bool(told), done.output
+        for part in told.replace("; ...", "...").split("..."):
+            assert part.strip() in done.output, command
 
 
 def run_commands(console: str) -> None:
@@ -166,7 +184,7 @@ def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None
         assert f"`{name}`" in page
 
 
-ONLY_SOMETIMES = {"baseline.sampling", "jumps", "resumed", "error", "units"}
+ONLY_SOMETIMES = {"model.code", "baseline.sampling", "jumps", "resumed", "error", "units"}
 WHOLE = ("arguments", "smoothing", "totals.statuses")
 
 

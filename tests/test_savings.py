@@ -48,7 +48,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ihcli.cli import main
 from ihcli.errors import ModelError
-from ihcli.models import load_model
+from ihcli.models import Model, load_model
 
 TRAIN = """
 import pickle, sys
@@ -167,10 +167,32 @@ def test_what_a_training_script_saved_is_one_line_from_a_model(name: str, tmp_pa
     message = refused(path)
     assert WORDS.get(name, "") in message
     assert refused(path, trust=True) == message
-    model = load_model(follow(path, message))
+    model = with_code(path, message) if "`code=" in message else load_model(follow(path, message))
     torch.manual_seed(0)
     expected = namespace(tmp_path)["Net"]()(torch.tensor(frame.to_numpy(np.float32)))
     torch.testing.assert_close(model.outputs(torch.tensor(frame.to_numpy(np.float32))), expected)
+
+
+def with_code(path: Path, message: str) -> Model:
+    """Explain the file with the option that its message proposes, and return that model."""
+    (code,) = re.findall(
+        r"Try `code=(\S+)`, with the file and class of the network in place of net\.py and Net\.", message
+    )
+    code = code.replace("net.py", str(path.parent / "train.py"))
+    command = [
+        "explain",
+        str(path),
+        str(path.parent / "d.csv"),
+        "--code",
+        code,
+        "-m",
+        "ig",
+        "-o",
+        str(path.parent / "run"),
+    ]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    return load_model(path, code=code)
 
 
 def namespace(tmp_path: Path) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from ihcli.execution.tasks import Executor, FailedChunksError, Task
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
+from ihcli.models.model import RunCode
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
+    CodeInfo,
     DataInfo,
     EngineInfo,
     FailedChunkInfo,
@@ -210,7 +212,14 @@ def _model_info(prepared: PreparedRun) -> ModelInfo:
         sha256=path_fingerprint(prepared.asked.model),
         format=prepared.explainer.original.format,
         outputs=prepared.explainer.target.names,
+        code=_code_info(prepared.explainer.original.code),
     )
+
+
+def _code_info(made_by: RunCode | None) -> CodeInfo | None:
+    if made_by is None:
+        return None
+    return CodeInfo(name=made_by.name, arguments=made_by.arguments, files=made_by.files)
 
 
 def _data_info(prepared: PreparedRun) -> DataInfo:

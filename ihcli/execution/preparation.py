@@ -1,6 +1,6 @@
 """From a request to everything a run needs, opened and checked before any work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.sampling import settle_baselines
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
+from ihcli.files.code import Code
 from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
 from ihcli.integration.effort import Effort
@@ -30,7 +31,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class PreparedRun:
     """A request whose model and data were opened and checked; nothing is written yet.
 
-    model_files  as they were before the model was read
+    model_files  as they were before the model was read, and code that made it, after it was run
     reader       of the rows, before it is put on the model
     sample       real rows, complete ones, drawn from all of them;  pilot: more of them, for a forecast
     warnings     sentences the user should read before trusting the result
@@ -87,7 +88,8 @@ class PreparedRun:
             device=device,
             memory_bytes=memory_bytes,
         )
-        return Recipe(settled, self.reader, self.sample)
+        made_by = explainer.original.code
+        return Recipe(settled, self.reader, self.sample, self.asked.code, None if made_by is None else made_by.files)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -103,15 +105,25 @@ class Recipe:
     """What makes the explainer of a prepared run in another process: all is settled, and no data are read again.
 
     request  with the beta of the smoothing and the engine that were chosen
+    code     that makes the network;  files: SHA-256 of what was run of it
     """
 
     request: RunRequest
     reader: Reader
     sample: np.ndarray
+    code: Code | None = None
+    files: Mapping[str, str] | None = None
 
     def explainer(self) -> Explainer:
-        """Load the model and make the explainer."""
-        return prepare(_load(self.request), self.reader, self.sample, _settings(self.request))
+        """Load the model and make the explainer; raises RunError where code of the model is another by now."""
+        model = _load(self.request, self.code)
+        found = None if model.code is None else model.code.files
+        if found != self.files and self.code is not None:
+            raise RunError(
+                f"{self.code.option}: was changed while the run read it. Expected code that stays as it is until the "
+                "end. Try `overwrite` to start over, once nothing writes to it."
+            )
+        return prepare(model, self.reader, self.sample, _settings(self.request))
 
 
 def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
@@ -123,7 +135,9 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
     request, model_files = asked.text, _snapshot(asked.model)
-    model = _load(request)
+    model = _load(request, asked.code)
+    if model.code is not None:
+        model_files = model_files.with_files(model.code.root / file for file in model.code.files)
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
     settings = _settings(request)
@@ -142,9 +156,9 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     )
 
 
-def _load(request: RunRequest) -> Model:
+def _load(request: RunRequest, code: Code | None) -> Model:
     dtype = None if request.dtype is None else DTYPES[request.dtype]
-    return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype)
+    return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype, code=code)
 
 
 def _snapshot(model: Location) -> Snapshot:

@@ -7,6 +7,7 @@ from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
 from ihcli.data.sampling import AUTO, require_rows
 from ihcli.errors import ModelError, OptionError
+from ihcli.files.code import Code
 from ihcli.files.locations import absence, is_url, locate
 from ihcli.methods import require_one_baseline
 from ihcli.runs.request import ParsedRequest, RunRequest
@@ -25,6 +26,7 @@ def refuse_early(request: RunRequest, place: Place | None) -> None:
 def refuse_missing(request: RunRequest) -> None:
     """Raise the error of the first file that is not there; stores are not asked, which can take seconds."""
     require_files(request.model, request.data)
+    require_code(request.code, request.code_args, request.code_weights)
     if request.text is None and request.baseline is not None and _is_here(request.baseline):
         require_baselines(request.baseline)
     if request.groups is not None and _is_here(request.groups):
@@ -42,6 +44,16 @@ def require_files(model: str, data: str) -> None:
     require_model(model)
     if _is_here(data):
         find_files(data)
+
+
+def require_code(named: str | None, arguments: str | None = None, weights: str | None = None) -> None:
+    """Raise OptionError where code is named that is not there, or no code to which other options belong."""
+    if named is not None:
+        Code.of(named, arguments)
+        return
+    for option, value in (("code_args", arguments), ("code_weights", weights)):
+        if value is not None:
+            raise OptionError(f"`{option}={value}`: is for `code`, which is not given. Try `code=FILE.py:NAME` too.")
 
 
 def parse(request: RunRequest) -> ParsedRequest:

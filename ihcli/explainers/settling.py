@@ -83,7 +83,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         memory_bytes=memory_bytes,
         longest=_longest(reader, encoded),
         largest=encoded.shapes[-1],
-        warnings=(*dict.fromkeys(warnings), *noted),
+        warnings=(*original.notes, *dict.fromkeys(warnings), *noted),
         jumps="" if obstacle is None else obstacle.remedy,
     )
 

@@ -23,6 +23,10 @@ class Snapshot:
         """Take it now."""
         return cls({file: _stamp(file) for file in files})
 
+    def with_files(self, files: Iterable[Location]) -> "Snapshot":
+        """Return this with a look at some more files, taken now."""
+        return Snapshot({**self.stamps, **Snapshot.of(files).stamps})
+
     def changed(self) -> list[Location]:
         """Return the files that were written since, that came or went."""
         return [file for file, stamp in self.stamps.items() if _stamp(file) != stamp]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ihcli.files.locations import Location
-from ihcli.models.steps import python_line, quoted
+from ihcli.models.steps import CODE_STEP, python_line, quoted
 from ihcli.wording import listed, printable
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -17,6 +17,7 @@ _REBUILD = "the same network in torch, with its weights, saved by torch.jit.scri
 _NO_TREES = "a neural network: trees have no derivatives"
 _SWAP = "swapping MODEL and DATA"
 _MOST_ENTRIES = 1000
+_INDEX = re.compile(rb'\s*\{\s*"')
 
 
 class Mistaken(NamedTuple):
@@ -61,8 +62,8 @@ def mistaken_file(path: Location, head: bytes, n_bytes: int) -> Mistaken | None:
     for offset, magic, mistaken in _MAGIC:
         if head.startswith(magic, offset):
             return mistaken
-    if _is_safetensors(head, n_bytes):
-        return _weights(path)
+    if is_safetensors(head, n_bytes):
+        return weights(path)
     if _is_onnx(head):
         return Mistaken("an ONNX model, which is not read", "the torch model it was exported from, as TorchScript")
     if _is_msgpack(head):
@@ -129,6 +130,24 @@ def adapter(path: Location) -> Mistaken:
     )
 
 
+def weights(path: Location) -> Mistaken:
+    """Return what weights in safetensors are, and what brings them to their network."""
+    what = "weights (safetensors), without the network"
+    if (path.parent / "config.json").is_file():
+        return Mistaken(
+            what,
+            f"{path.parent}, the directory of the checkpoint; or, for a network that transformers lacks, {CODE_STEP}",
+        )
+    return Mistaken(what, CODE_STEP)
+
+
+def is_safetensors(head: bytes, n_bytes: int) -> bool:
+    """Return whether a file of so many bytes that begins with these can hold weights, or an index of such files."""
+    if _INDEX.match(head) and b'"weight_map"' in head:
+        return True
+    return head[8:9] == b"{" and head[9:10] in b'"}' and int.from_bytes(head[:8], "little") + 8 <= n_bytes
+
+
 def is_pointer(file: Path) -> bool:
     """Return whether a few lines of Git LFS stand in place of a file."""
     try:
@@ -136,27 +155,6 @@ def is_pointer(file: Path) -> bool:
             return stream.read(len(POINTER)) == POINTER
     except OSError:  # told where the file is read, if it is
         return False
-
-
-def _weights(path: Location) -> Mistaken:
-    what = "weights (safetensors), without the network"
-    if (path.parent / "config.json").is_file():
-        return Mistaken(what, f"{path.parent}, the directory of the checkpoint")
-    saved = f"{path.stem}-net.pt"
-    line = python_line(
-        "from train import Net",
-        "import torch, safetensors.torch",
-        "model = Net().eval()",
-        f"model.load_state_dict(safetensors.torch.load_file({quoted(path)}))",
-        f"torch.jit.script(model).save({quoted(saved)})",
-    )
-    return Mistaken(
-        what, f"with the script and class of the network in place of train and Net, {line}, and {saved} as MODEL"
-    )
-
-
-def _is_safetensors(head: bytes, n_bytes: int) -> bool:
-    return head[8:9] == b"{" and head[9:10] in b'"}' and int.from_bytes(head[:8], "little") + 8 <= n_bytes
 
 
 def _is_onnx(head: bytes) -> bool:

@@ -1,8 +1,9 @@
 """What the rest of ihcli knows of a model: a module from (P, D) to (P, K), and what its file said about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,22 @@ from ihcli.models.fixed import has_fast_path, has_recurrence
 from ihcli.models.precision import Precision
 from ihcli.models.texts import TextEmbedder
 from ihcli.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class RunCode:
+    """Code of the user's own that made a network.
+
+    name       what was named: FILE.py:NAME or package.module:NAME
+    arguments  that were given, as JSON; None: none
+    files      SHA-256 of every file of it that was run, by its place below the root
+    root       the directory that Python imported it from
+    """
+
+    name: str
+    arguments: str | None
+    files: Mapping[str, str]
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,8 @@ class Model:
                    the module is called, None in one: nothing; None: in none
     vocabulary     what the codes 0, 1, ... of category columns stand for, by their feature names; None: all are numbers
     text           turns texts into inputs, D being any multiple of its width; None for a model of tables
+    code           what made the network of a file that has only its weights; None where the file, or torch, did
+    notes          what a user should know of how it was read
     """
 
     module: nn.Module
@@ -47,6 +66,8 @@ class Model:
     fills: tuple[tuple[float, float] | None, ...] | None = None
     vocabulary: Vocabulary | None = None
     text: TextEmbedder | None = None
+    code: RunCode | None = None
+    notes: tuple[str, ...] = ()
 
     def order_of(self, features: Sequence[str]) -> list[int]:
         """Return the places of features among the model's inputs, where they are called alike, else as they come."""

@@ -7,7 +7,7 @@ from enum import Enum
 
 from ihcli.errors import ModelError
 from ihcli.files.locations import Location, absence
-from ihcli.models.mistaken import Mistaken, mistaken_archive, mistaken_directory, mistaken_file
+from ihcli.models.mistaken import Mistaken, is_safetensors, mistaken_archive, mistaken_directory, mistaken_file
 from ihcli.wording import MODELS_IN_WORDS
 
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x5d\x00\x00": "lzma", b"\xfd7zXZ": "xz"}
@@ -15,6 +15,7 @@ TORCH_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _HEAD_BYTES = 4096
 # An archive of torch unpacks to its own size, but for the code in it.
 _MOST_EXPANSION, _HARMLESS_BYTES = 2, 64 << 20
+WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 _PROGRAM = re.compile(r"models/[^/]+\.json")
 
 
@@ -27,6 +28,7 @@ class Kind(Enum):
     PICKLE = "pickle"
     EXPORTED = "torch.export program (.pt2)"
     HUGGING_FACE = "Hugging Face checkpoint"
+    SAFETENSORS = "weights (safetensors)"
 
 
 def recognise(path: Location) -> Kind:
@@ -78,6 +80,8 @@ def is_pickle(head: bytes, last: bytes) -> bool:
 def _recognise_directory(path: Location) -> Kind:
     if (path / "config.json").is_file():
         return Kind.HUGGING_FACE
+    if any((path / name).is_file() for name in (WEIGHTS, SHARDS)):
+        return Kind.SAFETENSORS
     raise refused(path, mistaken_directory(path))
 
 
@@ -88,6 +92,8 @@ def _recognise_bytes(path: Location, head: bytes, last: bytes) -> Kind:
         return _recognise_zip(path)
     if TORCH_MAGIC in head[:32]:
         return Kind.TORCH_LEGACY
+    if is_safetensors(head, path.stat().st_size):
+        return Kind.SAFETENSORS
     mistaken = mistaken_file(path, head, path.stat().st_size)
     if mistaken is not None:
         raise refused(path, mistaken)

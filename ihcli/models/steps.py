@@ -8,6 +8,7 @@ from pathlib import Path
 SCRIPT_FAILS = (
     "where scripting fails, put torch.jit.trace(model, torch.zeros(1, COLUMNS)) in place of torch.jit.script(model)"
 )
+CODE_STEP = "`code=net.py:Net`, with the file and class of the network in place of net.py and Net"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,15 @@ RUNNING, DONE = "running", "done"
 
 
 @record
+class CodeInfo(Told):
+    """Code of the user's own that made the model, never run by who reads this, see `ihcli.models.model.RunCode`."""
+
+    name: str
+    arguments: str | None
+    files: Mapping[str, str]
+
+
+@record
 class ModelInfo(Told):
     """The model that was explained; the outputs are all that it has."""
 
@@ -32,6 +41,7 @@ class ModelInfo(Told):
     sha256: str
     format: str
     outputs: tuple[str, ...]
+    code: CodeInfo | None = left_out(None)
 
 
 @record

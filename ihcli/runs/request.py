@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Annotated
 
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
+from ihcli.files.code import Code
 from ihcli.files.locations import Location, locate
 from ihcli.methods import DEFAULT, Method, method_named
 from ihcli.runs.kinds import Count, Kind, Positive, kind_of
@@ -22,7 +23,7 @@ class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
     `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default, `text`
-    and `text_pair` the columns of texts, for a model that reads them.
+    and `text_pair` the columns of texts, for a model that reads them; `code_args` is JSON.
     """
 
     model: str
@@ -56,6 +57,9 @@ class RunRequest(Told):
     text: str | None = None
     text_pair: str | None = None
     units: str = "word"
+    code: str | None = left_out(None)
+    code_args: str | None = left_out(None)
+    code_weights: str | None = left_out(None)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,12 @@ class ParsedRequest:
     def model(self) -> Location:
         """Where the model is; raises OptionError for a place that nobody can open."""
         return locate(self.text.model)
+
+    @cached_property
+    def code(self) -> Code | None:
+        """What makes the network of a model that holds weights alone; raises OptionError where it is not there."""
+        text = self.text
+        return None if text.code is None else Code.of(text.code, text.code_args, text.code_weights)
 
     @cached_property
     def groups(self) -> Location | None:

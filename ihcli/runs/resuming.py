@@ -11,6 +11,7 @@ from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
 from ihcli.data.sampling import AUTO, Sampling
 from ihcli.errors import RunError
+from ihcli.files.code import changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location
 from ihcli.runs.info import RunInfo
@@ -20,9 +21,10 @@ from ihcli.runs.run import open_run
 from ihcli.runs.shards import Place, home_of, shards_of
 from ihcli.runs.told import if_told, plain
 from ihcli.runs.totals import RunTotals
+from ihcli.wording import listed
 
-# The first three are compared by content, the device as it is chosen; the last three do not change what is explained.
-NOT_COMPARED = ("model", "data", "groups", "device", "chunk_rows", "memory_bytes", "trust")
+# The first four are compared by content, the device as it is chosen; the last three do not change what is explained.
+NOT_COMPARED = ("model", "data", "groups", "code", "device", "chunk_rows", "memory_bytes", "trust")
 VERSIONS = ("ihcli", "torch")
 # What the same options can come to mean otherwise: another device, or a file of baselines that changed.
 MEANINGS: Mapping[str, Callable[[RunInfo], str]] = {
@@ -55,7 +57,7 @@ class BegunRun:
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
-        files = (*self._groups(asked), *self._contents(asked))
+        files = (*self._groups(asked), *self._contents(asked), *self._code(asked))
         self._require_none([*self._options(asked.text), *files, *self._versions()])
 
     def require_same_meaning(self, info: RunInfo) -> None:
@@ -86,6 +88,19 @@ class BegunRun:
             yield _words(f"the model {told.model.path} as it was", f"other content in {request.model}")
         if files_fingerprint(open_table(request.data).files) != told.data.sha256:
             yield _words(f"the data {told.data.path} as they were", f"other content in {request.data}")
+
+    def _code(self, asked: ParsedRequest) -> Iterator[str]:
+        """Compare code by name and content; nothing of it is run."""
+        begun, now = self.info.arguments.code, asked.code
+        told = if_told(lambda: self.info.model.code)
+        if begun is None or now is None:
+            if begun != asked.text.code:
+                yield _words(_option("code", begun), _option("code", asked.text.code))
+            return
+        if begun.rpartition(":")[2] != now.name:
+            yield _words(_option("code", begun), _option("code", asked.text.code))
+        elif told is not None and (changed := changed_code(told.files, now)):
+            yield _words(f"the code {begun} as it was", f"other content in {listed(changed, 3)}")
 
     def _groups(self, asked: ParsedRequest) -> Iterator[str]:
         begun, now, file = self.info.arguments.groups, asked.text.groups, asked.groups

@@ -16,7 +16,7 @@ from ihcli.runs.told import if_told, plain
 
 QUESTION = "question"  # the name of its SHA-256 in the metadata of parts
 PARTS = ("attributions", "interactions")
-FREE = ("model", "data", "device", "memory_bytes", "trust", "chunk_rows", "groups")
+FREE = ("model", "data", "device", "memory_bytes", "trust", "chunk_rows", "groups", "code")
 """Arguments that do not tell what is explained, or that the content of a file tells better than its place."""
 TOLD: Mapping[str, Callable[[RunInfo], Any]] = {
     "model sha256": lambda info: info.model.sha256,
@@ -49,6 +49,9 @@ def question(info: RunInfo) -> dict[str, Any]:
     """
     told = {name: plain(if_told(partial(ask, info))) for name, ask in TOLD.items()}
     arguments = info.arguments.content()
+    code = if_told(lambda: info.model.code)
+    if code is not None:  # only then, so that runs of before ask what they asked
+        told["model code"] = plain({"name": code.name.rpartition(":")[2], "files": code.files})
     if told["baseline sha256"] is not None:
         arguments.pop("baseline", None)
     return {**{name.replace("_", " "): value for name, value in arguments.items() if name not in FREE}, **told}

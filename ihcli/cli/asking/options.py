@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.sections import ADVANCED, COLUMNS, LARGE_RUNS, TEXTS, Declaration
+from ihcli.cli.asking.sections import ADVANCED, COLUMNS, LARGE_RUNS, TEXTS, WEIGHTS, Declaration
 from ihcli.cli.asking.values import (
     BaselineRowsSetting,
+    CodeArguments,
     ColumnList,
     InteractionsSetting,
     MemorySize,
@@ -208,7 +209,22 @@ RARE = (
     ),
     TRUST,
 )
-OTHERS = {TEXTS: OF_TEXTS, COLUMNS: OF_COLUMNS, LARGE_RUNS: OF_LARGE_RUNS, ADVANCED: RARE}
+CODE, CODE_ARGS, CODE_WEIGHTS = OF_CODE = (
+    _option(
+        "--code",
+        metavar="FILE.py:NAME",
+        help="What makes the network of a MODEL that holds its weights alone: a class or function of a file, or of "
+        "package.module:NAME. It is run; MODEL is not.",
+    ),
+    _option(
+        "--code-args",
+        type=CodeArguments(),
+        metavar="[JSON|@FILE]",
+        help='Its arguments, as [64, 2] or {"width": 64}.  [default: those that a Lightning checkpoint has]',
+    ),
+    _option("--code-weights", metavar="KEY", help="Which weights of a checkpoint, where several fit."),
+)
+OTHERS = {TEXTS: OF_TEXTS, COLUMNS: OF_COLUMNS, LARGE_RUNS: OF_LARGE_RUNS, WEIGHTS: OF_CODE, ADVANCED: RARE}
 """What a computation can be asked besides the daily options, by the titles of `--help`."""
 INTERACTIONS = _option(
     "--interactions",

@@ -1,5 +1,6 @@
 """Values that options take, read from text: sizes, lists of columns, numbers above 0, and words with numbers."""
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 
+from ihcli.cli.showing.spelling import spelled
 from ihcli.data.sampling import AUTO
 
 UNITS = {"": 1, "B": 1}
@@ -58,6 +60,22 @@ class BaselineRowsSetting(click.ParamType):
         if value != AUTO and (number is None or number < 1):
             self.fail(f"Expected a whole number of at least 1, or {AUTO}, got {value!r}. Try {AUTO}.", param, ctx)
         return number or value
+
+
+class CodeArguments(click.ParamType):
+    """Arguments of code: JSON, or @FILE of JSON; kept as JSON."""
+
+    name = "JSON"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return JSON of them."""
+        from ihcli.errors import OptionError
+        from ihcli.files.code import read_arguments
+
+        try:
+            return json.dumps(read_arguments(value), ensure_ascii=False)
+        except OptionError as error:
+            self.fail(spelled(str(error).removeprefix("`code_args`: ")), param, ctx)
 
 
 class MemorySize(click.ParamType):

@@ -6,7 +6,7 @@ import click
 
 from ihcli.cli import process
 from ihcli.cli.asking.computation import debug_option
-from ihcli.cli.asking.options import TRUST
+from ihcli.cli.asking.options import CODE, CODE_ARGS, CODE_WEIGHTS, TRUST
 from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand
 from ihcli.cli.showing.terminal import tell
 from ihcli.errors import ModelError
@@ -25,22 +25,27 @@ UNTRIED = "The file does not say how many inputs the network takes, so it was no
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Show what a model file holds.")
 @click.argument("model")
+@CODE.declare(OPTIONS)
+@CODE_ARGS.declare(OPTIONS)
+@CODE_WEIGHTS.declare(OPTIONS)
 @TRUST.declare(OPTIONS)
 @debug_option
-def inspect(model: str, trust: bool) -> None:
+def inspect(model: str, code: str | None, code_args: str | None, code_weights: str | None, trust: bool) -> None:
     """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
 
     No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
     classifier is tried on a short text, which shows how its tokenizer cuts words.
     """
-    from ihcli.execution.refusals import require_model
+    from ihcli.execution.refusals import require_code, require_model
 
     require_model(model)  # before torch is imported, which takes seconds
+    require_code(code, code_args, code_weights)
     with process.ended_when_stuck():
         process.give_up_writing(trust)
         from ihcli.models import load_model
 
-        for name, finding in _findings(load_model(model, trust=trust)):
+        loaded = load_model(model, trust=trust, code=code, code_args=code_args, code_weights=code_weights)
+        for name, finding in _findings(loaded):
             tell(f"{name:22}{finding}")
 
 
@@ -54,6 +59,7 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
     operations = find_operations(model, None if n_outputs is None else probe)
     return [
         ("Format", model.format),
+        *_code(model),
         *_inputs(model),
         ("Outputs", _counted(n_outputs, model.output_names)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
@@ -61,8 +67,16 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
         ("Replaced by SoftPlus", _listed(operations.replaceable)),
         ("Kinks that remain", _listed(operations.kinks)),
         ("Derivative engine", engine),
-        *(("Warning", warning) for warning in warnings),
+        *(("Warning", warning) for warning in (*model.notes, *warnings)),
     ]
+
+
+def _code(model: "Model") -> list[tuple[str, str]]:
+    """Return what of the user's own code was run."""
+    if model.code is None:
+        return []
+    files = [f"{name} (SHA-256 {sha256[:12]})" for name, sha256 in model.code.files.items()]
+    return [("Code run", _listed(tuple(files[:MOST_NAMES]))), ("Arguments", model.code.arguments or "none")]
 
 
 def _inputs(model: "Model") -> list[tuple[str, str]]:

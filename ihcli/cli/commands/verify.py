@@ -9,7 +9,7 @@ import click
 
 from ihcli.cli import process
 from ihcli.cli.asking.computation import debug_option
-from ihcli.cli.asking.options import TRUST
+from ihcli.cli.asking.options import CODE, TRUST
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.failures import reading_run
@@ -55,10 +55,18 @@ COLOURS = {"passed": "green", "failed": "bold red", "not checked": "yellow"}
     show_default=True,
     help="Seed of the random draw of those rows.",
 )
+@CODE.declare(ADVANCED)
 @TRUST.declare(ADVANCED)
 @debug_option
 def verify(
-    run: str, model: str | None, data: str | None, sample: int, format_name: str | None, seed: int, trust: bool
+    run: str,
+    model: str | None,
+    data: str | None,
+    sample: int,
+    format_name: str | None,
+    seed: int,
+    code: str | None,
+    trust: bool,
 ) -> None:
     """Check what can be checked of the run RUN, and print every check with its worst figure and the bound on it.
 
@@ -75,7 +83,7 @@ def verify(
     from ihcli.verification import FAILED, NOT_CHECKED
 
     with reading_run(run):
-        found = _findings(run, model, data, sample, seed, trust)
+        found = _findings(run, model, data, sample, seed, code, trust)
         findings = [replace(finding, detail=spelled(finding.detail)) for finding in found]
     _write(findings, format_name or ("table" if sys.stdout.isatty() else "lines"))
     failed = [finding.check for finding in findings if finding.outcome == FAILED]
@@ -87,24 +95,26 @@ def verify(
 
 
 def _findings(
-    run: str, model: str | None, data: str | None, sample: int, seed: int, trust: bool
+    run: str, model: str | None, data: str | None, sample: int, seed: int, code: str | None, trust: bool
 ) -> "Iterator[Finding]":
     from ihcli.verification import verify_run
 
     if model is None or data is None:
         yield from verify_run(run)
         return
-    from ihcli.execution.refusals import require_files
+    from ihcli.execution.refusals import require_code, require_files
     from ihcli.runs.run import open_run
 
     open_run(run)
     require_files(model, data)  # before torch is imported, which takes seconds
+    require_code(code)
     with process.ended_when_stuck():
         process.give_up_writing(trust)
         from ihcli.verification.recomputation import Question, recompute
 
-        question = Question(model, data, sample, seed, trust)
+        question = Question(model, data, sample, seed, trust, code)
         question.require_files()  # before the minutes that a large run can take
+        question.require_code(open_run(run).info)
         yield from verify_run(run)
         yield from recompute(run, question)
 

@@ -1,6 +1,7 @@
 """What a refused pickle holds, in outline: names off the allow-list stand for inert records, and nothing is called.
 
-Only messages are made of outlines. Numbers of torch's files are left out (tensors of the meta device).
+Messages are made of outlines, in which numbers of torch's files are left out (tensors of the meta device); and weights
+are taken out of files that hold other things beside them, with their numbers.
 """
 
 import io
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.models.pickles.allow_list import ForbiddenError, Record, RecordClass
+from ihcli.models.pickles.archives import ArchiveUnpickler, read_archive
 from ihcli.models.pickles.building import Bounds
 from ihcli.models.pickles.streams import read_stream
-from ihcli.models.pickles.unpickling import StorageUnpickler, StrictUnpickler
+from ihcli.models.pickles.unpickling import LegacyUnpickler, StorageUnpickler, StrictUnpickler, read_legacy
 from ihcli.models.sniffing import Kind
 
 
@@ -43,6 +45,18 @@ def outlined(path: Path, kind: Kind) -> Outline | None:
     except Exception:
         begun = [value for stack in (*reader.metastack, reader.stack) for value in stack]
         return Outline(begun[0], tuple(reader.names)) if begun and isinstance(begun[0], Record) else None
+
+
+def numbers_outlined(path: Path, kind: Kind) -> Any:
+    """Return the object of a torch or pickle file with all its numbers, off-list instances as records.
+
+    Raises whatever damaged or enormous bytes lead to.
+    """
+    if kind is Kind.TORCH_ZIP:
+        return read_archive(path, _ArchiveOutliner)
+    if kind is Kind.PICKLE:
+        return _Outliner(read_stream(path)).load()
+    return read_legacy(io.BytesIO(path.read_bytes()), unpickler_of=_LegacyOutliner)
 
 
 def _reader(path: Path, kind: Kind) -> Any:
@@ -179,7 +193,7 @@ class _Outliner(StrictUnpickler):
     )
 
 
-class _StorageOutliner(_Outliner, StorageUnpickler):
+class _TorchOutliner(_Outliner, StorageUnpickler):
     """The same for objects of torch.save."""
 
     def persistent_load(self, pid: Any) -> Any:
@@ -189,6 +203,18 @@ class _StorageOutliner(_Outliner, StorageUnpickler):
         except ForbiddenError:
             return self._record(pid)
 
+
+class _StorageOutliner(_TorchOutliner):
+    """The same without numbers."""
+
     def storage(self, key: str, count: int, dtype: torch.dtype) -> Tensor:
         """Return as many numbers as there are, none of them read."""
         return torch.empty(count, dtype=dtype, device="meta")
+
+
+class _ArchiveOutliner(_TorchOutliner, ArchiveUnpickler):
+    """The same with the numbers of an archive."""
+
+
+class _LegacyOutliner(_TorchOutliner, LegacyUnpickler):
+    """The same with the numbers that follow in the stream."""

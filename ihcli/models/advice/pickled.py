@@ -15,12 +15,11 @@ from ihcli.models.estimators.convert import EXPECTED, network_in
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.pickles.plain_layers import n_wrappers, unwrapped
 from ihcli.models.pickles.scikit_learn_names import SEARCHES
-from ihcli.models.steps import SCRIPT_FAILS, Loader, imports, python_line, quoted
+from ihcli.models.steps import CODE_STEP, SCRIPT_FAILS, Loader, imports, python_line, quoted
 from ihcli.wording import listed, printable
 
 _EXPECTED = f"Expected a torch module or {EXPECTED}."
 _LIGHTNING = "pytorch-lightning_version"
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 _MAIN, _MOST_CLASSES = "__main__.", 8
 _NO_MODELS = {
     "xgboost": "a model of XGBoost, which has no derivatives",
@@ -152,7 +151,7 @@ def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
         if imports_of_script:
             step = step.replace("try", "try, with the script that saved it in place of train,", 1)
     elif place.found is Found.WEIGHTS:
-        return _weights_step(place, outline, loader)
+        return f"Try {CODE_STEP}."
     elif place.found is Found.MODULE and not outline.names:
         saved = loader.written(".pt")
         line = python_line(
@@ -165,28 +164,6 @@ def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
     others = [other.expression for other in places[1:]]
     more = f" There are others, such as at {listed(others, 3)}." if others else ""
     return f"{_begun(step, outline)}{_scaled(outline.root)}{more}"
-
-
-def _weights_step(place: Place, outline: Outline, loader: Loader) -> str:
-    """Return what to try for weights whose network is a class somewhere: its script and name are the user's to give."""
-    weights = f"{loader.expression(is_plain=not outline.names)}{place.expression}"
-    prefix = _shared_prefix(place.value)
-    if prefix:
-        weights = f"{{k.removeprefix({quoted(prefix)}): v for k, v in {weights}.items()}}"
-    saved = loader.written(".pt")
-    line = python_line(
-        *_main_imports(outline),
-        "from train import Net",
-        imports("torch", loader.package),
-        "model = Net().eval()",
-        f"model.load_state_dict({weights})",
-        f"torch.jit.script(model).save({quoted(saved)})",
-    )
-    return _begun(
-        f"try, with the script and class of the network in place of train and Net, {line}, and {saved} as MODEL; "
-        f"{SCRIPT_FAILS}.",
-        outline,
-    )
 
 
 def _scripted(expression: str, module: Any, outline: Outline, loader: Loader) -> str:
@@ -220,11 +197,6 @@ def _scaled(root: Any) -> str:
     return (
         f" If its inputs pass through {printable(repr(scaler), 40)} first, save sklearn.pipeline.make_pipeline of both."
     )
-
-
-def _shared_prefix(weights: dict[str, Any]) -> str:
-    """Return what all names of weights begin with where a wrapper put it there."""
-    return next((prefix for prefix in _PREFIXES if all(name.startswith(prefix) for name in weights)), "")
 
 
 def _main_classes(outline: Outline) -> list[str]:

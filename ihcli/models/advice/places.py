@@ -111,7 +111,7 @@ def _places(root: Any) -> Iterator[Place]:
             return
         below = []
         for expression, value in level:
-            for step, part in _parts(value):
+            for step, part in parts(value):
                 left -= 1
                 if left < 0:
                     return
@@ -121,7 +121,7 @@ def _places(root: Any) -> Iterator[Place]:
         level = below
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+def parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a container or record holds; an optimiser's state is full of tensors and holds no weights."""
     if isinstance(value, dict) and "param_groups" not in value and found_in(value) is None:
         yield from ((f"[{_key(key)}]", part) for key, part in value.items() if _is_key(key))

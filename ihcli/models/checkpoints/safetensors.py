@@ -1,6 +1,6 @@
 """What safetensors files say that they hold: names, dtypes and shapes, held against the bytes that are there.
 
-Only the header is read. Format: 8 bytes of length, so many bytes of JSON, then the numbers.
+Format: 8 bytes of length, so many bytes of JSON, then the numbers. Of a checkpoint only the header is read here.
 """
 
 import math
@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ihcli.errors import ModelError
 from ihcli.files.foreign import parsed_json
@@ -35,6 +37,17 @@ def declared_shapes(*paths: Path) -> Shapes:
     for path in paths:
         shapes |= _shapes(path)
     return shapes
+
+
+def stored_tensors(*paths: Path) -> dict[str, Tensor]:
+    """Return all tensors in the files, by name; raises what `declared_shapes` raises."""
+    from safetensors.torch import load_file
+
+    declared_shapes(*paths)
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        tensors |= load_file(path)
+    return tensors
 
 
 def _shapes(path: Path) -> Shapes:

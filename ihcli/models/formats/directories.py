@@ -10,13 +10,12 @@ from ihcli.models.checkpoints.safetensors import Shapes, declared_shapes
 from ihcli.models.checkpoints.settings import check_sizes
 from ihcli.models.checkpoints.tokenization import check_pipeline
 from ihcli.models.mistaken import LFS_STEP, adapter, is_pointer
-from ihcli.models.sniffing import refused
+from ihcli.models.sniffing import SHARDS, WEIGHTS, refused
 from ihcli.models.wrapping import Source
 from ihcli.wording import printable
 
 TASK = "ForSequenceClassification"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
-WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # Weights for other frameworks, which checkpoints hold beside those for torch.
 _FOREIGN_WEIGHTS = (".h5", ".msgpack", ".onnx", ".ot", ".gguf", ".tflite")
@@ -50,9 +49,25 @@ def read_settings(source: Source) -> dict[str, Any]:
 
 def stored_shapes(directory: Path) -> Shapes:
     """Return the shapes of the tensors in the safetensors files of a checkpoint, by name."""
-    if (directory / WEIGHTS).is_file():
-        return declared_shapes(directory / WEIGHTS)
-    return declared_shapes(*(directory / name for name in _shards(directory)))
+    return declared_shapes(*weight_files(directory))
+
+
+def weight_files(path: Path) -> list[Path]:
+    """Return the safetensors files of a file, an index of them, or a directory.
+
+    The files of an index lie beside it. Raises ModelError where one is not there.
+    """
+    if not path.is_dir() and not path.name.endswith(".json"):
+        return [path]
+    directory, index = (path, SHARDS) if path.is_dir() else (path.parent, path.name)
+    if path.is_dir() and not has_safetensors(path):
+        raise ModelError(
+            f"{path}: holds no weights (safetensors). Expected {WEIGHTS}, or {SHARDS} and its files. {_COPY}"
+        )
+    if path.is_dir() and (directory / WEIGHTS).is_file():
+        return [directory / WEIGHTS]
+    _check_shards(directory, index)
+    return [directory / name for name in _shards(directory, index)]
 
 
 def has_safetensors(directory: Path) -> bool:
@@ -193,17 +208,17 @@ def _check_weights(source: Source) -> None:
         )
 
 
-def _check_shards(directory: Path) -> None:
-    missing = [name for name in _shards(directory) if not (directory / name).is_file()]
+def _check_shards(directory: Path, index: str = SHARDS) -> None:
+    missing = [name for name in _shards(directory, index) if not (directory / name).is_file()]
     if missing:
         raise ModelError(
-            f"{directory}: {listed(missing)} missing, which {SHARDS} names. Try copying the checkpoint again."
+            f"{directory}: {listed(missing)} missing, which {index} names. Try copying the checkpoint again."
         )
 
 
-def _shards(directory: Path) -> list[str]:
+def _shards(directory: Path, index: str = SHARDS) -> list[str]:
     """Return the names of the files that hold the weights; all of them lie in the directory itself."""
-    path = directory / SHARDS
+    path = directory / index
     places = _json(path).get("weight_map")
     if not isinstance(places, dict):
         raise ModelError(f"{path}: does not say which file holds which weight (no weight_map).")

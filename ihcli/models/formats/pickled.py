@@ -14,7 +14,7 @@ from torch import nn
 
 from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.files.foreign import AGAIN, one_message
-from ihcli.models.advice.outlines import Outline, outlined
+from ihcli.models.advice.outlines import Outline, numbers_outlined, outlined
 from ihcli.models.advice.pickled import refusal, sole_model
 from ihcli.models.estimators.convert import EXPECTED, convert, network_in
 from ihcli.models.estimators.reading import UnfoldedError
@@ -32,31 +32,49 @@ from ihcli.models.wrapping import Source, place_module
 from ihcli.wording import first_line, printable
 
 _SAFE_WAY = "torch.jit.script(model).save(path)"
+STRICT: dict[Kind, Callable[[Path], Any]] = {
+    Kind.TORCH_ZIP: read_archive,
+    Kind.TORCH_LEGACY: lambda path: read_legacy(io.BytesIO(path.read_bytes())),
+    Kind.PICKLE: lambda path: StrictUnpickler(read_stream(path)).load(),
+}
+"""How files of pickles are read by the allow-list."""
+
+
+def held(path: Path, kind: Kind) -> Any:
+    """Return what a file holds for whoever wants weights or plain values of it; nothing of it runs.
+
+    What is off the allow-list is passed over, as inert records. Raises ModelError for a file that is damaged.
+    """
+    with _reading(path):
+        try:
+            return STRICT[kind](path)
+        except ForbiddenError:
+            return numbers_outlined(path, kind)
 
 
 def read_zip(source: Source) -> Model:
     """Read a module that torch.save wrote in its zip format."""
-    return _read(source, Kind.TORCH_ZIP, read_archive, _free_torch)
+    return _read(source, Kind.TORCH_ZIP, _free_torch)
 
 
 def read_legacy_file(source: Source) -> Model:
     """Read a module from the stream of pickles that torch.save wrote before its zip format."""
-    return _read(source, Kind.TORCH_LEGACY, lambda path: read_legacy(io.BytesIO(path.read_bytes())), _free_torch)
+    return _read(source, Kind.TORCH_LEGACY, _free_torch)
 
 
 def read_pickle(source: Source) -> Model:
     """Read a torch module or a scikit-learn network that pickle or joblib wrote."""
-    return _read(source, Kind.PICKLE, lambda path: StrictUnpickler(read_stream(path)).load(), _free_pickle)
+    return _read(source, Kind.PICKLE, _free_pickle)
 
 
-def _read(source: Source, kind: Kind, strict: Callable[[Path], Any], free: Callable[[Path], Any]) -> Model:
+def _read(source: Source, kind: Kind, free: Callable[[Path], Any]) -> Model:
     """Read strictly, and only where that fails, the source is trusted and the outline promises a model, freely.
 
     What needs no trust then needs no scikit-learn or joblib either.
     """
     try:
         with _reading(source.path):
-            content = strict(source.path)
+            content = STRICT[kind](source.path)
     except NoPickleError:
         raise
     except ModelError as error:

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from ihcli.models.pickles.allow_list import ForbiddenError
+from ihcli.models.pickles.building import Bounds
 from ihcli.models.pickles.unpickling import StorageUnpickler
 
 
-class _ArchiveUnpickler(StorageUnpickler):
+class ArchiveUnpickler(StorageUnpickler):
     """The object of an archive: its persistent ids are storages in records of their own."""
 
-    def __init__(self, reader: Any) -> None:
-        super().__init__(io.BytesIO(reader.get_record("data.pkl")))
+    def __init__(self, reader: Any, bounds: Bounds | None = None) -> None:
+        super().__init__(io.BytesIO(reader.get_record("data.pkl")), bounds)
         self._archive = reader
 
     def storage(self, key: str, count: int, dtype: torch.dtype) -> Tensor:
@@ -25,9 +26,9 @@ class _ArchiveUnpickler(StorageUnpickler):
         return torch.empty(0, dtype=dtype).set_(flat)  # type: ignore[call-overload]
 
 
-def read_archive(path: Path) -> Any:
+def read_archive(path: Path, unpickler_of: type[ArchiveUnpickler] = ArchiveUnpickler) -> Any:
     """Return the object that torch.save wrote in its zip format."""
     reader: Any = torch._C.PyTorchFileReader(str(path))
     if reader.has_record("byteorder") and reader.get_record("byteorder") != b"little":
         raise ForbiddenError("tensors in big-endian byte order")
-    return _ArchiveUnpickler(reader).load()
+    return unpickler_of(reader).load()

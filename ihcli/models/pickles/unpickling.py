@@ -271,7 +271,7 @@ class StorageUnpickler(StrictUnpickler):
         raise NotImplementedError
 
 
-class _LegacyUnpickler(StorageUnpickler):
+class LegacyUnpickler(StorageUnpickler):
     """The object of a legacy torch.save stream, whose storages follow it."""
 
     def __init__(self, stream: io.BytesIO, bounds: Bounds | None = None) -> None:
@@ -286,7 +286,9 @@ class _LegacyUnpickler(StorageUnpickler):
         return torch.zeros(count, dtype=dtype)
 
 
-def read_legacy(stream: io.BytesIO, bounds: Bounds | None = None) -> Any:
+def read_legacy(
+    stream: io.BytesIO, bounds: Bounds | None = None, unpickler_of: "type[LegacyUnpickler] | None" = None
+) -> Any:
     """Return the object of a stream that torch.save wrote before its zip format, or with that switched off.
 
     Magic number, version and system information are read like the object and dropped; the storages follow it.
@@ -294,7 +296,7 @@ def read_legacy(stream: io.BytesIO, bounds: Bounds | None = None) -> Any:
     bounds = bounds or Bounds(stream.getbuffer().nbytes)
     for _ in range(3):
         StrictUnpickler(stream, bounds).load()
-    unpickler = _LegacyUnpickler(stream, bounds)
+    unpickler = (unpickler_of or LegacyUnpickler)(stream, bounds)
     content = unpickler.load_unrestored()
     reader = _Reader(stream)
     for key in plain(StrictUnpickler(stream, bounds).load(), list):

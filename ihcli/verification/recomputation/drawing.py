@@ -1,5 +1,6 @@
 """The sampled rows: what the run says of them, and the paths to them as model and data give them."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
 from ihcli.data.rows import Chunk
 from ihcli.derivatives.paths import Paths
-from ihcli.errors import ModelError, RunError
+from ihcli.errors import ModelError, OptionError, RunError
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.explainers.explainer import Explainer
@@ -18,27 +19,44 @@ from ihcli.files.locations import Location, is_reachable, locate
 from ihcli.readers.opening import paths_to
 from ihcli.results.records import Record
 from ihcli.results.result import Result
+from ihcli.runs.info import RunInfo
 from ihcli.runs.origins import places_of, there
 from ihcli.runs.request import RunRequest
+from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
-from ihcli.wording import listed
+from ihcli.wording import listed, printable
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a run is held against, and how many of its rows, drawn with which seed."""
+    """What a run is held against, and how many of its rows, drawn with which seed.
+
+    code  what makes the network of a model that holds weights alone; none that run.json names is ever run
+    """
 
     model: str
     data: str
     sample: int = 20
     seed: int = 0
     trust: bool = False
+    code: str | None = None
 
     def require_files(self) -> None:
         """Raise ModelError or DataError where there is no model or no table."""
         if not locate(self.model).exists():
             raise ModelError(f"{self.model}: no such file. Expected the model that the run was made from.")
         open_table(self.data)
+
+    def require_code(self, info: RunInfo) -> None:
+        """Raise OptionError where a run was made with code that nobody named here, or without any."""
+        begun = if_told(lambda: info.arguments.code)
+        if begun is not None and self.code is None:
+            raise OptionError(
+                f"`code`: is not given, but the run was made with {printable(begun)!r}. What a run.json names is never "
+                f"run. Try the same command with `code={shlex.quote(printable(begun, None))}` if you know that file."
+            )
+        if begun is None and self.code is not None:
+            raise OptionError("`code`: is given, but the run was made without code. Try without `code`.")
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,7 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         steps=None,
         max_evaluations=None,
         trust=question.trust,
+        code=question.code,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import IhcliError, RunError
 from ihcli.execution.preparation import PreparedRun
+from ihcli.files.code import Code, changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.integration.assembly import ExplainedRows, sampling_error
@@ -17,6 +18,7 @@ from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
+from ihcli.runs.info import CodeInfo
 from ihcli.runs.openings import openings_told
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
@@ -27,6 +29,7 @@ from ihcli.verification.recomputation.independent import Integral, PlainPaths
 from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
 from ihcli.verification.recomputation.keys import compare_keys
 from ihcli.verification.recomputation.pairs import PairChecks
+from ihcli.wording import listed
 
 FINER = 100
 """How much more accurate than the reported error truth is asked to be, of the run's own method."""
@@ -53,6 +56,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     """
     question.require_files()
     run = open_run(path)
+    question.require_code(run.info)
     try:
         described = Described.of(run.info)
     except RunError as error:
@@ -87,6 +91,18 @@ def _origins(run: Described, question: Question) -> Iterator[Finding]:
         else:
             detail = f"{path} is not what the run was made from ({told.path}): SHA-256 {found:.12} instead of "
             yield Finding(check, FAILED, f"{detail}{told.sha256:.12}", 1)
+    code = if_told(lambda: run.info.model.code)
+    if code is not None and question.code is not None:
+        yield _origin_of_code(code, question.code)
+
+
+def _origin_of_code(told: CodeInfo, named: str) -> Finding:
+    """Compare code by content, before it is run."""
+    changed = changed_code(told.files, Code.of(named))
+    if changed:
+        detail = f"{named} is not what the run was made with ({told.name}): other content in {listed(changed, 3)}"
+        return Finding("CODE", FAILED, detail, len(told.files))
+    return Finding("CODE", PASSED, f"{named} is what the run was made with", len(told.files))
 
 
 def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:

@@ -1,0 +1,196 @@
+"""Classes of networks as users have them in files of their own, written into a directory for tests."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+NET = """
+import torch
+import torch.nn.functional as F
+from layers import Block
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, width, hidden=8, classes=2, activation="relu"):
+        super().__init__()
+        self.first, self.norm = Block(width, hidden), nn.BatchNorm1d(hidden)
+        self.activation = getattr(torch, activation)
+        self.last = nn.Linear(hidden, classes)
+
+    def forward(self, inputs):
+        return self.last(self.activation(self.norm(self.first(inputs))))
+
+
+class MLP(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+
+    def forward(self, x):
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class Lit(nn.Module):
+    def __init__(self, width=4, hidden=8, lr=0.1):
+        super().__init__()
+        self.model = Net(width, hidden)
+
+    def forward(self, x):
+        return self.model(x)
+
+
+class Configured(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.layer = nn.Linear(config.width, config["classes"])
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class Tied(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.encode = nn.Linear(width, width)
+        self.decode = nn.Linear(width, width)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, x):
+        return self.decode(torch.tanh(self.encode(x)))
+
+
+class Masked(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.layer = nn.Linear(width, 1)
+        self.register_buffer("mask", torch.ones(width), persistent=False)
+
+    def forward(self, x):
+        return self.layer(self.mask * x)
+
+
+class Fourier(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.frequencies = torch.randn(width, 6)
+        self.last = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.last(torch.sin(x @ self.frequencies))
+
+
+class OldNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.weight_norm(nn.Linear(4, 3))
+        self.last = nn.utils.spectral_norm(nn.Linear(3, 2))
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.layer(x)))
+
+
+class NewNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+        self.last = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.layer(x)))
+
+
+class Lazy(nn.Module):
+    def __init__(self, classes=2):
+        super().__init__()
+        self.first, self.last = nn.LazyLinear(5), nn.LazyLinear(classes)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.first(x)))
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class Outer:
+    class Inner(Small):
+        pass
+
+
+def make_net(width, hidden=8):
+    return Net(width, hidden)
+
+
+def compiled(width):
+    return torch.compile(Net(width), backend="eager")
+
+
+def parallel(width):
+    return nn.DataParallel(Net(width))
+
+
+def keywords(**settings):
+    return Net(settings["width"])
+
+
+def nothing():
+    return {"not": "a network"}
+
+
+def a_class():
+    return Net
+
+
+def broken(width):
+    raise ValueError(f"no such width: {width}")
+
+
+ready = Small()
+constant = 3
+"""
+LAYERS = """
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.layer = nn.Linear(width, hidden)
+
+    def forward(self, inputs):
+        return self.layer(inputs)
+"""
+
+
+def write(directory: Path) -> Path:
+    """Write net.py, and layers.py that it imports, and return the first."""
+    (directory / "net.py").write_text(NET)
+    (directory / "layers.py").write_text(LAYERS)
+    return directory / "net.py"
+
+
+def imported(directory: Path) -> ModuleType:
+    """Return net.py as a training script knows it, and leave no trace of it."""
+    before = list(sys.path)
+    sys.path.insert(0, str(directory))
+    _forget()
+    try:
+        importlib.invalidate_caches()
+        return importlib.import_module("net")
+    finally:
+        sys.path[:] = before
+        _forget()
+
+
+def _forget() -> None:
+    for name in ("net", "layers"):
+        sys.modules.pop(name, None)
