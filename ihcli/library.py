@@ -22,6 +22,7 @@ from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
 from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
+from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.texts import WORD, ZEROS
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
@@ -44,6 +45,7 @@ def explain(
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float = 0.01,
     groups: Mapping[str, Sequence[str]] | None = None,
+    inputs: Mapping[str, Sequence[str]] | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
     max_evaluations: int | None = None,
@@ -67,6 +69,8 @@ def explain(
         labels: N class names or indices, for target "label".
         tolerance: relative error at which a row is done.
         groups: name of each group of features that is explained as one.
+        inputs: features of each argument of the model's forward, where it takes several; codes come as integers where
+            it takes no others.
         smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
         max_evaluations, steps: see `ihcli.integration.certify.Effort`.
         baseline_rows, seed: so many of more baselines are drawn, see `ihcli.data.baselines.resolve_baselines`; "auto":
@@ -79,7 +83,8 @@ def explain(
     wrapped = _as_model(model)
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
-    data = _as_dataset(wrapped, x)
+    inputs = carried_inputs(wrapped) if inputs is None else inputs
+    data = _as_dataset(wrapped, x, None if inputs is None else features_of(inputs))
     data.fills = fills_of(wrapped, data.columns.features)
     settings = Settings(
         method=method,
@@ -95,7 +100,7 @@ def explain(
     if groups is not None:
         check_groups(groups, Columns(data.columns.features))
     named = Groups.of(data.columns.features, groups)
-    asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed)
+    asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed, inputs=inputs)
     survey = asked.survey(data)
     if survey.scan.n_complete == 0:
         raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
@@ -231,13 +236,27 @@ def _as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -
     return rows
 
 
-def _as_dataset(model: Model, x: Any) -> ArrayDataset:
+def _as_dataset(model: Model, x: Any, features: Sequence[str] | None = None) -> ArrayDataset:
+    """Return x as a dataset; `features` are those of the model's inputs, where it has several."""
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu().numpy()
+    wanted = model.feature_names if features is None else features
     if not hasattr(x, "columns"):
-        return ArrayDataset(np.asarray(x), model.feature_names)
-    names = list(x.columns) if model.feature_names is None else list(model.feature_names)
+        return _picked(np.asarray(x), features) if features is not None else ArrayDataset(np.asarray(x), wanted)
+    names = list(x.columns) if wanted is None else list(wanted)
     missing = [name for name in names if name not in x.columns]
     if missing:
         raise DataError(f"x: lacks {len(missing)} of the model's features, the first is {missing[0]!r}.")
     return ArrayDataset(x[names].to_numpy(), [str(name) for name in names])
+
+
+def _picked(x: np.ndarray, features: Sequence[str]) -> ArrayDataset:
+    """Return the columns of an array that inputs name by their numbers."""
+    known = [str(i) for i in range(x.shape[1])] if x.ndim == 2 else []
+    missing = [name for name in features if name not in known]
+    if missing:
+        raise DataError(
+            f"`inputs`: column {missing[0]!r} is not one of x, an array of shape {x.shape}. Expected '0', '1', ... Try "
+            "a DataFrame, whose columns have names."
+        )
+    return ArrayDataset(x[:, [int(name) for name in features]], features)

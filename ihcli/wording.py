@@ -1,6 +1,7 @@
 """Words that messages share: lists of names, the first line of an error, and what a stranger wrote made printable."""
 
 import difflib
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -114,3 +115,18 @@ def _alike(cut: dict[str, str]) -> list[list[str]]:
 
 def _on_one_line(name: str) -> str:
     return printable(" ".join(name.split()), None) or "(blank)"
+
+
+def argument(text: str) -> str:
+    """Return text as one argument on a command line."""
+    return printable(shlex.quote(text))
+
+
+def column_list(names: Sequence[str]) -> str:
+    """Return names as the argument of `features` and `exclude`, in quotes where they hold commas or blanks."""
+    return argument(",".join(map(_in_a_list, names)))
+
+
+def _in_a_list(name: str) -> str:
+    is_plain = name == name.strip() and name and "," not in name and not name.startswith(('"', "@"))
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

@@ -21,7 +21,7 @@ SECTIONS = {
         *("--dry-run", "--resume", "--overwrite", "--help"),
     ),
     "Texts": ("--text", "--text-pair", "--units"),
-    "Groups and columns": ("--features", "--exclude", "--label", "--groups", "--groups-by", "--missing"),
+    "Groups and columns": ("--features", "--inputs", "--exclude", "--label", "--groups", "--groups-by", "--missing"),
     "Large runs": (
         *("--limit", "--chunk-rows", "--interactions", "--shard", "--executor", "--workers", "--ray-address"),
         "--gpus-per-worker",

@@ -8,7 +8,8 @@ import pytest
 from test_names import NAMES
 
 from ihcli.cli.asking.values import ColumnList
-from ihcli.data.formats.conversions import argument, by_recoding, column_list
+from ihcli.data.formats.conversions import by_recoding
+from ihcli.wording import argument, column_list
 
 PRINTABLE = [name for name in NAMES if name.isprintable() and len(name) < 200]
 

@@ -197,16 +197,16 @@ def test_a_dtype_that_the_graph_holds_is_refused_with_words(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments", "words"),
+    ("module", "inputs", "words"),
     [
-        (nn.Bilinear(3, 3, 1), 2, r"a program of 2 inputs \(\(4, 3\), \(4, 3\)\) and 1 outputs"),
-        (Function(lambda x: (x, x * 2)), 1, r"a program of 1 inputs \(\(4, 3\)\) and 2 outputs"),
+        (nn.Flatten(), torch.zeros(4, 3, 2), r"a program of 1 inputs \(\(4, 3, 2\)\) and 1 outputs"),
+        (Function(lambda x: (x, x * 2)), torch.zeros(4, 3), r"a program of 1 inputs \(\(4, 3\)\) and 2 outputs"),
     ],
 )
 def test_a_program_of_other_inputs_or_outputs_is_refused(
-    module: nn.Module, arguments: int, words: str, tmp_path: Path
+    module: nn.Module, inputs: torch.Tensor, words: str, tmp_path: Path
 ) -> None:
-    torch.export.save(torch.export.export(module, (model_files.rows(),) * arguments), tmp_path / "model.pt2")
+    torch.export.save(torch.export.export(module, (inputs,)), tmp_path / "model.pt2")
     with pytest.raises(ModelError, match=words):
         load_model(tmp_path / "model.pt2", trust=True)
 

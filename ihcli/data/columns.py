@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ihcli.data.formats.conversions import argument, column_list
 from ihcli.data.formats.table import LISTED_BY_HAND, TableFiles, has_dictionary, holds_text, is_number
 from ihcli.errors import DataError, IhcliError, OptionError
 from ihcli.quality import RESERVED, RESERVED_FOR_KEYS
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import did_you_mean, listed, printable, quoted
+from ihcli.wording import argument, column_list, did_you_mean, listed, printable, quoted
 
 MOST_NAME_LETTERS, NAMED_LETTERS = 10_000, 40  # every part of a run repeats the names
 UNNAMED = re.compile(r"|Unnamed: \d+")

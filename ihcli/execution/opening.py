@@ -10,6 +10,7 @@ from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError
 from ihcli.models import Model
+from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.texts import ZEROS
 from ihcli.quality import Status
 from ihcli.readers import Reader
@@ -58,12 +59,13 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     request = asked.text
     if reads_texts(model):
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
+    inputs = request.inputs or carried_inputs(model)
     dataset = open_dataset(
         request.data,
         keys=request.key,
         label=request.label,
         exclude=request.exclude,
-        features=request.features,
+        features=request.features if inputs is None else features_of(inputs),
         model_features=model.feature_names,
         vocabulary=model.vocabulary,
     )
@@ -77,6 +79,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         request.seed,
         request.limit,
         asked.sampling,
+        inputs,
     )
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))

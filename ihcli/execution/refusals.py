@@ -66,6 +66,8 @@ def parse(request: RunRequest) -> ParsedRequest:
     require_rows(request.baseline_rows, request.sampling_tolerance, asked.method)
     if request.groups is not None and request.groups_by is not None:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
+    if request.features is not None and request.inputs is not None:
+        raise OptionError("`features`: cannot be used together with `inputs`, which lists the features of each input.")
     if request.text is not None:
         require_one_baseline(asked.method)
     elif request.baseline is not None:
@@ -81,6 +83,7 @@ def _is_here(path: str) -> bool:
 def _refuse_table_options(request: RunRequest) -> None:
     given = {
         "`features`": request.features,
+        "`inputs`": request.inputs,
         "`exclude`": request.exclude,
         "`groups`": request.groups,
         "`groups_by`": request.groups_by,

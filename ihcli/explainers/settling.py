@@ -42,6 +42,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     """
     method = method_named(settings.method)
     reader.check(method)
+    model = reader.called(model)
     reader, original = reader.on(model), opened(reader, model)
     encoded = reader.encode(sample[: reader.sample_records])
     tried = reader.trial(encoded)

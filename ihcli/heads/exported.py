@@ -20,7 +20,7 @@ def stable_exported(module: ExportedModule, final: frozenset[int], is_wide: bool
         _replace(program.graph, squashes[position], is_wide)
     program.graph.lint()
     program.recompile()
-    stable = ExportedModule(program, module.batch)
+    stable = ExportedModule(program, module.batch, module.argument_names)
     stable.train(module.training)
     return stable
 

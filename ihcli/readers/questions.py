@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ihcli.data.baselines import MODE, ONE_ROW, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
 from ihcli.data.frequencies import Frequencies, frequencies
@@ -13,6 +14,7 @@ from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
 from ihcli.data.survey import Survey
 from ihcli.models.model import Model
+from ihcli.models.signatures import Inputs, Signature, find_signature
 from ihcli.openings import Openings, find_openings
 from ihcli.readers.opened_tables import OpenedTableReader, Start
 from ihcli.readers.reader import REFINED_BYTES
@@ -37,6 +39,7 @@ class TableQuestion:
     baseline_rows  its `limit_rows`, or "auto"
     groups    of its features
     limit     only so many rows, the first ones, are explained; None: all. Baselines are of all the data
+    inputs    columns of each argument of the model, where it takes several
     settled   what a run that goes on, or another shard of it, found out of "auto"
     """
 
@@ -47,6 +50,7 @@ class TableQuestion:
     seed: int = 0
     limit: int | None = None
     settled: Sampling | None = None
+    inputs: Inputs | None = None
 
     def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
         """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
@@ -58,10 +62,13 @@ class TableQuestion:
 
         Of "auto" they are the first ones, until `ihcli.explainers.sampling.settle_baselines` is asked.
         """
+        signature = self._signature(model, rows, survey)
+        if signature is not None:
+            model = signature.applied(model)
         openings = self._openings(model, rows, survey)
         if openings is None:
             baselines, pool = self._baselines(model, rows, survey, self.baseline)
-            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills)
+            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills, signature=signature)
         start = MODE if self.baseline is None and not self.many else self.baseline
         codes = frequencies(rows, openings.coded) if isinstance(start, str) and start in ONE_ROW else ()
         baselines, pool = self._baselines(model, rows, survey, start, codes)
@@ -71,19 +78,23 @@ class TableQuestion:
             baselines,
             pool=pool,
             fills=rows.fills,
+            signature=signature,
             openings=openings,
             start=vectors,
             codes=codes if vectors else (),
         )
 
+    def _signature(self, model: Model, rows: Rows, survey: Survey) -> Signature | None:
+        """Return how the model is called, None where it takes one matrix of numbers."""
+        sample = _sample(model, survey)
+        return find_signature(model, rows.columns.features, sample, self.inputs) if len(sample) else None
+
     def _openings(self, model: Model, rows: Rows, survey: Survey) -> Openings | None:
         """Return what the model looks up of the rows, None where it looks nothing up."""
-        values = survey.sample.values
-        features = rows.columns.features
-        if not len(values) or model.n_inputs not in (None, len(features)):
+        features, sample = rows.columns.features, _sample(model, survey)
+        if not len(sample) or model.n_inputs not in (None, len(features)):
             return None
         units = range(len(features)) if self.groups.index is None else self.groups.index.tolist()
-        sample = torch.as_tensor(values[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
         return find_openings(model, sample, features, units)
 
     def _baselines(
@@ -120,6 +131,11 @@ class TableQuestion:
         held = HELD_BYTES // (REFINED_BYTES * len(self.groups.names))
         drawn = DRAWN_BYTES // (BYTES_OF_VALUE * len(rows.columns.features))
         return min(MOST, max(BASELINE_ROWS, min(held, drawn)))
+
+
+def _sample(model: Model, survey: Survey) -> Tensor:
+    """Return complete rows, as the model takes them."""
+    return torch.as_tensor(survey.sample.values[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
 
 
 def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:

@@ -164,6 +164,10 @@ class Reader(ABC):
 
     # The model, and checks before a run
 
+    def called(self, model: Model) -> Model:
+        """Return the model as it takes one matrix, where records reach it in another form."""
+        return model
+
     def on(self, model: Model) -> Self:
         """Return this reader for a model; raises ModelError where it reads nothing that the model takes."""
         return self

@@ -15,6 +15,7 @@ from ihcli.data.sampling import Sampling
 from ihcli.files.fingerprints import values_fingerprint
 from ihcli.methods import Method
 from ihcli.models.model import Model
+from ihcli.models.signatures import Signature
 from ihcli.readers.encoded import Encoded, Shape
 from ihcli.readers.reader import Load, Reader, TrialRows
 
@@ -29,6 +30,7 @@ class TableReader(Reader):
     rounding  dtype to which numbers are rounded first, None: as they are
     pool      what more baselines can be drawn from, until it is settled how many are enough; None: it is
     fills     what the model's own imputer puts in the place of missing numbers
+    signature  how columns reach the model; None: as one matrix
     """
 
     groups: Groups
@@ -36,6 +38,7 @@ class TableReader(Reader):
     rounding: str | None = None
     pool: Pool | None = None
     fills: Fills | None = None
+    signature: Signature | None = None
 
     sample_records: ClassVar[int] = 256
     few_records: ClassVar[int] = 8
@@ -50,6 +53,10 @@ class TableReader(Reader):
     def columns(self) -> Sequence[str | None]:
         """The features."""
         return self.groups.inputs
+
+    def called(self, model: Model) -> Model:
+        """Return the model as it takes rows of the table."""
+        return model if self.signature is None else self.signature.applied(model)
 
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Mark the complete rows."""

@@ -1,5 +1,6 @@
 """What a run can be asked, as run.json keeps it; no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
@@ -22,8 +23,9 @@ CountOrAuto = Annotated[
 class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
-    `features` is a list of column names, `groups` the path of a TOML file, `memory_bytes` None for the default, `text`
-    and `text_pair` the columns of texts, for a model that reads them; `code_args` is JSON.
+    `features` is a list of column names, `inputs` one for each argument of the model's forward, `groups` the path of a
+    TOML file, `memory_bytes` None for the default, `text` and `text_pair` the columns of texts, for a model that reads
+    them; `code_args` is JSON.
     """
 
     model: str
@@ -39,6 +41,7 @@ class RunRequest(Told):
     label: str | None = None
     exclude: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
+    inputs: Mapping[str, tuple[str, ...]] | None = left_out(None)
     groups: str | None = None
     groups_by: str | None = None
     missing: str = "error"

@@ -24,7 +24,7 @@ def smooth_exported(module: ExportedModule, beta: float) -> ExportedModule:
             _replace(program, node, call, f"softplus_{index}", beta)
     program.graph.lint()
     program.recompile()
-    smooth = ExportedModule(program, module.batch)
+    smooth = ExportedModule(program, module.batch, module.argument_names)
     smooth.train(module.training)
     return smooth
 

@@ -80,6 +80,13 @@ def computing_options(titled: Mapping[str, Sequence[Declaration]]) -> Callable[[
     return decorate
 
 
+def _by_name(inputs: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]] | None:
+    for name in (names := [name for name, _ in inputs]):
+        if names.count(name) > 1:
+            raise click.UsageError(f"--inputs {name}=...: is given twice. Expected all columns of {name} in one list.")
+    return dict(inputs) or None
+
+
 @dataclass(frozen=True)
 class Computation:
     """What the options of a computation were given, by the names of RunRequest's fields."""
@@ -92,6 +99,7 @@ class Computation:
 
         values = {**self.values, **decided}
         values["exclude"] = tuple(chain.from_iterable(values["exclude"]))
+        values["inputs"] = _by_name(values["inputs"])
         values["features"] = tuple(chain.from_iterable(values["features"])) or None
         return RunRequest(model=model, data=data, **values)
 

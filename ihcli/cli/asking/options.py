@@ -9,6 +9,7 @@ from ihcli.cli.asking.values import (
     BaselineRowsSetting,
     CodeArguments,
     ColumnList,
+    InputColumns,
     InteractionsSetting,
     MemorySize,
     PositiveNumber,
@@ -117,6 +118,14 @@ OF_COLUMNS = (
         metavar="LIST",
         help="Feature columns in the order of the model's inputs: a,b,c or @FILE with one a line.  [default: the "
         "model's own names, else all columns but --key, --label and --exclude]",
+    ),
+    _option(
+        "--inputs",
+        type=InputColumns(),
+        multiple=True,
+        metavar="NAME=LIST",
+        help="Feature columns of one argument of the model's forward, by its name, or of one key of its dictionary; as "
+        "integers where it takes no others. Repeatable: --inputs x_cat=job,city --inputs x_num=age,income.",
     ),
     _option(
         "--exclude",

@@ -161,6 +161,21 @@ class ColumnList(click.ParamType):
             self.fail(f"{path} cannot be read: {reason}. Expected a file with one column name a line.", param, ctx)
 
 
+class InputColumns(ColumnList):
+    """NAME=a,b,c: the columns of one argument."""
+
+    name = "input"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name and its columns."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, columns = value.partition("=")
+        if not (sign and name.strip()):
+            self.fail(f"Expected NAME=a,b,c, got {value!r}. Try x_cat=job,city.", param, ctx)
+        return name.strip(), super().convert(columns, param, ctx)
+
+
 def _entries(text: str) -> list[str]:
     """Cut at the commas that are not in quotes."""
     return [entry[0] for entry in re.finditer(r'\s*"(?:[^"]|"")*"\s*(?=,|$)|[^,]+', text)]

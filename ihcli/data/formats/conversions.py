@@ -27,16 +27,6 @@ class Conversion:
         return cls(f"python -c {shlex.quote(code)}", made)
 
 
-def argument(text: str) -> str:
-    """Return text as one argument on a command line."""
-    return printable(shlex.quote(text))
-
-
-def column_list(names: Sequence[str]) -> str:
-    """Return names as the argument of `features` and `exclude`, in quotes where they hold commas or blanks."""
-    return argument(",".join(map(_listed, names)))
-
-
 def converted(file: Location, suffix: str, what: str = "converted") -> str:
     """Return a name beside the file's own, for what is made of it."""
     stem = re.sub(r"(\.[A-Za-z0-9]{1,8}){1,2}$", "", file.name) or file.name
@@ -101,8 +91,3 @@ def by_unzipping(file: Location) -> Conversion:
 def literal(value: Any) -> str:
     """Return a value as Python reads it, without the quotes that a shell would need escaped."""
     return "None" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def _listed(name: str) -> str:
-    is_plain = name == name.strip() and name and "," not in name and not name.startswith(('"', "@"))
-    return name if is_plain else '"' + name.replace('"', '""') + '"'

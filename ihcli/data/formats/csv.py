@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from ihcli.data.formats.conversions import by_reading_csv, by_recoding, column_list, literal
+from ihcli.data.formats.conversions import by_reading_csv, by_recoding, literal
 from ihcli.data.formats.numerals import Numerals, numerals_of, options_of
 from ihcli.data.formats.separators import Head
 from ihcli.data.formats.table import TableFiles, is_number
 from ihcli.errors import DataError
 from ihcli.files.locations import Location
-from ihcli.wording import first_line, quoted
+from ihcli.wording import column_list, first_line, quoted
 
 CSV_BLOCK_BYTES = 1 << 22  # a block must hold at least one whole line
 # Integers that print as they were written and fit 64 bits; the empty value stays empty.

@@ -1,20 +1,21 @@
 """torch.export programs (.pt2): read with trust only, made one module, freed from the batch size they were made at."""
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ihcli.derivatives.calling import calling
 from ihcli.errors import ModelCallError, ModelError, UnsafeModelError
 from ihcli.files.foreign import parsed_json
+from ihcli.models.around import through
 from ihcli.models.checking.failing import device_remedy
 from ihcli.models.checking.preflight import refuse_training
 from ihcli.models.checking.probing import random_rows
 from ihcli.models.model import Model
+from ihcli.models.signatures import Argument, Signature, whole_columns
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import CARRIED, Names, Source, named, own_dtype, place_module
 from ihcli.wording import first_line
@@ -41,27 +42,32 @@ class ExportedModule(nn.Module):
 
     graph  without the program's guards, which fix the number of rows; (P, D) to a tuple of one tensor
     batch  the numbers of rows that the graph is run with: others are cut into pieces, the last one padded
+    argument_names  of what it takes
     """
 
-    def __init__(self, graph: torch.fx.GraphModule, batch: Batch) -> None:
+    def __init__(self, graph: torch.fx.GraphModule, batch: Batch, argument_names: tuple[str, ...] = ("x",)) -> None:
         super().__init__()
         self.graph = graph
         self.batch = batch
+        self.argument_names = argument_names
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Return the outputs of (P, D) inputs; rows that pad a piece are copies of its last row."""
         if self.batch.is_any:
-            return self._run(inputs)
-        return torch.cat([self._padded(piece) for piece in inputs.split(self.batch.most or len(inputs))])
+            return self._run(*inputs)
+        size = self.batch.most or len(inputs[0])
+        pieces = zip(*(each.split(size) for each in inputs), strict=True)
+        return torch.cat([self._padded(piece) for piece in pieces])
 
-    def _padded(self, piece: Tensor) -> Tensor:
-        missing = self.batch.least - len(piece)
+    def _padded(self, piece: Sequence[Tensor]) -> Tensor:
+        missing = self.batch.least - len(piece[0])
         if missing <= 0:
-            return self._run(piece)
-        return self._run(torch.cat([piece, piece[-1:].expand(missing, -1)]))[: len(piece)]
+            return self._run(*piece)
+        whole = [torch.cat([each, each[-1:].expand(missing, *each.shape[1:])]) for each in piece]
+        return self._run(*whole)[: len(piece[0])]
 
-    def _run(self, inputs: Tensor) -> Tensor:
-        (outputs,) = self.graph(inputs)
+    def _run(self, *inputs: Tensor) -> Tensor:
+        (outputs,) = self.graph(*inputs)
         return outputs
 
 
@@ -79,15 +85,18 @@ def read(source: Source) -> Model:
             "`trust`."
         )
     program, names = _load(source)
-    batch, n_inputs = _signature(program, source)
-    module = read_program(program, batch)
+    batch, arguments = _signature(program, source)
+    n_inputs = sum(len(argument.columns) for argument in arguments)
+    module = read_program(program, batch, tuple(argument.name for argument in arguments))
     stored = own_dtype(module)
     wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
     if wanted.dtype == torch.float64:
         _widen(module.graph)
     _refuse_constants(module.graph, wanted, stored)
     model = place_module(module, wanted, Kind.EXPORTED.value, names, n_inputs)
-    refuse_training(model, random_rows(model, n_inputs))
+    if len(arguments) > 1 or arguments[0].is_whole:
+        model = Signature(arguments).applied(model)
+    refuse_training(model, _rows(model, 64))
     if not batch.is_any and _serves_any_batch(model, module):
         module.batch = Batch(1, None)
     return model
@@ -114,20 +123,33 @@ def _load(source: Source) -> tuple[Any, Names | None]:
     return program, Names.among(given, source.path) if given else None
 
 
-def _signature(program: Any, source: Source) -> tuple[Batch, int]:
-    """Return the numbers of rows and the D that the program was exported for."""
+def _signature(program: Any, source: Source) -> tuple[Batch, tuple[Argument, ...]]:
+    """Return the numbers of rows that the program was exported for, and what it takes, columns in order."""
     names = program.graph_signature.user_inputs
     nodes = {node.name: node for node in program.graph.nodes}
     values = [nodes[name].meta.get("val") if name in nodes else name for name in names]
     outputs = len(program.graph_signature.user_outputs)
-    matrix = values[0] if len(values) == 1 and isinstance(values[0], Tensor) and values[0].dim() == 2 else None
-    if matrix is None or outputs != 1 or not isinstance(matrix.shape[1], int):
+    widths = [_width(value) for value in values]
+    if not widths or None in widths or outputs != 1:
         shapes = ", ".join(str(tuple(value.shape)) if isinstance(value, Tensor) else repr(value) for value in values)
         raise ModelError(
-            f"{source.path}: a program of {len(values)} inputs ({shapes}) and {outputs} outputs. Expected one matrix "
+            f"{source.path}: a program of {len(values)} inputs ({shapes}) and {outputs} outputs. Expected matrices "
             "(N, D) with a fixed D, and one output. Try exporting a module that wraps it."
         )
-    return _batch(program, matrix.shape[0]), matrix.shape[1]
+    arguments, at = [], 0
+    for name, value, width in zip(names, values, map(int, filter(None, widths)), strict=True):
+        columns, is_whole = tuple(range(at, at + width)), not value.is_floating_point()
+        arguments.append(Argument(name, columns, is_whole, is_flat=value.dim() == 1))
+        at += width
+    return _batch(program, values[0].shape[0]), tuple(arguments)
+
+
+def _width(value: Any) -> int | None:
+    """Return how many columns an input takes, None where it is no matrix of rows of numbers, nor a column of them."""
+    if not isinstance(value, Tensor) or value.dim() not in (1, 2) or value.dtype == torch.bool:
+        return None
+    width = 1 if value.dim() == 1 else value.shape[1]
+    return width if isinstance(width, int) and width else None
 
 
 def _batch(program: Any, rows: Any) -> Batch:
@@ -140,7 +162,7 @@ def _batch(program: Any, rows: Any) -> Batch:
     return Batch(max(1, int(bounds.lower)), most)
 
 
-def read_program(program: Any, batch: Batch) -> ExportedModule:
+def read_program(program: Any, batch: Batch, argument_names: tuple[str, ...] = ("x",)) -> ExportedModule:
     """Return a program in memory as a module, its guards left out; weights are shared with the program."""
     guarded = program.module()
     graph = torch.fx.Graph()
@@ -149,7 +171,7 @@ def read_program(program: Any, batch: Batch) -> ExportedModule:
         is_guard = node.op == "call_module" and node.target == "_guards_fn"
         if is_guard or _name(node) == "_assert_tensor_metadata":
             graph.erase_node(node)
-    return ExportedModule(torch.fx.GraphModule(guarded, graph), batch)
+    return ExportedModule(torch.fx.GraphModule(guarded, graph), batch, argument_names)
 
 
 def _name(node: torch.fx.Node) -> str:
@@ -195,21 +217,27 @@ def _dtype_message(source: Source, constant: torch.dtype, stored: torch.dtype) -
     )
 
 
+def _rows(model: Model, n_rows: int) -> Tensor:
+    """Return rows of random numbers, and of codes 0 and 1 where the program takes whole numbers."""
+    rows = random_rows(model, model.n_inputs or 1, n_rows)
+    whole = [column for column, is_whole in enumerate(whole_columns(model)) if is_whole]
+    rows[:, whole] = (rows[:, whole] > 0).to(rows.dtype)
+    return rows
+
+
 def _serves_any_batch(model: Model, module: ExportedModule) -> bool:
     """Return whether the graph, freed of its batch size, gives other numbers of rows what pieces of that size give.
 
     Most graphs mention the number of rows in their guards alone. Sizes are tried that are no multiples of it, with
     rows that differ, and a single row.
     """
-    generator = torch.Generator().manual_seed(0)
     size = module.batch.most or module.batch.least
+    free_module = ExportedModule(module.graph, Batch(1, None), module.argument_names)
     for n_rows in (1, size + 1, 2 * size + 1):
-        rows = torch.randn(n_rows, model.n_inputs or 1, generator=generator, dtype=torch.float64)
-        rows = rows.to(model.device, model.dtype)
+        rows = _rows(model, n_rows)
         with torch.no_grad():
             try:
-                with calling(model.subject, quietly=True):
-                    free = module._run(rows.clone())
+                free = through(model, lambda inner: replace(inner, module=free_module)).call(rows)
                 pieces = model.call(rows)
             except ModelCallError:
                 return False
