@@ -2,18 +2,21 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
+from ihcli.data.categories import categories_of
 from ihcli.data.columns import Columns
+from ihcli.data.frames import rows_of
 from ihcli.data.groups import Groups, check_groups
 from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, require_rows
 from ihcli.data.tables import ArrayDataset
 from ihcli.data.texts import have_words
-from ihcli.errors import DataError, ModelError
+from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
 from ihcli.explainers.sampling import settle_baselines
 from ihcli.explainers.settings import Settings
@@ -29,6 +32,9 @@ from ihcli.readers.questions import TableQuestion
 from ihcli.readers.reader import require_reader
 from ihcli.readers.tables import fills_of
 from ihcli.readers.texts import TextReader, reads_texts
+from ihcli.vocabulary import Vocabulary
+
+Categories = str | Path | Mapping[str, Any] | Vocabulary
 
 
 class IhcliWarning(UserWarning):
@@ -46,6 +52,7 @@ def explain(
     tolerance: float = 0.01,
     groups: Mapping[str, Sequence[str]] | None = None,
     inputs: Mapping[str, Sequence[str]] | None = None,
+    categories: Categories | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
     max_evaluations: int | None = None,
@@ -61,7 +68,8 @@ def explain(
     Parameters:
         model: a loaded model, or a torch module from (P, D) to (P,), (P, 1) or (P, K); a module is put into eval mode
             for the while and given back as it came.
-        x: (N, D) array, or a DataFrame whose columns are the features (picked by name where the model has names).
+        x: (N, D) array, or a DataFrame whose columns are the features (picked by name where the model has names). Text
+            that pandas holds as categories becomes codes in their order.
         method: name of a row of `ihcli.methods.METHODS`: ig, eg (attributions), ih or eh (interactions as well).
         baseline: "zeros", "mean", "median" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg and eh.
             None: "zeros" or "data".
@@ -71,6 +79,8 @@ def explain(
         groups: name of each group of features that is explained as one.
         inputs: features of each argument of the model's forward, where it takes several; codes come as integers where
             it takes no others.
+        categories: what codes of category columns stand for: the values of each column in the order of the codes, or
+            the TOML file that says so, see `ihcli.data.categories.read_categories`. Such columns may hold text.
         smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
         max_evaluations, steps: see `ihcli.integration.certify.Effort`.
         baseline_rows, seed: so many of more baselines are drawn, see `ihcli.data.baselines.resolve_baselines`; "auto":
@@ -84,7 +94,7 @@ def explain(
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
     inputs = carried_inputs(wrapped) if inputs is None else inputs
-    data = _as_dataset(wrapped, x, None if inputs is None else features_of(inputs))
+    data = _as_rows(wrapped, x, None if inputs is None else features_of(inputs), categories)
     data.fills = fills_of(wrapped, data.columns.features)
     settings = Settings(
         method=method,
@@ -236,21 +246,19 @@ def _as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -
     return rows
 
 
-def _as_dataset(model: Model, x: Any, features: Sequence[str] | None = None) -> ArrayDataset:
-    """Return x as a dataset; `features` are those of the model's inputs, where it has several."""
+def _as_rows(model: Model, x: Any, features: Sequence[str] | None, categories: Categories | None) -> ArrayDataset:
+    """Return x as rows; `features` are those of the model's inputs, where it has several."""
+    if categories is not None and model.vocabulary is not None:
+        raise OptionError("`categories`: the model brings its own. Try without.")
+    given = model.vocabulary if categories is None else categories_of(categories)
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu().numpy()
-    wanted = model.feature_names if features is None else features
-    if not hasattr(x, "columns"):
-        return _picked(np.asarray(x), features) if features is not None else ArrayDataset(np.asarray(x), wanted)
-    names = list(x.columns) if wanted is None else list(wanted)
-    missing = [name for name in names if name not in x.columns]
-    if missing:
-        raise DataError(f"x: lacks {len(missing)} of the model's features, the first is {missing[0]!r}.")
-    return ArrayDataset(x[names].to_numpy(), [str(name) for name in names])
+    if features is not None and not hasattr(x, "columns"):
+        x = _picked(np.asarray(x), features)
+    return rows_of(x, model.feature_names if features is None else features, given)
 
 
-def _picked(x: np.ndarray, features: Sequence[str]) -> ArrayDataset:
+def _picked(x: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """Return the columns of an array that inputs name by their numbers."""
     known = [str(i) for i in range(x.shape[1])] if x.ndim == 2 else []
     missing = [name for name in features if name not in known]
@@ -259,4 +267,4 @@ def _picked(x: np.ndarray, features: Sequence[str]) -> ArrayDataset:
             f"`inputs`: column {missing[0]!r} is not one of x, an array of shape {x.shape}. Expected '0', '1', ... Try "
             "a DataFrame, whose columns have names."
         )
-    return ArrayDataset(x[:, [int(name) for name in features]], features)
+    return x[:, [int(name) for name in features]]

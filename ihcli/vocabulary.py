@@ -63,6 +63,11 @@ class Vocabulary:
         listed = tuple(map(in_words, self.values[column]))
         return listed if self.size(column) == len(listed) else (*listed, UNKNOWN)
 
+    def name(self, column: str, code: float) -> str:
+        """Return what a code is shown as; a number that is none as it is."""
+        names = self.names(column)
+        return names[int(code)] if float(code).is_integer() and 0 <= code < len(names) else f"{code:.4g}"
+
     def content(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
         unknown = {name: code for name in self.values if (code := self.code_of_unknown(name)) is not None}

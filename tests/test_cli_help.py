@@ -21,7 +21,10 @@ SECTIONS = {
         *("--dry-run", "--resume", "--overwrite", "--help"),
     ),
     "Texts": ("--text", "--text-pair", "--units"),
-    "Groups and columns": ("--features", "--inputs", "--exclude", "--label", "--groups", "--groups-by", "--missing"),
+    "Groups and columns": (
+        *("--features", "--inputs", "--exclude", "--label", "--groups", "--groups-by"),
+        *("--categories", "--missing"),
+    ),
     "Large runs": (
         *("--limit", "--chunk-rows", "--interactions", "--shard", "--executor", "--workers", "--ray-address"),
         "--gpus-per-worker",

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ihcli.data.formats.opening import find_files, open_table
+from ihcli.data.frames import rows_of
 from ihcli.data.frequencies import Frequencies
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, Sampling
 from ihcli.data.survey import RandomRows, Scan, Survey, collect, draw
-from ihcli.data.tables import ArrayDataset, open_dataset
+from ihcli.data.tables import open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.files.locations import locate
 from ihcli.methods import names_of
@@ -20,6 +21,7 @@ ZEROS, MEAN, MODE = "zeros", "mean", "mode"
 ONE_ROW = (ZEROS, MEAN, "median", MODE)
 KEYWORDS = (*ONE_ROW, "data")
 OF_TEXTS = ("zeros", "pad", "mask")
+MOST_TOLD = 12  # categories of one baseline
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
 ONE, MANY = names_of(many_baselines=False), names_of(many_baselines=True)
@@ -46,6 +48,18 @@ class Baselines:
     population: int
     source: str
     sampling: Sampling | None = None
+
+    def told(self, rows: Rows) -> "Baselines":
+        """Return the same, its source telling the categories where it is one row."""
+        if rows.vocabulary is None or len(self.values) > 1:
+            return self
+        named = [
+            f"{name} = {rows.vocabulary.name(name, value)}"
+            for name, value in zip(rows.columns.features, self.values[0].tolist(), strict=True)
+            if name in rows.vocabulary.values
+        ]
+        more = f", {len(named) - MOST_TOLD} more" if len(named) > MOST_TOLD else ""
+        return replace(self, source=f"{self.source}: {', '.join(named[:MOST_TOLD])}{more}")
 
 
 @dataclass(frozen=True)
@@ -214,7 +228,7 @@ def _baseline_rows(spec: str | np.ndarray, dataset: Rows) -> tuple[Rows, str]:
             raise OptionError(
                 f"`baseline`: has shape {np.shape(spec)}. Expected ({len(features)},) or (B, {len(features)})."
             )
-        table: Rows = ArrayDataset(values, features)
+        table: Rows = rows_of(values, features, dataset.vocabulary)
         table.fills = dataset.fills
         return table, "`baseline`"
     require_baselines(spec)

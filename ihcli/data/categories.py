@@ -45,7 +45,7 @@ def read_categories(path: str | Location) -> Vocabulary:
     return _Statement(option, file.parent, file.name, IN_FILE).vocabulary(categories)
 
 
-def categories_of(stated: "str | Location | Mapping[str, Any] | Vocabulary") -> Vocabulary:
+def categories_of(stated: str | Location | Mapping[str, Any] | Vocabulary) -> Vocabulary:
     """Return the vocabulary that `categories` means in Python: a file, or what stands in its [categories]."""
     if isinstance(stated, Vocabulary):
         return stated

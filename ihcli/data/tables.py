@@ -79,7 +79,7 @@ class ArrayDataset(Rows):
     Raises DataError where the array is not two-dimensional and numeric, is empty, or the names do not fit.
     """
 
-    def __init__(self, x: np.ndarray, names: Sequence[str] | None = None) -> None:
+    def __init__(self, x: np.ndarray, names: Sequence[str] | None = None, vocabulary: Vocabulary | None = None) -> None:
         x = np.asarray(x)
         if x.ndim != 2 or 0 in x.shape:
             raise DataError(f"x: has shape {x.shape}. Expected (rows, features), at least one of each.")
@@ -88,7 +88,7 @@ class ArrayDataset(Rows):
         names = [str(index) for index in range(x.shape[1])] if names is None else names
         if len(names) != x.shape[1] or len(set(names)) != len(names):
             raise DataError(f"x: has {x.shape[1]} features. Expected as many different names, got {len(names)}.")
-        super().__init__("x", Columns(tuple(names)))
+        super().__init__("x", Columns(tuple(names)), vocabulary)
         self._x = x
 
     def inputs(self) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """Records as a request asks for them, a function for each kind: opened, surveyed and checked, with their reader."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from ihcli.readers.questions import TableQuestion
 from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
-from ihcli.wording import listed
+from ihcli.vocabulary import Vocabulary
+from ihcli.wording import listed, quoted
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 16_384
@@ -67,7 +69,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         exclude=request.exclude,
         features=request.features if inputs is None else features_of(inputs),
         model_features=model.feature_names,
-        vocabulary=model.vocabulary,
+        vocabulary=_vocabulary(asked, model),
     )
     _require_feature_count(model, dataset)
     dataset.fills = fills_of(model, dataset.columns.features)
@@ -84,7 +86,8 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))
     _require_complete_inputs(request, survey.scan)
-    return Opened(dataset, survey, question.reader(model, dataset, survey), survey.sample.first(wanted))
+    reader = question.reader(model, dataset, survey)
+    return Opened(dataset, survey, reader, survey.sample.first(wanted), tuple(_own_categories(dataset)))
 
 
 def _open_texts(request: RunRequest, model: Model, column: str, pilot: bool) -> Opened:
@@ -110,6 +113,25 @@ def _require_feature_count(model: Model, dataset: Dataset) -> None:
         f"{dataset.path}: has {len(features)} features ({listed(features)}), but {model.path} takes "
         f"{model.n_inputs}{takes}. Try `features` to choose columns, or `exclude`, `key` and `label` to take them out."
     )
+
+
+def _vocabulary(asked: ParsedRequest, model: Model) -> Vocabulary | None:
+    if asked.text.categories is not None and model.vocabulary is not None:
+        raise OptionError(
+            f"`categories={asked.text.categories}`: {model.subject} brings its own categories, of "
+            f"{listed(list(model.vocabulary.values))}. Try without `categories`."
+        )
+    return asked.vocabulary or model.vocabulary
+
+
+def _own_categories(dataset: Dataset) -> Iterator[str]:
+    """Yield what was taken where nobody said what codes stand for."""
+    if dataset.own_categories and dataset.vocabulary is not None:
+        columns = (f"{quoted(name)} ({dataset.vocabulary.size(name)})" for name in dataset.own_categories)
+        yield (
+            f"The codes of {', '.join(columns)} are places in the categories that {dataset.path} brings, in their "
+            "order there, as nothing else was said. The model must take them so. Try `categories` for another order."
+        )
 
 
 def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:

@@ -20,10 +20,11 @@ from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
 from ihcli.models.model import RunCode
 from ihcli.runs.baselines import BaselineInfo
+from ihcli.runs.categories import CategoriesInfo
+from ihcli.runs.code import CodeInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
-    CodeInfo,
     DataInfo,
     EngineInfo,
     FailedChunkInfo,
@@ -173,9 +174,9 @@ def _kept_honest(writer: RunWriter, info: RunInfo) -> Iterator[None]:
 
 def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
     request, explainer, dataset = prepared.request, prepared.explainer, prepared.dataset
-    baseline = request.baseline if is_file(request.baseline) else None
-    named = {"model": request.model, "data": request.data, "groups": request.groups, "baseline": baseline}
-    groups = prepared.asked.groups
+    named = {name: getattr(request, name) for name in ("model", "data", "groups", "categories")}
+    named["baseline"] = request.baseline if is_file(request.baseline) else None
+    groups, known = prepared.asked.groups, dataset.vocabulary
     explained = explainer.description()
     smoothing, sampling = explainer.smoothing, explainer.reader.sampling
     return RunInfo(
@@ -194,6 +195,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         target=explainer.target.spec,
         groups=explainer.reader.members(dataset.columns.features),
         groups_sha256=None if groups is None else path_fingerprint(groups),
+        categories=None if known is None else CategoriesInfo.of(known, dataset.own_categories),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
         device=str(explainer.model.device),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ihcli.data.baselines import require_baselines, require_count
+from ihcli.data.categories import read_categories
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
 from ihcli.data.sampling import AUTO, require_rows
@@ -31,6 +32,8 @@ def refuse_missing(request: RunRequest) -> None:
         require_baselines(request.baseline)
     if request.groups is not None and _is_here(request.groups):
         read_groups(request.groups)
+    if request.categories is not None and _is_here(request.categories):
+        read_categories(request.categories)
 
 
 def require_model(path: str) -> None:
@@ -87,6 +90,7 @@ def _refuse_table_options(request: RunRequest) -> None:
         "`exclude`": request.exclude,
         "`groups`": request.groups,
         "`groups_by`": request.groups_by,
+        "`categories`": request.categories,
         f"`baseline_rows={AUTO}`": request.baseline_rows == AUTO,
     }
     for option, value in given.items():

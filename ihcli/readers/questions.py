@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.data.baselines import MODE, ONE_ROW, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
+from ihcli.data.baselines import MODE, ONE_ROW, ZEROS, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
 from ihcli.data.frequencies import Frequencies, frequencies
 from ihcli.data.groups import Groups
 from ihcli.data.rows import Rows
@@ -66,13 +66,16 @@ class TableQuestion:
         if signature is not None:
             model = signature.applied(model)
         openings = self._openings(model, rows, survey)
-        if openings is None:
-            baselines, pool = self._baselines(model, rows, survey, self.baseline)
-            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills, signature=signature)
-        start = MODE if self.baseline is None and not self.many else self.baseline
-        codes = frequencies(rows, openings.coded) if isinstance(start, str) and start in ONE_ROW else ()
+        is_open = openings is not None and self.baseline is None and not self.many
+        start = MODE if is_open else self.baseline
+        vectors = Start.of(start) if openings is not None and isinstance(start, str) else None
+        averaged = isinstance(start, str) and start in ONE_ROW and start != ZEROS
+        codes = frequencies(rows, _coded(rows, openings)) if averaged else ()
         baselines, pool = self._baselines(model, rows, survey, start, codes)
-        vectors = Start.of(start) if isinstance(start, str) else None
+        if vectors is None:
+            baselines = baselines.told(rows)
+        if openings is None:
+            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills, signature=signature)
         return OpenedTableReader(
             self.groups,
             baselines,
@@ -81,7 +84,7 @@ class TableQuestion:
             signature=signature,
             openings=openings,
             start=vectors,
-            codes=codes if vectors else (),
+            codes=tuple(each for each in codes if each.column in openings.coded) if vectors else (),
         )
 
     def _signature(self, model: Model, rows: Rows, survey: Survey) -> Signature | None:
@@ -136,6 +139,13 @@ class TableQuestion:
 def _sample(model: Model, survey: Survey) -> Tensor:
     """Return complete rows, as the model takes them."""
     return torch.as_tensor(survey.sample.values[:SAMPLE_ROWS], dtype=model.dtype, device=model.device)
+
+
+def _coded(rows: Rows, openings: Openings | None) -> tuple[int, ...]:
+    """Return the columns whose numbers stand for something: those that are looked up, and those of categories."""
+    known = () if rows.vocabulary is None else rows.vocabulary.values
+    named = {place for place, name in enumerate(rows.columns.features) if name in known}
+    return tuple(sorted(named.union(() if openings is None else openings.coded)))
 
 
 def _zero(model: Model, features: tuple[str, ...]) -> tuple[float, ...] | None:

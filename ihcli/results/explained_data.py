@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ihcli.data.coded import CodedTable
 from ihcli.data.formats.opening import open_table
 from ihcli.data.formats.table import TableFiles, is_number, matrix_of
 from ihcli.data.groups import read_groups
@@ -26,9 +27,9 @@ NONE = "(none)"
 class FeatureValues:
     """What features are in rows of the explained data.
 
-    numbers     (n, F) float64: numbers of columns; of a one-hot group the place of its category among `categories`;
-                NaN where there is no value
-    categories  by feature, of the one-hot groups among them
+    numbers     (n, F) float64: numbers of columns; of a category column, and of a one-hot group, the place of its value
+                among `categories`; NaN where there is no value
+    categories  by feature, of those that have them, in the order of codes or columns
     """
 
     numbers: np.ndarray
@@ -47,8 +48,9 @@ def feature_values(
 ) -> FeatureValues:
     """Return the values of features in rows of the explained data.
 
-    A group is one-hot where the data hold nothing but 0 and 1 in its columns. Its value is the category of the column
-    that is 1, NONE where all are 0, and missing where several are. Other groups of several columns have no values.
+    Values of category columns are what codes stand for, as run.json tells it, and only those that occur. A group is
+    one-hot where the data hold nothing but 0 and 1 in its columns. Its value is the category of the column that is 1,
+    NONE where all are 0, and missing where several are. Other groups of several columns have no values.
 
     The data is streamed, the wanted columns only: up to the last wanted row, and to its end where groups are wanted.
 
@@ -65,6 +67,8 @@ def feature_values(
     result.layout.require_features(result.path, "which have no features. Try record(row).")
     _refuse_unknown(result, features)
     table = _recorded_table(result) if data is None else _other_table(result, str(data))
+    vocabulary = result.told.vocabulary
+    table = table if vocabulary is None else CodedTable(table, vocabulary)
     columns_of = _columns_of(result, table, features)
     columns = list(dict.fromkeys(column for members in columns_of.values() for column in members))
     rows = np.asarray(rows, dtype=np.int64)
@@ -78,10 +82,19 @@ def feature_values(
         places = [place_of[column] for column in columns_of.get(name, ())]
         if len(places) == 1:
             numbers[:, place] = found[:, places[0]]
+            if vocabulary is not None and (column := columns_of[name][0]) in vocabulary.values:
+                numbers[:, place], categories[name] = _occurring(numbers[:, place], vocabulary.names(column))
         elif places and is_binary[places].all():
             numbers[:, place] = _active(found[:, places])
             categories[name] = (*_categories(result, name, columns_of[name]), NONE)
     return FeatureValues(numbers, categories)
+
+
+def _occurring(codes: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return places (n,) among the names that occur, which are far fewer than some vocabularies have, and these."""
+    present, places = np.unique(codes, return_inverse=True)
+    present = present[np.isfinite(present)].astype(np.int64)
+    return np.where(np.isnan(codes), np.nan, places), tuple(names[code] for code in present)
 
 
 def _active(columns: np.ndarray) -> np.ndarray:

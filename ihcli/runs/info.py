@@ -13,24 +13,18 @@ from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.quality import Circumstances
 from ihcli.runs.baselines import BaselineInfo
+from ihcli.runs.categories import CategoriesInfo
+from ihcli.runs.code import CodeInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
 from ihcli.runs.openings import OpeningInfo
 from ihcli.runs.request import RunRequest
 from ihcli.runs.told import ADVICE, UNTOLD, Told, if_told, left_out, read_as, record, untold
+from ihcli.vocabulary import Vocabulary
 
 MOST_BYTES = 256 << 20
 """Of a run.json: one of 1,000,000 parts, which it tells the SHA-256 of, takes about that."""
 RUNNING, DONE = "running", "done"
-
-
-@record
-class CodeInfo(Told):
-    """Code of the user's own that made the model, never run by who reads this, see `ihcli.models.model.RunCode`."""
-
-    name: str
-    arguments: str | None
-    files: Mapping[str, str]
 
 
 @record
@@ -168,6 +162,7 @@ class RunInfo(Told):
     openings  places in the network that are opened in the place of columns
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
+    categories  what the codes of features stand for; None: all features are numbers
     jumps     what helps where the checks before the run found jumps of the model, in words
     shard     which share of a run it is, while it is one
     resumed   when it was gone on with
@@ -188,6 +183,7 @@ class RunInfo(Told):
     target: str
     groups: Mapping[str, tuple[str, ...]] | None
     groups_sha256: str | None
+    categories: CategoriesInfo | None = left_out(None)
     smoothing: SmoothingInfo | None
     engine: EngineInfo
     device: str
@@ -259,6 +255,11 @@ class RunInfo(Told):
         """How many baselines were found enough; None where somebody said how many. Raises RunError."""
         told = self.baseline.sampling
         return None if told is None else told.found()
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """What the codes of features stand for; None where all are numbers. Raises RunError where it is not told."""
+        return None if self.categories is None else self.categories.vocabulary()
 
     @property
     def seals(self) -> SealsInfo:

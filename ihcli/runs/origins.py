@@ -14,6 +14,7 @@ NAMED: Mapping[str, Callable[[RunInfo], str | None]] = {
     "model": lambda info: info.model.path,
     "data": lambda info: info.data.path,
     "groups": lambda info: info.arguments.groups,
+    "categories": lambda info: info.arguments.categories,
     "baseline": lambda info: info.arguments.baseline,
 }
 """What the user named, by what it is of."""

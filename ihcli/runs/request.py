@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
+from ihcli.data.categories import read_categories
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
 from ihcli.files.code import Code
 from ihcli.files.locations import Location, locate
@@ -12,6 +13,7 @@ from ihcli.methods import DEFAULT, Method, method_named
 from ihcli.runs.kinds import Count, Kind, Positive, kind_of
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.told import Told, left_out
+from ihcli.vocabulary import Vocabulary
 
 COUNT = kind_of(Count)
 CountOrAuto = Annotated[
@@ -23,9 +25,9 @@ CountOrAuto = Annotated[
 class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
-    `features` is a list of column names, `inputs` one for each argument of the model's forward, `groups` the path of a
-    TOML file, `memory_bytes` None for the default, `text` and `text_pair` the columns of texts, for a model that reads
-    them; `code_args` is JSON.
+    `features` is a list of column names, `inputs` one of columns for each argument of
+    the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` is None for the default,
+    `text` and `text_pair` are the columns of texts, for a model that reads them; `code_args` is JSON.
     """
 
     model: str
@@ -44,6 +46,7 @@ class RunRequest(Told):
     inputs: Mapping[str, tuple[str, ...]] | None = left_out(None)
     groups: str | None = None
     groups_by: str | None = None
+    categories: str | None = left_out(None)
     missing: str = "error"
     limit: Positive | None = None
     baseline_rows: CountOrAuto = BASELINE_ROWS
@@ -73,12 +76,14 @@ class ParsedRequest:
     method   a row of the table
     storage  what is stored of the interactions of a row
     sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
+    known    what the codes of categories stood for before; None: what the text says
     """
 
     text: RunRequest
     method: Method
     storage: InteractionStorage
     sampling: Sampling | None = None
+    known: Vocabulary | None = None
 
     @classmethod
     def of(cls, text: RunRequest) -> "ParsedRequest":
@@ -100,6 +105,13 @@ class ParsedRequest:
     def groups(self) -> Location | None:
         """Where the groups are."""
         return None if self.text.groups is None else locate(self.text.groups)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """What the codes of categories stand for, as far as somebody said; raises OptionError."""
+        if self.known is not None or self.text.categories is None:
+            return self.known
+        return read_categories(self.text.categories)
 
     def in_chunks(self, chunk_rows: int, memory_bytes: int) -> "ParsedRequest":
         """Return the same in chunks of so many rows, with so much memory."""

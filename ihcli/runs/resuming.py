@@ -23,8 +23,8 @@ from ihcli.runs.told import if_told, plain
 from ihcli.runs.totals import RunTotals
 from ihcli.wording import listed
 
-# The first four are compared by content, the device as it is chosen; the last three do not change what is explained.
-NOT_COMPARED = ("model", "data", "groups", "code", "device", "chunk_rows", "memory_bytes", "trust")
+# The first five are compared by content, the device as it is chosen; the last three do not change what is explained.
+NOT_COMPARED = ("model", "data", "groups", "categories", "code", "device", "chunk_rows", "memory_bytes", "trust")
 VERSIONS = ("ihcli", "torch")
 # What the same options can come to mean otherwise: another device, or a file of baselines that changed.
 MEANINGS: Mapping[str, Callable[[RunInfo], str]] = {
@@ -57,7 +57,7 @@ class BegunRun:
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
-        files = (*self._groups(asked), *self._contents(asked), *self._code(asked))
+        files = (*self._groups(asked), *self._categories(asked), *self._contents(asked), *self._code(asked))
         self._require_none([*self._options(asked.text), *files, *self._versions()])
 
     def require_same_meaning(self, info: RunInfo) -> None:
@@ -110,6 +110,16 @@ class BegunRun:
             return
         if not file.exists() or path_fingerprint(file) != self.info.groups_sha256:
             yield _words(f"the groups of {begun} as they were", f"other content in {now}")
+
+    def _categories(self, asked: ParsedRequest) -> Iterator[str]:
+        begun, now = self.info.arguments.categories, asked.text.categories
+        told, stated = self.info.categories, asked.vocabulary
+        if begun is None or told is None or stated is None:
+            if begun != now:
+                yield _words(_option("categories", begun), _option("categories", now))
+            return
+        if stated.of(told.values).sha256 != told.stated().sha256:
+            yield _words(f"the categories of {begun} as they were", f"others in {now}")
 
     def _versions(self) -> Iterator[str]:
         for name in VERSIONS:

@@ -16,7 +16,7 @@ from ihcli.runs.told import if_told, plain
 
 QUESTION = "question"  # the name of its SHA-256 in the metadata of parts
 PARTS = ("attributions", "interactions")
-FREE = ("model", "data", "device", "memory_bytes", "trust", "chunk_rows", "groups", "code")
+FREE = ("model", "data", "device", "memory_bytes", "trust", "chunk_rows", "groups", "categories", "code")
 """Arguments that do not tell what is explained, or that the content of a file tells better than its place."""
 TOLD: Mapping[str, Callable[[RunInfo], Any]] = {
     "model sha256": lambda info: info.model.sha256,
@@ -37,6 +37,10 @@ TOLD: Mapping[str, Callable[[RunInfo], Any]] = {
     "dtype": lambda info: info.dtype,
     "chunk rows": lambda info: info.chunk_rows,
 }
+ADDED: Mapping[str, Callable[[RunInfo], Any]] = {
+    "categories sha256": lambda info: None if info.categories is None else info.categories.sha256,
+}
+"""What only runs tell that have it, so that the questions of others stay what they were."""
 
 Digests = tuple[bytes, ...]
 """SHA-256 of the files of one part, in the order of PARTS."""
@@ -48,6 +52,7 @@ def question(info: RunInfo) -> dict[str, Any]:
     What run.json does not tell is None.
     """
     told = {name: plain(if_told(partial(ask, info))) for name, ask in TOLD.items()}
+    told |= {name: value for name, ask in ADDED.items() if (value := if_told(partial(ask, info))) is not None}
     arguments = info.arguments.content()
     code = if_told(lambda: info.model.code)
     if code is not None:  # only then, so that runs of before ask what they asked

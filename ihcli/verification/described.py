@@ -88,6 +88,8 @@ class Described:
         )
         if described.method not in METHODS or described.dtype not in FLOATS:
             raise ValueError(f"method {described.method}, dtype {described.dtype}")
+        if info.categories is not None and info.categories.vocabulary().sha256 != info.categories.sha256:
+            raise ValueError("categories are not those of their SHA-256")
         if described.n_baselines < 1 or not all(map(info.totals.tells, ("entries", "statuses", "evaluations"))):
             raise ValueError("baseline or totals are incomplete")
         return described

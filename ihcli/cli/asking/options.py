@@ -147,6 +147,12 @@ OF_COLUMNS = (
         "a_b. With = as SEP it is the text before the first one.",
     ),
     _option(
+        "--categories",
+        metavar="FILE.toml",
+        help='What codes of category columns stand for: [categories] with lines such as job = ["admin", "blue"]. Text '
+        "becomes codes, and values are shown as text.",
+    ),
+    _option(
         "--missing",
         type=click.Choice(["error", "flag"]),
         default="error",

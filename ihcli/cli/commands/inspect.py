@@ -84,7 +84,7 @@ def _inputs(model: "Model") -> list[tuple[str, str]]:
     from ihcli.readers.texts import embedder_of, reads_texts
 
     if not reads_texts(model):
-        return [("Inputs", _counted(model.n_inputs, model.feature_names))]
+        return [("Inputs", _counted(model.n_inputs, model.feature_names)), *_categories(model)]
     from ihcli.models.texts import UNITS
 
     reader = embedder_of(model)
@@ -93,6 +93,13 @@ def _inputs(model: "Model") -> list[tuple[str, str]]:
     tokenizer = f"{type(reader.tokenizer).__name__}, {len(reader.tokenizer)} tokens"
     cut = [(f"Units: {units}", " ".join(reader.encode([PROBE_TEXT], units=units)[0].units)) for units in UNITS]
     return [("Inputs", f"texts of {most}{pairs}"), ("Tokenizer", tokenizer), *cut]
+
+
+def _categories(model: "Model") -> list[tuple[str, str]]:
+    """Return what the codes of each category column stand for, where the file says so."""
+    if (known := model.vocabulary) is None:
+        return []
+    return [("Categories", f"{name}: {_counted(known.size(name), known.names(name))}") for name in known.values]
 
 
 def _probe(model: "Model") -> "Tensor | None":

@@ -24,6 +24,7 @@ from ihcli.runs.origins import places_of, there
 from ihcli.runs.request import RunRequest
 from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
+from ihcli.vocabulary import Vocabulary
 from ihcli.wording import listed, printable
 
 
@@ -96,8 +97,15 @@ def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
 
 
 def _prepared(run: Described, question: Question, path: Location, dtype: str) -> PreparedRun:
-    """Open model and data with as many baselines as the run settled on."""
-    return prepare_run(replace(parse(_request(run, question, path, dtype)), sampling=run.info.sampling))
+    """Open model and data with as many baselines as the run settled on, and the categories that it tells."""
+    asked = parse(_request(run, question, path, dtype))
+    return prepare_run(replace(asked, sampling=run.info.sampling, known=_stated(run)))
+
+
+def _stated(run: Described) -> Vocabulary | None:
+    """Return the categories that were stated, as run.json tells them; their file need not be there any more."""
+    told, was_asked = run.info.categories, run.info.arguments.categories is not None
+    return told.stated() if told is not None and was_asked else None
 
 
 def _place_of(run: Described, name: str, path: Location, question: Question) -> str:
@@ -123,6 +131,7 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         request,
         model=question.model,
         data=question.data,
+        categories=None,
         dtype=dtype,
         device="auto",
         smooth="none" if smoothing is None else repr(smoothing.beta),

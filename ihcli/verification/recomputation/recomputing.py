@@ -18,7 +18,7 @@ from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
-from ihcli.runs.info import CodeInfo
+from ihcli.runs.code import CodeInfo
 from ihcli.runs.openings import openings_told
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
@@ -108,10 +108,12 @@ def _origin_of_code(told: CodeInfo, named: str) -> Finding:
 def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
     """Compare what the rows are explained with: features, baselines and outputs."""
     told, now = run.info, prepared.explainer.description()
-    faults = Faults("setting", "features, openings, baselines and outputs are those of the run")
-    faults.checked = 4
+    faults = Faults("setting", "features, openings, categories, baselines and outputs are those of the run")
+    faults.checked = 5
     faults.add("other features", int(now["features"] != plain(told.features)))
     faults.add("other openings", int(plain(openings_told(now.get("openings", ()))) != plain(told.openings)))
+    known = prepared.dataset.vocabulary
+    faults.add("other categories", int((known and known.sha256) != (told.categories and told.categories.sha256)))
     faults.add("other baselines", int(now["baseline"].get("sha256") != if_told(lambda: told.baseline.sha256)))
     faults.add("other outputs", int(prepared.explainer.target.names != run.outputs))
     yield faults.finding()
