@@ -26,6 +26,7 @@ from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.signatures import carried_inputs, features_of
+from ihcli.models.targets import OutputNames
 from ihcli.models.texts import WORD, ZEROS
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
@@ -48,6 +49,7 @@ def explain(
     method: str = DEFAULT,
     baseline: str | np.ndarray | None = None,
     target: str | int | None = None,
+    output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float = 0.01,
     groups: Mapping[str, Sequence[str]] | None = None,
@@ -74,6 +76,8 @@ def explain(
         baseline: "zeros", "mean", "median" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg and eh.
             None: "zeros" or "data".
         target: "predicted", "all", "label", an output name or index. None: the predicted or the only output.
+        output_names: what the outputs are called, in their order; None: the model's own names, else their indices, and
+            "prediction" where there is one.
         labels: N class names or indices, for target "label".
         tolerance: relative error at which a row is done.
         groups: name of each group of features that is explained as one.
@@ -99,6 +103,7 @@ def explain(
     settings = Settings(
         method=method,
         target=target,
+        outputs=OutputNames.of(output_names),
         effort=Effort(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
@@ -130,6 +135,7 @@ def explain_texts(
     method: str = DEFAULT,
     baseline: str = ZEROS,
     target: str | int | None = None,
+    output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float = 0.01,
     smooth: str | float = "auto",
@@ -159,6 +165,7 @@ def explain_texts(
     settings = Settings(
         method=method,
         target=target,
+        outputs=OutputNames.of(output_names),
         effort=Effort(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
@@ -175,6 +182,7 @@ def explain_records(
     *,
     method: str = DEFAULT,
     target: str | int | None = None,
+    output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float = 0.01,
     smooth: str | float = "auto",
@@ -202,6 +210,7 @@ def explain_records(
     settings = Settings(
         method=method,
         target=target,
+        outputs=OutputNames.of(output_names),
         effort=Effort(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,

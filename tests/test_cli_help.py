@@ -22,7 +22,7 @@ SECTIONS = {
     ),
     "Texts": ("--text", "--text-pair", "--units"),
     "Groups and columns": (
-        *("--features", "--inputs", "--exclude", "--label", "--groups", "--groups-by"),
+        *("--features", "--inputs", "--exclude", "--label", "--output-names", "--groups", "--groups-by"),
         *("--categories", "--missing"),
     ),
     "Large runs": (

@@ -175,7 +175,7 @@ def test_memory_does_not_change_the_answer() -> None:
         ({"method": "shap"}, "`method`: 'shap' is not a method. Expected one of ig, eg, ih, eh."),
         (
             {"target": "high"},
-            "`target`: 'high' is not an output of the model. Expected one of '0', an index from 0 to 0",
+            "`target`: 'high' is not an output of the model. Expected one of 'prediction', an index from 0 to 0",
         ),
         ({"max_evaluations": 7}, "`max_evaluations`: 7 is too few. Expected at least 8, one panel of 8 nodes"),
         ({"steps": 1024}, "`steps`: 1024 cannot be. Expected 3 to 512."),

@@ -21,7 +21,7 @@ def _chosen(target: Target, labels: list[object] | None = None) -> list[int]:
 def test_the_default_is_the_predicted_output_or_the_only_one() -> None:
     assert resolve_target(None, 3, NAMES) == Target("predicted", NAMES)
     single = resolve_target(None, 1, None)
-    assert single == Target("0", ("0",))
+    assert single == Target("prediction", ("prediction",))
     assert single.select(OUTPUTS[:, :1], None)[1].tolist() == [0, 0, 0]
 
 

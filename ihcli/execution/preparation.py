@@ -21,6 +21,7 @@ from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
 from ihcli.integration.effort import Effort
 from ihcli.models import Model, load_model
+from ihcli.models.targets import OutputNames
 from ihcli.readers import Reader
 from ihcli.runs.request import ParsedRequest, RunRequest
 
@@ -174,6 +175,7 @@ def _settings(request: RunRequest) -> Settings:
     return Settings(
         method=request.method,
         target=request.target,
+        outputs=OutputNames.of(request.output_names, request.label),
         effort=Effort(request.tolerance, request.max_evaluations, request.steps),
         smooth=request.smooth,
         smooth_tolerance=request.smooth_tolerance,

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from ihcli.data.sampling import SAMPLING_TOLERANCE
 from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT
+from ihcli.models.targets import UNNAMED, OutputNames
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is asked of an explanation, beside model, rows, groups and baselines.
 
+    outputs           what outputs are called, beside what the model's file says
     smooth            "auto", "none" or beta
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
     memory_bytes      bound on the working set; None: a share of what is free
@@ -20,6 +22,7 @@ class Settings:
 
     method: str = DEFAULT
     target: str | int | None = None
+    outputs: OutputNames = UNNAMED
     effort: Effort = field(default_factory=Effort)
     smooth: str | float = "auto"
     smooth_tolerance: float = 0.01

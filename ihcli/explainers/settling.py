@@ -106,7 +106,7 @@ class _Checked:
 def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings: Settings) -> _Checked:
     probe = batches[0][:PROBE_ROWS]
     checked = check_values(model, probe)
-    target = resolve_target(settings.target, checked.n_outputs, model.output_names)
+    target = resolve_target(settings.target, checked.n_outputs, model.output_names, settings.outputs)
     stable, warnings = _differentiated(model, probe, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
         model, settings.smooth, batches, method.second_order, settings.smooth_tolerance

@@ -1,5 +1,7 @@
 """Which output of a model is explained, for every row."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +9,50 @@ from typing import Any
 import numpy as np
 
 from ihcli.errors import DataError, ModelError, OptionError
+from ihcli.wording import column_list
 
 PREDICTED, ALL, LABEL = "predicted", "all", "label"
+KEYWORDS = (PREDICTED, ALL, LABEL)
+SOLE = "prediction"
+"""What the output of a model is called that has one, where nobody says."""
 _SHOWN = 10
+
+
+@dataclass(frozen=True)
+class OutputNames:
+    """What the outputs are called by somebody beside the model's file.
+
+    stated  names of all; None: the model's own, else their indices
+    sole    name of the output of a model that has one and no name for it
+    """
+
+    stated: tuple[str, ...] | None = None
+    sole: str = SOLE
+
+    @classmethod
+    def of(cls, stated: Sequence[str] | None, label: str | None = None) -> "OutputNames":
+        """Return the names that are stated, of outputs whose true value is in that column; raises OptionError."""
+        names = None if stated is None else _stated(stated)
+        return cls(names, SOLE if label is None or label in KEYWORDS else label)
+
+    def resolve(self, n_outputs: int, own: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the K names, given those of the model's file.
+
+        Raises OptionError where not as many are stated as there are outputs, ModelError where the file is wrong.
+        """
+        if self.stated is not None:
+            if len(self.stated) != n_outputs:
+                raise OptionError(
+                    f"`output_names`: has {len(self.stated)} of them. Expected one for each of the {n_outputs} outputs "
+                    f"of the model, got {_listed(self.stated)}."
+                )
+            return self.stated
+        if own is not None:
+            return _own(n_outputs, own)
+        return (self.sole,) if n_outputs == 1 else _indices(n_outputs)
+
+
+UNNAMED = OutputNames()
 
 
 @dataclass(frozen=True)
@@ -55,21 +98,32 @@ class Target:
             raise DataError(
                 f"`label`: row {first_row + row} of the data holds {labels[row]!r}, which is not an output of the "
                 f"model. Expected {_listed(self.names)}, or an index below {len(self.names)} where these are not "
-                "numbers."
+                f"numbers.{self._advice(labels)}"
             )
         return np.array(chosen, dtype=np.int64)
 
+    def _advice(self, labels: np.ndarray) -> str:
+        """Return what helps where labels are words, and nobody said how the outputs are called."""
+        if self.names != _indices(len(self.names)) or not all(isinstance(each, str) for each in labels):
+            return ""
+        words = sorted(set(labels))
+        names = words if len(words) == len(self.names) else [f"name{index}" for index in range(len(self.names))]
+        return f" Try `output_names={column_list(names)}`, with the names of the outputs in their order."
 
-def resolve_target(spec: str | int | None, n_outputs: int, output_names: Sequence[str] | None) -> Target:
+
+def resolve_target(
+    spec: str | int | None, n_outputs: int, output_names: Sequence[str] | None, named: OutputNames = UNNAMED
+) -> Target:
     """Return the target that an option names.
 
+    output_names  those of the model's file;  named: what somebody else says of them
     spec  None (the predicted output, or the only one), "predicted", "all", "label", an output name, or an index;
           a word that is both a name and an index is the name
 
     Raises OptionError for anything else, with what is valid; ModelError where the number of names is
     not the number of outputs.
     """
-    names = _checked_names(n_outputs, output_names)
+    names = named.resolve(n_outputs, output_names)
     if spec is None:
         return Target(PREDICTED if n_outputs > 1 else names[0], names)
     word = str(spec)
@@ -85,9 +139,21 @@ def resolve_target(spec: str | int | None, n_outputs: int, output_names: Sequenc
     )
 
 
-def _checked_names(n_outputs: int, output_names: Sequence[str] | None) -> tuple[str, ...]:
-    if output_names is None:
-        return tuple(str(index) for index in range(n_outputs))
+def _stated(names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise OptionError(f"`output_names`: {names!r} cannot be. Expected a name for each output. Try no,yes.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise OptionError(f"`output_names`: {repeated[0]!r} occurs twice. Expected a name for each output.")
+    for name in names:
+        if name in KEYWORDS:
+            raise OptionError(
+                f"`output_names`: {name!r} is a word of `target`. Expected none of {', '.join(KEYWORDS)}. Try another."
+            )
+    return tuple(names)
+
+
+def _own(n_outputs: int, output_names: Sequence[str]) -> tuple[str, ...]:
     if len(output_names) != n_outputs:
         raise ModelError(
             f"model: carries {len(output_names)} output names but has {n_outputs} outputs. Expected one name for each."
@@ -98,7 +164,13 @@ def _checked_names(n_outputs: int, output_names: Sequence[str] | None) -> tuple[
 def _label_index(value: Any, names: tuple[str, ...]) -> int | None:
     """Return the output that a label value names; where all names are numbers, an index would be a guess."""
     candidates = [str(value)]
-    if isinstance(value, (int, float, np.integer, np.floating)) and float(value).is_integer():
+    if isinstance(value, (bool, np.bool_)):
+        candidates += [str(value).lower(), str(int(value))]
+    elif str(value).lower() in ("true", "false"):
+        candidates += [str(value).lower(), str(value).capitalize()]
+    elif re.fullmatch(r"[0-9]+\.0+", str(value)):
+        candidates.append(str(value).partition(".")[0])
+    elif isinstance(value, (int, float, np.integer, np.floating)) and float(value).is_integer():
         candidates.append(str(int(value)))
     for candidate in candidates:
         if candidate in names:
@@ -107,6 +179,10 @@ def _label_index(value: Any, names: tuple[str, ...]) -> int | None:
     if any(name.lstrip("-").isdecimal() for name in names) or not index.isdecimal() or int(index) >= len(names):
         return None
     return int(index)
+
+
+def _indices(n_outputs: int) -> tuple[str, ...]:
+    return tuple(map(str, range(n_outputs)))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Shards made one run: checked to be whole and of one kind, summaries merged, run.json written; no torch."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -20,8 +20,10 @@ from ihcli.runs.shards import PART, Shard, home_of, shards_of
 from ihcli.runs.states import StateFiles
 from ihcli.runs.totals import RunTotals
 from ihcli.runs.writer import RunWriter
+from ihcli.wording import column_list
 
 VERSIONS = ("ihcli", "torch")
+LISTS = ("features", "output_names")  # options whose names stand in one argument
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,13 @@ def _options(asked: RunRequest) -> Iterator[str]:
         default = None if field.default is MISSING else field.default
         if field.name in ("model", "data") or value in (None, False, ()) or value == default:
             continue
-        for single in [",".join(value)] if field.name == "features" else value if isinstance(value, tuple) else [value]:
+        if field.name in LISTS:
+            yield f"`{field.name}={column_list(value)}`"
+            continue
+        if isinstance(value, Mapping):
+            yield from (f"`{field.name}={name}={column_list(names)}`" for name, names in value.items())
+            continue
+        for single in value if isinstance(value, tuple) else [value]:
             yield f"`{field.name}`" if single is True else f"`{field.name}={shlex.quote(str(single))}`"
 
 

@@ -15,6 +15,7 @@ from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.told import Told, left_out
 from ihcli.vocabulary import Vocabulary
 
+UNNAMED_BEFORE = ("0",)
 COUNT = kind_of(Count)
 CountOrAuto = Annotated[
     BaselineRows, Kind(f"{COUNT.words}, or {AUTO!r}", lambda value: value == AUTO or COUNT.fits(value))
@@ -25,7 +26,7 @@ CountOrAuto = Annotated[
 class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
-    `features` is a list of column names, `inputs` one of columns for each argument of
+    `features` is a list of column names, `output_names` one of outputs, `inputs` one of columns for each argument of
     the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` is None for the default,
     `text` and `text_pair` are the columns of texts, for a model that reads them; `code_args` is JSON.
     """
@@ -35,6 +36,7 @@ class RunRequest(Told):
     method: str = DEFAULT
     baseline: str | None = None
     target: str | None = None
+    output_names: tuple[str, ...] | None = left_out(None)
     tolerance: float = 0.01
     smooth: str = "auto"
     device: str = "auto"
@@ -66,6 +68,10 @@ class RunRequest(Told):
     code: str | None = left_out(None)
     code_args: str | None = left_out(None)
     code_weights: str | None = left_out(None)
+
+    def of_run(self, outputs: tuple[str, ...]) -> "RunRequest":
+        """Return this for a run with such outputs: versions before called the one output of a model 0."""
+        return replace(self, output_names=outputs) if outputs == UNNAMED_BEFORE else self
 
 
 @dataclass(frozen=True)

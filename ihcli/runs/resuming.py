@@ -48,12 +48,15 @@ class BegunRun:
         return self.info.is_done
 
     def settle(self, asked: ParsedRequest) -> ParsedRequest:
-        """Return the request with the chunks and baselines of the begun run, and its memory where none is asked for.
+        """Return the request with the chunks, baselines and outputs of the begun run.
+
+        Its memory is that of the run, too, where none is asked for.
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded.
         """
         chunked = asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
-        return replace(chunked, sampling=self.info.sampling)
+        named = chunked.text.of_run(self.info.model.outputs)
+        return replace(chunked, text=named, sampling=self.info.sampling)
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""

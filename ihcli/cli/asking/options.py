@@ -136,6 +136,13 @@ OF_COLUMNS = (
     ),
     _option("--label", metavar="COL", help="Column with the true class: not a feature, and what --target label means."),
     _option(
+        "--output-names",
+        type=ColumnList("name"),
+        metavar="LIST",
+        help="What the outputs are called, in their order: a,b,c or @FILE with one a line.  [default: the model's own "
+        "names, else 0, 1, ...; of a single output the --label column, or prediction]",
+    ),
+    _option(
         "--groups",
         metavar="FILE.toml",
         help='Features explained as one: [groups] with lines such as color = ["color_red", "color_blue"].',

@@ -137,9 +137,12 @@ class ShardOfRun(click.ParamType):
 
 
 class ColumnList(click.ParamType):
-    """Column names separated by commas, or @FILE with one a line; "in quotes" where they hold commas or blanks."""
+    """Names separated by commas, or @FILE with one a line; "in quotes" where they hold commas or blanks."""
 
     name = "columns"
+
+    def __init__(self, what: str = "column name") -> None:
+        self.what = what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the names."""
@@ -148,17 +151,17 @@ class ColumnList(click.ParamType):
         entries = self._lines(value[1:], param, ctx) if value.startswith("@") else _entries(value)
         names = [_unquoted(entry) for entry in entries if entry.strip()]
         if not names:
-            self.fail(f"Expected a,b,c or @FILE with one column name a line, got no name in {value!r}.", param, ctx)
+            self.fail(f"Expected a,b,c or @FILE with one {self.what} a line, got no name in {value!r}.", param, ctx)
         return tuple(names)
 
     def _lines(self, path: str, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         try:
             if Path(path).exists() and not Path(path).is_file():
-                self.fail(f"{path} is not a file. Expected one with a column name a line.", param, ctx)
+                self.fail(f"{path} is not a file. Expected one with a {self.what} a line.", param, ctx)
             return re.split(r"\r?\n", Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-            self.fail(f"{path} cannot be read: {reason}. Expected a file with one column name a line.", param, ctx)
+            self.fail(f"{path} cannot be read: {reason}. Expected a file with one {self.what} a line.", param, ctx)
 
 
 class InputColumns(ColumnList):

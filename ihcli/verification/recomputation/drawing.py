@@ -128,7 +128,7 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         request = replace(request, groups=_place_of(run, "groups", path, question))
     smoothing = run.info.smoothing
     return replace(
-        request,
+        request.of_run(run.outputs),
         model=question.model,
         data=question.data,
         categories=None,
