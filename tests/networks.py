@@ -194,3 +194,54 @@ def imported(directory: Path) -> ModuleType:
 def _forget() -> None:
     for name in ("net", "layers"):
         sys.modules.pop(name, None)
+
+
+MODEL = """
+import argparse
+import dataclasses
+import types
+
+import torch
+import torch.nn.functional as F
+from layers import Block
+from torch import nn
+
+
+@dataclasses.dataclass
+class Config:
+    scale: float = 2.0
+
+
+def double(x):
+    return 2 * x
+
+
+class Net(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.first, self.norm, self.last = Block(width, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)
+        self.functions = [F.relu, double, torch.tanh]
+        self.config, self.args, self.more = Config(), argparse.Namespace(factor=3), types.SimpleNamespace(shift=1)
+        self.lr = 10**9
+
+    def forward(self, x):
+        x = self.norm(self.first(x))
+        for function in self.functions:
+            x = function(x)
+        return self.last(x) * self.config.scale * self.args.factor + self.more.shift
+
+    @property
+    def width(self):
+        return self.first.layer.in_features
+
+
+class Logging(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        import logging
+
+        self.block, self.formatter = Block(width, 2), logging.Formatter()
+
+    def forward(self, x):
+        return self.block(x)
+"""

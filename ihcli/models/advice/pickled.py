@@ -20,7 +20,7 @@ from ihcli.wording import listed, printable
 
 _EXPECTED = f"Expected a torch module or {EXPECTED}."
 _LIGHTNING = "pytorch-lightning_version"
-_MAIN, _MOST_CLASSES = "__main__.", 8
+_MAIN, _MOST_CLASSES, _MOST_LETTERS = "__main__.", 8, 80
 _NO_MODELS = {
     "xgboost": "a model of XGBoost, which has no derivatives",
     "lightgbm": "a model of LightGBM, which has no derivatives",
@@ -105,10 +105,11 @@ def _module_refusal(outline: Outline, loader: Loader) -> Refusal | None:
     if not classes or all(hasattr(sys.modules["__main__"], name) for name in classes):
         return None
     names = listed([f"{_MAIN}{printable(name)}" for name in classes], 5)
+    named = short(root) if isinstance(root, Record) and root.name.startswith(_MAIN) else classes[0]
+    named = named if named.isidentifier() and len(named) < _MOST_LETTERS else "Net"
     return Refusal(
         f"asks for {names}, of the script that saved it, which `trust` cannot find",
-        f"{_TRUSTING} try, where that script is, and with its name in place of train, "
-        + _scripted("", root, outline, loader),
+        f"Nothing of it was run. Try `code=train.py:{printable(named)}`, with that script in place of train.py.",
     )
 
 
@@ -207,5 +208,7 @@ def _main_imports(outline: Outline) -> list[str]:
     """Return the statement by which a line, which is __main__ itself, knows the classes of a script."""
     classes = list(dict.fromkeys(name.partition(".")[0] for name in _main_classes(outline)))
     # Names are the file's to choose, and must not become statements.
-    are_plain = len(classes) <= _MOST_CLASSES and all(len(name) < 80 and name.isidentifier() for name in classes)
+    are_plain = len(classes) <= _MOST_CLASSES and all(
+        len(name) < _MOST_LETTERS and name.isidentifier() for name in classes
+    )
     return [f"from train import {', '.join(classes) if are_plain else '*'}"] if classes else []

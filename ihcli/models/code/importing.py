@@ -1,5 +1,6 @@
 """The user's code, run: what it defines, in which files, and what it raises told in one message."""
 
+import argparse
 import importlib
 import importlib.util
 import os
@@ -20,6 +21,12 @@ from ihcli.files.fingerprints import path_fingerprint
 from ihcli.wording import did_you_mean, in_words, printable
 
 _PRIVATE = "ihcli_code_"
+_MAIN = "__main__"
+_SETTINGS: dict[tuple[str, str], type] = {
+    ("argparse", "Namespace"): argparse.Namespace,
+    ("types", "SimpleNamespace"): types.SimpleNamespace,
+}
+"""In which scripts keep the arguments of networks."""
 _imported: dict[str, types.ModuleType] = {}
 _roots: list[str] = []
 """What was imported for the code that was run last, and from where: the next one may have others under these names."""
@@ -46,10 +53,39 @@ class Ran:
         others = (module for module in _own_modules(self.root, self.package) if module is not self.module)
         return self.module, *others
 
+    def defined(self, module: str, name: str) -> Any:
+        """Return the class or function of the user's own that a pickle calls so; None for anything else.
+
+        The script that saved it was __main__, or has another place among packages by now.
+        """
+        if (module, name) in _SETTINGS:
+            return _SETTINGS[module, name]
+        mine = [each for each in self.modules if _last(each.__name__) == _last(module) or module == _MAIN]
+        for each in (*mine, self.module):
+            top, *inner = name.split(".")
+            value = vars(each).get(top)
+            for part in inner:
+                value = vars(value).get(part) if isinstance(value, type) else None
+            is_found = isinstance(value, type) or (isinstance(value, types.FunctionType) and not inner)
+            if is_found and self._has(value):
+                return value
+        return None
+
+    def has_parts_of(self, network: torch.nn.Module) -> bool:
+        """Return whether a layer of a network is of a class of the user's own."""
+        return any(self._has(type(part)) for part in network.modules())
+
+    def _has(self, value: Any) -> bool:
+        return value.__module__ in {each.__name__ for each in self.modules}
+
     def files(self) -> dict[str, str]:
         """Return the SHA-256 of the files of those modules, by their place below the root."""
         files = {Path(module.__file__ or "").absolute() for module in self.modules}
         return {file.relative_to(self.root).as_posix(): path_fingerprint(file) for file in sorted(files)}
+
+
+def _last(module: str) -> str:
+    return module.removeprefix(_PRIVATE).rpartition(".")[2]
 
 
 def run_code(code: Code) -> Ran:

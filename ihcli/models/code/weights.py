@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ihcli.models.advice.places import parts
+from ihcli.models.advice.places import Found, found_in, parts
 from ihcli.models.pickles.allow_list import Record
+from ihcli.models.pickles.plain_layers import unwrapped
 
 EXTRA = "_extra_state"
-_MOST_PLACES, _MOST_DEPTH = 20_000, 6
+_MOST_PLACES, _MOST_DEPTH, _MOST_NESTED = 20_000, 6, 50
 _ARGUMENTS, _ARGUMENTS_NAME, _BY_NAME = "hyper_parameters", "hparams_name", "kwargs"
+_TABLES = ("_parameters", "_buffers", "_modules")
 _PLAIN = (bool, int, float, str)
 
 
@@ -37,14 +39,28 @@ class Settings(dict[str, Any]):
             raise AttributeError(name) from None
 
 
-def weights_in(root: Any) -> list[Weights]:
-    """Return every dictionary with tensors under names, those nearest to the root first; none of an optimiser."""
+def weights_in(root: Any, of_layers: bool = True) -> list[Weights]:
+    """Return every dictionary with tensors under names, those nearest to the root first; none of an optimiser.
+
+    Parameters:
+        of_layers: whether layers, and what stands for them, are taken apart for theirs.
+    """
     found: list[Weights] = []
     for place, value in _walk(root):
-        tensors = _tensors(value)
+        tensors = _tensors(_state(value) if of_layers and not isinstance(value, dict) else value)
         if tensors:
             found.append(Weights(place, tensors))
     return found
+
+
+def networks_in(root: Any) -> dict[str, nn.Module]:
+    """Return every network that is whole, by the keys that lead to it; losses are none."""
+    found = {place: unwrapped(value) for place, value in _walk(root)}
+    return {
+        place: value
+        for place, value in found.items()
+        if found_in(value) is Found.MODULE and isinstance(value, nn.Module)
+    }
 
 
 def stored_arguments(root: Any) -> dict[str, Any]:
@@ -81,6 +97,19 @@ def _tensors(value: Any) -> dict[str, Tensor]:
         elif isinstance(each, np.ndarray) and each.dtype.kind in "fiub":
             tensors[name] = torch.from_numpy(np.ascontiguousarray(each.astype(each.dtype.newbyteorder("="))))
     return tensors if any(isinstance(each, Tensor) for each in tensors.values()) else {}
+
+
+def _state(layer: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Return the state_dict of a layer that is an inert record, or has layers that are; nothing for anything else."""
+    attributes = layer.attributes if isinstance(layer, Record) else vars(layer) if isinstance(layer, nn.Module) else {}
+    tables = [table for name in _TABLES if isinstance(table := attributes.get(name), dict)]
+    if depth > _MOST_NESTED or len(tables) < len(_TABLES):
+        return {}
+    *numbers, layers = tables
+    state = {f"{prefix}{name}": value for table in numbers for name, value in table.items()}
+    for name, inner in layers.items():
+        state |= _state(inner, f"{prefix}{name}.", depth + 1)
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _walk(root: Any) -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
-"""Weights without their network: a state_dict, alone or in a checkpoint, put into what the user's own code makes."""
+"""Networks of the user's own code: weights put into what it makes, and pickled instances of its classes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from ihcli.models.code.fitting import Fit, Wanted, load
 from ihcli.models.code.importing import Ran, run_code, told
 from ihcli.models.code.unsaved import refuse_unsaved
 from ihcli.models.code.weights import known_values, stored_arguments, weights_in
+from ihcli.models.code.whole import whole_network
 from ihcli.models.formats import pickled, torchscript
 from ihcli.models.formats.directories import weight_files
+from ihcli.models.formats.pickled import Held
 from ihcli.models.mistaken import weights
 from ihcli.models.model import Model, RunCode
 from ihcli.models.pickles.plain_layers import make_plain
@@ -36,7 +38,7 @@ def refuse(source: Source) -> Model:
 
 
 def read(source: Source, kind: Kind, code: Code) -> Model:
-    """Read weights of whatever format into the network that the user's code makes.
+    """Read weights of whatever format into the network that the user's code makes, or a pickled one of its classes.
 
     Nothing in the file runs: it is read by the allow-list, and what it holds beside weights and plain values is passed
     over. The code runs, as the user named it.
@@ -44,52 +46,67 @@ def read(source: Source, kind: Kind, code: Code) -> Model:
     Raises ModelError where code or file cannot be read, or the weights do not fit; OptionError for arguments that the
     code does not take.
     """
-    held = _held(source, kind)
     ran = run_code(code)
-    call = _call(ran, code, held, source.path)
-    module, fit = _loaded(ran, call, code, held, source)
-    model = place_module(_plain(module), source, f"weights of {printable(code.name)} ({printable(code.place)})")
-    arguments = None if call is None else call.arguments_text
-    run = RunCode(printable(f"{code.place}:{code.name}", None), arguments, ran.files(), ran.root)
-    return _counted(replace(model, code=run, notes=tuple(_notes(fit, code))))
+    held = _held(source, kind, ran)
+    network = None if held.strange else whole_network(held.content, ran, code, source.path)
+    made = _made(held, ran, code, source) if network is None else Made(network)
+    what = "weights of " if network is None else "pickled "
+    model = place_module(_plain(made.module), source, f"{what}{printable(code.name)} ({printable(code.place)})")
+    run = RunCode(printable(f"{code.place}:{code.name}", None), made.arguments, ran.files(), ran.root)
+    return _counted(replace(model, code=run, notes=made.notes))
 
 
-def _held(source: Source, kind: Kind) -> Any:
-    """Return what a file holds, of which weights and plain values are taken."""
+@dataclass(frozen=True)
+class Made:
+    """A network with its weights, the arguments that it was made with as JSON, and what a user should know of it."""
+
+    module: nn.Module
+    arguments: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _held(source: Source, kind: Kind, ran: Ran) -> Held:
+    """Return what a file holds, of which networks, weights and plain values are taken."""
     if kind is Kind.TORCHSCRIPT:
-        return dict(torchscript.read(source).module.state_dict())
+        return Held(dict(torchscript.read(source).module.state_dict()))
     if kind in (Kind.SAFETENSORS, Kind.HUGGING_FACE):
-        return stored_tensors(*weight_files(source.path))
+        return Held(stored_tensors(*weight_files(source.path)))
     if kind in pickled.STRICT:
-        return pickled.held(source.path, kind)
+        return pickled.held(source.path, kind, ran.defined)
     raise ModelError(f"{source.path}: a {kind.value}, which has a network of its own. Try without `code`.")
 
 
-def _call(ran: Ran, code: Code, held: Any, path: Path) -> Called | None:
+def _made(held: Held, ran: Ran, code: Code, source: Source) -> Made:
+    """Return the network that the code makes, with the weights of the file in it, in the precision of the file."""
+    found, call = weights_in(held.content), _call(ran, code, held.content, source.path)
+    if not found and held.strange:
+        raise ModelError(
+            f"{source.path}: asks for {held.strange}, which is neither on the list of what is loaded without running "
+            f"code nor in {code.option}, and has no weights apart from it. Nothing of the file was run. "
+            "Try torch.save(model.state_dict(), path)."
+        )
+    module = network_of(ran.value, code) if call is None else call.network()
+    fit = chosen(found, Wanted.by(module), code, source.path, call)
+    if call is not None:
+        refuse_unsaved(call, module, fit)
+    module.to(dtype=source.dtype or _dtype(fit.tensors().values()))
+    with told(code, "where it takes its weights"):
+        load(module, fit, Wanted.by(module))
+    return Made(module, None if call is None else call.arguments_text, tuple(_notes(fit, code)))
+
+
+def _call(ran: Ran, code: Code, content: Any, path: Path) -> Called | None:
     """Return what is called for the network, and how; None where the code has the network itself."""
     if isinstance(ran.value, nn.Module):
         code.require_none()
         return None
-    return called(code, ran.value, stored_arguments(held), known_values(held) | _settings(path))
+    return called(code, ran.value, stored_arguments(content), known_values(content) | _settings(path))
 
 
 def _settings(path: Path) -> dict[str, Any]:
     """Return what the settings beside weights say under names."""
     file = (path if path.is_dir() else path.parent) / "config.json"
     return known_values(foreign_json(file, ModelError, finite=False)) if file.is_file() else {}
-
-
-def _loaded(ran: Ran, call: Called | None, code: Code, held: Any, source: Source) -> tuple[nn.Module, Fit]:
-    """Return the network with the weights in it, in the precision of the file, and how they went into it."""
-    module = network_of(ran.value, code) if call is None else call.network()
-    wanted = Wanted.by(module)
-    fit = chosen(weights_in(held), wanted, code, source.path, call)
-    if call is not None:
-        refuse_unsaved(call, module, fit)
-    module.to(dtype=source.dtype or _dtype(fit.tensors().values()))
-    with told(code, "where it takes its weights"):
-        load(module, fit, Wanted.by(module))
-    return module, fit
 
 
 def _dtype(values: Any) -> torch.dtype:

@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,34 +23,44 @@ from ihcli.models.estimators.recording import as_record, foreign_name
 from ihcli.models.model import Model
 from ihcli.models.pickles.allow_list import ForbiddenError, Record
 from ihcli.models.pickles.archives import read_archive
+from ihcli.models.pickles.own import Own, no_code
 from ihcli.models.pickles.plain_layers import make_plain, unwrapped
 from ihcli.models.pickles.restoring import ReplacedError
-from ihcli.models.pickles.streams import NoPickleError, read_stream
-from ihcli.models.pickles.unpickling import StrictUnpickler, TruncatedError, read_legacy
+from ihcli.models.pickles.streams import NoPickleError, TruncatedError, read_stream
+from ihcli.models.pickles.unpickling import read_legacy, read_pickled
 from ihcli.models.sniffing import Kind, compression
 from ihcli.models.steps import Loader
 from ihcli.models.wrapping import Source, place_module
 from ihcli.wording import first_line, printable
 
 _SAFE_WAY = "torch.jit.script(model).save(path)"
-STRICT: dict[Kind, Callable[[Path], Any]] = {
-    Kind.TORCH_ZIP: read_archive,
-    Kind.TORCH_LEGACY: lambda path: read_legacy(io.BytesIO(path.read_bytes())),
-    Kind.PICKLE: lambda path: StrictUnpickler(read_stream(path)).load(),
+STRICT: dict[Kind, Callable[[Path, Own], Any]] = {
+    Kind.TORCH_ZIP: lambda path, own: read_archive(path, own=own),
+    Kind.TORCH_LEGACY: lambda path, own: read_legacy(io.BytesIO(path.read_bytes()), own=own),
+    Kind.PICKLE: lambda path, own: read_pickled(read_stream(path), own),
 }
-"""How files of pickles are read by the allow-list."""
+"""How files of pickles are read by the allow-list, and by what the user's own code has."""
 
 
-def held(path: Path, kind: Kind) -> Any:
-    """Return what a file holds for whoever wants weights or plain values of it; nothing of it runs.
+@dataclass(frozen=True)
+class Held:
+    """What a file holds; `strange` names what it asks for that is neither on the allow-list nor the user's."""
 
-    What is off the allow-list is passed over, as inert records. Raises ModelError for a file that is damaged.
+    content: Any
+    strange: str | None = None
+
+
+def held(path: Path, kind: Kind, own: Own) -> Held:
+    """Return what a file holds for whoever wants a network of the user's own classes, weights, or plain values.
+
+    Nothing of the file runs. Where it asks for more than the allow-list and the user's code have, all such objects, and
+    those of the user's classes, are inert records. Raises ModelError for a file that is damaged.
     """
     with _reading(path):
         try:
-            return STRICT[kind](path)
-        except ForbiddenError:
-            return numbers_outlined(path, kind)
+            return Held(STRICT[kind](path, own))
+        except ForbiddenError as error:
+            return Held(numbers_outlined(path, kind), printable(str(error)))
 
 
 def read_zip(source: Source) -> Model:
@@ -74,7 +85,7 @@ def _read(source: Source, kind: Kind, free: Callable[[Path], Any]) -> Model:
     """
     try:
         with _reading(source.path):
-            content = STRICT[kind](source.path)
+            content = STRICT[kind](source.path, no_code)
     except NoPickleError:
         raise
     except ModelError as error:
@@ -126,8 +137,9 @@ def _unsafe(path: Path, culprit: str) -> UnsafeModelError:
     away = f", with the directory of {package} on PYTHONPATH" if is_away else ""
     return UnsafeModelError(
         f"{path}: asks for {culprit}, which is not on the list of what is loaded without running code. Expected "
-        f"layers of torch.nn or {EXPECTED}. Nothing of the file was run. Try saving the model as "
-        f"TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, the flag `trust`{away}."
+        f"layers of torch.nn or {EXPECTED}. Nothing of the file was run. Try `code=net.py:Net` with the file of a "
+        f"class of yours, saving the model as TorchScript with {_SAFE_WAY}, or, only if you trust who made the file, "
+        f"the flag `trust`{away}."
     )
 
 

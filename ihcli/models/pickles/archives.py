@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ihcli.models.pickles.allow_list import ForbiddenError
 from ihcli.models.pickles.building import Bounds
+from ihcli.models.pickles.own import Own, no_code
 from ihcli.models.pickles.unpickling import StorageUnpickler
 
 
@@ -26,9 +27,11 @@ class ArchiveUnpickler(StorageUnpickler):
         return torch.empty(0, dtype=dtype).set_(flat)  # type: ignore[call-overload]
 
 
-def read_archive(path: Path, unpickler_of: type[ArchiveUnpickler] = ArchiveUnpickler) -> Any:
+def read_archive(path: Path, unpickler_of: type[ArchiveUnpickler] = ArchiveUnpickler, own: Own = no_code) -> Any:
     """Return the object that torch.save wrote in its zip format."""
     reader: Any = torch._C.PyTorchFileReader(str(path))
     if reader.has_record("byteorder") and reader.get_record("byteorder") != b"little":
         raise ForbiddenError("tensors in big-endian byte order")
-    return unpickler_of(reader).load()
+    unpickler = unpickler_of(reader)
+    unpickler.own = own
+    return unpickler.load()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ihcli.models.pickles import arrays
 from ihcli.models.pickles.allow_list import Constructor, ForbiddenError, Record, RecordClass, module_classes
+from ihcli.models.pickles.own import OwnClass
 
 MOST_OBJECTS = 500_000
 """Lists, dictionaries, tuples, calls and instances of a stream; a network of 10,000 layers has fewer."""
@@ -44,6 +45,8 @@ def call(function: Any, arguments: Any, bounds: Bounds) -> Any:
         raise ForbiddenError(f"{named(function)} without a tuple of arguments")
     if type(function) is RecordClass:
         return Record(function.name)
+    if type(function) is OwnClass:
+        return function.make(arguments)
     if type(function) is not Constructor:
         raise ForbiddenError(f"a call of {named(function)}")
     bounds.copy(*arguments)
@@ -56,6 +59,8 @@ def make(cls: Any, arguments: Any, bounds: Bounds) -> Any:
         return Record(cls.name)
     if type(cls) is Constructor:
         return call(cls, arguments, bounds)
+    if type(cls) is OwnClass:
+        return cls.make(arguments)
     if not isinstance(cls, type) or cls not in module_classes() or arguments:
         raise ForbiddenError(f"a new {named(cls)}")
     return object.__new__(cls)
@@ -96,6 +101,8 @@ def named(value: Any) -> str:
     """Return the name of a class or function, or of the class of anything else."""
     if isinstance(value, RecordClass):
         return value.name
+    if isinstance(value, OwnClass):
+        value = value.value
     if isinstance(value, nn.Module | Tensor):  # whose attributes may be of the stream's choosing
         value = type(value)
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)

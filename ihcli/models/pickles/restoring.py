@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ihcli.models.pickles.allow_list import ForbiddenError, Record, activation_functions
 from ihcli.models.pickles.building import named
 from ihcli.models.pickles.declared import Fields, check_layer, declared_names, reserved_names, weight_lists
+from ihcli.models.pickles.own import is_function
 from ihcli.models.pickles.plain_layers import fold, unwrap_children
 from ihcli.wording import printable
 
@@ -42,10 +43,14 @@ class ReplacedError(ForbiddenError):
 
 
 class Layers:
-    """The layers of a stream that have met their states, and the states."""
+    """The layers of a stream that have met their states, and the states.
+
+    own  classes of the user's own code that the stream named
+    """
 
     def __init__(self) -> None:
         self._states: dict[int, tuple[nn.Module, Fields]] = {}
+        self.own: set[type] = set()
 
     def keep(self, layer: nn.Module, state: Fields) -> None:
         """Keep the state of a layer; a second one is refused."""
@@ -53,20 +58,28 @@ class Layers:
             raise ForbiddenError(f"a second state for a {named(type(layer))}")
         self._states[id(layer)] = layer, state
 
+    def keep_object(self, instance: Any, state: Fields) -> None:
+        """Set the attributes of an object of the user's own classes; those that its class has are refused."""
+        for name in state:
+            if _is_of_class(type(instance), name):
+                raise ReplacedError(f"{printable(name)} of a {type(instance).__name__}")
+        vars(instance).update(state)
+
     def restore(self, content: Any) -> None:
         """Set the states of all layers within the content.
 
         Raises ForbiddenError for what would be called in place of a layer's own methods; ValueError for layers
         within themselves, too many of them, and whatever does not fit its class.
         """
-        layers = [(layer, vars(nn.Module()) | state) for layer, state in _Walk(self._states).layers_within(content)]
+        found = _Walk(self._states, self.own).layers_within(content)
+        layers = [(layer, vars(nn.Module()) | state) for layer, state in found]
         for layer, state in layers:
             _check_tables(layer, state)
         _check_sharing(layers)
         for layer, state in layers:
             fold(state)
             _drop_what_scripting_leaves(state)
-            _check_state(layer, state)
+            _check_state(layer, state, self.own)
             if isinstance(layer, nn.RNNBase):
                 state.update(weight_lists({"proj_size": 0, **state}))
             type(layer).__setstate__(layer, state)
@@ -76,8 +89,9 @@ class Layers:
 class _Walk:
     """A walk through a stream's object, however deep: every list, dictionary and layer once, the inner ones first."""
 
-    def __init__(self, states: dict[int, tuple[nn.Module, Fields]]) -> None:
+    def __init__(self, states: dict[int, tuple[nn.Module, Fields]], own: set[type]) -> None:
         self._states = states
+        self._own = own
         self._layers: list[tuple[nn.Module, Fields]] = []
         self._calls: dict[int, int] = {}  # of layers within each object, where one that is there twice counts twice
         self._items: dict[int, int] = {}  # the same of everything
@@ -126,6 +140,8 @@ class _Walk:
             return list(self._states[id(value)][1].values())
         if isinstance(value, Record):
             return list(value.attributes.values())
+        if type(value) in self._own:
+            return list(vars(value).values())
         if isinstance(value, dict):
             return list(value.values())
         if isinstance(value, list | tuple | set | frozenset):
@@ -142,7 +158,7 @@ def _drop_what_scripting_leaves(state: Fields) -> None:
         del state["__overloads__"]
 
 
-def _check_state(layer: nn.Module, state: Fields) -> None:
+def _check_state(layer: nn.Module, state: Fields, own: set[type]) -> None:
     """Refuse what is no state of this class, and what would be called in place of its own methods."""
     cls = type(layer)
     for name, value in state.items():
@@ -156,8 +172,9 @@ def _check_state(layer: nn.Module, state: Fields) -> None:
         elif _is_of_class(cls, name):
             raise ReplacedError(f"{printable(name)} of a {cls.__name__}")
         elif not (name == "activation" and cls.__name__ in _CALLING and value in activation_functions()):
-            _check_plain(cls, name, value)
-    _check_counts(cls, state)
+            _check_plain(cls, name, value, own)
+    if cls not in own:  # whose counts may be of anything
+        _check_counts(cls, state)
 
 
 def _check_tables(layer: nn.Module, state: Fields) -> None:
@@ -182,14 +199,16 @@ def _is_of_class(cls: type, name: str) -> bool:
     return name in reserved_names(cls) or (name.startswith("__") and name.endswith("__"))
 
 
-def _check_plain(cls: type[nn.Module], name: str, value: Any) -> None:
+def _check_plain(cls: type[nn.Module], name: str, value: Any, own: set[type]) -> None:
     """Refuse functions, classes and other layers among the attributes of a layer, at any depth."""
     if type(value) in (list, tuple, set, frozenset, torch.Size):
         for part in value:
-            _check_plain(cls, name, part)
+            _check_plain(cls, name, part, own)
     elif type(value) in (dict, OrderedDict):
         for part in value.values():
-            _check_plain(cls, name, part)
+            _check_plain(cls, name, part, own)
+    elif cls in own and (type(value) in own or is_function(value)):
+        return
     elif type(value) not in _PLAIN and not isinstance(value, np.generic):
         raise ReplacedError(f"a {named(value)} as the {printable(name)} of a {cls.__name__}")
 

@@ -77,3 +77,29 @@ def _decompressor(kind: str) -> Any:
         return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY_BYTES)
     # 47 lets zlib find out from the header whether it reads zlib or gzip.
     return zlib.decompressobj(wbits=47)
+
+
+class TruncatedError(Exception):
+    """The stream ends before its objects do."""
+
+
+class Reader:
+    """The bytes of a stream; a short read is an error, and a length beyond the end allocates nothing."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        self._stream = stream
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes; raises TruncatedError where there are fewer."""
+        content = self._stream.read(count)
+        if len(content) != count:
+            raise TruncatedError
+        return content
+
+    def readline(self) -> bytes:
+        """Return what is left of a line."""
+        return self._stream.readline()
+
+    def remaining(self) -> int:
+        """Return how many bytes are left."""
+        return self._stream.getbuffer().nbytes - self._stream.tell()

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from ihcli.models.pickles import arrays
 from ihcli.models.pickles.allow_list import Constructor, ForbiddenError, allowed_names, checked_keys
 from ihcli.models.pickles.building import Bounds, call, layer_state, make, named, plain, set_state
+from ihcli.models.pickles.own import NAMES, Own, OwnClass, as_read, no_code
 from ihcli.models.pickles.restoring import Layers
+from ihcli.models.pickles.streams import Reader, TruncatedError
 
 _PythonUnpickler: Any = pickle._Unpickler
 _STORAGE_DTYPES = {
@@ -36,29 +38,6 @@ _MAKING = (
 )
 
 
-class TruncatedError(Exception):
-    """The stream ends before its objects do."""
-
-
-class _Reader:
-    """The bytes of a stream; a short read is an error, and a length beyond the end allocates nothing."""
-
-    def __init__(self, stream: io.BytesIO) -> None:
-        self._stream = stream
-
-    def read(self, count: int) -> bytes:
-        content = self._stream.read(count)
-        if len(content) != count:
-            raise TruncatedError
-        return content
-
-    def readline(self) -> bytes:
-        return self._stream.readline()
-
-    def remaining(self) -> int:
-        return self._stream.getbuffer().nbytes - self._stream.tell()
-
-
 def _counted(load: Callable[["StrictUnpickler"], None]) -> Callable[["StrictUnpickler"], None]:
     """Return the reading of an opcode that makes an object, within the bounds of the stream."""
 
@@ -78,14 +57,17 @@ class StrictUnpickler(_PythonUnpickler):
     containers, under plain keys. BUILD keeps the state of a layer; all of them are checked and set by `restore`, when
     no opcode is left that could change one. Extension codes and persistent ids are refused.
 
+    own  what the user's code has, where the user named any
+
     Raises ForbiddenError, TruncatedError, or whatever malformed bytes lead to.
     """
 
     dispatch = _PythonUnpickler.dispatch.copy()
+    own: Own = staticmethod(no_code)
 
     def __init__(self, stream: io.BytesIO, bounds: Bounds | None = None) -> None:
         self.stream = stream
-        self._reader = _Reader(stream)
+        self._reader = Reader(stream)
         self.bounds = bounds or Bounds(stream.getbuffer().nbytes)
         self._layers = Layers()
         super().__init__(self._reader)
@@ -105,7 +87,9 @@ class StrictUnpickler(_PythonUnpickler):
         self._layers.restore(content)
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what the allow-list reads the name as."""
+        """Return what the allow-list reads the name as, or what the user's code has under it."""
+        if self.own is not no_code and (module, name) in NAMES:
+            return NAMES[module, name]
         try:
             return allowed_names()[module, name]
         except KeyError:
@@ -114,7 +98,12 @@ class StrictUnpickler(_PythonUnpickler):
             return Constructor(self._reconstruct)
         if (module, name) == ("torch.storage", "_load_from_bytes"):
             return Constructor(self.load_storage)
-        raise ForbiddenError(f"{module}.{name}")
+        found = as_read(self.own(module, name))
+        if found is None:
+            raise ForbiddenError(f"{module}.{name}")
+        if isinstance(found, OwnClass):
+            self._layers.own.add(found.value)
+        return found
 
     def load_storage(self, content: bytes) -> Any:
         """Return the tensor storage that a plain pickle embeds; torch's own function would unpickle freely."""
@@ -166,6 +155,8 @@ class StrictUnpickler(_PythonUnpickler):
         instance = self.stack[-1]
         if isinstance(instance, nn.Module):
             self._layers.keep(instance, layer_state(instance, state))
+        elif type(instance) in self._layers.own:
+            self._layers.keep_object(instance, layer_state(instance, state))
         else:
             set_state(instance, state, self.bounds)
         if type(instance) is arrays.WrappedArray:
@@ -174,7 +165,9 @@ class StrictUnpickler(_PythonUnpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
     def _read_nested(self) -> Any:
-        return type(self)(self.stream, self.bounds).load()
+        nested = type(self)(self.stream, self.bounds)
+        nested.own = self.own
+        return nested.load()
 
     def load_bytearray8(self) -> None:
         """Read a bytearray; the standard reader allocates the length before it looks whether the bytes are there."""
@@ -235,6 +228,13 @@ class StrictUnpickler(_PythonUnpickler):
         dispatch[opcode[0]] = _counted(dispatch[opcode[0]])
 
 
+def read_pickled(stream: io.BytesIO, own: Own = no_code) -> Any:
+    """Return the object of a pickle or joblib stream."""
+    unpickler = StrictUnpickler(stream)
+    unpickler.own = own
+    return unpickler.load()
+
+
 class StorageUnpickler(StrictUnpickler):
     """An object of torch.save, whose persistent ids are storages.
 
@@ -287,7 +287,10 @@ class LegacyUnpickler(StorageUnpickler):
 
 
 def read_legacy(
-    stream: io.BytesIO, bounds: Bounds | None = None, unpickler_of: "type[LegacyUnpickler] | None" = None
+    stream: io.BytesIO,
+    bounds: Bounds | None = None,
+    unpickler_of: "type[LegacyUnpickler] | None" = None,
+    own: Own = no_code,
 ) -> Any:
     """Return the object of a stream that torch.save wrote before its zip format, or with that switched off.
 
@@ -297,8 +300,9 @@ def read_legacy(
     for _ in range(3):
         StrictUnpickler(stream, bounds).load()
     unpickler = (unpickler_of or LegacyUnpickler)(stream, bounds)
+    unpickler.own = own
     content = unpickler.load_unrestored()
-    reader = _Reader(stream)
+    reader = Reader(stream)
     for key in plain(StrictUnpickler(stream, bounds).load(), list):
         storage = unpickler.storages[plain(key, str)]
         (count,) = struct.unpack("<q", reader.read(8))
