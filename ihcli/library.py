@@ -51,7 +51,7 @@ def explain(
     target: str | int | None = None,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     inputs: Mapping[str, Sequence[str]] | None = None,
     categories: Categories | None = None,
@@ -79,7 +79,8 @@ def explain(
         output_names: what the outputs are called, in their order; None: the model's own names, else their indices, and
             "prediction" where there is one.
         labels: N class names or indices, for target "label".
-        tolerance: relative error at which a row is done.
+        tolerance: relative error at which a row is done. None: 0.01, or where baselines are drawn from more of them a
+            fifth of the row's own sampling error if that is more, see `ihcli.integration.effort`.
         groups: name of each group of features that is explained as one.
         inputs: features of each argument of the model's forward, where it takes several; codes come as integers where
             it takes no others.
@@ -104,7 +105,7 @@ def explain(
         method=method,
         target=target,
         outputs=OutputNames.of(output_names),
-        effort=Effort(tolerance, max_evaluations, steps),
+        effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
@@ -137,7 +138,7 @@ def explain_texts(
     target: str | int | None = None,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
     max_evaluations: int | None = None,
@@ -166,7 +167,7 @@ def explain_texts(
         method=method,
         target=target,
         outputs=OutputNames.of(output_names),
-        effort=Effort(tolerance, max_evaluations, steps),
+        effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,
@@ -184,7 +185,7 @@ def explain_records(
     target: str | int | None = None,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
     max_evaluations: int | None = None,
@@ -211,7 +212,7 @@ def explain_records(
         method=method,
         target=target,
         outputs=OutputNames.of(output_names),
-        effort=Effort(tolerance, max_evaluations, steps),
+        effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
         memory_bytes=memory_bytes,

@@ -78,7 +78,7 @@ def test_many_baselines_of_a_kinked_network_take_panels() -> None:
 
 
 def of(error: float, noise: float) -> Ledger:
-    return Ledger.of(np.array([error]), np.array([noise]), np.ones(1))
+    return Ledger.of(np.array([error]), np.array([noise]), np.ones(1), np.full(1, 0.01))
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def of(error: float, noise: float) -> Ledger:
     ],
 )
 def test_a_row_is_ok_only_where_all_of_its_errors_are(errors: tuple[tuple[float, float], ...], status: str) -> None:
-    assert settled_status([of(*error) for error in errors], Effort(0.01)).tolist() == [status]
+    assert settled_status([of(*error) for error in errors]).tolist() == [status]
 
 
 def test_what_cancelled_is_judged_beside_something_larger() -> None:
-    ledger = Ledger.of(np.array([2e-16]), np.array([1e-16]), np.array([1e-16]))
+    ledger = Ledger.of(np.array([2e-16]), np.array([1e-16]), np.array([1e-16]), np.full(1, 0.01))
     assert ledger.relative_error[0] == 2
     assert ledger.at_least(np.ones(1)).relative_error[0] == pytest.approx(2e-16)
     assert ledger.at_least(np.zeros(1)).relative_error[0] == 2

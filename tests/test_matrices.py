@@ -113,9 +113,14 @@ class Comparison(nn.Module):
 def errors_of(paths: Paths, module: nn.Module) -> tuple[Refinement, Matrices, MatrixErrors]:
     along = AutogradEngine(module, MEMORY_BYTES).along(paths)
     refinement = Refinement(along, True, Effort())
-    matrices = Matrices(along, refinement.rule, spread=False)
+    matrices = Matrices(along, refinement.rule, population=None)
     matrices.add(refinement.panels, np.ones(paths.n_rows * paths.n_baselines, bool))
     return refinement, matrices, MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, paths.n_baselines)
+
+
+def relative_errors(refinement: Refinement, matrices: Matrices, errors: MatrixErrors) -> np.ndarray:
+    rows = refinement.ledger()
+    return errors.ledger(rows, matrices.size(), 1, rows.tolerance).relative_error
 
 
 def test_where_row_sums_are_zero_the_tail_decides() -> None:
@@ -123,7 +128,7 @@ def test_where_row_sums_are_zero_the_tail_decides() -> None:
     refinement, matrices, errors = errors_of(paths, Comparison())
     assert refinement.ledger().relative_error.tolist() == [0.0]
     assert errors.is_blind.tolist() == [True]
-    assert errors.ledger(refinement.ledger(), matrices.size(), 1).relative_error[0] > 0.3
+    assert relative_errors(refinement, matrices, errors)[0] > 0.3
     solved = explain_rows(AutogradEngine(Comparison(), MEMORY_BYTES).along(paths), METHODS["ih"], Effort())
     truth = explain_rows(AutogradEngine(Comparison(), MEMORY_BYTES).along(paths), METHODS["ih"], Effort(1e-9))
     assert solved.certificate.status.tolist() == ["ok"]
@@ -135,10 +140,10 @@ def test_where_row_sums_are_zero_the_tail_decides() -> None:
 def test_a_model_without_second_derivatives_has_no_error() -> None:
     linear = nn.Linear(3, 1).double().requires_grad_(False)
     refinement, matrices, errors = errors_of(straight_paths(normal(4, 3, seed=11)), linear)
-    assert errors.ledger(refinement.ledger(), matrices.size(), 1).relative_error.max() < 1e-12
+    assert relative_errors(refinement, matrices, errors).max() < 1e-12
 
 
 def test_a_row_equal_to_its_baseline_is_exact() -> None:
     rows = normal(2, 3, seed=12)
     refinement, matrices, errors = errors_of(straight_paths(rows, rows[:1]), net(3))
-    assert errors.ledger(refinement.ledger(), matrices.size(), 1).relative_error[0] == 0
+    assert relative_errors(refinement, matrices, errors)[0] == 0

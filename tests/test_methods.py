@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.assembly import explain_rows, sampling_error
+from ihcli.integration.assembly import explain_rows
 from ihcli.integration.effort import Effort
+from ihcli.integration.spread import sampling_error
 from ihcli.methods import METHODS
 from ihcli.quality import Status
 

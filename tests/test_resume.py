@@ -344,7 +344,7 @@ def test_other_options_are_refused_in_one_message(folder: Path, tmp_path: Path) 
         run(asked, out, Observer(), existing="resume")
     assert str(caught.value) == (
         f"{out}: `resume` continues a run with its original settings, but 4 differ. "
-        "Expected `tolerance=0.01`, got `tolerance=0.001`; Expected `key=id`, got no `key`; "
+        "Expected no `tolerance`, got `tolerance=0.001`; Expected `key=id`, got no `key`; "
         "Expected no `max_evaluations`, got `max_evaluations=500`; Expected `chunk_rows=2`, got `chunk_rows=3`. "
         "Try the original command, or `overwrite` to start over."
     )

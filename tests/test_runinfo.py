@@ -204,7 +204,9 @@ def names_in(value: Any) -> Any:
 
 @pytest.mark.parametrize(("written", "kind"), SAME.items(), ids=SAME)
 def test_a_new_run_json_has_the_keys_of_before_in_their_order(folder: Folder, written: str, kind: str) -> None:
-    assert names_in(info_of(folder.run(kind))) == names_in(json.loads(WRITTEN[written].read_text()))
+    info = info_of(folder.run(kind))
+    assert list(info.pop("integrals")) == ["tolerance", "sampling_share"]
+    assert names_in(info) == names_in(json.loads(WRITTEN[written].read_text()))
 
 
 def test_a_run_json_without_newer_keys_is_read_as_it_was_meant() -> None:

@@ -25,7 +25,7 @@ from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.explainers import sampling
-from ihcli.integration.assembly import sampling_error
+from ihcli.integration.spread import sampling_error
 from ihcli.methods import METHODS
 from ihcli.readers import tables
 from ihcli.readers.questions import TableQuestion
@@ -345,7 +345,9 @@ def told(path: Path) -> dict[str, Any]:
 def whole(folder: Path) -> Path:
     heard = Heard()
     run(request_of(folder), folder / "whole", heard)
-    assert heard.texts == [open_run(folder / "whole").info.sampling.in_words()]
+    found = open_run(folder / "whole").info.sampling
+    assert found is not None
+    assert heard.texts == [found.in_words(), "Tolerance: 0.01, or 20 % of a row's sampling error if that is more."]
     return folder / "whole"
 
 
@@ -436,7 +438,7 @@ def test_what_was_settled_is_said_unless_nobody_looks(folder: Path, tmp_path: Pa
 def test_few_baselines_are_said_after_the_run_and_the_advice_ends_it(folder: Path, tmp_path: Path, whole: Path) -> None:
     base = ["explain", str(folder / "net.pt"), str(folder / "table.parquet"), "--limit", "40", "-m", "eg"]
     few = CliRunner().invoke(main, [*base, "--baseline-rows", "20", "-o", str(tmp_path / "few")])
-    (line,) = (line for line in few.stderr.splitlines() if "sampling error" in line)
+    (line,) = (line for line in few.stderr.splitlines() if line.startswith("Drawing"))
     assert line.startswith("Drawing 20 baselines leaves the median row a sampling error of about ")
     assert line.endswith("Try --baseline-rows auto, which draws as many as --sampling-tolerance asks for.")
     told_of = float(line.partition("about ")[2].partition(" %")[0]) / 100

@@ -1,4 +1,7 @@
-"""How many baselines are drawn: so many, or as many as their sampling error asks for; and what was found enough."""
+"""How many baselines are drawn: so many, or as many as their sampling error asks for; and what was found enough.
+
+Also how exact integrals need be, with or without drawing: where nobody says, as their sampling error allows.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,6 +17,9 @@ AUTO: Literal["auto"] = "auto"
 """As many baselines as their sampling error asks for; see `ihcli.explainers.sampling`."""
 BASELINE_ROWS, SAMPLING_TOLERANCE = 200, 0.05
 """How many are drawn where nobody says, and their error where it says how many."""
+TOLERANCE, SAMPLING_SHARE = 0.01, 0.2
+"""Relative error at which a row is done where nobody says, and the share of its sampling error at which it is where
+that is more: a fifth of a standard error adds 2 % to it, in quadrature."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,13 @@ class Sampling:
             f"the sampling error of {self.of} is {self.error:.1%} or less in {self.within} of {self.tried} rows that "
             "were tried"
         )
+
+
+def tolerance_in_words(tolerance: float, sampling_share: float) -> str:
+    """Return at which relative error rows are done."""
+    if not sampling_share:
+        return f"{tolerance:g}"
+    return f"{tolerance:g}, or {100 * sampling_share:g} % of a row's sampling error if that is more"
 
 
 def require_rows(rows: Any, tolerance: Any, method: Method) -> None:

@@ -80,7 +80,7 @@ def estimate(
     full = rows * prepared.scan.n_complete / prepared.scan.n_rows
     n_parts = math.ceil(rows / prepared.chunk_rows)
     header, per_row = pilot.sizes
-    explainer = prepared.explainer
+    explainer, effort = prepared.explainer, prepared.explainer.effort
     return Estimate(
         rows=rows,
         pilot_rows=pilot.rows,
@@ -95,6 +95,7 @@ def estimate(
         summary_bytes=summary_bytes,
         peak_bytes=_peak_bytes(prepared, pilot, rows, lines),
         workers=workers,
+        tolerance=None if effort.share_that_counts else effort.tolerance,
         notes=tuple(_notes(prepared)),
     )
 
@@ -268,8 +269,7 @@ def _notes(prepared: PreparedRun) -> Iterator[str]:
     yield f"{explainer.method.title}, derivatives by {explainer.engine.name}"
     yield f"model: {explainer.original.format}, {prepared.request.model}"
     yield f"baseline: {explainer.description()['baseline']['source']}"
-    if explainer.reader.sampling is not None:
-        yield explainer.reader.sampling.in_words()
+    yield from prepared.settled_in_words()
     if explainer.smoothing is not None:
         yield (
             f"SoftPlus with beta {explainer.smoothing.beta:g} replaces {', '.join(explainer.smoothing.replaced)}; "

@@ -131,7 +131,7 @@ def _of_effort(trial: _Trial) -> Iterator[tuple[str, str, float | None]]:
     effort = trial.explainer.effort
     if effort.steps is None and effort.tolerance < LARGE_TOLERANCE:
         larger = min(LARGE_TOLERANCE, 10 * effort.tolerance)
-        other = replace(trial.explainer, effort=replace(effort, tolerance=larger))
+        other = replace(trial.explainer, effort=replace(effort, tolerance=larger, sampling_share=0.0))
         yield f"tolerance={larger:g}", "", trial.gain(other)
 
 

@@ -22,18 +22,16 @@ from ihcli.models.model import RunCode
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
+from ihcli.runs.computation import EngineInfo, IntegralsInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
     DataInfo,
-    EngineInfo,
     FailedChunkInfo,
     MethodInfo,
     ModelInfo,
     RunInfo,
     SealsInfo,
-    SmoothingInfo,
-    VersionsInfo,
 )
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.openings import openings_told
@@ -115,14 +113,14 @@ def _explain_into(
     if begun is not None:
         begun.require_same_meaning(info)
         info = info.continuing(begun.info, _now())
-    sampling = prepared.reader.sampling
-    if sampling is not None:
-        observer.settled(sampling.in_words())
+    for settled in prepared.settled_in_words():
+        observer.settled(settled)
     rows = announce(prepared, observer, place.shard)
     storage = prepared.asked.storage
     writer = place.create(storage) if begun is None else place.reopen(storage)
     asked = question_sha256(info)
-    most = most_error(prepared.request.tolerance, prepared.request.steps)
+    effort = prepared.explainer.effort
+    most = most_error(effort.tolerance, effort.steps)
     writer = replace(writer, question=asked, most_error=most)
     with _kept_honest(writer, info):
         writer.write_info(info)
@@ -178,7 +176,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
     named["baseline"] = request.baseline if is_file(request.baseline) else None
     groups, known = prepared.asked.groups, dataset.vocabulary
     explained = explainer.description()
-    smoothing, sampling = explainer.smoothing, explainer.reader.sampling
+    smoothing, sampling, effort = explainer.smoothing, explainer.reader.sampling, explainer.effort
     return RunInfo(
         status=RUNNING,
         started=_now(),
@@ -196,6 +194,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         groups=explainer.reader.members(dataset.columns.features),
         groups_sha256=None if groups is None else path_fingerprint(groups),
         categories=None if known is None else CategoriesInfo.of(known, dataset.own_categories),
+        integrals=IntegralsInfo(tolerance=effort.tolerance, sampling_share=effort.share_that_counts),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
         device=str(explainer.model.device),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ihcli.data.rows import Chunk
+from ihcli.data.sampling import tolerance_in_words
 from ihcli.data.survey import Scan
 from ihcli.data.tables import Dataset
 from ihcli.errors import DataError, OptionError, RunError
@@ -60,6 +61,13 @@ class PreparedRun:
             return self.request.chunk_rows
         per_row = self.explainer.row_bytes
         return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
+
+    def settled_in_words(self) -> Iterator[str]:
+        """Yield what was left to the run, and is settled: how many baselines there are, and how exact integrals are."""
+        if self.reader.sampling is not None:
+            yield self.reader.sampling.in_words()
+        if share := self.explainer.effort.share_that_counts:
+            yield f"Tolerance: {tolerance_in_words(self.explainer.effort.tolerance, share)}."
 
     def chunks(self) -> Iterator[Chunk]:
         """Stream the rows to explain."""
@@ -176,7 +184,7 @@ def _settings(request: RunRequest) -> Settings:
         method=request.method,
         target=request.target,
         outputs=OutputNames.of(request.output_names, request.label),
-        effort=Effort(request.tolerance, request.max_evaluations, request.steps),
+        effort=Effort.asked(request.tolerance, request.max_evaluations, request.steps),
         smooth=request.smooth,
         smooth_tolerance=request.smooth_tolerance,
         memory_bytes=request.memory_bytes,

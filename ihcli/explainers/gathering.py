@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
-from ihcli.integration.assembly import ExplainedRows, sampling_error
+from ihcli.integration.assembly import ExplainedRows
+from ihcli.integration.spread import sampling_error
 from ihcli.methods import Method
 from ihcli.quality import COLUMNS, Trait, columns_of
 from ihcli.readers.reader import Reader

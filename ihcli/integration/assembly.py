@@ -83,12 +83,15 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     refinement = Refinement(along, True, effort, within(tell, 0, FIRST_SHARE * certifying))
     refinement.settle(within(tell, FIRST_SHARE * certifying, certifying))
     b = along.paths.n_baselines
-    matrices = Matrices(along, refinement.rule, spread=effort.population is not None and b > 1)
+    matrices = Matrices(along, refinement.rule, effort.population)
     done, changed = certifying, np.ones(along.paths.n_rows * b, bool)
     while True:
         matrices.add(refinement.panels, changed, within(tell, done, (1 + done) / 2))
-        errors = MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b)
-        ledger = errors.ledger(refinement.ledger(), matrices.size(), b)
+        errors, sampling = (
+            MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b),
+            matrices.sampling_error(),
+        )
+        ledger = errors.ledger(refinement.ledger(), matrices.size(), b, effort.tolerances(sampling))
         chosen, costs = refinement.worst(errors.panels, ledger)
         if not chosen.any():
             break
@@ -100,39 +103,12 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     certificate = refinement.certificate(ledger)
     mean = matrices.mean()
     spread = matrices.spread(mean)
-    if spread is not None and effort.population is not None:
-        spread *= np.sqrt((1 - b / effort.population) / b)
     attributions = certificate.attributions.mean(1)
-    for figures in (attributions, mean, spread):
+    for figures in (attributions, mean, spread, sampling):
         if figures is not None:
             figures[certificate.status == Status.NON_FINITE] = np.nan
-    sampling = (
-        None if spread is None else _share_of(*(np.abs(part).sum((1, 2), dtype=np.float64) for part in (spread, mean)))
-    )
-    return ExplainedRows(certificate, attributions, mean, ledger.relative_error, sampling, spread)
-
-
-@np.errstate(over="ignore", invalid="ignore")  # of paths that are not finite, whose rows have no figures
-def sampling_error(attributions: np.ndarray, population: int) -> np.ndarray:
-    """Return the relative L1 standard error of phi over B baselines drawn from `population` without replacement, (N,).
-
-    sum_g s_g / sqrt(B) * sqrt(1 - B / population) / ||phi||_1, with s_g the sample standard deviation of phi_g over
-    baselines (Cochran 1977, 2.6). `attributions` is (N, B, G). NaN for B = 1, which says nothing about its spread.
-    """
-    b = attributions.shape[1]
-    if b == 1:
-        return np.full(len(attributions), np.nan)
-    spread = attributions.std(1, ddof=1) * np.sqrt((1 - b / population) / b)
-    return _share_of(spread.sum(1), np.abs(attributions.mean(1)).sum(1))
-
-
-def _norm(matrices: np.ndarray) -> np.ndarray:
-    norm: np.ndarray = np.abs(matrices).sum((1, 2), dtype=np.float64)
-    return norm
-
-
-def _share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+    of_mean = None if spread is None else sampling
+    return ExplainedRows(certificate, attributions, mean, ledger.relative_error, of_mean, spread)
 
 
 def _share_of_certifying(along: Along) -> float:

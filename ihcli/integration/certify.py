@@ -73,7 +73,7 @@ class Refinement:
 
     def ledger(self) -> Ledger:
         """Return what the panels say of phi, or under second order of the row sums of Gamma."""
-        return ledger_of_rows(self.panels, self.along.paths, self.attributions, self._second_order)
+        return ledger_of_rows(self.panels, self.along.paths, self.attributions, self._second_order, self.effort)
 
     def worst(self, panels: Panels, ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
         """Return which panels to bisect, (M,) bool, and what that costs each row, (N,); none with a fixed rule."""
@@ -108,7 +108,7 @@ class Refinement:
             attributions=self.attributions,
             relative_error=ledger.relative_error,
             evaluations=self.evaluations.astype(np.int32),
-            status=settled_status([ledger] if matrix is None else [ledger, matrix], self.effort),
+            status=settled_status([ledger] if matrix is None else [ledger, matrix]),
             prediction=self.prediction,
             baseline_prediction=self.baseline_prediction,
         )

@@ -1,12 +1,29 @@
-"""How hard to try: tolerance, budget, and the rule that a path begins with."""
+"""How hard to try: tolerance, budget, and the rule that a path begins with.
+
+Where baselines are drawn from more of them, their mean is off by a sampling error that no evaluation mends, and an
+integral need not be known far better. Where nobody asks for a tolerance, a row is done at
+
+    max(tolerance, sampling_share * its own sampling error),    at most MOST_TOLERANCES * tolerance
+
+Errors of paths add to the spread that is seen, but the reported error has that spread too, and would miss such a
+tolerance: refinement goes on until what is left is a spread of baselines (`tests/test_sampling_honesty.py`).
+"""
 
 from dataclasses import dataclass
+
+import numpy as np
+
+from ihcli.data.sampling import SAMPLING_SHARE, TOLERANCE
 
 NODES = 8
 """Of the Gauss-Legendre rule on a panel, exact up to degree 15; the rule embedded in it leaves out one."""
 NODES_OF_MEANS, MANY_BASELINES, FINE = 6, 20, 0.005
 """Nodes where at least so many baselines are averaged, over which errors cancel, and the tolerance is not finer: on
 networks of 30 inputs with 200 baselines 6 nodes are within 1 % and 8 need not begin."""
+NODES_OF_DRAWN = 5
+"""The same where the tolerance follows the sampling error."""
+MOST_TOLERANCES = 10.0
+"""Of integrals is asked as much however large a sampling error is."""
 EVALUATIONS_PER_BASELINE = 1000
 """Budget of a row where `max_evaluations` gives none: 125 panels a path."""
 STEPS = range(3, 513)
@@ -18,17 +35,34 @@ class Effort:
     """How hard to try.
 
     tolerance        relative error at which a row is done
+    sampling_share   of a row's own sampling error, which its tolerance is where that is more; 0: it is not
     max_evaluations  most evaluations a row may take over all its baselines; None: EVALUATIONS_PER_BASELINE for each
     steps            use this many nodes on [0, 1] instead, and only report the error
     follows_kinks    without steps, follow kinks: of first order, where f is piecewise linear along the paths
     population       how many baselines those of the paths were drawn from; None: they are all there are
     """
 
-    tolerance: float = 0.01
+    tolerance: float = TOLERANCE
     max_evaluations: int | None = None
     steps: int | None = None
     follows_kinks: bool = False
     population: int | None = None
+    sampling_share: float = 0.0
+
+    @classmethod
+    def asked(cls, tolerance: float | None, max_evaluations: int | None, steps: int | None) -> "Effort":
+        """Return what is asked for; without a tolerance, TOLERANCE or SAMPLING_SHARE of a sampling error."""
+        share = SAMPLING_SHARE if tolerance is None else 0.0
+        return cls(TOLERANCE if tolerance is None else tolerance, max_evaluations, steps, sampling_share=share)
+
+    @property
+    def share_that_counts(self) -> float:
+        """Return `sampling_share` where baselines are drawn from a population, and integrals refined, else 0."""
+        return 0.0 if self.population is None or self.steps is not None else self.sampling_share
+
+    def tolerances(self, sampling_error: np.ndarray) -> np.ndarray:
+        """Return the relative error at which rows with these sampling errors are done, (N,)."""
+        return tolerances(self.tolerance, self.share_that_counts, sampling_error)
 
     def budget(self, n_baselines: int) -> int:
         """Return the most evaluations that a row may take."""
@@ -38,4 +72,17 @@ class Effort:
         """Return how many nodes panels have."""
         if self.steps is not None:
             return self.steps
-        return NODES_OF_MEANS if n_baselines >= MANY_BASELINES and self.tolerance >= FINE else NODES
+        if n_baselines < MANY_BASELINES or self.tolerance < FINE:
+            return NODES
+        return NODES_OF_DRAWN if self.share_that_counts else NODES_OF_MEANS
+
+
+def tolerances(tolerance: float, sampling_share: float, sampling_error: np.ndarray) -> np.ndarray:
+    """Return the relative error at which rows with these sampling errors are done, see the top of this module, (N,).
+
+    Of a row whose sampling error is not known, NaN, it is the tolerance.
+    """
+    if not sampling_share:
+        return np.full(len(sampling_error), tolerance)
+    found: np.ndarray = np.fmin(np.fmax(tolerance, sampling_share * sampling_error), MOST_TOLERANCES * tolerance)
+    return found

@@ -26,7 +26,7 @@ from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.certify import Certificate
 from ihcli.integration.effort import NODES, Effort
-from ihcli.integration.ledger import Ledger, settled_status, worst_panels
+from ihcli.integration.ledger import Ledger, settled_status, tolerances_of, worst_panels
 from ihcli.integration.lines import MOST_SLACK, Lines, Nodes
 from ihcli.integration.panels import NOISE
 from ihcli.integration.quadrature import panel_rule
@@ -57,7 +57,7 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
     while True:
         spans = spans.with_hidden_kinks(n * b)
         attributions = _attributions(paths, nodes, spans)
-        ledger = _ledger(spans, attributions)
+        ledger = _ledger(spans, attributions, effort)
         chosen, cost = worst_panels(spans, ledger, paths, effort, evaluations, 1)
         if not chosen.any():
             break
@@ -71,7 +71,7 @@ def certify_piecewise(along: Along, effort: Effort, tell: Tell = unheard) -> Cer
         attributions=attributions,
         relative_error=ledger.relative_error,
         evaluations=evaluations.astype(np.int32),
-        status=settled_status([ledger], effort),
+        status=settled_status([ledger]),
         prediction=ends[:, 0],
         baseline_prediction=baseline_prediction,
     )
@@ -199,10 +199,11 @@ class _Follower:
         return t.astype(self._dtype).astype(np.float64)
 
 
-def _ledger(spans: _Spans, attributions: np.ndarray) -> Ledger:
+def _ledger(spans: _Spans, attributions: np.ndarray, effort: Effort) -> Ledger:
     n, b, _ = attributions.shape
     error, noise = (np.bincount(spans.path // b, figures, n) / b for figures in (spans.error, spans.noise))
-    return Ledger.of(error, noise, np.maximum(np.abs(attributions.mean(1)).sum(1), noise))
+    scale = np.maximum(np.abs(attributions.mean(1)).sum(1), noise)
+    return Ledger.of(error, noise, scale, tolerances_of(attributions, effort))
 
 
 def _attributions(paths: Paths, nodes: Nodes, spans: _Spans) -> np.ndarray:

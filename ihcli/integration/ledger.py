@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ihcli.integration.spread import sampling_error
 from ihcli.quality import Status
 
 if TYPE_CHECKING:
@@ -73,16 +74,23 @@ class Ledger:
     relative_error, relative_noise  the error, and its rounding part
     scale  what they are relative to: the L1 norm of phi or Gamma, but for rounding
     share  the row's error by that of its panels, added up: below 1 where errors of baselines cancel
+    tolerance  the relative error at which the row is done
     """
 
     relative_error: np.ndarray
     relative_noise: np.ndarray
     scale: np.ndarray
     share: np.ndarray
+    tolerance: np.ndarray
 
     @classmethod
     def of(
-        cls, error: np.ndarray, noise: np.ndarray, scale: np.ndarray, added_up: np.ndarray | None = None
+        cls,
+        error: np.ndarray,
+        noise: np.ndarray,
+        scale: np.ndarray,
+        tolerance: np.ndarray,
+        added_up: np.ndarray | None = None,
     ) -> "Ledger":
         """Relate errors (N,) and their rounding parts to scales; `added_up` is what panels' errors add up to."""
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 where all is 0 on the whole path: exact
@@ -90,14 +98,14 @@ class Ledger:
             relative = np.where(np.isfinite(error), np.minimum(relative, MOST_ERROR), relative)
             relative_noise = np.where((noise == 0) & (scale == 0), 0.0, noise / scale)
             share = np.ones(len(error)) if added_up is None else np.where(added_up > 0, error / added_up, 1.0)
-        return cls(relative, relative_noise, scale, share)
+        return cls(relative, relative_noise, scale, share, tolerance)
 
     def at_least(self, scale: np.ndarray) -> "Ledger":
         """Return the same errors relative to no less than these scales, (N,)."""
         larger = np.maximum(self.scale, scale)
         with np.errstate(invalid="ignore"):  # infinity by infinity where f is not finite, nor is the row then
             by = np.divide(self.scale, larger, out=np.ones_like(larger), where=larger > 0)
-        return Ledger(self.relative_error * by, self.relative_noise * by, larger, self.share)
+        return Ledger(self.relative_error * by, self.relative_noise * by, larger, self.share, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,9 @@ class Averaging:
         return self.safety * np.sqrt(deviations.mean(1) ** 2 + spread)
 
 
-def ledger_of_rows(panels: "Panels", paths: "Paths", attributions: np.ndarray, second: bool) -> Ledger:
+def ledger_of_rows(
+    panels: "Panels", paths: "Paths", attributions: np.ndarray, second: bool, effort: "Effort"
+) -> Ledger:
     """Sum up panels whose attributions are (N, B, G): errors of phi, or under second order of the row sums of Gamma."""
     n, b = paths.n_rows, paths.n_baselines
     row = panels.path // b
@@ -133,7 +143,12 @@ def ledger_of_rows(panels: "Panels", paths: "Paths", attributions: np.ndarray, s
     if b > 1:
         error = np.minimum(error, _of_mean(panels, n, b, second) + noise)
     scale = np.maximum(np.abs(attributions.mean(1)).sum(1), noise)
-    return Ledger.of(error, noise, scale, added_up)
+    return Ledger.of(error, noise, scale, tolerances_of(attributions, effort), added_up)
+
+
+def tolerances_of(attributions: np.ndarray, effort: "Effort") -> np.ndarray:
+    """Return the relative error at which rows are done whose attributions are (N, B, G), (N,)."""
+    return effort.tolerances(sampling_error(attributions, effort.population))
 
 
 def _of_mean(panels: "Panels", n: int, b: int, second_order: bool) -> np.ndarray:
@@ -166,7 +181,7 @@ def worst_panels(
     the budget goes; panels whose estimate is only rounding are left alone.
     """
     row = mesh.path // paths.n_baselines
-    open_rows = np.isfinite(ledger.relative_error) & (ledger.relative_error > effort.tolerance)
+    open_rows = np.isfinite(ledger.relative_error) & (ledger.relative_error > ledger.tolerance)
     improvable = open_rows[row] & (mesh.error > 2 * mesh.noise) & (mesh.b - mesh.a > 2.0**-MAX_LEVEL)
     order = np.lexsort((-mesh.error, row))
     order = order[improvable[order]]
@@ -178,7 +193,7 @@ def worst_panels(
     running = np.concatenate([[0.0], np.cumsum(mesh.error[order])])
     before = running[:-1] - running[start]  # estimates of the row's worse panels
     total = np.bincount(row, mesh.error, paths.n_rows)[owner]
-    allowed = SPARE * effort.tolerance * (ledger.scale / ledger.share)[owner] * paths.n_baselines
+    allowed = SPARE * (ledger.tolerance * ledger.scale / ledger.share)[owner] * paths.n_baselines
     rank = np.arange(len(order)) - start
     affordable = evaluations[owner] + (rank + 1) * cost <= effort.budget(paths.n_baselines)
     keep = (total - before > allowed) & affordable
@@ -186,9 +201,9 @@ def worst_panels(
     return chosen, np.bincount(owner[keep], minlength=paths.n_rows) * cost
 
 
-def settled_status(ledgers: Sequence[Ledger], effort: "Effort") -> np.ndarray:
-    """Return the status of rows that are refined no further, of which all errors must be within the tolerance, (N,)."""
-    missed = np.stack([~(ledger.relative_error <= effort.tolerance) for ledger in ledgers])
+def settled_status(ledgers: Sequence[Ledger]) -> np.ndarray:
+    """Return the status of rows that are refined no further, of which all errors must be within tolerance, (N,)."""
+    missed = np.stack([~(ledger.relative_error <= ledger.tolerance) for ledger in ledgers])
     rounding = np.stack([2 * ledger.relative_noise > ledger.relative_error for ledger in ledgers])
     status = np.full(missed.shape[1], Status.OK.value, dtype=object)
     status[missed.any(0)] = Status.NOT_CONVERGED.value

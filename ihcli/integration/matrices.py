@@ -11,19 +11,22 @@ from ihcli.derivatives import Along
 from ihcli.derivatives import Matrices as Found
 from ihcli.integration.panels import Panels
 from ihcli.integration.quadrature import PanelRule
+from ihcli.integration.spread import of_mean, share_of
 
 
 class Matrices:
-    """Matrices of N rows: sums over baselines, and of their squares where their spread is asked for.
+    """Matrices of N rows: sums over baselines, and of their squares where these were drawn from a population.
 
     norms  (M, 2) of the panels last assembled, what `ihcli.integration.matrix` asks for; NaN where they were forgotten
     """
 
-    def __init__(self, along: Along, rule: PanelRule, spread: bool) -> None:
+    def __init__(self, along: Along, rule: PanelRule, population: int | None) -> None:
         paths = along.paths
         self._along, self._rule = along, rule
         self._sums = paths.inputs.new_zeros(paths.n_rows, paths.n_groups, paths.n_groups)
-        self._squares = torch.zeros_like(self._sums) if spread else None
+        self._population = population
+        is_spread_known = population is not None and paths.n_baselines > 1
+        self._squares = torch.zeros_like(self._sums) if is_spread_known else None
         self._diagonal = np.zeros((paths.n_rows * paths.n_baselines, paths.n_groups))
         self.norms = np.zeros((0, 2))
 
@@ -96,18 +99,30 @@ class Matrices:
 
     def mean(self) -> np.ndarray:
         """Return the mean over baselines, (N, G, G) in the model's dtype; this ends the assembly."""
-        self._sums.div_(self._along.paths.n_baselines)
-        self._sums.diagonal(dim1=1, dim2=2).add_(self._mean_diagonal(self._sums))
-        return self._sums.cpu().numpy()
+        return self._with_diagonal(self._sums.div_(self._along.paths.n_baselines))
 
     def spread(self, mean: np.ndarray) -> np.ndarray | None:
-        """Return the standard deviation over baselines, (N, G, G), of which this is the mean; None unless asked for."""
-        if self._squares is None:
+        """Return the standard error of this mean over baselines, (N, G, G); None where they were not drawn, or one."""
+        if self._squares is None or self._population is None:
             return None
         b = self._along.paths.n_baselines
         variance = self._squares.cpu().numpy() - b * mean**2
         found: np.ndarray = np.sqrt(np.maximum(variance, 0) / (b - 1))
+        found *= of_mean(b, self._population)
         return found
+
+    @np.errstate(over="ignore", invalid="ignore")  # of paths that are not finite, whose rows have no figures
+    def sampling_error(self) -> np.ndarray:
+        """Return the relative L1 standard error of all entries, (N,); NaN where baselines were not drawn, or one."""
+        mean = None if self._squares is None else self._with_diagonal(self._sums / self._along.paths.n_baselines)
+        if mean is None or (spread := self.spread(mean)) is None:
+            return np.full(len(self._sums), np.nan)
+        return share_of(*(np.abs(part).sum((1, 2), dtype=np.float64) for part in (spread, mean)))
+
+    def _with_diagonal(self, mean: Tensor) -> np.ndarray:
+        """Add to the mean of the sums, in place, what stands on the diagonal beside them."""
+        mean.diagonal(dim1=1, dim2=2).add_(self._mean_diagonal(mean))
+        return mean.cpu().numpy()
 
     def _add(self, path: Tensor, sums: Tensor, sign: float) -> None:
         """Add sums of whole paths to their rows with that sign, with their transposes."""

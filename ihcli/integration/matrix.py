@@ -72,8 +72,10 @@ class MatrixErrors:
         noise = structure * panels.noise
         return cls(replace(panels, error=error + noise, noise=noise), is_blind)
 
-    def ledger(self, rows: Ledger, norm: np.ndarray, n_baselines: int) -> Ledger:
+    def ledger(self, rows: Ledger, norm: np.ndarray, n_baselines: int, tolerance: np.ndarray) -> Ledger:
         """Sum them up against the L1 norms of Gamma (N,); `rows` is what is known of the row sums.
+
+        Rows are done at `tolerance` (N,).
 
         Errors of baselines cancel in the mean as those of the row sums do, but where these say nothing.
         """
@@ -87,7 +89,7 @@ class MatrixErrors:
         shared = added(np.where(self.is_blind, 0.0, self.panels.error - self.panels.noise))
         blind = added(np.where(self.is_blind, self.panels.error - self.panels.noise, 0.0))
         error = np.minimum(rows.share, 1.0) * shared + blind + noise
-        return Ledger.of(error, noise, np.maximum(norm, noise), shared + blind + noise)
+        return Ledger.of(error, noise, np.maximum(norm, noise), tolerance, shared + blind + noise)
 
 
 def _decay(norms: np.ndarray) -> np.ndarray:

@@ -58,14 +58,16 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
         style |= {"markersize": 3 if len(drawn) > 1000 else 4.5, "markeredgewidth": 0, "alpha": 0.75}
         axes[0].plot(drawn.row[mask], np.maximum(drawn.error[mask], floor), label=f"{name}: {count:,}", **style)
         axes[1].plot(drawn.row[mask], drawn.evaluations[mask], **style)
-    tolerance = result.told.tolerance
-    if tolerance:
-        axes[0].axhline(tolerance, color="#303030", linewidth=1, linestyle="--", label=f"tolerance {tolerance:g}")
+    if tolerance := result.told.tolerance:
+        label = f"tolerance {tolerance:g}{' at least' if result.told.sampling_share else ''}"
+        axes[0].axhline(tolerance, color="#303030", linewidth=1, linestyle="--", label=label)
     _scale(axes, entries)
     axes[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     notes = [source(result, len(np.unique(entries.row)))]
     if len(drawn) < len(entries):
         notes.append(f"{len(drawn):,} of {len(entries):,} drawn, those over the tolerance first, seed {request.seed}.")
+    if result.told.sampling_share:
+        notes.append(f"Tolerance: {result.told.tolerance_in_words}.")
     if (entries.error < floor).any():
         notes.append(f"Errors below {floor:.1g} are drawn there.")
     if entries.left_out:

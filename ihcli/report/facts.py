@@ -36,7 +36,7 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Keys", ", ".join(result.keys)
     yield "Target", told(lambda: info.target)
     yield "Baseline", told(lambda: info.baseline.source)
-    yield "Tolerance", info.tolerance
+    yield "Tolerance", info.tolerance_in_words
     yield "Fixed steps", told(lambda: info.arguments.steps)
     yield "Stored interactions", told(lambda: info.arguments.interactions)
     yield "Groups", told(lambda: info.arguments.groups or info.arguments.groups_by)

@@ -50,7 +50,7 @@ function ownWarnings(trust) {
 }
 
 function* tiles(trust) {
-  const asked = trust.tolerance ? ` ${number(trust.tolerance)}` : "";
+  const asked = trust.tolerance_in_words ? ` ${trust.tolerance_in_words}` : "";
   if (!trust.statuses.uncertified) yield tile("Within tolerance", percent(trust.ok / Math.max(1, trust.entries)), `${number(trust.ok)} of ${number(trust.entries)} entries, tolerance${asked}`);
   for (const [status, count] of Object.entries(trust.statuses)) {
     if (status !== "ok") yield tile(status, number(count), STATUSES[status] ?? "");

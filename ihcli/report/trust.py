@@ -41,7 +41,7 @@ class Trust:
 
     entries      rows times targets
     statuses     how many of each status
-    tolerance    what was asked; None where run.json does not tell
+    tolerance    at which rows are done, and in words; None where run.json does not tell
     spreads      by figure: relative_error, and drift, sampling_error and completeness_gap where the run has them
     evaluations  a row, on average
     smoothing    beta, what was replaced, and which kinks remain; None where nothing was replaced
@@ -53,6 +53,7 @@ class Trust:
     ok: int
     statuses: dict[str, int]
     tolerance: float | None
+    tolerance_in_words: str | None
     quantiles: tuple[float, ...]
     spreads: dict[str, Spread]
     evaluations: float
@@ -74,6 +75,7 @@ def trust_of(result: Result) -> tuple[Trust, pa.Table]:
         ok=statuses.get(Status.OK, 0),
         statuses=statuses,
         tolerance=result.told.tolerance,
+        tolerance_in_words=result.told.tolerance_in_words,
         quantiles=QUANTILES,
         spreads={column.attribute: _spread(table[column.name], column.is_relative) for column in spreads},
         evaluations=float(np.sum(table[EVALUATIONS].to_numpy())) / max(1, result.n_rows),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from ihcli.data.sampling import Sampling
+from ihcli.data.sampling import Sampling, tolerance_in_words
 from ihcli.errors import RunError
 from ihcli.files.foreign import foreign_json
 from ihcli.files.locations import Location
@@ -15,6 +15,7 @@ from ihcli.quality import Circumstances
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
+from ihcli.runs.computation import EngineInfo, IntegralsInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
 from ihcli.runs.openings import OpeningInfo
@@ -63,38 +64,6 @@ class MethodInfo(Told):
 
     name: str
     title: str
-
-
-@record
-class SmoothingInfo(Told):
-    """What smoothing did to the model, see `ihcli.smoothing.Smoothing`."""
-
-    beta: float | None
-    replaced: tuple[str, ...]
-    kinks: tuple[str, ...]
-    drift: float | None
-    changed: float | None
-    within_tolerance: bool
-
-
-@record
-class EngineInfo(Told):
-    """Who took derivatives, and why."""
-
-    name: str
-    reason: str
-
-
-@record
-class VersionsInfo(Told):
-    """Versions of what computed."""
-
-    ihcli: str
-    python: str
-    torch: str
-    transformers: str
-    numpy: str
-    pyarrow: str
 
 
 @record
@@ -184,6 +153,7 @@ class RunInfo(Told):
     groups: Mapping[str, tuple[str, ...]] | None
     groups_sha256: str | None
     categories: CategoriesInfo | None = left_out(None)
+    integrals: IntegralsInfo = untold()
     smoothing: SmoothingInfo | None
     engine: EngineInfo
     device: str
@@ -242,8 +212,19 @@ class RunInfo(Told):
 
     @property
     def tolerance(self) -> float | None:
-        """What was asked for; None where it is not told."""
-        return self.arguments.tolerance if self.tells("arguments") and self.arguments.tells("tolerance") else None
+        """Relative error at which rows are done, or a larger one, see `sampling_share`; None where it is not told."""
+        return if_told(lambda: self.arguments.tolerance) or if_told(lambda: self.integrals.tolerance)
+
+    @property
+    def sampling_share(self) -> float:
+        """Share of a row's own sampling error at which it is done, where that is more; 0 where it does not count."""
+        asked = if_told(lambda: self.arguments.tolerance)
+        return 0.0 if asked else if_told(lambda: self.integrals.sampling_share) or 0.0
+
+    @property
+    def tolerance_in_words(self) -> str | None:
+        """At which relative error rows are done; None where it is not told."""
+        return None if (found := self.tolerance) is None else tolerance_in_words(found, self.sampling_share)
 
     @property
     def second_order(self) -> bool:

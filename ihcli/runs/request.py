@@ -27,8 +27,8 @@ class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
     `features` is a list of column names, `output_names` one of outputs, `inputs` one of columns for each argument of
-    the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` is None for the default,
-    `text` and `text_pair` are the columns of texts, for a model that reads them; `code_args` is JSON.
+    the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` and `tolerance` None for the
+    default, `text` and `text_pair` are the columns of texts, for a model that reads them; `code_args` is JSON.
     """
 
     model: str
@@ -37,7 +37,7 @@ class RunRequest(Told):
     baseline: str | None = None
     target: str | None = None
     output_names: tuple[str, ...] | None = left_out(None)
-    tolerance: float = 0.01
+    tolerance: float | None = None
     smooth: str = "auto"
     device: str = "auto"
     memory_bytes: Positive | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
-from ihcli.data.sampling import AUTO, Sampling
+from ihcli.data.sampling import AUTO, TOLERANCE, Sampling
 from ihcli.errors import RunError
 from ihcli.files.code import changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
@@ -52,11 +52,13 @@ class BegunRun:
 
         Its memory is that of the run, too, where none is asked for.
 
-        Chunks and memory decide which rows are computed together, and so how sums are rounded.
+        Chunks and memory decide which rows are computed together, and so how sums are rounded. The tolerance is that of
+        the begun run, be it one of before, when rows of drawn baselines were held to TOLERANCE as well.
         """
         chunked = asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
         named = chunked.text.of_run(self.info.model.outputs)
-        return replace(chunked, text=named, sampling=self.info.sampling)
+        text = replace(named, tolerance=self.info.arguments.tolerance)
+        return replace(chunked, text=text, sampling=self.info.sampling)
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
@@ -80,7 +82,8 @@ class BegunRun:
         for name in (each.name for each in fields(request)):
             begun, value = plain(getattr(self.info.arguments, name)), plain(getattr(request, name))
             are_files = name == "baseline" and is_file(begun) and is_file(value)  # later, by their values
-            if name not in NOT_COMPARED and begun != value and not are_files:
+            is_default = name == "tolerance" and value is None and begun == TOLERANCE  # as runs of before told it
+            if name not in NOT_COMPARED and begun != value and not are_files and not is_default:
                 yield _words(_option(name, begun), _option(name, value))
         if request.chunk_rows not in (None, self.info.chunk_rows):
             yield _words(_option("chunk_rows", self.info.chunk_rows), _option("chunk_rows", request.chunk_rows))

@@ -59,7 +59,12 @@ def question(info: RunInfo) -> dict[str, Any]:
         told["model code"] = plain({"name": code.name.rpartition(":")[2], "files": code.files})
     if told["baseline sha256"] is not None:
         arguments.pop("baseline", None)
-    return {**{name.replace("_", " "): value for name, value in arguments.items() if name not in FREE}, **told}
+    asked = {name.replace("_", " "): value for name, value in arguments.items() if name not in FREE}
+    if "tolerance" in asked:
+        asked["tolerance"] = info.tolerance  # one that nobody asked for means what it came to
+    if info.sampling_share:
+        asked["sampling share"] = info.sampling_share
+    return {**asked, **told}
 
 
 def question_sha256(info: RunInfo) -> str:

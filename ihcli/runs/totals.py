@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from ihcli.data.sampling import TOLERANCE
 from ihcli.files.locations import Location
 from ihcli.runs.info import RunInfo, TotalsInfo
 
@@ -21,6 +22,7 @@ class Estimate:
     checks_s, rows_s, summary_s  seconds until rows are explained, of explaining and writing them, of the summary
     parts_bytes, summary_bytes   on disk, in the end
     peak_bytes  most memory at once, of each of the workers where there are several
+    tolerance  relative error at which rows are done; None: it depends on the row, as a note says
     notes     sentences on how it will be done
     """
 
@@ -37,6 +39,7 @@ class Estimate:
     summary_bytes: int
     peak_bytes: int
     workers: int = 1
+    tolerance: float | None = TOLERANCE
     notes: tuple[str, ...] = ()
 
     @property
@@ -127,6 +130,7 @@ class RunTotals:
     truncated  texts whose end was left out
     was_done  whether it was finished before, so that nothing was left to resume
     sampling_error  that of the median entry, about; None where there is none, or a run was finished before
+    tolerance, sampling_share  see `ihcli.integration.effort`
     dtype, jumps  see `ihcli.quality.Circumstances`
     """
 
@@ -139,6 +143,8 @@ class RunTotals:
     truncated: int = 0
     was_done: bool = False
     sampling_error: float | None = None
+    tolerance: float = TOLERANCE
+    sampling_share: float = 0.0
     dtype: str = "float32"
     jumps: str = ""
 
@@ -161,7 +167,8 @@ class RunTotals:
 
     def under(self, info: RunInfo) -> "RunTotals":
         """Return the totals with what run.json says of circumstances."""
-        return replace(self, dtype=info.dtype, jumps=info.jumps)
+        tolerance, share = info.tolerance or TOLERANCE, info.sampling_share
+        return replace(self, tolerance=tolerance, sampling_share=share, dtype=info.dtype, jumps=info.jumps)
 
     @property
     def missed(self) -> int:

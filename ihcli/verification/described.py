@@ -40,6 +40,7 @@ class Described:
 
     layout    of its entries: the features, or the units of texts
     outputs   names of the model's outputs;  target is predicted, all, label or one of them
+    tolerance, sampling_share  see `ihcli.integration.effort`
     """
 
     info: RunInfo
@@ -49,6 +50,7 @@ class Described:
     target: str
     outputs: tuple[str, ...]
     tolerance: float
+    sampling_share: float
     dtype: str
     storage: InteractionStorage
     rows: int
@@ -73,6 +75,8 @@ class Described:
         for name in ("tolerance", "interactions"):  # which have defaults
             if not info.arguments.tells(name):
                 raise info.arguments.lacks(name)
+        if (tolerance := info.tolerance) is None:
+            raise info.lacks("integrals")
         described = cls(
             info=info,
             method=info.method.name,
@@ -80,7 +84,8 @@ class Described:
             keys=info.keys,
             target=info.target,
             outputs=info.model.outputs,
-            tolerance=info.arguments.tolerance,
+            tolerance=tolerance,
+            sampling_share=info.sampling_share,
             dtype=info.dtype,
             storage=InteractionStorage.parse(info.arguments.interactions),
             rows=info.totals.rows,

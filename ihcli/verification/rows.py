@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
+from ihcli.data.sampling import tolerance_in_words
+from ihcli.integration.effort import tolerances
 from ihcli.quality import (
     EVALUATIONS,
     INTERACTION_ERROR,
@@ -24,6 +26,8 @@ from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
 
+SAMPLED_ERRORS = {RELATIVE_ERROR: SAMPLING_ERROR, INTERACTION_ERROR: INTERACTION_SAMPLING_ERROR}
+"""Errors of integrals, and the errors of drawing baselines that they are held to."""
 COUNTED = ("rows", "entries", "evaluations", "truncated")
 
 
@@ -165,7 +169,9 @@ class Statuses:
     def __init__(self, run: Described) -> None:
         self._run = run
         self._shares = [column.name for column in run.columns if column.is_relative]
-        within = f"ok within the tolerance {run.tolerance:g}, the others beyond it"
+        within = (
+            f"ok within the tolerance {tolerance_in_words(run.tolerance, run.sampling_share)}, the others beyond it"
+        )
         self._statuses = Faults("statuses", within if run.has_error else f"uncertified, as {run.method} knows no error")
         self._nulls = Faults("nulls", "figures are finite, and null exactly where the status says that there are none")
         self._errors = [name for name in (RELATIVE_ERROR, INTERACTION_ERROR) if name in run.measures]
@@ -173,10 +179,10 @@ class Statuses:
 
     def see(self, block: Block) -> None:
         """Add a block."""
-        errors = [block.numbers(name) for name in self._errors]
-        error = np.maximum.reduce(errors)  # NaN where one is unknown
+        errors = {name: block.numbers(name) for name in self._errors}
+        tolerance = {name: self._tolerances(block, name) for name in self._errors}
         is_ok = block.status == Status.OK
-        within = error <= self._run.tolerance
+        within = np.all([errors[name] <= tolerance[name] for name in self._errors], axis=0)
         unknown = ~np.isin(block.status, STATUSES)
         foreign = block.has_values & ((block.status == Status.UNCERTIFIED) == self._run.has_error)
         self._statuses.checked += len(block)
@@ -189,7 +195,8 @@ class Statuses:
         ):
             self._statuses.add(words, int(wrong.sum()), block.name(wrong))
         ok = np.flatnonzero(is_ok)
-        self._tolerance.see(error[ok], np.full(len(ok), self._run.tolerance), block.names(ok))
+        for name in self._errors:
+            self._tolerance.see(errors[name][ok], tolerance[name][ok], block.names(ok))
         self._see_nulls(block)
 
     def findings(self) -> Iterator[Finding]:
@@ -198,6 +205,12 @@ class Statuses:
         known = self._run.has_error
         yield self._tolerance.finding() if known else not_checked("tolerance", f"{self._run.method} knows no error")
         yield self._nulls.finding()
+
+    def _tolerances(self, block: Block, error: str) -> np.ndarray:
+        """Return at which relative error of that name rows were done, (n,)."""
+        drawn = SAMPLED_ERRORS[error]
+        sampling_error = block.numbers(drawn) if drawn in self._run.measures else np.full(len(block), np.nan)
+        return tolerances(self._run.tolerance, self._run.sampling_share, sampling_error)
 
     def _see_nulls(self, block: Block) -> None:
         self._nulls.checked += len(block)

@@ -17,7 +17,7 @@ from ihcli.cli.asking.values import (
     SmoothSetting,
     WholeNumber,
 )
-from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_TOLERANCE
+from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_SHARE, SAMPLING_TOLERANCE, TOLERANCE, tolerance_in_words
 from ihcli.methods import DEFAULT, METHODS, names_of
 from ihcli.wording import all_of
 
@@ -60,9 +60,8 @@ DAILY = (
         "--tolerance",
         type=PositiveNumber(),
         metavar="NUMBER",
-        default=0.01,
-        show_default=True,
-        help="Relative error that every row should stay within.",
+        help=f"Relative error that every row should stay within.  [default: "
+        f"{tolerance_in_words(TOLERANCE, SAMPLING_SHARE)}]",
     ),
     _option(
         "--smooth",

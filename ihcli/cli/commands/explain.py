@@ -87,7 +87,7 @@ def explain(
 
     if place is None:
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
-        tell(*forecast_in_words(foreseen, request.tolerance))
+        tell(*forecast_in_words(foreseen))
         return
     totals = compute(request, place, quiet=quiet, workforce=workforce)
     if not quiet:

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ihcli.cli.showing.spelling import spelled
-from ihcli.data.sampling import AUTO
+from ihcli.data.sampling import AUTO, tolerance_in_words
 from ihcli.methods import uncertified
 from ihcli.quality import MISSED, WITHOUT_VALUES, Circumstances, Status, remedies_in_words
 
@@ -75,9 +75,8 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     pairs = "" if totals.entries == totals.rows else f" ({totals.entries} row-target pairs)"
     of_all = f"of {totals.entries} {'row-target pairs' if pairs else 'rows'}"
     flagged = "; they are flagged in _status" if kept else ""
-    within = (
-        f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {request.tolerance:g}"
-    )
+    tolerance = tolerance_in_words(totals.tolerance, totals.sampling_share)
+    within = f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {tolerance}"
     sentences = [
         f"Explained {totals.rows} rows{pairs} in {duration_in_words(totals.wall_s)}: "
         f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
@@ -93,8 +92,8 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     if _is_far_off(totals, request):
         sentences.append(
             f"Drawing {request.baseline_rows} baselines leaves the median row a sampling error of about "
-            f"{100 * (totals.sampling_error or 0):.2g} %, far above the tolerance {request.tolerance:g} of its "
-            f"integrals. Try `baseline_rows={AUTO}`, which draws as many as `sampling_tolerance` asks for."
+            f"{100 * (totals.sampling_error or 0):.2g} %, far above the errors of its integrals. "
+            f"Try `baseline_rows={AUTO}`, which draws as many as `sampling_tolerance` asks for."
         )
     if empty := _counts(totals, WITHOUT_VALUES):
         sentences.append(f"{sum(empty.values())} {of_all} have no values ({_listed(empty)}){flagged}.")
@@ -114,15 +113,16 @@ def closing_in_words(totals: "RunTotals", request: "RunRequest", out: str, shard
     return [f"{first} {written}", *others]
 
 
-def forecast_in_words(estimate: "Estimate", tolerance: float) -> list[str]:
+def forecast_in_words(estimate: "Estimate") -> list[str]:
     """Return one line per figure of an estimate, then its notes."""
-    share = estimate.share_converged
+    share, tolerance = estimate.share_converged, estimate.tolerance
+    within = "Within tolerance" if tolerance is None else f"Within tolerance {tolerance:g}"
     figures = {
         "Rows": str(estimate.rows),
         **({"Features": str(estimate.features)} if estimate.features is not None else {}),
         "Targets per row": str(estimate.targets),
         "Evaluations per row": f"{estimate.evaluations_per_row:.1f}",
-        **({} if share is None else {f"Within tolerance {tolerance:g}": f"{100 * share:.1f} %"}),
+        **({} if share is None else {within: f"{100 * share:.1f} %"}),
         "Rows per second": number_in_words(estimate.rows_per_s, 3),
         "Expected time": f"{duration_in_words(estimate.wall_s)} ({_seconds_in_words(estimate)})",
         "Expected size on disk": f"{size_in_words(estimate.disk_bytes)} ({_sizes_in_words(estimate)})",
@@ -145,7 +145,7 @@ def _sizes_in_words(estimate: "Estimate") -> str:
 
 def _is_far_off(totals: "RunTotals", request: "RunRequest") -> bool:
     """Return whether so many baselines were asked for that drawing them decides how right the values are."""
-    return request.baseline_rows != AUTO and (totals.sampling_error or 0) > FAR * request.tolerance
+    return request.baseline_rows != AUTO and (totals.sampling_error or 0) > FAR * totals.tolerance
 
 
 def _counts(totals: "RunTotals", statuses: tuple[str, ...]) -> dict[str, int]:

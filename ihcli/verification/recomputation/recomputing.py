@@ -13,9 +13,10 @@ from ihcli.execution.preparation import PreparedRun
 from ihcli.files.code import Code, changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.integration.assembly import ExplainedRows, sampling_error
+from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
+from ihcli.integration.spread import sampling_error
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.code import CodeInfo

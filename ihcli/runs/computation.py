@@ -1,0 +1,43 @@
+"""What run.json tells of how values were computed: how exact, of which model, by whom and with which versions."""
+
+from ihcli.runs.told import Told, record
+
+
+@record
+class IntegralsInfo(Told):
+    """At which relative error rows are done, see `ihcli.integration.effort`; the share is 0 where it does not count."""
+
+    tolerance: float
+    sampling_share: float
+
+
+@record
+class SmoothingInfo(Told):
+    """What smoothing did to the model, see `ihcli.smoothing.Smoothing`."""
+
+    beta: float | None
+    replaced: tuple[str, ...]
+    kinks: tuple[str, ...]
+    drift: float | None
+    changed: float | None
+    within_tolerance: bool
+
+
+@record
+class EngineInfo(Told):
+    """Who took derivatives, and why."""
+
+    name: str
+    reason: str
+
+
+@record
+class VersionsInfo(Told):
+    """Versions of what computed."""
+
+    ihcli: str
+    python: str
+    torch: str
+    transformers: str
+    numpy: str
+    pyarrow: str
