@@ -126,7 +126,7 @@ def _entries(*traits: Trait) -> dict[str, Any]:
 def _explanation() -> Explanation:
     names = (FEATURE,)
     phi, gamma = np.ones((1, 1), np.float32), np.ones((1, 1, 1), np.float32)
-    known = _entries("interactions", "smoothed", "subsampled")
+    known = _entries("interactions", "smoothed", "subsampled", "imputed")
     return Explanation(feature_names=names, attributions=phi, interactions=gamma, interaction_spread=gamma, **known)
 
 

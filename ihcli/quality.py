@@ -26,12 +26,12 @@ PREDICTION, BASELINE_PREDICTION = "_prediction", "_baseline_prediction"
 COMPLETENESS_GAP, RELATIVE_ERROR = "_completeness_gap", "_relative_error"
 INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR = "_interaction_error", "_interaction_sampling_error"
 DRIFT, SAMPLING_ERROR = "_drift", "_sampling_error"
-EVALUATIONS, TRUNCATED = "_evaluations", "_truncated"
+EVALUATIONS, TRUNCATED, IMPUTED = "_evaluations", "_truncated", "_imputed"
 UNITS, ATTRIBUTIONS, INTERACTIONS = "units", "attributions", "interactions"
 
-Trait = Literal["interactions", "smoothed", "subsampled", "texts"]
+Trait = Literal["interactions", "smoothed", "subsampled", "texts", "imputed"]
 """What a run may be that decides which columns it has: of second order, of a smoothed model, of baselines drawn from
-more of them, over texts."""
+more of them, over texts, of a model that fills missing numbers itself."""
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,14 @@ class Entries:
             *(TRUNCATED, "bool", NO_UNIT),
             "whether the text was longer than the model takes, so that its end was left out",
             present=frozenset({"texts"}),
+        ),
+    ] = None
+    imputed: Annotated[
+        np.ndarray | None,
+        QualityColumn(
+            *(IMPUTED, "int32", NO_UNIT),
+            "missing numbers of the row in whose place the model's own imputer put others, which are explained",
+            present=frozenset({"imputed"}),
         ),
     ] = None
     status: Annotated[

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import model_files
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +78,25 @@ def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
         assert done.exit_code == bool(told), done.output
         for part in told.replace("; ...", "...").split("..."):
             assert part.strip() in done.output, command
+
+
+def test_the_page_of_raw_tables_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "raw_tables.md").read_text(encoding="utf-8").partition("## An example")[2]
+    blocks = [(language, text) for _, language, text in BLOCK.findall(page)]
+    (script,) = [text for language, text in blocks if language == "python"]
+    Path("train.py").write_text(script, encoding="utf-8")
+    names = model_files.quietly(runpy.run_path, "train.py")
+    for command in re.findall(r"^\$ (ihcli .+)$", "".join(text for _, text in blocks), flags=re.MULTILINE):
+        few = " --limit 200" if "explain" in command else ""
+        run_commands(f"$ {command}{few}")
+    shown = read("people-run")
+    assert len(shown.feature_names) == 14
+    table, entries = names["table"].head(200), shown.attributions
+    np.testing.assert_allclose(entries["_prediction"], names["search"].predict_proba(table)[:, 1], rtol=SAME_CLASSES)
+    np.testing.assert_array_equal(entries["_imputed"], table["hours"].isna())
+    first = shown.interaction_summary.iloc[0]
+    assert {first["feature_i"], first["feature_j"]} == {"marital", "schooling"}
 
 
 def run_commands(console: str) -> None:
@@ -184,7 +204,7 @@ def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None
         assert f"`{name}`" in page
 
 
-ONLY_SOMETIMES = {"model.code", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"}
+ONLY_SOMETIMES = {"model.code", "imputed", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"}
 WHOLE = ("arguments", "smoothing", "totals.statuses")
 
 

@@ -51,9 +51,9 @@ def test_every_explanation_has_all_columns(kind: type[Entries]) -> None:
 
 def test_runs_have_the_columns_of_what_they_are() -> None:
     names = [column.attribute for column in columns_of(())]
-    assert not {"drift", "interaction_error", "sampling_error", "truncated"} & set(names)
+    assert not {"drift", "interaction_error", "sampling_error", "truncated", "imputed"} & set(names)
     assert [column.attribute for column in columns_of(("smoothed",))][-3] == "drift"
-    assert columns_of(("interactions", "smoothed", "subsampled", "texts")) == COLUMNS
+    assert columns_of(("interactions", "smoothed", "subsampled", "texts", "imputed")) == COLUMNS
     assert INTERACTION_SAMPLING_ERROR not in {c.name for c in columns_of(("subsampled",))}
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -99,14 +99,18 @@ class Rows(ABC):
         return NumberTally(self.columns.features)
 
     def _passed(self, limit: int | None, sampler: Sampler | None) -> Scan:
-        tally = self._tally()
+        tally, counts = self._tally(), np.zeros(len(self.columns.features), np.int64)
         for block in self.inputs():
-            complete = tally.add(self.filled(block if limit is None else block[: limit - tally.n_rows]))
+            rows = block if limit is None else block[: limit - tally.n_rows]
+            if self.fills is not None:
+                counts += self.fills.where(rows).sum(axis=0)
+            complete = tally.add(self.filled(rows))
             if sampler is not None:
                 sampler.add(complete)
             if tally.n_rows == limit:
                 break
-        return tally.scan()
+        scan = tally.scan()
+        return scan if self.fills is None else replace(scan, filled=self.fills.told(self.columns.features, counts))
 
 
 def no_keys(n_rows: int) -> pa.Table:

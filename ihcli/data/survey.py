@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ihcli.data.fills import Filled
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -25,12 +27,14 @@ class Scan:
     n_complete  rows whose inputs are all finite
     mean        (D,) mean of the finite values of every feature; NaN where it has none
     missing     one entry per feature and kind of missing value, in feature order
+    filled      one entry per feature in which the model fills missing values, which are then not missing
     """
 
     n_rows: int
     n_complete: int
     mean: np.ndarray
     missing: tuple[Missing, ...]
+    filled: tuple[Filled, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

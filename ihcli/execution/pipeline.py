@@ -187,6 +187,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         features=None if explained["features"] is None else tuple(explained["features"]),
         units=explained.get("units"),
         openings=openings_told(explained.get("openings", ())),
+        imputed=explained.get("imputed"),
         baseline=BaselineInfo(**explained["baseline"]).sampled(sampling),
         keys=tuple(dataset.columns.keys),
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),

@@ -65,6 +65,7 @@ def _figures(
         "interaction_sampling_error": of_pairs,
         "evaluations": certificate.evaluations,
         "truncated": reader.truncated(some) if reader.units is None else None,
+        "imputed": reader.imputed(some) if reader.imputes else None,
         "status": certificate.status,
     }
 
@@ -86,6 +87,7 @@ def _no_figures(reader: Reader, form: Form) -> dict[str, np.ndarray | None]:
         "smoothed": form.is_smoothed,
         "subsampled": reader.population > reader.n_baselines,
         "texts": reader.units is None,
+        "imputed": reader.imputes,
     }
     present = columns_of([trait for trait, there in is_there.items() if there])
     known: dict[str, np.ndarray | None] = {column.attribute: None for column in COLUMNS}

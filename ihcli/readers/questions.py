@@ -75,12 +75,20 @@ class TableQuestion:
         if vectors is None:
             baselines = baselines.told(rows)
         if openings is None:
-            return TableReader(self.groups, baselines, pool=pool, fills=rows.fills, signature=signature)
+            return TableReader(
+                self.groups,
+                baselines,
+                pool=pool,
+                fills=rows.fills,
+                filled=survey.scan.filled,
+                signature=signature,
+            )
         return OpenedTableReader(
             self.groups,
             baselines,
             pool=pool,
             fills=rows.fills,
+            filled=survey.scan.filled,
             signature=signature,
             openings=openings,
             start=vectors,

@@ -119,6 +119,15 @@ class Reader(ABC):
         """Return which records go on beyond what the model takes, (n,) bool, where units are their own."""
         return np.array([record.truncated for record in some], dtype=bool)
 
+    @property
+    def imputes(self) -> bool:
+        """Whether the model fills missing numbers of records itself."""
+        return False
+
+    def imputed(self, some: np.ndarray) -> np.ndarray:
+        """Return how many missing numbers of each record the model fills itself, (n,) int32."""
+        return np.zeros(len(some), np.int32)
+
     def members(self, features: Sequence[str]) -> Mapping[str, tuple[str, ...]] | None:
         """Return the features of each group that is more than one feature; None where there are no features."""
         return None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ihcli.data.baselines import Baselines, Pool
-from ihcli.data.fills import Fills
+from ihcli.data.fills import Filled, Fills, filled_in_words
 from ihcli.data.groups import Groups
 from ihcli.data.sampling import Sampling
 from ihcli.files.fingerprints import values_fingerprint
@@ -30,6 +30,7 @@ class TableReader(Reader):
     rounding  dtype to which numbers are rounded first, None: as they are
     pool      what more baselines can be drawn from, until it is settled how many are enough; None: it is
     fills     what the model's own imputer puts in the place of missing numbers
+    filled    what of the rows it fills
     signature  how columns reach the model; None: as one matrix
     """
 
@@ -38,6 +39,7 @@ class TableReader(Reader):
     rounding: str | None = None
     pool: Pool | None = None
     fills: Fills | None = None
+    filled: tuple[Filled, ...] = ()
     signature: Signature | None = None
 
     sample_records: ClassVar[int] = 256
@@ -77,6 +79,16 @@ class TableReader(Reader):
         """Return the group of every feature, (D,), or None."""
         return self.groups.index
 
+    @property
+    def imputes(self) -> bool:
+        """Whether the model has an imputer of numbers."""
+        return self.fills is not None
+
+    def imputed(self, some: np.ndarray) -> np.ndarray:
+        """Return how many numbers of each row the model's imputer fills."""
+        where = np.zeros(some.shape, bool) if self.fills is None else self.fills.where(some)
+        return where.sum(axis=1, dtype=np.int32)
+
     def members(self, features: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
         """Return the features of each group."""
         return {name: tuple(found) for name, found in self.groups.members(features).items()} or None
@@ -105,7 +117,9 @@ class TableReader(Reader):
         return self.baselines.sampling
 
     def warnings(self, sample: Encoded) -> Iterator[str]:
-        """Yield how far the baselines are from a tolerance that they miss."""
+        """Yield what the model's imputer fills, and how far the baselines are from a tolerance that they miss."""
+        if self.filled:
+            yield filled_in_words(self.filled)
         shortfall = None if self.sampling is None else self.sampling.shortfall()
         if shortfall is not None:
             yield shortfall
@@ -119,7 +133,8 @@ class TableReader(Reader):
 
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features and baselines."""
-        return {
+        fills = {} if self.fills is None else {"imputed": self.fills.described(self.groups.inputs)}
+        return fills | {
             "features": list(self.units),
             "baseline": {
                 "source": self.baselines.source,

@@ -129,6 +129,7 @@ class RunInfo(Told):
     features  the G features or groups that are explained; None for texts
     units     what texts are explained by; None for tables
     openings  places in the network that are opened in the place of columns
+    imputed   what the model's own imputer puts in the place of missing numbers, by column; None: it has none
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
     categories  what the codes of features stand for; None: all features are numbers
@@ -146,6 +147,7 @@ class RunInfo(Told):
     features: tuple[str, ...] | None
     units: str | None = left_out(None)
     openings: tuple[OpeningInfo, ...] = left_out(())
+    imputed: Mapping[str, float] | None = left_out(None)
     baseline: BaselineInfo
     keys: tuple[str, ...]
     method: MethodInfo

@@ -165,6 +165,8 @@ class Described:
             traits.add("smoothed")
         if self.info.baseline.population > self.n_baselines:
             traits.add("subsampled")
+        if self.info.imputed is not None:
+            traits.add("imputed")
         return frozenset(traits)
 
     @cached_property
