@@ -27,7 +27,7 @@ from ihcli.execution.refusals import parse
 from ihcli.explainers import sampling
 from ihcli.integration.spread import sampling_error
 from ihcli.methods import METHODS
-from ihcli.readers import tables
+from ihcli.readers import questions
 from ihcli.readers.questions import TableQuestion
 from ihcli.runs.merging import merge
 from ihcli.runs.request import RunRequest, Workforce
@@ -82,7 +82,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
 def test_rows_that_were_not_tried_keep_to_the_tolerance(kind: str, found: list[Sampling]) -> None:
     few = rows(40 if kind == "ReLU" else 120, seed=5)
     result = explained(few, rows(), kind)
-    assert sampling.START < found[0].rows < tables.MOST
+    assert sampling.START < found[0].rows < questions.MOST
     assert np.median(result.sampling_error) <= 0.1
     assert (result.sampling_error <= 0.1).mean() >= sampling.WITHIN - 0.15
     fewer = explained(few, rows(), kind, baseline_rows=found[0].rows // 2, sampling_tolerance=0.05)
@@ -232,18 +232,18 @@ def test_paths_are_explained_once_while_baselines_double(
 @pytest.mark.parametrize(
     ("d", "n_groups", "held_bytes", "drawn_bytes", "most"),
     [
-        (4, 0, tables.HELD_BYTES, tables.DRAWN_BYTES, tables.MOST),
-        (4, 0, 400 * 4 * 1024, tables.DRAWN_BYTES, 400),
-        (4, 2, 400 * 4 * 1024, tables.DRAWN_BYTES, 800),  # what is refined belongs to groups
-        (40, 2, tables.HELD_BYTES, 300 * 40 * 16, 300),  # what is drawn has all columns
-        (40, 0, 400 * 4 * 1024, tables.DRAWN_BYTES, 200),
+        (4, 0, questions.HELD_BYTES, questions.DRAWN_BYTES, questions.MOST),
+        (4, 0, 400 * 4 * 1024, questions.DRAWN_BYTES, 400),
+        (4, 2, 400 * 4 * 1024, questions.DRAWN_BYTES, 800),  # what is refined belongs to groups
+        (40, 2, questions.HELD_BYTES, 300 * 40 * 16, 300),  # what is drawn has all columns
+        (40, 0, 400 * 4 * 1024, questions.DRAWN_BYTES, 200),
     ],
 )
 def test_fewer_baselines_are_drawn_of_wide_tables(
     d: int, n_groups: int, held_bytes: int, drawn_bytes: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "HELD_BYTES", held_bytes)
-    monkeypatch.setattr(tables, "DRAWN_BYTES", drawn_bytes)
+    monkeypatch.setattr(questions, "HELD_BYTES", held_bytes)
+    monkeypatch.setattr(questions, "DRAWN_BYTES", drawn_bytes)
     table = ArrayDataset(np.ones((2100, d)))
     groups = {f"g{i}": table.columns.features[i::n_groups] for i in range(n_groups)}
     question = TableQuestion(None, True, Groups.of(table.columns.features, groups), AUTO)
@@ -254,7 +254,7 @@ def test_fewer_baselines_are_drawn_of_wide_tables(
 
 
 def test_a_limit_is_said_with_what_would_be_needed_and_the_advice_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MOST", 200)
+    monkeypatch.setattr(questions, "MOST", 200)
     few, x = rows(40, seed=5), rows()
     with pytest.warns(ihcli.library.IhcliWarning) as said:
         explained(few, x, sampling_tolerance=0.04)

@@ -17,8 +17,8 @@ from ihcli.files.locations import locate
 from ihcli.methods import names_of
 from ihcli.wording import all_of, did_you_mean, either, listed
 
-ZEROS, MEAN, MODE = "zeros", "mean", "mode"
-ONE_ROW = (ZEROS, MEAN, "median", MODE)
+ZEROS, MEAN, MEDIAN, MODE = "zeros", "mean", "median", "mode"
+ONE_ROW = (ZEROS, MEAN, MEDIAN, MODE)
 KEYWORDS = (*ONE_ROW, "data")
 OF_TEXTS = ("zeros", "pad", "mask")
 MOST_TOLD = 12  # categories of one baseline

@@ -63,9 +63,8 @@ class PreparedRun:
         return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
 
     def settled_in_words(self) -> Iterator[str]:
-        """Yield what was left to the run, and is settled: how many baselines there are, and how exact integrals are."""
-        if self.reader.sampling is not None:
-            yield self.reader.sampling.in_words()
+        """Yield what was left to the run, and is settled: what its reader settled, and how exact integrals are."""
+        yield from self.reader.settled()
         if share := self.explainer.effort.share_that_counts:
             yield f"Tolerance: {tolerance_in_words(self.explainer.effort.tolerance, share)}."
 

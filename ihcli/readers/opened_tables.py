@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ihcli.data.baselines import MEAN, ZEROS
+from ihcli.data.baselines import MEAN, MEDIAN, MODE, ZEROS
 from ihcli.data.frequencies import Frequencies
 from ihcli.models.model import Model
 from ihcli.openings import Openings
+from ihcli.openings.words import opened_in_words
 from ihcli.readers.encoded import Encoded, Shape
 from ihcli.readers.reader import Load
 from ihcli.readers.tables import TableReader
@@ -24,15 +25,25 @@ MOST_ROWS = 4096
 
 
 class Start(Enum):
-    """Where the values of lookups start from, beside what the baselines are looked up as."""
+    """Where the values of lookups start from."""
 
-    ZEROS = "zero vectors"
-    MEAN = "the mean over the data of what each column is looked up as"
+    ZEROS = "a vector of zeros"
+    MEAN = "the mean vector over the data"
+    USUAL = "the most frequent code's vector"
+    GIVEN = "the baseline's vector"
+    DRAWN = "each baseline's vector"
 
     @classmethod
-    def of(cls, baseline: str | None) -> "Start | None":
-        """Return what a keyword asks for."""
-        return {ZEROS: cls.ZEROS, MEAN: cls.MEAN}.get(baseline or "")
+    def of(cls, baseline: str | np.ndarray | None, many: bool) -> "Start":
+        """Return what a baseline asks for."""
+        if many or not isinstance(baseline, str):
+            return cls.DRAWN if many else cls.GIVEN
+        return {ZEROS: cls.ZEROS, MEAN: cls.MEAN, MEDIAN: cls.USUAL, MODE: cls.USUAL}.get(baseline, cls.GIVEN)
+
+    @property
+    def is_no_code(self) -> bool:
+        """Return whether it is something that no code is looked up as."""
+        return self in (Start.ZEROS, Start.MEAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +51,13 @@ class OpenedTableReader(TableReader):
     """Reads (N, C) numbers, some of them codes; the flat inputs are those of `ihcli.openings.Openings`.
 
     openings  what of the columns is opened
-    start     of the values of lookups; None: as the baselines are looked up
+    start     of the values of lookups
     codes     how often the values of columns occur, for their mean
     model     that the reader was put on
     """
 
     openings: Openings
-    start: Start | None = None
+    start: Start = Start.GIVEN
     codes: tuple[Frequencies, ...] = ()
     model: Model | None = None
 
@@ -86,6 +97,11 @@ class OpenedTableReader(TableReader):
         columns = self.openings.owner.numpy()
         return columns if self.groups.index is None else self.groups.index[columns]
 
+    def settled(self) -> Iterator[str]:
+        """Yield what is opened, beside how many baselines are drawn."""
+        yield from super().settled()
+        yield opened_in_words(self.openings, self.start.value)
+
     def warnings(self, sample: Encoded) -> Iterator[str]:
         """Yield what is read in another way as well, beside what tables warn of."""
         yield from super().warnings(sample)
@@ -99,7 +115,7 @@ class OpenedTableReader(TableReader):
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features, openings and baselines."""
         told = super().description()
-        if self.start is not None:
+        if self.start.is_no_code:  # which the baselines do not say
             told["baseline"]["source"] += f"; of lookups {self.start.value}"
         return told | {"openings": self.openings.description()}
 

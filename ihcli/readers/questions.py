@@ -68,11 +68,11 @@ class TableQuestion:
         openings = self._openings(model, rows, survey)
         is_open = openings is not None and self.baseline is None and not self.many
         start = MODE if is_open else self.baseline
-        vectors = Start.of(start) if openings is not None and isinstance(start, str) else None
+        opened_from = Start.of(start, self.many)
         averaged = isinstance(start, str) and start in ONE_ROW and start != ZEROS
         codes = frequencies(rows, _coded(rows, openings)) if averaged else ()
         baselines, pool = self._baselines(model, rows, survey, start, codes)
-        if vectors is None:
+        if openings is None or not opened_from.is_no_code:
             baselines = baselines.told(rows)
         if openings is None:
             return TableReader(
@@ -91,8 +91,8 @@ class TableQuestion:
             filled=survey.scan.filled,
             signature=signature,
             openings=openings,
-            start=vectors,
-            codes=tuple(each for each in codes if each.column in openings.coded) if vectors else (),
+            start=opened_from,
+            codes=tuple(each for each in codes if each.column in openings.coded) if opened_from.is_no_code else (),
         )
 
     def _signature(self, model: Model, rows: Rows, survey: Survey) -> Signature | None:

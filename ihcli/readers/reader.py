@@ -206,6 +206,11 @@ class Reader(ABC):
         """Yield what a user should know of a sample of records before trusting anything."""
         yield from ()
 
+    def settled(self) -> Iterator[str]:
+        """Yield what nobody said and is settled before records are explained, as how many baselines are drawn."""
+        if self.sampling is not None:
+            yield self.sampling.in_words()
+
     def description(self) -> Mapping[str, Any]:
         """Return what run.json says of features and baselines."""
         rows = {"rows": self.n_baselines, "population": self.population}
