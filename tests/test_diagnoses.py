@@ -108,6 +108,27 @@ def test_only_the_largest_jumps_are_looked_at_again_where_few_are_enough() -> No
     assert not found[3]
 
 
+@DTYPES
+@pytest.mark.parametrize("size", [1e-3, 0.1])
+def test_kinks_are_found_wherever_they_lie_on_the_path(size: float, dtype: torch.dtype) -> None:
+    x = torch.rand(400, 2, generator=torch.Generator().manual_seed(4)) * torch.tensor([20.0, 1.0]) + 0.32
+    own, exact = both(lambda _: lambda z: size * torch.relu(z[:, :1] - 0.3) + torch.exp(z[:, 1:]), x, dtype)
+    found = find_kinks(own, exact)
+    assert found.mean() >= 0.99  # of 400 that lie anywhere, one may lie in a corner of a panel
+
+
+def test_smooth_paths_are_left_early() -> None:
+    asked = []
+
+    def watched(z: Tensor) -> Tensor:
+        asked.append(len(z))
+        return torch.tanh(z[:, :1] * z[:, 1:])
+
+    n = 4
+    assert not find_kinks(along(watched, normal(n, 2, seed=5))).any()
+    assert sum(asked) < n * 8 * 17  # as for 8 bisections, of 17 evaluations each; there may be 16
+
+
 SATURATED: dict[str, Function] = {
     "sigmoid from 10 on": lambda z: torch.sigmoid(20 * z[:, :1] + 5 * z[:, 1:] + 10),
     "sigmoid to -30": lambda z: torch.sigmoid(-20 * z[:, :1] - 5 * z[:, 1:] - 5),

@@ -24,6 +24,9 @@ kinks do; and this share of all that it does is enough to tell that it is smooth
 SUSPECT_LEVELS = 16
 """Bisections while `find_kinks` zooms in: what still jumps across 2^-16 of a path may be a kink, and is looked at
 again. What still jumps across 2^-MAX_LEVEL, the narrowest panel, is one, for all that refinement can do."""
+QUIET, QUIET_LEVELS = 1e-5, 3
+"""A path is zoomed into no further where so many panels, one within the other, left no more than this of ||phi||_1: a
+kink leaves as much at every width, but of one panel may leave nothing by chance, for where it lies in it."""
 KINK_SIZE = 1e-4
 """Smallest jump that counts, relative to ||phi||_1: a bend that sharp is a kink to any tolerance a user would ask."""
 REACHES = np.array([0.6, 1.0, 2.0, 4.0])
@@ -94,7 +97,8 @@ def find_kinks(along: Along, exact: Exact = lambda: None, most: int | None = Non
         exact: gives the same function along the same paths in float64, None where there is none; called if need be
         most: kinks are confirmed on so many paths only, those with the largest jumps; None: on all
 
-    Cost in evaluations: SUSPECT_LEVELS bisections a path, and MAX_LEVEL of those that are confirmed.
+    Cost in evaluations: SUSPECT_LEVELS bisections a path at most, some six of a smooth one, and MAX_LEVEL of those that
+    are confirmed.
     """
     every = np.arange(along.paths.n_rows * along.paths.n_baselines)
     return _with_jumps(along, exact, every, most, second_order=True)
@@ -143,20 +147,33 @@ def _measured(along: Along, second_order: bool) -> tuple[Panels, np.ndarray]:
 
 
 def _zoomed(along: Along, path: np.ndarray, levels: int, second_order: bool) -> tuple[Panels, np.ndarray]:
-    """Return the panel of 2^-levels that the largest residual of each path leads to.
+    """Return the panel of 2^-levels that the largest residual of each path leads to, or a wider one of a quiet path.
 
     Also that residual relative to ||phi||_1, 0 where it may be rounding.
     """
     whole, size = _measured(along, second_order)
     measure, worst, size = Measure(along, panel_rule(NODES), second_order), whole.take(path), size[path]
-    left = np.arange(len(worst))
-    right = left + len(worst)
+    jump, quiet = _jump(worst, size), np.zeros(len(worst), dtype=np.int64)
     for _ in range(levels):
-        halves = measure(measure.bisect(worst))
-        worst = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        jump = np.where(worst.error > 4 * worst.noise, worst.error / size, 0.0)
+        going = np.flatnonzero(quiet < QUIET_LEVELS)
+        if not len(going):
+            break
+        halves = measure(measure.bisect(worst.take(going)))
+        left = np.arange(len(going))
+        right = left + len(going)
+        narrower = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
+        jump[going] = _jump(narrower, size[going])
+        quiet[going] = np.where(jump[going] > QUIET, 0, quiet[going] + 1)
+        place = np.arange(len(worst))
+        place[going] = len(worst) + left
+        worst = Panels.join([worst, narrower]).take(place)
     return worst, jump
+
+
+def _jump(panels: Panels, size: np.ndarray) -> np.ndarray:
+    """Return the residuals of panels relative to sizes (M,), 0 where they may be rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(panels.error > 4 * panels.noise, panels.error / size, 0.0)
 
 
 def _stay(along: Along, panels: Panels) -> np.ndarray:
