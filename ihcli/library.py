@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,10 +28,12 @@ from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating, wrap_module
 from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.targets import OutputNames
-from ihcli.models.texts import WORD, ZEROS
+from ihcli.models.texts import ZEROS
+from ihcli.quality import WORD
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
 from ihcli.readers.reader import require_reader
+from ihcli.readers.sequences import SequenceQuestion, flattened, refuse_sequences
 from ihcli.readers.tables import fills_of
 from ihcli.readers.texts import TextReader, reads_texts
 from ihcli.vocabulary import Vocabulary
@@ -64,6 +67,9 @@ def explain(
     seed: int = 0,
     memory_bytes: int | None = None,
     engine: str = "auto",
+    sequence: str | tuple[int, int] | None = None,
+    units: str | None = None,
+    channels_first: bool = False,
 ) -> Explanation:
     """Explain the rows of an array or a DataFrame.
 
@@ -71,7 +77,8 @@ def explain(
         model: a loaded model, or a torch module from (P, D) to (P,), (P, 1) or (P, K); a module is put into eval mode
             for the while and given back as it came.
         x: (N, D) array, or a DataFrame whose columns are the features (picked by name where the model has names). Text
-            that pandas holds as categories becomes codes in their order.
+            that pandas holds as categories becomes codes in their order. Sequences also come as (N, T, F), or, with
+            `channels_first`, (N, F, T).
         method: name of a row of `ihcli.methods.METHODS`: ig, eg (attributions), ih or eh (interactions as well).
         baseline: "zeros", "mean", "median" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg and eh.
             None: "zeros" or "data".
@@ -92,14 +99,22 @@ def explain(
             as many as bring the sampling error to `sampling_tolerance`, see `ihcli.explainers.sampling`.
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`.
         engine: "auto", "autograd" or "mlp", see `ihcli.derivatives.choosing.choose_engine`.
+        sequence: (T, F) or "24x5", for a module that takes (P, T, F): rows are sequences of T steps of F channels.
+            Names of columns tell their order, else it is by step; "24x5:by-channel" says it.
+        units: what is explained of a sequence: "step", "step:K" for blocks of K steps, "channel" or "column". None:
+            steps, or blocks of them where there are more than 32, unless there are groups.
+        channels_first: whether the module takes (P, F, T); found out where it does not take both.
 
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
     wrapped = _as_model(model)
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")
+    x, baseline, sequence = flattened(x, baseline, sequence, channels_first)
+    asks = SequenceQuestion.of(sequence, units, channels_first, {"groups": groups, "inputs": inputs})
     inputs = carried_inputs(wrapped) if inputs is None else inputs
-    data = _as_rows(wrapped, x, None if inputs is None else features_of(inputs), categories)
+    of_columns = wrapped if asks is None else replace(wrapped, feature_names=asks.column_names(wrapped))
+    data = _as_rows(of_columns, x, None if inputs is None else features_of(inputs), categories)
     data.fills = fills_of(wrapped, data.columns.features)
     settings = Settings(
         method=method,
@@ -115,12 +130,12 @@ def explain(
     require_rows(baseline_rows, sampling_tolerance, method_named(method))
     if groups is not None:
         check_groups(groups, Columns(data.columns.features))
-    named = Groups.of(data.columns.features, groups)
-    asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed, inputs=inputs)
-    survey = asked.survey(data)
-    if survey.scan.n_complete == 0:
-        raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
     with evaluating(wrapped.module):
+        wrapped, named = _rows_of(wrapped, asks, data, groups)
+        asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed, inputs=inputs)
+        survey = asked.survey(data)
+        if survey.scan.n_complete == 0:
+            raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
         reader = asked.reader(wrapped, data, survey)
         sample = survey.sample.first(reader.sample_records)
         explainer = prepare(wrapped, settle_baselines(wrapped, reader, sample, settings), sample, settings)
@@ -221,6 +236,21 @@ def explain_records(
     sample = [records[i] for i in present[: reader.sample_records]]
     with evaluating(wrapped.module):
         return _explained(prepare(wrapped, reader, sample, settings), records, labels)
+
+
+def _rows_of(
+    model: Model, asks: SequenceQuestion | None, data: ArrayDataset, groups: Mapping[str, Sequence[str]] | None
+) -> tuple[Model, Groups]:
+    """Return the model as one of rows, and the groups of their columns that are explained."""
+    features = data.columns.features
+    named = Groups.of(features, groups)
+    if asks is None:
+        refuse_sequences(model, len(features))
+        return model, named
+    found = asks.answer(model, data.columns, "x")
+    for text in found.warnings(model):
+        warnings.warn(text, IhcliWarning, stacklevel=4)
+    return found.axes.of_rows(model), found.groups(data.columns) if groups is None else named
 
 
 def _as_model(model: Model | nn.Module) -> Model:

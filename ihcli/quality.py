@@ -29,6 +29,9 @@ DRIFT, SAMPLING_ERROR = "_drift", "_sampling_error"
 EVALUATIONS, TRUNCATED, IMPUTED = "_evaluations", "_truncated", "_imputed"
 UNITS, ATTRIBUTIONS, INTERACTIONS = "units", "attributions", "interactions"
 
+WORD, TOKEN = CUTS = "word", "token"
+"""What texts are cut into."""
+
 Trait = Literal["interactions", "smoothed", "subsampled", "texts", "imputed"]
 """What a run may be that decides which columns it has: of second order, of a smoothed model, of baselines drawn from
 more of them, over texts, of a model that fills missing numbers itself."""

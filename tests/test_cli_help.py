@@ -20,7 +20,7 @@ SECTIONS = {
         *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
         *("--dry-run", "--resume", "--overwrite", "--help"),
     ),
-    "Texts": ("--text", "--text-pair", "--units"),
+    "Texts and sequences": ("--text", "--text-pair", "--units", "--sequence", "--channels-first"),
     "Groups and columns": (
         *("--features", "--inputs", "--exclude", "--label", "--output-names", "--groups", "--groups-by"),
         *("--categories", "--missing"),

@@ -204,7 +204,9 @@ def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None
         assert f"`{name}`" in page
 
 
-ONLY_SOMETIMES = {"model.code", "imputed", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"}
+ONLY_SOMETIMES = {"model.code", "imputed", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"} | {
+    "sequence"
+}
 WHOLE = ("arguments", "smoothing", "totals.statuses")
 
 

@@ -1,5 +1,6 @@
 """Forwards that check, shape, print or misbehave: sound ones are explained, odd ones are one message."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -78,20 +79,13 @@ def test_the_corpus_is_as_large_as_it_says() -> None:
     assert (len(SOUND), len(ODD)) == (12, 19)
 
 
-class Rows(nn.Module):
-    """What the message about sequences asks for."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.module(x.view(len(x), -1, 2))
-
-
 def test_the_advice_about_sequences_leads_to_an_explanation(tmp_path: Path) -> None:
-    path = model_files.save_script(Rows(forwards.Sequences().eval()), tmp_path / "model")
-    assert set(ihcli.explain(load_model(path), rows()).status) == {"ok"}
+    path = model_files.save_script(forwards.Sequences().eval(), tmp_path / "model")
+    with pytest.raises(ModelError) as caught:
+        ihcli.explain(load_model(path), rows())
+    advice = re.search(r"Try `sequence=(\d+x\d+)`\.$", str(caught.value))
+    assert advice is not None
+    assert set(ihcli.explain(load_model(path), rows(), sequence=advice[1]).status) == {"ok"}
 
 
 def test_a_recurrent_layer_that_takes_rows_for_steps_is_told_of_sequences(tmp_path: Path) -> None:
@@ -101,7 +95,7 @@ def test_a_recurrent_layer_that_takes_rows_for_steps_is_told_of_sequences(tmp_pa
             return self.last(states)
 
     path = model_files.save_script(Everything().eval(), tmp_path / "model")
-    with pytest.raises(ModelError, match=r"takes \(N, T, 2\), .* 1 steps here"):
+    with pytest.raises(ModelError, match=r"takes \(N, T, 2\), .* Try `sequence=1x2`"):
         ihcli.explain(load_model(path), rows(n_inputs=2))
 
 

@@ -168,6 +168,16 @@ def _cudnn_off() -> Iterator[None]:
 
 
 @contextmanager
+def _onednn_off() -> Iterator[None]:
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)  # as torch.backends.mkldnn.flags, which warns of other switches
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+@contextmanager
 def _silence() -> Iterator[None]:
     # TorchScript prints by way of sys.stdout, and warns by way of this module.
     with warnings.catch_warnings(), redirect_stdout(_Nowhere()):
@@ -182,5 +192,7 @@ class _Nowhere(io.TextIOBase):
 
 _DIFFERENTIABLE = _Shared(_differentiable_kernels)
 _WITHOUT_CUDNN = _Shared(_cudnn_off)
+WITHOUT_ONEDNN = _Shared(_onednn_off)
+"""Where widths are tried: its recurrent layers take any width in float32, and read beyond the weights."""
 SILENCE = _Shared(_silence)
 """Inside of it, what is printed to standard output and warned of goes nowhere."""

@@ -1,7 +1,7 @@
 """Records as a request asks for them, a function for each kind: opened, surveyed and checked, with their reader."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from ihcli.errors import DataError, OptionError
 from ihcli.models import Model
 from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.texts import ZEROS
-from ihcli.quality import Status
+from ihcli.quality import WORD, Status
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
+from ihcli.readers.sequences import FlatSequences, SequenceQuestion, refuse_sequences
 from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
@@ -32,15 +33,19 @@ PILOT_TEXTS = 2048
 class Opened:
     """Records that were opened and surveyed, and their reader.
 
+    model  as a function of the rows, where these are sequences
     drawn  rows at random, as many as a forecast wants
     notes  what the data alone give to say
+    sequences  what the rows are taken for, where they are sequences
     """
 
     dataset: Dataset
     survey: Survey
     reader: Reader
+    model: Model
     drawn: np.ndarray
     notes: tuple[str, ...] = ()
+    sequences: FlatSequences | None = None
 
 
 def open_records(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
@@ -61,6 +66,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     request = asked.text
     if reads_texts(model):
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
+    asks = _sequence_question(asked)
     inputs = request.inputs or carried_inputs(model)
     dataset = open_dataset(
         request.data,
@@ -68,15 +74,23 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         label=request.label,
         exclude=request.exclude,
         features=request.features if inputs is None else features_of(inputs),
-        model_features=model.feature_names,
+        model_features=model.feature_names if asks is None else asks.column_names(model),
         vocabulary=_vocabulary(asked, model),
     )
+    found: FlatSequences | None = None
+    notes: tuple[str, ...] = ()
+    if asks is None:
+        refuse_sequences(model, len(dataset.columns.features))
+    else:
+        found = asks.answer(model, dataset.columns, dataset.path)
+        found = replace(found, units=None) if _has_groups(request) else found
+        model, notes = found.axes.of_rows(model), found.warnings(model)
     _require_feature_count(model, dataset)
     dataset.fills = fills_of(model, dataset.columns.features)
     question = TableQuestion(
         request.baseline,
         asked.method.many_baselines,
-        _groups(request, dataset),
+        _groups(request, dataset) if found is None or found.units is None else found.groups(dataset.columns),
         request.baseline_rows,
         request.seed,
         request.limit,
@@ -86,8 +100,18 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))
     _require_complete_inputs(request, survey.scan)
-    reader = question.reader(model, dataset, survey)
-    return Opened(dataset, survey, reader, survey.sample.first(wanted), tuple(_own_categories(dataset)))
+    reader, drawn = question.reader(model, dataset, survey), survey.sample.first(wanted)
+    return Opened(dataset, survey, reader, model, drawn, (*notes, *_own_categories(dataset)), found)
+
+
+def _sequence_question(asked: ParsedRequest) -> SequenceQuestion | None:
+    if asked.sequence is None:
+        return None
+    return SequenceQuestion(asked.sequence, asked.text.units, asked.text.channels_first)
+
+
+def _has_groups(request: RunRequest) -> bool:
+    return request.groups is not None or request.groups_by is not None
 
 
 def _open_texts(request: RunRequest, model: Model, column: str, pilot: bool) -> Opened:
@@ -100,8 +124,8 @@ def _open_texts(request: RunRequest, model: Model, column: str, pilot: bool) -> 
         raise DataError(f"{request.data}: every text in column {column!r} is empty or null. Expected one at least.")
     empty = scan.n_rows - scan.n_complete
     noted = f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {Status.MISSING_INPUT}."
-    reader = TextReader(request.units, request.baseline or ZEROS)
-    return Opened(dataset, survey, reader, survey.sample.first(wanted), (noted,) if empty else ())
+    reader = TextReader(request.units or WORD, request.baseline or ZEROS)
+    return Opened(dataset, survey, reader, model, survey.sample.first(wanted), (noted,) if empty else ())
 
 
 def _require_feature_count(model: Model, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from ihcli.data.baselines import is_file
+from ihcli.data.sequences import BY_CHANNEL, BY_STEP
 from ihcli.errors import RunError
 from ihcli.execution.choosing import choose_executor
 from ihcli.execution.forecasting import announce
@@ -40,6 +41,7 @@ from ihcli.runs.progress import Progress
 from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun, settled_by_others
 from ihcli.runs.seals import question_sha256
+from ihcli.runs.sequences import SequenceInfo
 from ihcli.runs.shards import Place, Shard
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
@@ -188,6 +190,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         units=explained.get("units"),
         openings=openings_told(explained.get("openings", ())),
         imputed=explained.get("imputed"),
+        sequence=_sequence_info(prepared),
         baseline=BaselineInfo(**explained["baseline"]).sampled(sampling),
         keys=tuple(dataset.columns.keys),
         method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
@@ -222,6 +225,21 @@ def _code_info(made_by: RunCode | None) -> CodeInfo | None:
     if made_by is None:
         return None
     return CodeInfo(name=made_by.name, arguments=made_by.arguments, files=made_by.files)
+
+
+def _sequence_info(prepared: PreparedRun) -> SequenceInfo | None:
+    found = prepared.sequences
+    if found is None:
+        return None
+    steps, channels = found.grid.shape
+    return SequenceInfo(
+        steps=steps,
+        channels=channels,
+        columns=BY_CHANNEL if found.grid.by_channel else BY_STEP,
+        named=found.grid.is_named,
+        model=found.axes.taken,
+        units=None if found.units is None else str(found.units),
+    )
 
 
 def _data_info(prepared: PreparedRun) -> DataInfo:

@@ -22,8 +22,10 @@ from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
 from ihcli.integration.effort import Effort
 from ihcli.models import Model, load_model
+from ihcli.models.sequences import Axes
 from ihcli.models.targets import OutputNames
 from ihcli.readers import Reader
+from ihcli.readers.sequences import FlatSequences
 from ihcli.runs.request import ParsedRequest, RunRequest
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -37,6 +39,7 @@ class PreparedRun:
     reader       of the rows, before it is put on the model
     sample       real rows, complete ones, drawn from all of them;  pilot: more of them, for a forecast
     warnings     sentences the user should read before trusting the result
+    sequences    what the rows are taken for, where they are sequences
     """
 
     asked: ParsedRequest
@@ -48,6 +51,7 @@ class PreparedRun:
     explainer: Explainer
     warnings: tuple[str, ...]
     pilot: np.ndarray
+    sequences: FlatSequences | None = None
 
     @property
     def request(self) -> RunRequest:
@@ -63,7 +67,9 @@ class PreparedRun:
         return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
 
     def settled_in_words(self) -> Iterator[str]:
-        """Yield what was left to the run, and is settled: what its reader settled, and how exact integrals are."""
+        """Yield what was settled: what rows are, what the reader left to the run, and how exact integrals are."""
+        if self.sequences is not None:
+            yield self.sequences.in_words()
         yield from self.reader.settled()
         if share := self.explainer.effort.share_that_counts:
             yield f"Tolerance: {tolerance_in_words(self.explainer.effort.tolerance, share)}."
@@ -96,8 +102,9 @@ class PreparedRun:
             device=device,
             memory_bytes=memory_bytes,
         )
-        made_by = explainer.original.code
-        return Recipe(settled, self.reader, self.sample, self.asked.code, None if made_by is None else made_by.files)
+        made_by, axes = explainer.original.code, None if self.sequences is None else self.sequences.axes
+        files = None if made_by is None else made_by.files
+        return Recipe(settled, self.reader, self.sample, self.asked.code, files, axes)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -114,6 +121,7 @@ class Recipe:
 
     request  with the beta of the smoothing and the engine that were chosen
     code     that makes the network;  files: SHA-256 of what was run of it
+    axes     how rows that are sequences are put to the model
     """
 
     request: RunRequest
@@ -121,6 +129,7 @@ class Recipe:
     sample: np.ndarray
     code: Code | None = None
     files: Mapping[str, str] | None = None
+    axes: Axes | None = None
 
     def explainer(self) -> Explainer:
         """Load the model and make the explainer; raises RunError where code of the model is another by now."""
@@ -131,6 +140,7 @@ class Recipe:
                 f"{self.code.option}: was changed while the run read it. Expected code that stays as it is until the "
                 "end. Try `overwrite` to start over, once nothing writes to it."
             )
+        model = model if self.axes is None else self.axes.of_rows(model)
         return prepare(model, self.reader, self.sample, _settings(self.request))
 
 
@@ -149,8 +159,8 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
     settings = _settings(request)
-    reader = settle_baselines(model, opened.reader, sample, settings)
-    explainer = prepare(model, reader, sample, settings)
+    reader = settle_baselines(opened.model, opened.reader, sample, settings)
+    explainer = prepare(opened.model, reader, sample, settings)
     return PreparedRun(
         asked=asked,
         model_files=model_files,
@@ -161,6 +171,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
         explainer=explainer,
         warnings=(*explainer.warnings, *opened.notes),
         pilot=opened.drawn,
+        sequences=opened.sequences,
     )
 
 

@@ -7,13 +7,15 @@ from ihcli.data.categories import read_categories
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
 from ihcli.data.sampling import AUTO, require_rows
+from ihcli.data.sequences import SequenceForm, SequenceUnits
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.code import Code
 from ihcli.files.locations import absence, is_url, locate
 from ihcli.methods import require_one_baseline
+from ihcli.quality import CUTS, WORD
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.shards import Place
-from ihcli.wording import MODELS_IN_WORDS
+from ihcli.wording import MODELS_IN_WORDS, either
 
 
 def refuse_early(request: RunRequest, place: Place | None) -> None:
@@ -62,10 +64,12 @@ def require_code(named: str | None, arguments: str | None = None, weights: str |
 def parse(request: RunRequest) -> ParsedRequest:
     """Read a request; raises OptionError for an option that is none, or that does not go with another one."""
     asked = ParsedRequest.of(request)
-    if request.text is None:
-        _refuse_text_options(request)
-    else:
+    if request.text is not None:
         _refuse_table_options(request)
+    elif asked.sequence is not None:
+        _refuse_unfit_units(request, asked.sequence)
+    else:
+        _refuse_text_options(request)
     require_rows(request.baseline_rows, request.sampling_tolerance, asked.method)
     if request.groups is not None and request.groups_by is not None:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
@@ -92,14 +96,36 @@ def _refuse_table_options(request: RunRequest) -> None:
         "`groups_by`": request.groups_by,
         "`categories`": request.categories,
         f"`baseline_rows={AUTO}`": request.baseline_rows == AUTO,
+        "`sequence`": request.sequence,
+        "`channels_first`": request.channels_first,
     }
     for option, value in given.items():
         if value:
             raise OptionError(f"{option}: is for tables of numbers, and `text` explains texts. Try without {option}.")
+    if request.units not in (None, *CUTS):
+        raise OptionError(
+            f"`units={request.units}`: is for sequences, and `text` explains texts. Expected {either(CUTS)}. "
+            "Try without `units`."
+        )
+
+
+def _refuse_unfit_units(request: RunRequest, form: SequenceForm) -> None:
+    SequenceUnits.of(request.units, form.steps)
+    if request.inputs is not None:
+        raise OptionError("`inputs`: cannot be used together with `sequence`. Try one of them.")
+    given = {"groups": request.groups, "groups_by": request.groups_by}
+    for option, value in given.items():
+        if value is not None and request.units is not None:
+            raise OptionError(f"`units`: cannot be used together with `{option}`. Try one of them.")
 
 
 def _refuse_text_options(request: RunRequest) -> None:
     if request.text_pair is not None:
         raise OptionError("`text_pair`: is the second text next to `text`. Expected both. Try `text=COLUMN`.")
-    if request.units != RunRequest.units:
+    if request.channels_first:
+        raise OptionError("`channels_first`: is for sequences, and `sequence` is not given. Try `sequence=24x5`.")
+    if request.units in (None, WORD):  # the latter stands in runs of before where nobody asked
+        return
+    if request.units in CUTS:
         raise OptionError(f"`units={request.units}`: is for texts, and `text` is not given. Try `text=COLUMN`.")
+    raise OptionError(f"`units={request.units}`: is for sequences, and `sequence` is not given. Try `sequence=24x5`.")

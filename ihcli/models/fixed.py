@@ -17,6 +17,10 @@ TRAINING_INPUT = {
 FAST_PATHS = ("_transformer_encoder_layer_fwd", "_native_multi_head_attention")
 """Operations for whole layers of attention, which have no derivative."""
 _RECURRENT_LAYERS = ("RNN", "LSTM", "GRU")
+ROWS_SECOND = (
+    "a recurrent layer of it takes (T, N, F), with the rows second. Expected the rows first. Try to save it with "
+    "batch_first=True in its recurrent layers, or inside of a module whose forward calls it with x.transpose(0, 1)."
+)
 _RECURRENT_OPERATIONS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 # How TorchScript writes the dtypes that a network may compute in.
 _DTYPES = {5: torch.float16, 6: torch.float32, 7: torch.float64, 15: torch.bfloat16}
@@ -27,6 +31,14 @@ def has_recurrence(module: nn.Module) -> bool:
     if any(layer_name(part) in _RECURRENT_LAYERS for part in module.modules()):
         return True
     return any(_calls(module, _RECURRENT_OPERATIONS))
+
+
+def has_rows_second(module: nn.Module) -> bool:
+    """Return whether a recurrent layer takes (T, N, F), as it does where nobody asked for batch_first."""
+    return any(
+        layer_name(part) in _RECURRENT_LAYERS and getattr(part, "batch_first", None) is False
+        for part in module.modules()
+    )
 
 
 def has_fast_path(module: nn.Module) -> bool:

@@ -49,6 +49,7 @@ class Model:
     fills          what its own imputer replaces in each of D columns (NaN: a missing value) and by what number, before
                    the module is called, None in one: nothing; None: in none
     vocabulary     what the codes 0, 1, ... of category columns stand for, by their feature names; None: all are numbers
+    sequence_shape  (T, F) of the sequences that it takes in place of rows, where the file says so
     text           turns texts into inputs, D being any multiple of its width; None for a model of tables
     code           what made the network of a file that has only its weights; None where the file, or torch, did
     notes          what a user should know of how it was read
@@ -65,6 +66,7 @@ class Model:
     zero: tuple[float, ...] | None = None
     fills: tuple[tuple[float, float] | None, ...] | None = None
     vocabulary: Vocabulary | None = None
+    sequence_shape: tuple[int, int] | None = None
     text: TextEmbedder | None = None
     code: RunCode | None = None
     notes: tuple[str, ...] = ()

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.errors import ModelError, OptionError
+from ihcli.quality import CUTS, TOKEN, WORD
 
-WORD, TOKEN = "word", "token"
-UNITS = (WORD, TOKEN)
 ZEROS, PAD, MASK = "zeros", "pad", "mask"
 BASELINES = (ZEROS, PAD, MASK)
 # What SentencePiece and byte-level vocabularies write for the space before a word.
@@ -70,7 +69,7 @@ class TextEmbedder:
         An empty text has special tokens only, or none where the tokenizer adds none.
         Raises OptionError for units other than "word" and "token", ModelError for an id without an embedding.
         """
-        if units not in UNITS:
+        if units not in CUTS:
             raise OptionError(f"`units`: {units!r} is not known. Expected {WORD} or {TOKEN}.")
         if not texts:
             return []

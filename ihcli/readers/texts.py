@@ -11,7 +11,8 @@ from ihcli.data.texts import have_words
 from ihcli.errors import ModelError
 from ihcli.methods import Method, require_one_baseline
 from ihcli.models.model import Model
-from ihcli.models.texts import MASK, PAD, WORD, ZEROS, EncodedText, TextEmbedder
+from ihcli.models.texts import MASK, PAD, ZEROS, EncodedText, TextEmbedder
+from ihcli.quality import WORD
 from ihcli.readers.encoded import Encoded, Shape
 from ihcli.readers.reader import REFINED_BYTES, Load, Reader
 

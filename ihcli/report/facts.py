@@ -5,6 +5,7 @@ from typing import Any
 
 from ihcli.report.numbers import clipped
 from ihcli.results.result import Result
+from ihcli.runs.info import RunInfo
 from ihcli.runs.told import if_told
 
 MOST_WARNINGS = 50
@@ -32,7 +33,8 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Rows", f"{result.n_rows:,}"
     yield "Features", f"{len(result.feature_names):,}" if result.layout.is_aligned else None
     yield "Texts in column", _joined([told(lambda: info.arguments.text), told(lambda: info.arguments.text_pair)])
-    yield "Explained by", info.units
+    yield "Sequences", told(lambda: _sequence(info))
+    yield "Explained by", info.units or told(lambda: info.sequence and info.sequence.units)
     yield "Keys", ", ".join(result.keys)
     yield "Target", told(lambda: info.target)
     yield "Baseline", told(lambda: info.baseline.source)
@@ -52,6 +54,11 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
 
 def _joined(values: list[Any], separator: str = ", ") -> str:
     return separator.join(str(value) for value in values if value)
+
+
+def _sequence(info: RunInfo) -> str | None:
+    found = info.sequence
+    return None if found is None else f"{found.steps} x {found.channels} (steps x channels), columns {found.columns}"
 
 
 def _seconds(wall_s: float | None) -> str | None:

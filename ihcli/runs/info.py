@@ -20,6 +20,7 @@ from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
 from ihcli.runs.openings import OpeningInfo
 from ihcli.runs.request import RunRequest
+from ihcli.runs.sequences import SequenceInfo
 from ihcli.runs.told import ADVICE, UNTOLD, Told, if_told, left_out, read_as, record, untold
 from ihcli.vocabulary import Vocabulary
 
@@ -130,6 +131,7 @@ class RunInfo(Told):
     units     what texts are explained by; None for tables
     openings  places in the network that are opened in the place of columns
     imputed   what the model's own imputer puts in the place of missing numbers, by column; None: it has none
+    sequence  what rows are that are sequences
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
     categories  what the codes of features stand for; None: all features are numbers
@@ -148,6 +150,7 @@ class RunInfo(Told):
     units: str | None = left_out(None)
     openings: tuple[OpeningInfo, ...] = left_out(())
     imputed: Mapping[str, float] | None = left_out(None)
+    sequence: SequenceInfo | None = left_out(None)
     baseline: BaselineInfo
     keys: tuple[str, ...]
     method: MethodInfo

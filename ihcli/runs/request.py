@@ -7,6 +7,7 @@ from typing import Annotated
 
 from ihcli.data.categories import read_categories
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
+from ihcli.data.sequences import SequenceForm
 from ihcli.files.code import Code
 from ihcli.files.locations import Location, locate
 from ihcli.methods import DEFAULT, Method, method_named
@@ -28,7 +29,8 @@ class RunRequest(Told):
 
     `features` is a list of column names, `output_names` one of outputs, `inputs` one of columns for each argument of
     the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` and `tolerance` None for the
-    default, `text` and `text_pair` are the columns of texts, for a model that reads them; `code_args` is JSON.
+    default, `text` and `text_pair` are the columns of texts, for a model that reads them, `sequence` the steps and
+    channels of a row, for one that takes sequences, `units` what is explained of either; `code_args` is JSON.
     """
 
     model: str
@@ -64,7 +66,9 @@ class RunRequest(Told):
     trust: bool = False
     text: str | None = None
     text_pair: str | None = None
-    units: str = "word"
+    units: str | None = None
+    sequence: str | None = left_out(None)
+    channels_first: bool = left_out(False)
     code: str | None = left_out(None)
     code_args: str | None = left_out(None)
     code_weights: str | None = left_out(None)
@@ -106,6 +110,11 @@ class ParsedRequest:
         """What makes the network of a model that holds weights alone; raises OptionError where it is not there."""
         text = self.text
         return None if text.code is None else Code.of(text.code, text.code_args, text.code_weights)
+
+    @cached_property
+    def sequence(self) -> SequenceForm | None:
+        """Steps and channels of a row, where it is a sequence."""
+        return None if self.text.sequence is None else SequenceForm.of(self.text.sequence)
 
     @cached_property
     def groups(self) -> Location | None:

@@ -80,7 +80,7 @@ class BegunRun:
 
     def _options(self, request: RunRequest) -> Iterator[str]:
         for name in (each.name for each in fields(request)):
-            begun, value = plain(getattr(self.info.arguments, name)), plain(getattr(request, name))
+            begun, value = (_asked(name, plain(getattr(each, name))) for each in (self.info.arguments, request))
             are_files = name == "baseline" and is_file(begun) and is_file(value)  # later, by their values
             is_default = name == "tolerance" and value is None and begun == TOLERANCE  # as runs of before told it
             if name not in NOT_COMPARED and begun != value and not are_files and not is_default:
@@ -168,6 +168,11 @@ def settled_by_others(asked: ParsedRequest, place: Place) -> Sampling | None:
                 begun.require_same_question(asked)
                 return begun.info.sampling
     return None
+
+
+def _asked(name: str, value: Any) -> Any:
+    """Return what an option asks for; a run of before says word where nobody said units."""
+    return None if (name, value) == ("units", "word") else value
 
 
 def _words(expected: str, got: str) -> str:

@@ -15,6 +15,7 @@ from ihcli.cli.asking.values import (
     PositiveNumber,
     ShardOfRun,
     SmoothSetting,
+    UnitsSetting,
     WholeNumber,
 )
 from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_SHARE, SAMPLING_TOLERANCE, TOLERANCE, tolerance_in_words
@@ -103,10 +104,24 @@ OF_TEXTS = (
     _option("--text-pair", metavar="COL", help="Column of the second text, for a model that reads pairs."),
     _option(
         "--units",
-        type=click.Choice(["word", "token"]),
-        default="word",
-        show_default=True,
-        help="What is explained of a text: words, each the sum of its pieces, or the tokenizer's tokens.",
+        type=UnitsSetting(),
+        metavar="[word|token|step[:K]|channel|column]",
+        help="What is explained of a text: words, each the sum of its pieces, or the tokenizer's tokens; of a "
+        "sequence: steps, blocks of K of them, channels or single columns.  [default: word; step, blocks of more than "
+        "32]",
+    ),
+)
+OF_SEQUENCES = (
+    _option(
+        "--sequence",
+        metavar="TxF",
+        help="Rows are sequences of T steps of F channels, such as 24x5, for a model that takes (N, T, F). Their order "
+        "is told by the columns' names, else by step; TxF:by-step and TxF:by-channel say it.",
+    ),
+    _option(
+        "--channels-first",
+        is_flag=True,
+        help="The model takes (N, F, T).  [default: found out, where it does not take both]",
     ),
 )
 OF_COLUMNS = (
@@ -245,7 +260,13 @@ CODE, CODE_ARGS, CODE_WEIGHTS = OF_CODE = (
     ),
     _option("--code-weights", metavar="KEY", help="Which weights of a checkpoint, where several fit."),
 )
-OTHERS = {TEXTS: OF_TEXTS, COLUMNS: OF_COLUMNS, LARGE_RUNS: OF_LARGE_RUNS, WEIGHTS: OF_CODE, ADVANCED: RARE}
+OTHERS = {
+    TEXTS: (*OF_TEXTS, *OF_SEQUENCES),
+    COLUMNS: OF_COLUMNS,
+    LARGE_RUNS: OF_LARGE_RUNS,
+    WEIGHTS: OF_CODE,
+    ADVANCED: RARE,
+}
 """What a computation can be asked besides the daily options, by the titles of `--help`."""
 INTERACTIONS = _option(
     "--interactions",

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 Command = Callable[..., None]
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-OPTIONS, TEXTS, COLUMNS = "Options", "Texts", "Groups and columns"
+OPTIONS, TEXTS, COLUMNS = "Options", "Texts and sequences", "Groups and columns"
 LARGE_RUNS, WEIGHTS, ADVANCED = "Large runs", "Weights without their network", "Advanced"
 
 

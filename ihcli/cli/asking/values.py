@@ -108,6 +108,23 @@ class SmoothSetting(click.ParamType):
         return value
 
 
+class UnitsSetting(click.ParamType):
+    """What is explained of a text or a sequence."""
+
+    name = "setting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the setting as text."""
+        if not re.fullmatch(r"word|token|step(:0*[1-9][0-9]{0,8})?|channel|column", value):
+            self.fail(
+                f"Expected word or token of a text; step, step:K with K at least 1, channel or column of a sequence, "
+                f"got {value!r}. Try word, or step.",
+                param,
+                ctx,
+            )
+        return value
+
+
 class InteractionsSetting(click.ParamType):
     """full, top:K, or none."""
 

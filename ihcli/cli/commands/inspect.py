@@ -85,13 +85,13 @@ def _inputs(model: "Model") -> list[tuple[str, str]]:
 
     if not reads_texts(model):
         return [("Inputs", _counted(model.n_inputs, model.feature_names)), *_categories(model)]
-    from ihcli.models.texts import UNITS
+    from ihcli.quality import CUTS
 
     reader = embedder_of(model)
     most = "any length" if reader.max_tokens is None else f"at most {reader.max_tokens} tokens"
     pairs = ", or pairs of them" if reader.has_segments else ""
     tokenizer = f"{type(reader.tokenizer).__name__}, {len(reader.tokenizer)} tokens"
-    cut = [(f"Units: {units}", " ".join(reader.encode([PROBE_TEXT], units=units)[0].units)) for units in UNITS]
+    cut = [(f"Units: {units}", " ".join(reader.encode([PROBE_TEXT], units=units)[0].units)) for units in CUTS]
     return [("Inputs", f"texts of {most}{pairs}"), ("Tokenizer", tokenizer), *cut]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ihcli.methods import names_of
-from ihcli.models.checking.probing import accepted_width, step_width, takes_integers, takes_others
+from ihcli.models.checking.probing import accepted_width, sequences_taken, takes_integers, takes_others
 from ihcli.models.fixed import FAST_PATHS, fixed_devices, fixed_dtypes
 from ihcli.models.model import Model
 from ihcli.models.wrapping import FULL_DTYPES, named
@@ -50,17 +50,20 @@ def failure_message(model: Model, rows: Tensor, reason: str) -> str:
 
 def sequence_message(model: Model, n_inputs: int) -> str | None:
     """Say that a model takes sequences in place of rows, None where it does not seem to."""
-    width = step_width(model)
-    if width is None:
+    taken = sequences_taken(model, n_inputs)
+    if taken is None:
         return None
-    steps = (
-        f", {n_inputs // width} steps here" if n_inputs % width == 0 else f"; {n_inputs} is not a multiple of {width}"
+    f = taken.channels
+    takes = (
+        f"{model.subject}: takes {taken.axes}, sequences of T steps of {f} numbers, but the data has rows of "
+        f"{n_inputs} features. "
     )
-    return (
-        f"{model.subject}: takes (N, T, {width}), sequences of T steps of {width} numbers, but the data has rows of "
-        f"{n_inputs} features. Expected (N, D). Try saving it inside of a module whose forward calls it with "
-        f"x.view(len(x), -1, {width}){steps}."
-    )
+    if n_inputs % f:
+        t = n_inputs // f
+        return (
+            f"{takes}Expected a multiple of {f}. Try `sequence={t}x{f}` with {t * f} columns, which `features` chooses."
+        )
+    return f"{takes}Expected the numbers of both. Try `sequence={n_inputs // f}x{f}`."
 
 
 def training_message(model: Model, operation: str) -> str:

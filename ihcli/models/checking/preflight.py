@@ -17,7 +17,7 @@ from ihcli.models.checking.failing import (
     sequence_message,
     training_message,
 )
-from ihcli.models.fixed import fixed_dtypes, fixed_in_training, has_recurrence
+from ihcli.models.fixed import ROWS_SECOND, fixed_dtypes, fixed_in_training, has_recurrence, has_rows_second
 from ihcli.models.layers import layer_name
 from ihcli.models.model import Model
 from ihcli.models.wrapping import FULL_DTYPES, named
@@ -176,6 +176,8 @@ def _mixing_message(model: Model, rows: Tensor) -> str:
     sequences = sequence_message(model, rows.shape[1]) if has_recurrence(model.module) else None
     if sequences is not None:
         return sequences
+    if has_rows_second(model.module):
+        return f"{model.subject}: {ROWS_SECOND}"
     mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
     suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
     return (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ihcli.derivatives.calling import WITHOUT_ONEDNN
 from ihcli.errors import ModelCallError
 from ihcli.models.fixed import constant_weights
 from ihcli.models.model import Model
@@ -40,12 +41,48 @@ def takes_others(model: Model, width: int) -> bool:
     return any(_outputs(model, (d,)) for d in (width + 1, 2 * width, 3 * width))
 
 
-def step_width(model: Model) -> int | None:
-    """Return F where a model takes (N, T, F), sequences of T steps, None where no weight suggests an F that works."""
-    for width in _suggested(model):
-        if all(_outputs(model, (t, width)) for t in (4, 5)):
-            return width
-    return None
+@dataclass(frozen=True)
+class Sequences:
+    """What a model of sequences takes: F channels, as (N, T, F) or, `channels_first`, as (N, F, T)."""
+
+    channels: int
+    channels_first: bool
+
+    @property
+    def axes(self) -> str:
+        """The shape in words."""
+        return f"(N, {self.channels}, T)" if self.channels_first else f"(N, T, {self.channels})"
+
+    def shape(self, steps: int) -> tuple[int, int]:
+        """Return that of one row of so many steps."""
+        return (self.channels, steps) if self.channels_first else (steps, self.channels)
+
+
+def sequences_taken(model: Model, n_inputs: int) -> Sequences | None:
+    """Return what sequences a model takes, None where no weight suggests any that it does.
+
+    Tried are steps of any number, and those that rows of `n_inputs` would have.
+    """
+    steps_first = [Sequences(f, channels_first=False) for f in _suggested(model)]
+    channels_first = [Sequences(f, channels_first=True) for f in _suggested_channels(model)]
+    of_any_length = (each for each in (*steps_first, *channels_first) if takes(model, each.shape(32), each.shape(33)))
+    of_that_length = (
+        each
+        for each in (*steps_first, *channels_first)
+        if n_inputs % each.channels == 0 and takes(model, each.shape(n_inputs // each.channels))
+    )
+    return next(of_any_length, None) or next(of_that_length, None)
+
+
+def length_axis(model: Model, shape: tuple[int, int]) -> int | None:
+    """Return which axis of sequences (N, *shape), that a model takes, may be longer: 1 or 2; None: neither, or both."""
+    longer = [takes(model, (shape[0] + 1, shape[1])), takes(model, (shape[0], shape[1] + 1))]
+    return longer.index(True) + 1 if sum(longer) == 1 else None
+
+
+def takes(model: Model, *shapes: tuple[int, ...]) -> bool:
+    """Return whether a model takes rows of all these shapes."""
+    return all(_outputs(model, shape) for shape in shapes)
 
 
 def takes_integers(model: Model, n_inputs: int) -> bool:
@@ -55,8 +92,13 @@ def takes_integers(model: Model, n_inputs: int) -> bool:
 
 def random_rows(model: Model, width: int, n_rows: int = 64) -> Tensor:
     """Return rows of standard normal numbers, the same ones every time."""
+    return random_inputs(model, (width,), n_rows)
+
+
+def random_inputs(model: Model, shape: tuple[int, ...], n_rows: int = 64) -> Tensor:
+    """Return rows of that shape, of standard normal numbers, the same ones every time."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(n_rows, width, generator=generator, dtype=torch.float64).to(model.device, model.dtype)
+    return torch.randn(n_rows, *shape, generator=generator, dtype=torch.float64).to(model.device, model.dtype)
 
 
 def _outputs(model: Model, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> list[object] | None:
@@ -65,7 +107,7 @@ def _outputs(model: Model, shape: tuple[int, ...], dtype: torch.dtype | None = N
     for n_rows in _ROWS:
         zeros = torch.zeros(n_rows, *shape, dtype=dtype or model.dtype, device=model.device)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), WITHOUT_ONEDNN:
                 outputs = model.call(zeros)
         except ModelCallError:
             return None
@@ -84,3 +126,10 @@ def _widths(model: Model) -> Iterator[int]:
 def _suggested(model: Model) -> Iterator[int]:
     weights = [*model.module.parameters(), *constant_weights(model.module)]
     yield from dict.fromkeys(width for weight in weights if weight.dim() == 2 for width in reversed(weight.shape))
+
+
+def _suggested_channels(model: Model) -> Iterator[int]:
+    """Yield each number of channels that a convolution over steps may take, whole or in groups of one."""
+    weights = [*model.module.parameters(), *constant_weights(model.module)]
+    kernels = [weight for weight in weights if weight.dim() == 3]
+    yield from dict.fromkeys(size for kernel in kernels for size in (kernel.shape[1], kernel.shape[0]))

@@ -13,7 +13,7 @@ from ihcli.files.foreign import parsed_json
 from ihcli.models.around import through
 from ihcli.models.checking.failing import device_remedy
 from ihcli.models.checking.preflight import refuse_training
-from ihcli.models.checking.probing import random_rows
+from ihcli.models.checking.probing import random_inputs, random_rows
 from ihcli.models.model import Model
 from ihcli.models.signatures import Argument, Signature, whole_columns
 from ihcli.models.sniffing import Kind
@@ -40,7 +40,7 @@ class Batch:
 class ExportedModule(nn.Module):
     """The graph of a program as a module from (P, D) to its one output.
 
-    graph  without the program's guards, which fix the number of rows; (P, D) to a tuple of one tensor
+    graph  without the program's guards, which fix the number of rows; (P, D), or (P, T, F), to a tuple of one tensor
     batch  the numbers of rows that the graph is run with: others are cut into pieces, the last one padded
     argument_names  of what it takes
     """
@@ -85,15 +85,15 @@ def read(source: Source) -> Model:
             "`trust`."
         )
     program, names = _load(source)
-    batch, arguments = _signature(program, source)
-    n_inputs = sum(len(argument.columns) for argument in arguments)
+    batch, arguments, sequence = _signature(program, source)
+    n_inputs = None if sequence else sum(len(argument.columns) for argument in arguments)
     module = read_program(program, batch, tuple(argument.name for argument in arguments))
     stored = own_dtype(module)
     wanted = Source(source.path, source.trust, source.device, source.dtype or stored)
     if wanted.dtype == torch.float64:
         _widen(module.graph)
     _refuse_constants(module.graph, wanted, stored)
-    model = place_module(module, wanted, Kind.EXPORTED.value, names, n_inputs)
+    model = replace(place_module(module, wanted, Kind.EXPORTED.value, names, n_inputs), sequence_shape=sequence)
     if len(arguments) > 1 or arguments[0].is_whole:
         model = Signature(arguments).applied(model)
     refuse_training(model, _rows(model, 64))
@@ -123,25 +123,35 @@ def _load(source: Source) -> tuple[Any, Names | None]:
     return program, Names.among(given, source.path) if given else None
 
 
-def _signature(program: Any, source: Source) -> tuple[Batch, tuple[Argument, ...]]:
-    """Return the numbers of rows that the program was exported for, and what it takes, columns in order."""
+def _signature(program: Any, source: Source) -> tuple[Batch, tuple[Argument, ...], tuple[int, int] | None]:
+    """Return the numbers of rows that the program was exported for, and what it takes, columns in order, or (T, F)."""
     names = program.graph_signature.user_inputs
     nodes = {node.name: node for node in program.graph.nodes}
     values = [nodes[name].meta.get("val") if name in nodes else name for name in names]
     outputs = len(program.graph_signature.user_outputs)
+    if outputs == 1 and len(values) == 1 and (sequence := _sequence(values[0])) is not None:
+        return _batch(program, values[0].shape[0]), (Argument(names[0], ()),), sequence
     widths = [_width(value) for value in values]
     if not widths or None in widths or outputs != 1:
         shapes = ", ".join(str(tuple(value.shape)) if isinstance(value, Tensor) else repr(value) for value in values)
         raise ModelError(
             f"{source.path}: a program of {len(values)} inputs ({shapes}) and {outputs} outputs. Expected matrices "
-            "(N, D) with a fixed D, and one output. Try exporting a module that wraps it."
+            "(N, D) with a fixed D, or sequences (N, T, F), and one output. Try exporting a module that wraps it."
         )
     arguments, at = [], 0
     for name, value, width in zip(names, values, map(int, filter(None, widths)), strict=True):
         columns, is_whole = tuple(range(at, at + width)), not value.is_floating_point()
         arguments.append(Argument(name, columns, is_whole, is_flat=value.dim() == 1))
         at += width
-    return _batch(program, values[0].shape[0]), tuple(arguments)
+    return _batch(program, values[0].shape[0]), tuple(arguments), None
+
+
+def _sequence(value: Any) -> tuple[int, int] | None:
+    """Return T and F of an input of sequences; of any number of steps that of the example it was exported with."""
+    if not isinstance(value, Tensor) or value.dim() != 3 or not value.is_floating_point():
+        return None
+    first, second = (size if isinstance(size, int) else int(size.node.hint) for size in value.shape[1:])
+    return first, second
 
 
 def _width(value: Any) -> int | None:
@@ -219,6 +229,8 @@ def _dtype_message(source: Source, constant: torch.dtype, stored: torch.dtype) -
 
 def _rows(model: Model, n_rows: int) -> Tensor:
     """Return rows of random numbers, and of codes 0 and 1 where the program takes whole numbers."""
+    if model.sequence_shape is not None:
+        return random_inputs(model, model.sequence_shape, n_rows)
     rows = random_rows(model, model.n_inputs or 1, n_rows)
     whole = [column for column, is_whole in enumerate(whole_columns(model)) if is_whole]
     rows[:, whole] = (rows[:, whole] > 0).to(rows.dtype)
