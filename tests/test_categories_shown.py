@@ -235,6 +235,23 @@ def test_categories_that_the_data_bring_are_shown(folder, tmp_path):
     assert [found.told(row, 1, "marital") for row in range(N_ROWS)] == bank()["marital"].tolist()
 
 
+def test_other_data_is_counted_by_words_too(folder, tmp_path):
+    run(request_of(folder, features=("job", "age", "balance", "marital")), tmp_path / "run", Observer())
+    found = feature_values(read(tmp_path / "run"), ["job"], [3], folder / "bank.csv")
+    assert found.told(0, 0, "job") == bank()["job"][3]
+
+
+def test_a_group_of_categories_is_not_one_hot(folder, tmp_path):
+    (tmp_path / "groups.toml").write_text('[groups]\nperson = ["job", "marital"]\n', encoding="utf-8")
+    frame = bank().assign(job=[JOBS[row % 2] for row in range(N_ROWS)])
+    frame.to_csv(tmp_path / "bank.csv", index=False)
+    asked = request_of(folder, str(tmp_path / "bank.csv"), groups=str(tmp_path / "groups.toml"))
+    run(asked, tmp_path / "run", Observer())
+    found = feature_values(read(tmp_path / "run"), ["person", "age"], [0, 1])
+    assert "person" not in found.categories
+    assert np.isnan(found.numbers[:, 0]).all()
+
+
 def test_a_waterfall_names_the_category_of_the_row(result):
     figure = draw(result, PlotRequest("waterfall", row=3))
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -255,6 +272,7 @@ def test_a_swarm_has_a_colour_for_each_category(result):
 
 def test_the_page_holds_words(result):
     contents = contents_of(result)
+    assert ("Categories", "job 4, marital 2 (vocab.toml)") in contents.facts
     names = {place: contents.names[place] for place in contents.categories}
     assert {names[place]: values for place, values in contents.categories.items()} == GIVEN
     place = contents.sample.features.index(contents.names.index("job"))

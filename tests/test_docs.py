@@ -21,8 +21,10 @@ from runs import write_text_run
 
 from ihcli import read
 from ihcli.cli import main
+from ihcli.data.categories import read_categories
 from ihcli.quality import COLUMNS, STATUSES
 from ihcli.summaries.ranking import STATISTICS
+from ihcli.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -64,20 +66,48 @@ def test_recipes_run_as_shown(checkout: Path) -> None:
 
 
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
-    page = (DOCS / "weights.md").read_text(encoding="utf-8").partition("## An example")[2]
-    blocks = [(language, text) for _, language, text in BLOCK.findall(page)]
-    (script,) = [text for language, text in blocks if language == "python"]
-    Path("net.py").write_text(script, encoding="utf-8")
-    runpy.run_path("net.py", run_name="__main__")
-    commands = re.findall(
-        r"^\$ (ihcli .+)\n(?:(Error: .+))?", "".join(t for kind, t in blocks if kind == "console"), re.M
-    )
-    assert len(commands) == 5
+    assert len(run_example("weights.md", "net.py")) == 5
+
+
+def test_the_page_of_categories_runs_as_shown(checkout: Path) -> None:
+    assert len(run_example("categories.md", "bank.py")) == 6
+    page = (DOCS / "categories.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| \d \| (\w+) \| (\w+) \| ([\d.]+) \|", page, flags=re.MULTILINE)
+    first = read("bank-run").interaction_summary.iloc[0]
+    assert shown[0][:2] == (first["feature_i"], first["feature_j"]) == ("job", "contact")
+    assert float(shown[0][2]) == pytest.approx(first["mean_abs"], rel=TRAINED_AGAIN)
+    stated = read_categories_of(page)
+    assert stated.names("month") == ("3", "5", "7", "10", "(unknown)")
+    assert stated.code_of_unknown("job") is None
+
+
+TRAINED_AGAIN = 0.2
+"""How far a network that is trained on another machine may be off what the page shows."""
+
+
+def read_categories_of(page: str) -> Vocabulary:
+    """Return the categories that the page shows, with a file of cities."""
+    (text,) = [text for _, language, text in BLOCK.findall(page) if language == "toml"]
+    Path("shown.toml").write_text(text, encoding="utf-8")
+    Path("cities.txt").write_text("Oslo\nBergen\n", encoding="utf-8")
+    return read_categories("shown.toml")
+
+
+def run_example(page: str, script: str) -> list[str]:
+    """Run the script and the commands of a page's example, and return these; what a page tells of an error is said."""
+    text = (DOCS / page).read_text(encoding="utf-8").partition("## An example")[2]
+    blocks = [(language, text) for _, language, text in BLOCK.findall(text)]
+    (code,) = [text for language, text in blocks if language == "python"]
+    Path(script).write_text(code, encoding="utf-8")
+    runpy.run_path(script, run_name="__main__")
+    shown = "".join(text for language, text in blocks if language == "console")
+    commands = re.findall(r"^\$ (ihcli .+)\n(?:(Error: .+))?", shown, re.MULTILINE)
     for command, told in commands:
         done = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)
         assert done.exit_code == bool(told), done.output
         for part in told.replace("; ...", "...").split("..."):
             assert part.strip() in done.output, command
+    return [command for command, _ in commands]
 
 
 def test_the_page_of_raw_tables_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from ihcli.errors import DataError, OptionError
 from ihcli.vocabulary import Vocabulary
 from ihcli.wording import did_you_mean, listed, quoted
 
+NUMBERS = "biuf"  # kinds of numpy's types
 OWN = "the categories of the frame"
 
 
@@ -35,8 +36,11 @@ def rows_of(x: Any, features: Sequence[str] | None, given: Vocabulary | None) ->
     if missing:
         raise DataError(f"x: lacks {len(missing)} of the model's features, the first is {missing[0]!r}.")
     frame = x[names]
-    if given is None and (matrix := frame.to_numpy()).dtype.kind in "biuf":
-        return ArrayDataset(matrix, [str(name) for name in names])
+    kinds = {getattr(type_, "kind", None) for type_ in frame.dtypes}
+    if given is None and kinds <= {*NUMBERS, None}:
+        matrix = frame.to_numpy()
+        if matrix.dtype.kind in NUMBERS:
+            return ArrayDataset(matrix, [str(name) for name in names])
     return _coded({str(name): _column(str(name), frame[name]) for name in names}, given)
 
 

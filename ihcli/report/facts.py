@@ -7,8 +7,10 @@ from ihcli.report.numbers import clipped
 from ihcli.results.result import Result
 from ihcli.runs.info import RunInfo
 from ihcli.runs.told import if_told
+from ihcli.vocabulary import Vocabulary
 
 MOST_WARNINGS = 50
+MOST_COLUMNS = 12
 
 
 def facts_of(result: Result) -> list[tuple[str, str]]:
@@ -32,6 +34,7 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Data", _joined([told(lambda: info.data.path), told(lambda: info.data.format)])
     yield "Rows", f"{result.n_rows:,}"
     yield "Features", f"{len(result.feature_names):,}" if result.layout.is_aligned else None
+    yield "Categories", _categories(told(lambda: info.vocabulary))
     yield "Texts in column", _joined([told(lambda: info.arguments.text), told(lambda: info.arguments.text_pair)])
     yield "Sequences", told(lambda: _sequence(info))
     yield "Explained by", info.units or told(lambda: info.sequence and info.sequence.units)
@@ -50,6 +53,15 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Versions", ", ".join(f"{name} {number}" for name, number in versions.items())
     yield "Model SHA-256", told(lambda: info.model.sha256)
     yield "Data SHA-256", told(lambda: info.data.sha256)
+
+
+def _categories(known: Vocabulary | None) -> str | None:
+    """Return how many categories each column has, and where they are from."""
+    if known is None:
+        return None
+    counts = [f"{name} {known.size(name)}" for name in known.values]
+    more = f", {len(counts) - MOST_COLUMNS} more columns" if len(counts) > MOST_COLUMNS else ""
+    return f"{', '.join(counts[:MOST_COLUMNS])}{more} ({known.source})"
 
 
 def _joined(values: list[Any], separator: str = ", ") -> str:

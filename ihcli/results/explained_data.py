@@ -68,7 +68,6 @@ def feature_values(
     _refuse_unknown(result, features)
     table = _recorded_table(result) if data is None else _other_table(result, str(data))
     vocabulary = result.told.vocabulary
-    table = table if vocabulary is None else CodedTable(table, vocabulary)
     columns_of = _columns_of(result, table, features)
     columns = list(dict.fromkeys(column for members in columns_of.values() for column in members))
     rows = np.asarray(rows, dtype=np.int64)
@@ -76,15 +75,16 @@ def feature_values(
     categories: dict[str, tuple[str, ...]] = {}
     if not columns or not len(rows):
         return FeatureValues(numbers, categories)
+    coded = frozenset(() if vocabulary is None else vocabulary.values)
     place_of = {column: place for place, column in enumerate(columns)}
     found, is_binary = _read(table, columns, rows, to_the_end=any(len(members) > 1 for members in columns_of.values()))
     for place, name in enumerate(features):
         places = [place_of[column] for column in columns_of.get(name, ())]
         if len(places) == 1:
             numbers[:, place] = found[:, places[0]]
-            if vocabulary is not None and (column := columns_of[name][0]) in vocabulary.values:
+            if vocabulary is not None and (column := columns_of[name][0]) in coded:
                 numbers[:, place], categories[name] = _occurring(numbers[:, place], vocabulary.names(column))
-        elif places and is_binary[places].all():
+        elif places and is_binary[places].all() and not coded.intersection(columns_of[name]):
             numbers[:, place] = _active(found[:, places])
             categories[name] = (*_categories(result, name, columns_of[name]), NONE)
     return FeatureValues(numbers, categories)
@@ -146,6 +146,12 @@ def _read(
     return values, is_binary
 
 
+def _opened(result: Result, path: str) -> TableFiles:
+    """Open a table, its columns of categories as the codes of the run."""
+    table, vocabulary = open_table(path), result.told.vocabulary
+    return table if vocabulary is None else CodedTable(table, vocabulary)
+
+
 def _recorded_table(result: Result) -> TableFiles:
     recorded = result.told.data
     places = places_of(result.told, "data", result.path)
@@ -158,7 +164,7 @@ def _recorded_table(result: Result) -> TableFiles:
     told = DataError(f"{places[0]}: {looked_for}. {_explained(result)}")
     for place in there(places, result.path):
         try:
-            table = open_table(place)
+            table = _opened(result, place)
         except DataError as error:
             told = DataError(f"{error} {_explained(result)}")
             continue
@@ -177,7 +183,7 @@ def _explained(result: Result) -> str:
 
 def _other_table(result: Result, path: str) -> TableFiles:
     """Open a table named by the user; it must have as many rows as were explained, or more where `limit` cut them."""
-    table = open_table(path)
+    table = _opened(result, path)
     name = next((name for name in result.feature_names if name in table.schema.names), None)
     if name is None:
         raise DataError(
