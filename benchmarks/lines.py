@@ -75,3 +75,7 @@ class Counted:
     def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.gradients_taken += len(t)
         return self.engine.curvatures(paths, path, t)
+
+    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.gradients_taken += len(t)
+        return self.engine.hessians(paths, path, t)

@@ -49,6 +49,7 @@ def assert_agrees(function: Function, paths: Paths, engine: Engine, path: Tensor
     torch.testing.assert_close(engine.values(paths, path, t), value, **EXACT)
     torch.testing.assert_close(engine.gradients(paths, path, t), (value, first), **EXACT)
     torch.testing.assert_close(engine.curvatures(paths, path, t), (value, first, second.sum(2)), **EXACT)
+    torch.testing.assert_close(engine.hessians(paths, path, t), (value, first, second), **EXACT)
     weights = normal(len(t), seed=4)
     rows, sums = engine.assemble(paths, path, t, weights)
     expected = torch.zeros(paths.n_rows, *second.shape[1:], dtype=second.dtype)
@@ -105,7 +106,11 @@ class EngineContract:
         path, t = some_points(paths)
         with torch.no_grad():
             engine = self.engine(module, paths)
-            asked: tuple[Callable[..., tuple[Tensor, ...]], ...] = (engine.gradients, engine.curvatures)
+            asked: tuple[Callable[..., tuple[Tensor, ...]], ...] = (
+                engine.gradients,
+                engine.curvatures,
+                engine.hessians,
+            )
             found = [engine.values(paths, path, t), *(part for ask in asked for part in ask(paths, path, t))]
             found.extend(engine.assemble(paths, path, t, torch.ones_like(t)))
         assert not any(tensor.requires_grad for tensor in found)

@@ -62,7 +62,7 @@ class SpyEngine(Engine):
     def __init__(self, function: Function, memory_bytes: int = MEMORY_BYTES) -> None:
         self._engine = AutogradEngine(function, memory_bytes)
         self.memory_bytes = memory_bytes
-        kinds = ("values", "gradients", "curvatures", "matrices")
+        kinds = ("values", "gradients", "curvatures", "hessians", "matrices")
         self.asked: dict[str, list[tuple[int, float]]] = {kind: [] for kind in kinds}
 
     def _note(self, kind: str, path: Tensor, t: Tensor) -> None:
@@ -83,6 +83,10 @@ class SpyEngine(Engine):
         self._note("curvatures", path, t)
         return self._engine.curvatures(paths, path, t)
 
+    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self._note("hessians", path, t)
+        return self._engine.hessians(paths, path, t)
+
     def matrices(
         self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
@@ -91,7 +95,7 @@ class SpyEngine(Engine):
 
     def evaluations(self, paths: Paths) -> np.ndarray:
         """Return how many points of each row a gradient was asked at, (N,)."""
-        asked = self.asked["gradients"] + self.asked["curvatures"]
+        asked = self.asked["gradients"] + self.asked["curvatures"] + self.asked["hessians"]
         rows = np.array([path // paths.n_baselines for path, _ in asked], dtype=np.int64)
         return np.bincount(rows, minlength=paths.n_rows)
 

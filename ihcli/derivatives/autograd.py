@@ -104,28 +104,44 @@ class AutogradEngine(Engine):
         row = paths.rows(path)
         return value.detach(), paths.to_groups(gradient.detach() * delta, row), paths.to_groups(product * delta, row)
 
+    @torch.enable_grad()
+    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f(z(t)), F and H: a gradient, and all columns of H at every point."""
+        value, first, gates = self._opened(paths, path, t)
+        columns = [self._columns(first, gates, some) for some in self._slices(paths)]
+        return value.detach(), first.detach(), torch.cat(columns).transpose(0, 1)
+
+    @torch.enable_grad()
     def matrices(
         self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Take columns of H at every point, some at a time, and weigh them into sums and norms; see `Engine`."""
         unique, position = torch.unique_consecutive(path, return_inverse=True)
-        start, delta = paths.ends(path)
-        row, n_groups = paths.rows(path), paths.n_groups
-        sums = start.new_zeros(n_groups, len(unique), n_groups)
+        sums = t.new_zeros(paths.n_groups, len(unique), paths.n_groups)
         norms = None
         if combinations is not None:
-            norms = start.new_zeros(len(path) // combinations.shape[1], len(combinations))
-        with torch.enable_grad():
-            gates = start.new_zeros(len(path), n_groups).requires_grad_()
-            z = start + (t[:, None] + paths.to_inputs(gates, row)) * delta
-            gradient = _gradient(self._explained(paths, path, z).sum(), z, create_graph=True)
-            first = paths.to_groups(gradient * delta, row)
-            for some in _slices(n_groups, self._directions(paths)):
-                columns = self._columns(first, gates, some)
-                sums[some.start : some.stop].index_add_(1, position, columns * weights[:, None])
-                if norms is not None and combinations is not None:
-                    norms += _norms(columns * t[:, None], combinations)
+            norms = t.new_zeros(len(path) // combinations.shape[1], len(combinations))
+        _, first, gates = self._opened(paths, path, t)
+        for some in self._slices(paths):
+            columns = self._columns(first, gates, some)
+            sums[some.start : some.stop].index_add_(1, position, columns * weights[:, None])
+            if norms is not None and combinations is not None:
+                norms += _norms(columns * t[:, None], combinations)
         return Matrices(unique, sums.transpose(0, 1), norms)
+
+    def _opened(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f(z(t)), F and the gates beyond t that F may be differentiated by, all zero."""
+        (start, delta), row = paths.ends(path), paths.rows(path)
+        gates = start.new_zeros(len(path), paths.n_groups).requires_grad_()
+        z = start + (t[:, None] + paths.to_inputs(gates, row)) * delta
+        value = self._explained(paths, path, z)
+        gradient = _gradient(value.sum(), z, create_graph=True)
+        return value, paths.to_groups(gradient * delta, row), gates
+
+    def _slices(self, paths: Paths) -> list[range]:
+        """Return which groups' directions are taken together."""
+        size = self._directions(paths)
+        return [range(i, min(i + size, paths.n_groups)) for i in range(0, paths.n_groups, size)]
 
     def _columns(self, first: Tensor, gates: Tensor, groups: range) -> Tensor:
         """Return the columns of these groups at every point, (len(groups), P, G): derivatives of F by the gates."""
@@ -146,10 +162,6 @@ def _norms(columns: Tensor, combinations: Tensor) -> Tensor:
     """Return the L1 norms of combinations (K, n) of columns (k, P, G) on each panel of n points, (P / n, K)."""
     panels = columns.unflatten(1, (-1, combinations.shape[1]))
     return torch.einsum("cn,kmng->mckg", combinations, panels).abs().sum((2, 3))
-
-
-def _slices(n_groups: int, size: int) -> list[range]:
-    return [range(i, min(i + size, n_groups)) for i in range(0, n_groups, size)]
 
 
 def _gradient(

@@ -8,6 +8,7 @@ is
 Below it stand s drawn rows of the same sum with other weights, the probe: see `ihcli.derivatives.drawn`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def block_sums(affines: Sequence[Affine], basis: Tensor | None, bends: Bends, dr
     k, s = len(first) if basis is None else basis.shape[1], 0 if drawn is None else drawn.index.shape[1]
     total = first.new_zeros(blocks, k + s, k)
     tangents: Tensor | None = None
-    for level, affine in enumerate(affines):
+    for level, affine in enumerate(affines[: _deepest(bends) + 1]):
         if level > 0:
             tangents = _next_tangents(tangents, basis, bends.slopes[level - 1], affine.weight, drawn)
         bend = bends.second[level] if level < len(bends.second) else None
@@ -73,6 +74,50 @@ def block_sums(affines: Sequence[Affine], basis: Tensor | None, bends: Bends, dr
             tangents = _spread(basis, drawn, first, blocks, n)
         _add_last(total, tangents, bends, drawn)
     return total
+
+
+def point_matrices(affines: Sequence[Affine], basis: Tensor, bends: Bends) -> Tensor:
+    """Return the sums over layers alone, of every point, (P, k, k), in the directions (blocks, k, m_1) of its block.
+
+    Two arrays serve all layers: of few points they stay in cache, where new ones would not be.
+    """
+    blocks, k, _ = basis.shape
+    points = len(bends.weights)
+    total = basis.new_zeros(points, k, k)
+    room = basis.new_empty(2, points * k * max(len(affine.weight) for affine in affines))
+
+    def shaped(values: Tensor) -> Tensor:
+        return values.view(blocks, -1, 1, values.shape[1])
+
+    tangents = basis[:, None].expand(-1, points // blocks, -1, -1)  # (blocks, n, k, m_l)
+    deepest = _deepest(bends)
+    for level, affine in enumerate(affines[: deepest + 1]):
+        if level > 0:
+            scaled = torch.mul(tangents, shaped(bends.slopes[level - 1]), out=_like(room[0], tangents))
+            width = len(affine.weight)
+            tangents = _like(room[1], scaled, width)
+            torch.mm(scaled.flatten(0, 2), affine.weight.T, out=tangents.flatten(0, 2))
+        bend = bends.second[level] if level < len(bends.second) else None
+        if bend is not None:
+            scaled = torch.mul(tangents, shaped(bend), out=_like(room[0], tangents))
+            total.baddbmm_(scaled.flatten(0, 1), tangents.flatten(0, 1).transpose(1, 2))
+    if bends.last is not None:
+        flat = tangents.flatten(0, 1)
+        total.baddbmm_(torch.bmm(flat, bends.last), flat.transpose(1, 2))
+    return total
+
+
+def _deepest(bends: Bends) -> int:
+    """Return the last layer at which anything bends, whose tangents are the last that are needed."""
+    if bends.last is not None:
+        return len(bends.second)
+    return max((level for level, bend in enumerate(bends.second) if bend is not None), default=0)
+
+
+def _like(room: Tensor, tangents: Tensor, width: int = 0) -> Tensor:
+    """Return part of `room` in the shape of tangents, of another width where one is given."""
+    shape = (*tangents.shape[:3], width or tangents.shape[3])
+    return room[: math.prod(shape)].view(shape)
 
 
 def _next_tangents(

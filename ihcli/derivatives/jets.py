@@ -62,10 +62,10 @@ def _softplus(v: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Parts:
     steep = v if beta == 1 else beta * v
     first = torch.sigmoid(steep)
     if v.dtype == torch.float32 and threshold >= 20:  # the switch below is less than rounding there
-        return value, first, lambda: beta * first * torch.sigmoid(-steep)
+        return value, first, lambda: torch.sigmoid(-steep).mul_(first).mul_(beta)
     linear = steep > threshold  # where torch switches to the identity, derivatives and all
     first = first.masked_fill_(linear, 1.0)
-    return value, first, lambda: (beta * first * torch.sigmoid(-steep)).masked_fill_(linear, 0.0)
+    return value, first, lambda: torch.sigmoid(-steep).mul_(first).mul_(beta).masked_fill_(linear, 0.0)
 
 
 def _tanh(v: Tensor) -> Parts:

@@ -11,14 +11,15 @@ there and mapped to gates once per path through P = W_1 diag(delta) S. With fewe
 Derived here; tests/test_derivatives_mlp.py proves it against automatic differentiation.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import gcd
 
 import torch
 from torch import Tensor
 
 from ihcli.derivatives import Engine, Matrices
-from ihcli.derivatives.blocks import Bends, block_sums
+from ihcli.derivatives.blocks import Bends, block_sums, point_matrices
 from ihcli.derivatives.chain import Chain
 from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.jets import Jet
@@ -28,6 +29,8 @@ CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""
 MATRIX_BYTES = 32 << 20
 """Matrices made at a time on CPU: larger arrays are given back to the system and cost page faults when made again."""
+POINT_BYTES = 512 << 10
+"""Of what every point has of its own in one layer, of so many points at a time on CPU that a pass stays in cache."""
 POINTS_PER_PATH = 8
 """At least so many points of a path come together: they share its matrices."""
 
@@ -58,6 +61,10 @@ class _Rays:
         """Return start + t slope at the points, (P, m)."""
         per_block = t.view(-1, self.block, 1)
         return torch.addcmul(self.start[self.owner, None], per_block, self.slope[self.owner, None]).flatten(0, 1)
+
+    def some(self, points: slice) -> "_Rays":
+        """Return those of some points, which are whole blocks."""
+        return replace(self, point=self.point[points])
 
     def times_delta(self, values: Tensor) -> Tensor:
         """Multiply (P, D) values by each point's delta, in place."""
@@ -110,15 +117,39 @@ class MlpEngine(Engine):
     def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F."""
         rays = self._rays(paths, path)
-        done = self._pass(paths, path, rays.at(t), bending=False)
-        return done.value, self._to_gates(paths, rays, done.first)
+        value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
+        for some, here in self._in_cache(rays, 1):
+            done = self._pass(paths, path[some], here.at(t[some]), bending=False)
+            value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
+        return value, gradient
 
     @torch.no_grad()
     def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F': the tangent along the path, and the derivative of the backward pass along it."""
         rays = self._rays(paths, path)
-        done = self._pass(paths, path, rays.at(t))
-        along = rays.slope[rays.point]
+        value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
+        curvature = torch.empty_like(gradient)
+        for some, here in self._in_cache(rays, 1):
+            done = self._pass(paths, path[some], here.at(t[some]))
+            value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
+            curvature[some] = self._to_gates(paths, here, self._turned(done, here.slope[here.point]))
+        return value, gradient, curvature
+
+    @torch.no_grad()
+    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f(z(t)), F and H: tangents of all gates forwards."""
+        rays, g = self._rays(paths, path), paths.n_groups
+        basis = _maps(paths, self._chain.affines[0].weight, rays).transpose(1, 2).contiguous()
+        value, gradient, second = t.new_empty(len(t)), t.new_empty(len(t), g), t.new_empty(len(t), g, g)
+        for some, here in self._in_cache(rays, g):
+            done, gates = self._pass(paths, path[some], here.at(t[some])), basis[here.owner]
+            first = done.first.view(len(gates), here.block, -1)
+            value[some], gradient[some] = done.value, torch.bmm(first, gates.transpose(1, 2)).flatten(0, 1)
+            second[some] = point_matrices(self._chain.affines, gates, _bends(done, t[some], None))
+        return value, gradient, second
+
+    def _turned(self, done: _Pass, along: Tensor) -> Tensor:
+        """Return the derivative of g_1 where a_1 moves along (P, m_1)."""
         tangents = [along]
         for jet, affine in zip(done.jets, self._chain.affines[1:], strict=True):
             along = (jet.first * along) @ affine.weight.T
@@ -129,7 +160,7 @@ class MlpEngine(Engine):
             turned = jet.first * carried
             if jet.second is not None:
                 turned += jet.second * done.backward[level] * tangents[level]
-        return done.value, self._to_gates(paths, rays, done.first), self._to_gates(paths, rays, turned)
+        return turned
 
     @torch.no_grad()
     def matrices(
@@ -162,6 +193,14 @@ class MlpEngine(Engine):
         block = gcd(*count.tolist()) if together is None else together
         return _Rays(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
 
+    def _in_cache(self, rays: _Rays, directions: int) -> Iterator[tuple[slice, _Rays]]:
+        """Yield which points come together, on CPU as many as stay in cache with so many directions each."""
+        each = directions * max(self._chain.widths) * rays.start.element_size() * rays.block
+        together = max(1, POINT_BYTES // each) * rays.block if rays.start.device.type == "cpu" else len(rays.point)
+        for first in range(0, len(rays.point), max(1, together)):
+            some = slice(first, first + together)
+            yield some, rays.some(some)
+
     def _pass(self, paths: Paths, path: Tensor, a: Tensor, bending: bool = True) -> _Pass:
         jets = []
         for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
@@ -177,7 +216,10 @@ class MlpEngine(Engine):
         return _Pass(value, jets, backward, g, bend)
 
     def _head(self, paths: Paths, path: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return f, its gradient and its Hessian (None: zero) in the last pre-activations, by autograd."""
+        """Return f, its gradient and its Hessian (None: zero) in the last pre-activations; its steps take autograd."""
+        if not self._chain.head.steps:
+            output = paths.outputs[paths.rows(path)][:, None]
+            return a.gather(1, output)[:, 0], torch.zeros_like(a).scatter_(1, output, 1.0), None
         with torch.enable_grad():
             a = a.detach().requires_grad_()
             value = self._explained(paths, path, self._chain.head.outputs(a))
