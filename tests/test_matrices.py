@@ -6,14 +6,15 @@ import torch
 from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
+from ihcli.derivatives import FEW_GROUPS
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
-from ihcli.derivatives.drawn import FEW, Drawn
+from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows, explain_rows
 from ihcli.integration.certify import Refinement
 from ihcli.integration.effort import Effort
-from ihcli.integration.matrices import Matrices
+from ihcli.integration.matrices import Matrices, matrices_of
 from ihcli.integration.matrix import MatrixErrors
 from ihcli.integration.quadrature import panel_rule
 from ihcli.methods import METHODS
@@ -73,14 +74,28 @@ def norms(paths: Paths, engine: str, module: nn.Module | None = None) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize("n_inputs", [2, FEW])
-def test_norms_of_few_groups_are_those_of_autograd(n_inputs: int) -> None:
-    paths = straight_paths(normal(5, n_inputs, seed=7), normal(2, n_inputs, seed=8))
-    torch.testing.assert_close(norms(paths, "mlp")[:, 0], norms(paths, "autograd")[:, 0], rtol=1e-6, atol=1e-15)
-    assert norms(paths, "mlp")[:, 1].isnan().all()
+@pytest.mark.parametrize("engine", ["mlp", "autograd"])
+@pytest.mark.parametrize("n_inputs", [2, FEW_GROUPS])
+def test_few_groups_are_summed_up_as_many_are(n_inputs: int, engine: str) -> None:
+    """What panels have with them is what would be assembled on them, halves of steep paths among them."""
+    paths = straight_paths(4 * normal(5, n_inputs, seed=7), normal(2, n_inputs, seed=8))
+    along = choose_engine(net(n_inputs), paths, MEMORY_BYTES, engine).engine.along(paths)
+    assert along.has_few_groups
+    refinement = Refinement(along, True, Effort(1e-4))
+    refinement.settle()
+    kept, assembled = (of(along, refinement.rule, POPULATION) for of in (matrices_of, Matrices))
+    for matrices in (kept, assembled):
+        matrices.add(refinement.panels, np.ones(10, bool))
+    assert len(refinement.panels) > 10
+    np.testing.assert_allclose(kept.size(), assembled.size(), rtol=1e-9)
+    known = ~np.isnan(assembled.norms) & (engine == "autograd")  # the closed form estimates them
+    np.testing.assert_allclose(kept.norms[known], assembled.norms[known], rtol=1e-9, atol=1e-15)
+    mean, expected = kept.mean(), assembled.mean()
+    np.testing.assert_allclose(mean, expected, atol=1e-12)
+    np.testing.assert_allclose(kept.spread(mean), assembled.spread(expected), atol=1e-7)
 
 
-@pytest.mark.parametrize("n_inputs", [FEW + 1, WIDE, 200])
+@pytest.mark.parametrize("n_inputs", [FEW_GROUPS + 1, WIDE, 200])
 def test_norms_estimated_from_a_few_rows_are_seldom_too_small(n_inputs: int) -> None:
     paths = straight_paths(normal(40, n_inputs, seed=9))
     ratio = (norms(paths, "mlp") / norms(paths, "autograd"))[:, 0]
@@ -113,7 +128,7 @@ class Comparison(nn.Module):
 def errors_of(paths: Paths, module: nn.Module) -> tuple[Refinement, Matrices, MatrixErrors]:
     along = AutogradEngine(module, MEMORY_BYTES).along(paths)
     refinement = Refinement(along, True, Effort())
-    matrices = Matrices(along, refinement.rule, population=None)
+    matrices = matrices_of(along, refinement.rule, population=None)
     matrices.add(refinement.panels, np.ones(paths.n_rows * paths.n_baselines, bool))
     return refinement, matrices, MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, paths.n_baselines)
 

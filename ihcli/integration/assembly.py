@@ -9,7 +9,7 @@ from ihcli.derivatives import Along
 from ihcli.integration.certify import FIRST_SHARE, Refinement, Settled, certify
 from ihcli.integration.effort import MANY_BASELINES, Effort
 from ihcli.integration.kinks import certify_piecewise
-from ihcli.integration.matrices import Matrices
+from ihcli.integration.matrices import matrices_of
 from ihcli.integration.matrix import MatrixErrors
 from ihcli.methods import Method
 from ihcli.quality import Status
@@ -83,7 +83,7 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     refinement = Refinement(along, True, effort, within(tell, 0, FIRST_SHARE * certifying))
     refinement.settle(within(tell, FIRST_SHARE * certifying, certifying))
     b = along.paths.n_baselines
-    matrices = Matrices(along, refinement.rule, effort.population)
+    matrices = matrices_of(along, refinement.rule, effort.population)
     done, changed = certifying, np.ones(along.paths.n_rows * b, bool)
     while True:
         matrices.add(refinement.panels, changed, within(tell, done, (1 + done) / 2))

@@ -57,7 +57,7 @@ class Refinement:
         """Measure one panel for each path."""
         self.along, self.effort, self._second_order = along, effort, second_order
         self.rule = panel_rule(effort.first_nodes(along.paths.n_baselines))
-        self._measure = Measure(along, self.rule, second_order)
+        self._measure = Measure(along, self.rule, second_order, whole=along.has_few_groups)
         self.prediction, self.baseline_prediction = along.ends()
         whole = whole_paths(along.paths, self.prediction, self.baseline_prediction, second_order)
         self.panels = self._measure(whole, tell)

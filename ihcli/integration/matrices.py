@@ -1,4 +1,8 @@
-"""Assembly: second derivatives summed over the nodes of a mesh into each row's matrix of interactions."""
+"""Assembly: second derivatives summed over the nodes of a mesh into each row's matrix of interactions.
+
+Of few groups panels have their matrices with them, which are only added up; of many, second derivatives are taken once
+a mesh is accepted.
+"""
 
 from collections.abc import Iterator
 
@@ -144,3 +148,28 @@ class Matrices:
         paths = self._along.paths
         diagonal = self._diagonal.reshape(paths.n_rows, paths.n_baselines, -1).mean(1)
         return torch.as_tensor(diagonal, dtype=like.dtype, device=like.device)
+
+
+class KeptMatrices(Matrices):
+    """Matrices that panels have with them, of few groups: added up anew each time, at no further cost."""
+
+    def add(self, panels: Panels, which: np.ndarray, tell: Tell = unheard) -> None:
+        """Add up the matrices of all paths; those of others than `which` have not changed."""
+        self.norms = panels.norms
+        per_path = torch.zeros(len(which), *panels.matrix.shape[1:], dtype=self._sums.dtype)
+        per_path.index_add_(0, torch.as_tensor(panels.path), torch.as_tensor(panels.matrix))
+        self._diagonal[:] = 0
+        np.add.at(self._diagonal, panels.path, panels.log_integral)
+        of_rows = per_path.unflatten(0, (-1, self._along.paths.n_baselines))
+        self._sums = of_rows.sum(1)
+        if self._squares is not None:
+            per_path.diagonal(dim1=1, dim2=2).add_(torch.as_tensor(self._diagonal, dtype=per_path.dtype))
+            self._squares = of_rows.square_().sum(1)
+
+    def remove(self, panels: Panels, which: np.ndarray) -> None:
+        """Take nothing away: `add` begins anew."""
+
+
+def matrices_of(along: Along, rule: PanelRule, population: int | None) -> Matrices:
+    """Return matrices to which nothing is added yet."""
+    return (KeptMatrices if along.has_few_groups else Matrices)(along, rule, population)

@@ -53,6 +53,9 @@ class Panels:
     last_rows, last_diagonal  (M,) L1 norms of the sum of the last two Legendre coefficients of t F' + F, of which those
                   of the matrix t H + diag F are the row sums, and of F
     decay         (M,) by what factor coefficients of t F' + F shrink from one to the next, at most 1
+    matrix        (M, G, G) int -t ln t H dt in the model's dtype, where it is asked for; else (M, 0, 0)
+    norms         (M, 2) L1 norms of the sums of the last two Legendre coefficients of t H, and of the two before; else
+                  NaN
     """
 
     path: np.ndarray
@@ -70,6 +73,8 @@ class Panels:
     last_rows: np.ndarray
     last_diagonal: np.ndarray
     decay: np.ndarray
+    matrix: np.ndarray
+    norms: np.ndarray
 
     def __len__(self) -> int:
         return len(self.path)
@@ -107,15 +112,17 @@ def _unmeasured(path: np.ndarray, a: np.ndarray, b: np.ndarray, value: np.ndarra
 class Measure:
     """Evaluates panels: integrals, estimates and, for bisection, what their midpoint knows."""
 
-    def __init__(self, along: Along, rule: PanelRule, second_order: bool) -> None:
+    def __init__(self, along: Along, rule: PanelRule, second_order: bool, whole: bool = False) -> None:
+        """Take the function and the rule; `whole` asks for matrices of panels as well, under second order."""
         self._along = along
         self._rule = rule
         self._second_order = second_order
+        self._whole = whole and second_order
         self.cost_of_bisection = 2 * len(rule.nodes) + int(second_order)
 
     def __call__(self, panels: Panels, tell: Tell = unheard) -> Panels:
         """Fill in integrals and estimates; `tell` hears after each batch."""
-        directions = int(self._second_order)
+        directions = self._along.paths.n_groups if self._whole else int(self._second_order)
         n = len(self._rule.nodes)
         measured = self._along.in_batches(len(panels), n, directions, lambda some: self._measured(_head(panels, some)))
         results, done = [], 0
@@ -144,26 +151,42 @@ class Measure:
         value, gradient = self._along.all_gradients(path, t)
         return value, gradient * (-t * np.log(t))[:, None]
 
+    @np.errstate(over="ignore", invalid="ignore")  # where f is not finite, nor is the row
     def _measured(self, panels: Panels) -> Panels:
         nodes = self._rule.on(panels.a, panels.b)
         m, n = nodes.t.shape
         path, t = np.repeat(panels.path, n), nodes.t.ravel()
         if not self._second_order:
             _, gradient = self._along.gradients(path, t)
-            return self._first_order_results(panels, nodes, gradient.double().reshape(m, n, -1))
-        _, gradient, curvature = self._along.curvatures(path, t)
-        gradient, curvature = gradient.double().reshape(m, n, -1), curvature.double().reshape(m, n, -1)
-        return self._second_order_results(panels, nodes, gradient, curvature)
+            return self._first_order_results(panels, nodes, _float64(gradient, m))
+        if not self._whole:
+            _, gradient, curvature = self._along.curvatures(path, t)
+            return self._second_order_results(panels, nodes, _float64(gradient, m), _float64(curvature, m))
+        _, gradient, second = self._along.hessians(path, t)
+        found = self._second_order_results(panels, nodes, _float64(gradient, m), _float64(second.sum(2), m))
+        return self._with_matrices(found, nodes, second.reshape(m, n, -1))
 
-    def _first_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor) -> Panels:
+    def _with_matrices(self, panels: Panels, nodes: PanelNodes, second: Tensor) -> Panels:
+        """Add what second derivatives (M, n, G G) at the nodes come to."""
+        g, last = panels.integral.shape[1], self._rule.last_pairs[:, None]
+        weights = np.stack([nodes.log_weights * nodes.t / 2, *(last * nodes.t)], axis=1)
+        sums = torch.bmm(torch.as_tensor(weights, dtype=second.dtype, device=second.device), second)
+        half = sums[:, 0].unflatten(1, (g, g))
+        return replace(
+            panels,
+            matrix=(half + half.transpose(1, 2)).cpu().numpy(),  # rounding leaves it symmetric
+            norms=sums[:, 1:].abs().sum(2, dtype=torch.float64).cpu().numpy(),
+        )
+
+    def _first_order_results(self, panels: Panels, nodes: PanelNodes, gradient: np.ndarray) -> Panels:
         integral = _weigh(nodes.weights, gradient)
         difference = self._embedded_difference(gradient, panels.b - panels.a)
         gap = self._gap(panels, integral)
-        estimate = np.maximum(difference.abs().amax(1).sum(1).cpu().numpy(), np.abs(gap))
-        noise, none = self._noise(panels, _weigh(nodes.weights, gradient.abs())), np.zeros(len(panels))
+        estimate = np.maximum(np.abs(difference).max(1).sum(1), np.abs(gap))
+        noise, none = self._noise(panels, _weigh(nodes.weights, np.abs(gradient))), np.zeros(len(panels))
         return replace(
             panels,
-            integral=integral.cpu().numpy(),
+            integral=integral,
             log_integral=np.zeros((len(panels), 0)),
             error=FIRST_ORDER_SAFETY * estimate + noise,
             noise=noise,
@@ -173,82 +196,91 @@ class Measure:
             last_rows=none,
             last_diagonal=none,
             decay=none,
+            **_without_matrices(len(panels)),
         )
 
-    def _second_order_results(self, panels: Panels, nodes: PanelNodes, gradient: Tensor, curvature: Tensor) -> Panels:
+    def _second_order_results(
+        self, panels: Panels, nodes: PanelNodes, gradient: np.ndarray, curvature: np.ndarray
+    ) -> Panels:
         integral = _weigh(nodes.weights, gradient)
         log_integral = _weigh(nodes.log_weights, gradient)
         row_sums = _weigh(nodes.log_weights * nodes.t, curvature) + log_integral
-        jump = torch.as_tensor(panels.edge[:, 1] - panels.edge[:, 0], device=gradient.device)
-        residual, gap = row_sums - jump - integral, self._gap(panels, integral)
-        estimate = np.maximum(residual.abs().sum(1).cpu().numpy(), np.abs(gap))
-        size = _weigh(nodes.weights, gradient.abs()) + _weigh(nodes.log_weights * nodes.t, curvature.abs())
+        residual, gap = row_sums - (panels.edge[:, 1] - panels.edge[:, 0]) - integral, self._gap(panels, integral)
+        estimate = np.maximum(np.abs(residual).sum(1), np.abs(gap))
+        size = _weigh(nodes.weights, np.abs(gradient)) + _weigh(nodes.log_weights * nodes.t, np.abs(curvature))
         noise = self._noise(panels, size)
-        coefficients = self._last_coefficients(torch.as_tensor(nodes.t[:, :, None]) * curvature + gradient)
+        coefficients = self._last_coefficients(nodes.t[:, :, None] * curvature + gradient)
         return replace(
             panels,
-            integral=integral.cpu().numpy(),
-            log_integral=log_integral.cpu().numpy(),
+            integral=integral,
+            log_integral=log_integral,
             error=SECOND_ORDER_SAFETY * estimate + noise,
             noise=noise,
             signed=self._signed(residual[:, None]),
             gap=gap,
             residual=estimate,
-            last_rows=coefficients[:, -2:].sum(1).abs().sum(1).cpu().numpy(),
-            last_diagonal=_weigh(self._rule.last_pairs[:1], gradient).abs().sum(1).cpu().numpy(),
+            last_rows=np.abs(coefficients[:, -2:].sum(1)).sum(1),
+            last_diagonal=np.abs(self._rule.last_pairs[0] @ gradient).sum(1),
             decay=np.sqrt(_decay(coefficients)),
+            **_without_matrices(len(panels)),
         )
 
-    def _signed(self, estimates: Tensor) -> np.ndarray:
+    def _signed(self, estimates: np.ndarray) -> np.ndarray:
         """Return estimates (M, R, G) where there are baselines to average over, (M, 0, G) where there is one."""
-        kept = estimates if self._along.paths.n_baselines > 1 else estimates[:, :0]
-        return kept.cpu().numpy()
+        return estimates if self._along.paths.n_baselines > 1 else estimates[:, :0]
 
-    def _gap(self, panels: Panels, integral: Tensor) -> np.ndarray:
+    def _gap(self, panels: Panels, integral: np.ndarray) -> np.ndarray:
         """Return the scalar residual beyond what rounding of f at both ends, which no bisection mends, may cause."""
-        with np.errstate(invalid="ignore"):  # infinity less infinity where f is not finite, nor is the row then
-            residual = integral.sum(1).cpu().numpy() - (panels.value[:, 1] - panels.value[:, 0])
-            rounding = NOISE * self._along.value_rounding(panels.value).max(1)
-            return np.sign(residual) * np.maximum(np.abs(residual) - rounding, 0)
+        residual = integral.sum(1) - (panels.value[:, 1] - panels.value[:, 0])
+        rounding = NOISE * self._along.value_rounding(panels.value).max(1)
+        return np.sign(residual) * np.maximum(np.abs(residual) - rounding, 0)
 
-    def _noise(self, panels: Panels, size: Tensor) -> np.ndarray:
+    def _noise(self, panels: Panels, size: np.ndarray) -> np.ndarray:
         """Return the rounding of the derivatives, of their own size and of what they carry of that of f."""
         carried = self._along.carried(panels.value).max(1) * (panels.b - panels.a)
-        return NOISE * (self._along.eps * size.sum(1).cpu().numpy() + carried)
+        return NOISE * (self._along.eps * size.sum(1) + carried)
 
-    def _embedded_difference(self, gradient: Tensor, width: np.ndarray) -> Tensor:
+    def _embedded_difference(self, gradient: np.ndarray, width: np.ndarray) -> np.ndarray:
         """Return the differences (M, 2, G) to the embedded rule and to its symmetric kin, times min(1, rho)^1.75.
 
         rho compares the last two Legendre coefficients with the smaller of the two pairs before them: near 1 at a kink,
         small where F is resolved and the rule itself is far better than its embedded one.
         """
-        both = np.stack([self._rule.embedded_difference, self._rule.other_parity_difference])
-        seen = torch.einsum("kn,mng->mkg", torch.as_tensor(both, device=gradient.device), gradient)
+        seen = np.stack([self._rule.embedded_difference, self._rule.other_parity_difference]) @ gradient
         factor = width / 2 * _decay(self._last_coefficients(gradient)) ** DECAY_POWER
-        return seen * torch.as_tensor(factor, device=gradient.device)[:, None, None]
+        return seen * factor[:, None, None]
 
-    def _last_coefficients(self, values: Tensor) -> Tensor:
+    def _last_coefficients(self, values: np.ndarray) -> np.ndarray:
         """Return the last Legendre coefficients of values (M, n, G), up to six of them, (M, 6, G)."""
-        last = torch.as_tensor(self._rule.coefficients[-6:], device=values.device)
-        return torch.einsum("jn,mng->mjg", last, values)
+        return self._rule.coefficients[-6:] @ values
 
 
-def _decay(coefficients: Tensor) -> np.ndarray:
+def _without_matrices(m: int) -> dict[str, np.ndarray]:
+    return {"matrix": np.zeros((m, 0, 0)), "norms": np.full((m, 2), np.nan)}
+
+
+def _decay(coefficients: np.ndarray) -> np.ndarray:
     """Return how the last pair of six coefficients (M, 6, G) compares with the smaller before it, at most 1, (M,).
 
     Of rules with fewer nodes nothing is known: 1.
     """
-    size = coefficients.abs().sum(2).cpu().numpy()
+    size = np.abs(coefficients).sum(2)
     if size.shape[1] < 6:
         return np.ones(len(size))
     pairs = np.hypot(size[:, 0::2], size[:, 1::2])
     before = pairs[:, :2].min(1)
-    with np.errstate(invalid="ignore"):
-        return np.minimum(1, np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0))
+    return np.minimum(1, np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0))
 
 
-def _weigh(weights: np.ndarray, values: Tensor) -> Tensor:
-    return torch.einsum("mn,mng->mg", torch.as_tensor(weights, device=values.device), values)
+def _float64(values: Tensor, m: int) -> np.ndarray:
+    """Return values at the nodes of m panels, (m, n, G): float64 is left to the CPU, which is better at it."""
+    found: np.ndarray = values.cpu().double().numpy().reshape(m, -1, values.shape[1])
+    return found
+
+
+def _weigh(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    weighed: np.ndarray = (weights[:, None] @ values)[:, 0]
+    return weighed
 
 
 def _head(panels: Panels, batch: slice) -> Panels:

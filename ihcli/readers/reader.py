@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ihcli.data.baselines import Baselines, Pool
 from ihcli.data.sampling import Sampling
+from ihcli.derivatives import FEW_GROUPS
 from ihcli.errors import DataError, OptionError
 from ihcli.methods import Method, partner
 from ihcli.models.model import Model
@@ -19,6 +20,8 @@ from ihcli.readers.encoded import Encoded, Shape
 REFINED_BYTES, SMOOTH_BYTES = 1024, 64
 """For a path and group: what panels or kinks hold while they are refined, of hard networks, and where that is seldom.
 Measured of networks with ReLUs: 800 bytes under eh at 79 evaluations a path, 850 to 1,600 under eg and ig."""
+KEPT_MATRICES = 4
+"""Of a path with few groups: its panels' matrices, and their sums."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Load:
 
     def path_bytes(self, n_groups: int) -> int:
         """Return what is kept of a path while it is refined."""
-        return n_groups * (REFINED_BYTES if self.refined else SMOOTH_BYTES)
+        matrices = KEPT_MATRICES * n_groups * self.itemsize if self.second_order and n_groups <= FEW_GROUPS else 0
+        return n_groups * ((REFINED_BYTES if self.refined else SMOOTH_BYTES) + matrices)
 
 
 @dataclass(frozen=True)
