@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ihcli.models import Model
 
 PROBE_ROWS, SEED = 8, 0
+CODED_ROWS = 64
 PROBE_BYTES = 64 << 20
 PROBE_TEXT = "A film that was not bad at all."
 MOST_NAMES = 6
@@ -53,14 +54,16 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
     from ihcli.smoothing import find_operations
 
     probe = _probe(model)
-    n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(model, probe)
-    engine = "autograd" if probe is None or n_outputs is None else _engine(model, probe)
+    tried, probe, looked_up = (model, None, []) if probe is None else _opened(model, probe)
+    n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(tried, probe)
+    engine = "autograd" if probe is None or n_outputs is None else _engine(tried, probe)
     # Without a count of outputs the model failed on the rows, and would fail again.
-    operations = find_operations(model, None if n_outputs is None else probe)
+    operations = find_operations(tried, None if n_outputs is None else probe)
     return [
         ("Format", model.format),
         *_code(model),
         *_inputs(model),
+        *looked_up,
         ("Outputs", _counted(n_outputs, model.output_names)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
         ("Activations", _listed(operations.activations)),
@@ -112,8 +115,30 @@ def _probe(model: "Model") -> "Tensor | None":
         return embedder_of(model).inputs(embedder_of(model).encode([PROBE_TEXT]))
     if model.n_inputs is None:
         return None
-    rows = torch.randn(PROBE_ROWS, model.n_inputs, generator=torch.Generator().manual_seed(SEED), dtype=model.dtype)
-    return rows + torch.tensor(model.zero or (0.0,), dtype=model.dtype)
+    n_rows, generator = PROBE_ROWS if model.vocabulary is None else CODED_ROWS, torch.Generator().manual_seed(SEED)
+    rows = torch.randn(n_rows, model.n_inputs, generator=generator, dtype=model.dtype)
+    rows += torch.tensor(model.zero or (0.0,), dtype=model.dtype)
+    for place, name in enumerate(model.feature_names or ()):
+        if model.vocabulary is not None and name in model.vocabulary.values:
+            rows[:, place] = torch.randint(model.vocabulary.size(name), (n_rows,), generator=generator).to(rows)
+    return rows
+
+
+def _opened(model: "Model", probe: "Tensor") -> "tuple[Model, Tensor, list[tuple[str, str]]]":
+    """Return the model as a function of what it looks codes up as, rows of that, and what it looks up."""
+    import torch
+
+    from ihcli.openings import find_openings
+
+    if model.vocabulary is None or model.feature_names is None:
+        return model, probe, []
+    found = find_openings(model, probe, model.feature_names, range(probe.shape[1]))
+    if found is None:
+        return model, probe, []
+    with torch.no_grad():
+        flat, _ = found.flat(found.recording(model), probe)
+    told = [("Looked up", f"{_listed(each['columns'])}: as {each['width']} numbers") for each in found.description()]
+    return found.opened(model), flat, told
 
 
 def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:

@@ -19,8 +19,7 @@ from ihcli.models.estimators.reading import (
 )
 from ihcli.models.pickles.allow_list import Record
 
-MOST_NUMBERS = 1 << 24
-"""Of the table of one column: categories times the columns that they become."""
+_MOST_AREA = 1 << 23  # of the table of one column: categories times the columns that they become
 
 
 def encoded(encoder: Record, columns: Sequence[Column]) -> list[Column]:
@@ -98,7 +97,8 @@ class _EncodedColumn:
         n_codes, dropped = int(self._codes.max(initial=-1)) + 1, self._dropped()
         kept = [code for code in range(n_codes) if code != dropped]
         self._require_small(len(kept))
-        rows = np.eye(n_codes)[:, kept]
+        rows = np.zeros((n_codes, len(kept)))
+        rows[kept, np.arange(len(kept))] = 1
         if self._mode == "error":
             return rows[self._codes], None
         is_grouped = self._mode in ("infrequent_if_exist", "warn") and self._infrequent is not None
@@ -136,7 +136,7 @@ class _EncodedColumn:
         return np.stack([fitted_numbers(each, "encodings_", n) for each in means], axis=1), overall
 
     def _require_small(self, width: int) -> None:
-        if len(self._categories) * width > MOST_NUMBERS:
+        if len(self._categories) * width > _MOST_AREA:
             raise UnfoldedError(f"{self._encoder.name} of a column with {len(self._categories)} categories")
 
 

@@ -88,6 +88,14 @@ class Applied:
 Step = Scaled | Clipped | Applied
 
 
+def composed(steps: "Sequence[Scaled]") -> Scaled:
+    """Return one affine step in place of several."""
+    scale, shift = 1.0, 0.0
+    for step in steps:
+        scale, shift = step.scale * scale, step.scale * shift + step.shift
+    return Scaled(scale, shift)
+
+
 @dataclass(frozen=True)
 class Replaced:
     """What an imputer puts in place of a marker: a missing value (None), or a value that stands for one."""

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ihcli.models.estimators.categories import ENCODERS, encoded
-from ihcli.models.estimators.columns import Column, Scaled, then_all
+from ihcli.models.estimators.columns import Coded, Column, Mixed, Scaled, then_all
 from ihcli.models.estimators.imputing import imputed
 from ihcli.models.estimators.numbers import SELECTORS, applied, chosen, projected, scaled
 from ihcli.models.estimators.reading import (
+    MOST_NUMBERS,
     MOST_STEPS,
     BrokenError,
     UnfoldedError,
@@ -43,6 +44,7 @@ class Steps:
     """Steps worked through, which are counted: a file can name one step many times over."""
 
     left: int = MOST_STEPS
+    numbers: int = 0
 
     def through(self, step: Any, columns: Sequence[Column]) -> list[Column]:
         """Return what a step makes of columns; raises UnfoldedError, BrokenError or UnfittedError."""
@@ -63,7 +65,11 @@ class Steps:
             return self._united(step, columns)
         if step.name not in _FOLDED:
             raise UnfoldedError(class_of(step))
-        return _FOLDED[step.name](step, columns)
+        found = _FOLDED[step.name](step, columns)
+        self.numbers += sum(_n_numbers(column) for column in found)
+        if self.numbers > MOST_NUMBERS:
+            raise UnfoldedError(f"{class_of(step)} of more columns and categories than {MOST_NUMBERS} numbers tell")
+        return found
 
     def _sent(self, transformer: Record, columns: Sequence[Column]) -> list[Column]:
         require_width(transformer, len(columns))
@@ -84,6 +90,13 @@ class Steps:
             if inner != _DROP:
                 found += _weighted(union, name, self.through(inner, columns))
         return found
+
+
+def _n_numbers(column: Column) -> int:
+    """Return how many numbers a column brings: those of its codes, or its row of a matrix."""
+    if isinstance(column, Coded):
+        return len(column.numbers)
+    return column.mix.weight.shape[1] if isinstance(column, Mixed) else 0
 
 
 def steps_of(pipeline: Record) -> list[tuple[str, Any]]:

@@ -18,6 +18,7 @@ from ihcli.models.estimators.columns import (
     Number,
     Numeric,
     Scaled,
+    composed,
     fill_of,
     numeric,
 )
@@ -150,13 +151,18 @@ class _Layers:
     def of(self, columns: Sequence[Numeric]) -> tuple[list[nn.Module], list[int]]:
         """Return layers, one after the other, and which of the columns each of their outputs is."""
         groups: dict[Any, list[int]] = {}
-        for place, column in enumerate(columns):
+        # In the order of the table, so that numbers of all of its columns need none to be picked.
+        for place, column in sorted(enumerate(columns), key=lambda pair: self._place(pair[1])):
             groups.setdefault(self._shared(column), []).append(place)
         parts = [self._part([columns[place] for place in members]) for members in groups.values()]
         order = [place for members in groups.values() for place in members]
         if len(parts) == 1:
             return parts[0], order
         return [Beside([part[0] if len(part) == 1 else nn.Sequential(*part) for part in parts])], order
+
+    def _place(self, column: Numeric) -> int:
+        """Return which input a column comes of; of a mix, which of its outputs it is."""
+        return column.place if isinstance(column, Mixed) else self._places[_index(column)]
 
     def _shared(self, column: Numeric) -> tuple[Any, ...]:
         """Return what the columns of one part share."""
@@ -184,12 +190,16 @@ class _Layers:
 
 def _kinds(column: Any) -> tuple[Any, ...]:
     """Return the steps of a column, but for what may differ from column to column in one layer."""
-    return tuple("scaled" if isinstance(step, Scaled) else step for step in column.steps)
+    kinds = tuple("scaled" if isinstance(step, Scaled) else step for step in column.steps)
+    return () if set(kinds) == {"scaled"} else kinds
 
 
 def elementwise(columns: Sequence[Any]) -> list[nn.Module]:
-    """Return the layers for columns whose steps are of the same kinds."""
+    """Return the layers for columns whose steps are of the same kinds, or affine, however many of them."""
     layers: list[nn.Module] = []
+    if len({len(column.steps) for column in columns}) > 1:
+        maps = [composed(column.steps) for column in columns]
+        return [Affine(_tensor([each.scale for each in maps]), _tensor([each.shift for each in maps]))]
     for steps in zip(*(column.steps for column in columns), strict=True):
         if isinstance(steps[0], Scaled):
             layers.append(Affine(_tensor([step.scale for step in steps]), _tensor([step.shift for step in steps])))

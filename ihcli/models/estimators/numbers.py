@@ -23,7 +23,6 @@ _CENTRES = {
     "StandardScaler": ("mean_", "with_mean", "with_std"),
     "RobustScaler": ("center_", "with_centering", "with_scaling"),
 }
-_MOST_AREA = 1 << 26  # of a matrix, in numbers
 
 
 def scaled(scaler: Record, columns: Sequence[Column]) -> list[Column]:
@@ -94,8 +93,6 @@ def projected(transformer: Record, columns: Sequence[Column]) -> list[Column]:
         if parameter(transformer, "whiten", False):
             variance = fitted_numbers(transformer, "explained_variance_", len(weight))
             weight = weight / np.maximum(np.sqrt(variance), np.finfo(np.float64).eps)[:, np.newaxis]
-    if weight.size > _MOST_AREA:
-        raise broken(transformer, "components_")
     mix = Mix(tuple(numeric(column) for column in columns), weight, -weight @ centre, centre)
     return [Mixed(mix, place) for place in range(len(weight))]
 

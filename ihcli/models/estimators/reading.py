@@ -8,8 +8,9 @@ import numpy as np
 from ihcli.models.pickles.allow_list import Record
 from ihcli.wording import printable
 
-MOST_STEPS = 1000
-"""Steps of a pipeline, those within steps counted: steps may be the same object many times over."""
+MOST_STEPS, MOST_NUMBERS = 1000, 1 << 25
+"""Steps of a pipeline, those within steps counted, and numbers of all tables and matrices that they are worked through
+with: a small file may name one step, or one array, many times over."""
 
 
 class UnfoldedError(Exception):
@@ -49,7 +50,7 @@ def fitted_numbers(record: Record, name: str, length: int | None) -> np.ndarray:
         raise broken(record, name)
     if (length is not None and len(found) != length) or not np.isfinite(found).all():
         raise broken(record, name)
-    return found.astype(np.float64)
+    return found.astype(np.float64, copy=False)
 
 
 def fitted_matrix(record: Record, name: str, columns: int) -> np.ndarray:
@@ -59,7 +60,7 @@ def fitted_matrix(record: Record, name: str, columns: int) -> np.ndarray:
         raise broken(record, name)
     if found.shape[1] != columns or not np.isfinite(found).all():
         raise broken(record, name)
-    return found.astype(np.float64)
+    return found.astype(np.float64, copy=False)
 
 
 def fitted_lists(record: Record, name: str, length: int) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ihcli.models.estimators.columns import Coded, Number
+from ihcli.models.estimators.columns import Coded, Codes, Number
 from ihcli.models.estimators.reading import UnfoldedError, is_missing
 
 Source = Number | Coded
@@ -36,11 +36,14 @@ class CodeTable:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         """Take the columns that come of it; raises UnfoldedError where no value goes through."""
-        codes = [source.codes for source in sources if isinstance(source, Coded)]
-        self._places = {id(each): {value: place for place, value in enumerate(each.values)} for each in codes}
-        values = dict.fromkeys(value for each in codes for value in each.values)
-        self._keys: list[Any] = [key for key in (*values, None, _OTHER) if self._is_taken(key, sources)]
-        if not any(key is not None and key is not _OTHER for key in self._keys):
+        every = {id(source.codes): source.codes for source in sources if isinstance(source, Coded)}
+        values = dict.fromkeys(value for codes in every.values() for value in codes.values)
+        self._keys: list[Any] = [*values, None, _OTHER]
+        self._places = {key: _places(codes, self._keys) for key, codes in every.items()}
+        taken = np.asarray(np.stack([self._is_taken(source) for source in sources]).all(axis=0))
+        self._keys = [key for key, is_taken in zip(self._keys, taken, strict=True) if is_taken]
+        self._places = {key: places[taken] for key, places in self._places.items()}
+        if not taken[: len(values)].any():
             raise UnfoldedError("an encoder that takes no value of its column")
 
     @property
@@ -51,21 +54,25 @@ class CodeTable:
 
     def numbers(self, source: Source) -> np.ndarray:
         """Return the number of each code."""
-        return np.array([self._number(source, key) for key in self._keys], np.float64)
+        if isinstance(source, Coded):
+            return source.numbers[self._places[id(source.codes)]]
+        return np.array([_as_number(source, key) for key in self._keys], np.float64)
 
-    def _is_taken(self, key: Any, sources: Sequence[Source]) -> bool:
-        return all(math.isfinite(self._number(source, key)) for source in sources)
+    def _is_taken(self, source: Source) -> np.ndarray:
+        found = np.isfinite(self.numbers(source))
+        return found & source.codes.taken[self._places[id(source.codes)]] if isinstance(source, Coded) else found
 
-    def _number(self, source: Source, key: Any) -> float:
-        if isinstance(source, Number):
-            return math.nan if key is _OTHER else _as_number(source, key)
-        codes, places = source.codes, self._places[id(source.codes)]
-        place = len(codes.values) if key is None else places.get(key, len(codes.values) + 1)
-        return float(source.numbers[place]) if codes.taken[place] else math.nan
+
+def _places(codes: Codes, keys: Sequence[Any]) -> np.ndarray:
+    """Return where each key stands among codes: behind the values a missing one, then all others."""
+    n, known = len(codes.values), {value: place for place, value in enumerate(codes.values)}
+    return np.array([n if key is None else known.get(key, n + 1) for key in keys], np.int64)
 
 
 def _as_number(source: Number, value: Any) -> float:
     """Return the number that a value of a category column is, where the column is read as a number as well."""
+    if value is _OTHER:
+        return math.nan
     value = source.source.of(value)
     if isinstance(value, str):
         raise UnfoldedError("a column of text that is read as numbers")
