@@ -245,3 +245,84 @@ class Logging(nn.Module):
     def forward(self, x):
         return self.block(x)
 """
+
+
+ZOO = """
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads, tokens):
+        super().__init__()
+        self.heads, self.all, self.out = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.register_buffer("mask", torch.tril(torch.ones(tokens, tokens)))
+
+    def forward(self, x):
+        n, tokens, width = x.shape
+        q, k, v = (part.view(n, tokens, self.heads, -1).transpose(1, 2) for part in self.all(x).chunk(3, -1))
+        scores = (q @ k.transpose(-2, -1) / math.sqrt(width // self.heads)).masked_fill(self.mask == 0, -1e9)
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).reshape(n, tokens, width))
+
+
+class GPT(nn.Module):
+    def __init__(self, tokens=4, width=8):
+        super().__init__()
+        self.embed, self.place = nn.Linear(1, width), nn.Parameter(torch.randn(tokens, width))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.attention, self.mlp = Attention(width, 2, tokens), nn.Sequential(nn.Linear(width, width), nn.GELU())
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x):
+        x = self.embed(x[..., None]) + self.place
+        x = x + self.attention(self.norms[0](x))
+        x = x + self.mlp(self.norms[1](x))
+        return self.head(self.norms[2](x)[:, -1])
+
+
+class LSTM(nn.Module):
+    def __init__(self, channels: int = 2):
+        super().__init__()
+        self.channels = channels
+        self.layers = nn.LSTM(channels, 5, 2, batch_first=True, dropout=0.2)
+        self.head = nn.Linear(5, 1)
+
+    def forward(self, x):
+        steps = x.reshape(len(x), -1, self.channels)
+        return self.head(self.layers(steps)[0][:, -1])
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+        self.embed, self.layers = nn.Linear(1, 8), nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.layers(self.embed(x[..., None])).mean(1))
+
+
+class Skip(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        x = F.relu(self.first(x))
+        return torch.sigmoid(self.last(x + self.drop(F.relu(self.second(x))))).squeeze(-1)
+
+
+class Chain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers, self.norm = nn.ModuleList([nn.Linear(4, 7), nn.Linear(7, 5), nn.Linear(5, 2)]), nn.BatchNorm1d(7)
+
+    def forward(self, x):
+        x = self.norm(F.relu(self.layers[0](x)))
+        return F.log_softmax(self.layers[2](torch.relu(self.layers[1](x))), dim=-1)
+"""

@@ -11,14 +11,20 @@ from typing import Any
 import model_files
 import networks
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import ihcli
-from ihcli.errors import IhcliError, ModelError, OptionError
+from ihcli.cli import main
+from ihcli.errors import IhcliError, ModelError, OptionError, RunError
+from ihcli.execution.preparation import prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.models import load_model
+from ihcli.runs.request import RunRequest
 
 SAME = 0.0
 """The same weights in the same code: not even rounding differs."""
@@ -513,15 +519,55 @@ def test_a_network_of_the_file_needs_no_code(net: ModuleType) -> None:
 
 # What the engines make of it
 
+ENGINES = {"GPT": ("autograd", "none"), "Skip": ("autograd", "relu x2"), "Chain": ("mlp", "relu x2")}
+"""Who takes derivatives, and what is smoothed; of others inspect does not know how many inputs they take."""
 
-def test_a_class_of_layers_gets_the_closed_form_and_its_relu_is_smoothed(net: ModuleType) -> None:
-    module = save(trained(net.MLP([4, 9, 7, 2])))
-    model = load_model("m.pt", code="net.py:MLP", code_args=[[4, 9, 7, 2]])
-    rows = model_files.rows(6, 4, torch.float64).numpy()
-    found = ihcli.explain(model, rows, target=0)
-    same = ihcli.explain(module, rows, target=0)
-    np.testing.assert_array_equal(found.interactions, same.interactions)
+
+@pytest.mark.parametrize("kind", [*ENGINES, "LSTM", "Encoder"])
+def test_a_class_is_explained_as_the_network_in_memory_is(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """ReLU is smoothed, also where forward calls functions, and a chain of layers gets the closed form."""
+    (tmp_path / "net.py").write_text(networks.ZOO)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    module = save(trained(getattr(networks.imported(tmp_path), kind)()))
+    rows = model_files.rows(6, 4).numpy()
+    model = load_model("m.pt", code=f"net.py:{kind}")
+    found, expected = (ihcli.explain(each, rows, target=0) for each in (model, module))
+    np.testing.assert_array_equal(found.interactions, expected.interactions)
     assert np.abs(found.interactions).max() > 0
+    assert (found.status == "ok").all()
+    if kind in ENGINES:
+        engine, replaced = ENGINES[kind]
+        shown = CliRunner().invoke(main, ["inspect", "m.pt", "--code", f"net.py:{kind}"]).stdout
+        assert f"Replaced by SoftPlus  {replaced}\n" in shown
+        assert f"Derivative engine     {engine}: " in shown
+
+
+def test_a_recurrent_class_equals_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.py").write_text(networks.ZOO)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    module = networks.imported(tmp_path).LSTM().double().eval()
+    torch.save(module.state_dict(), "m.pt")
+    model_files.save_script(module, tmp_path / "script.pt")
+    rows = model_files.rows(5, 4, torch.float64).numpy()
+    one, other = (
+        ihcli.explain(model, rows) for model in (load_model("m.pt", code="net.py:LSTM"), load_model("script.pt"))
+    )
+    np.testing.assert_allclose(one.interactions, other.interactions, rtol=0, atol=1e-12)
+
+
+def test_code_that_changes_between_driver_and_worker_is_refused(net: ModuleType, tmp_path: Path) -> None:
+    save(trained(net.Net(4)))
+    pd.DataFrame(model_files.rows(6, 4).numpy(), columns=list("abcd")).to_csv("d.csv", index=False)
+    prepared = prepare_run(parse(RunRequest("m.pt", "d.csv", code="net.py:Net", code_args="[4]")))
+    recipe = prepared.recipe("cpu", 1 << 26)
+    assert recipe.explainer().original.code == prepared.explainer.original.code
+    (tmp_path / "layers.py").write_text(networks.LAYERS.replace("(inputs)\n", "(inputs) * 2\n"))
+    with pytest.raises(RunError, match=r"`code=net\.py:Net`: was changed while the run read it"):
+        recipe.explainer()
+    with pytest.raises(RunError, match=r"layers\.py: was changed"), prepared.unchanged():
+        pass
 
 
 def test_options_are_those_of_the_library() -> None:

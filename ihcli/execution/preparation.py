@@ -134,8 +134,9 @@ class Recipe:
     def explainer(self) -> Explainer:
         """Load the model and make the explainer; raises RunError where code of the model is another by now."""
         model = _load(self.request, self.code)
-        found = None if model.code is None else model.code.files
-        if found != self.files and self.code is not None:
+        found = {} if model.code is None else model.code.files
+        is_other = any(found.get(name, sha256) != sha256 for name, sha256 in (self.files or {}).items())
+        if is_other and self.code is not None:
             raise RunError(
                 f"{self.code.option}: was changed while the run read it. Expected code that stays as it is until the "
                 "end. Try `overwrite` to start over, once nothing writes to it."

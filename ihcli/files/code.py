@@ -165,6 +165,7 @@ def _read_json(text: str) -> Any:
 
 
 def _refuse_name(named: str) -> None:
+    named = named.rstrip(":")
     file = Path(named)
     classes = networks_in(file) if named.endswith(SUFFIX) and file.is_file() else []
     found = f" It has {listed(classes, 5)}." if classes else ""

@@ -94,10 +94,10 @@ def load(module: nn.Module, fit: Fit, wanted: Wanted) -> None:
     """Put weights into a network, which casts them to its own dtype; raises what code of the network raises."""
     tensors = fit.tensors()
     beside = {name: tensors.pop(name) for name in wanted.beside if name in tensors}
+    there = {wanted.tied[name]: value for name, value in tensors.items()}
     for name, first in wanted.tied.items():
-        same = [other for other, each in wanted.tied.items() if each == first and other in tensors]
-        if name not in tensors and same:
-            tensors[name] = tensors[same[0]]
+        if name not in tensors and first in there:
+            tensors[name] = there[first]
     module.load_state_dict(tensors)
     with torch.no_grad():
         for name, buffer in module.named_buffers():
@@ -108,8 +108,12 @@ def load(module: nn.Module, fit: Fit, wanted: Wanted) -> None:
 def _alignments(weights: Weights, wanted: Wanted) -> Iterator[tuple[Names, str]]:
     """Yield names of the file by those that they may stand for, and the prefix that they were freed of."""
     places = {*wanted.shapes, *wanted.beside}
+    known: set[str] = set()
     for invisible in (_INVISIBLE, _INVISIBLE | {"module"}):
         freed = {_without(name, invisible): name for name in weights.tensors}
+        if freed.keys() == known:
+            return
+        known = {*freed}
         yield freed, ""
         for prefix in _prefixes(freed, places):
             yield {name.removeprefix(prefix): other for name, other in freed.items() if name.startswith(prefix)}, prefix

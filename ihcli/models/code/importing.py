@@ -79,8 +79,12 @@ class Ran:
         return value.__module__ in {each.__name__ for each in self.modules}
 
     def files(self) -> dict[str, str]:
-        """Return the SHA-256 of the files of those modules, by their place below the root."""
-        files = {Path(module.__file__ or "").absolute() for module in self.modules}
+        """Return the SHA-256 of the files of those modules, by their place below the root.
+
+        Of a package that is installed only the file that was named: it goes by its version.
+        """
+        modules = [self.module] if INSTALLED & {*self.root.parts} else self.modules
+        files = {Path(module.__file__ or "").absolute() for module in modules}
         return {file.relative_to(self.root).as_posix(): path_fingerprint(file) for file in sorted(files)}
 
 
