@@ -23,6 +23,7 @@ from ihcli.cli import main
 from ihcli.errors import IhcliError, ModelError, OptionError, RunError
 from ihcli.execution.preparation import prepare_run
 from ihcli.execution.refusals import parse
+from ihcli.files.code import Code, changed_code
 from ihcli.models import load_model
 from ihcli.runs.request import RunRequest
 
@@ -496,6 +497,32 @@ def test_one_of_several_prefixes_is_chosen_by_it(net: ModuleType) -> None:
     assert "'model', 'model_ema'" in refused("m.pt", "net.py:Net", code_args=[4])
     for key, module in (("model", one), ("model_ema", other)):
         assert_same(load_model("m.pt", code="net.py:Net", code_args=[4], code_weights=key), module)
+
+
+def test_weights_that_the_code_ties_and_the_file_does_not_are_refused(net: ModuleType) -> None:
+    state = net.Tied().state_dict()
+    torch.save(state | {"decode.weight": state["decode.weight"] + 1}, "m.pt")
+    assert "has different weights for 'encode.weight' and 'decode.weight'" in refused("m.pt", "net.py:Tied")
+
+
+def test_a_file_called_config_beside_weights_may_be_anything(net: ModuleType) -> None:
+    module = save(trained(net.Net(4)))
+    Path("config.json").write_text("no JSON")
+    assert_same(load_model("m.pt", code="net.py:Net", code_args=[4]), module)
+
+
+def test_a_path_that_climbs_is_the_same_code(net: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = save(trained(net.Net(4)))
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    model = load_model("../m.pt", code="../net.py:Net", code_args=[4])
+    assert_same(model, module)
+    assert model.code is not None
+    assert changed_code(model.code.files, Code.of("../net.py:Net")) == []
+    assert changed_code({"/etc/passwd": "0", "../net.py": "0"}, Code.of("../net.py:Net")) == [
+        "/etc/passwd",
+        "../net.py",
+    ]
 
 
 def test_a_file_without_weights_is_told(net: ModuleType) -> None:

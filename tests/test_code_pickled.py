@@ -141,6 +141,14 @@ ATTACKS = {
     "a property": attribute("width", b"K\x04"),
     "a call of the user's function": attribute("lr", model_files.stack_global("net", "double") + b"K\x04\x85R"),
     "an instance with arguments": attribute("lr", model_files.stack_global("net", "Config") + b"K\x04\x85\x81"),
+    "a method of a settings object": attribute(
+        "config",
+        model_files.stack_global("net", "Config")
+        + b")\x81}"
+        + model_files.text("__eq__")
+        + model_files.stack_global("net", "double")
+        + b"sb",
+    ),
     "any attribute of torch": attribute(
         "lr",
         model_files.stack_global("builtins", "getattr")

@@ -123,13 +123,14 @@ def read_arguments(given: str | Arguments | list[Any] | None) -> Arguments | Non
 
 def changed_code(told: Mapping[str, str], code: Code) -> list[str]:
     """Return those files of code that are not there, or have another SHA-256 than they had; nothing is run."""
-    return [name for name, sha256 in told.items() if _sha256(code.root / name, code.root) != sha256]
+    root = code.root
+    return [name for name, sha256 in told.items() if _sha256(root, Path(name)) != sha256]
 
 
-def _sha256(file: Path, root: Path) -> str | None:
+def _sha256(root: Path, place: Path) -> str | None:
     """Return the SHA-256 of a file below a root; None for one that is elsewhere or not there."""
-    is_below = file.is_relative_to(root) and ".." not in file.parts
-    return path_fingerprint(file) if is_below and file.is_file() else None
+    is_below = not place.is_absolute() and ".." not in place.parts
+    return path_fingerprint(root / place) if is_below and (root / place).is_file() else None
 
 
 def _package_root(place: str, directory: Path) -> Path:

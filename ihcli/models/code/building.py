@@ -55,13 +55,9 @@ class Called:
     @property
     def arguments_text(self) -> str | None:
         """The arguments that are given, as JSON, in which other values are as Python shows them; None: none are."""
-        given = (
-            list(self.by_place) if self.by_place and not self.by_name else {**self._placed(), **(self.by_name or {})}
-        )
+        placed = dict(zip(self.arguments(), self.by_place, strict=False))
+        given = {**placed, **self.by_name} if self.by_name else list(self.by_place)
         return json.dumps(given, ensure_ascii=False, default=repr) if given else None
-
-    def _placed(self) -> dict[str, Any]:
-        return dict(zip(self.arguments(), self.by_place, strict=False))
 
     def _with(self, changed: Mapping[str, Any]) -> Any:
         bound = inspect.signature(self.make).bind(*self.by_place, **(self.by_name or {}))
@@ -84,7 +80,10 @@ def network_of(made: Any, code: Code) -> nn.Module:
     if isinstance(module, nn.Module):
         return module
     if isinstance(module, type):
-        raise ModelError(f"{code.option}: gives the class {module.__name__}, not a network. Try {_renamed(code)}.")
+        raise ModelError(
+            f"{code.option}: gives the class {module.__name__}, not a network. Try its name in place "
+            f"of {printable(code.name)}."
+        )
     raise ModelError(
         f"{code.option}: gives {_in_words(module)}. Expected a torch module. Try a class or function that makes one."
     )
@@ -102,7 +101,7 @@ def called(code: Code, value: Any, stored: Mapping[str, Any], known: Mapping[str
     if not callable(value):
         raise ModelError(
             f"{code.option}: is {_in_words(value)}. Expected a class or function that makes a torch module. "
-            "Try its name."
+            "Try the name of one."
         )
     signature = _signature(value)
     by_place, by_name = _told(code)
@@ -134,36 +133,38 @@ def _signature(make: Callable[..., Any]) -> inspect.Signature | None:
 def _check(call: Called, signature: inspect.Signature, known: Mapping[str, Any]) -> None:
     try:
         signature.bind(*call.by_place, **(call.by_name or {}))
-        return
     except TypeError:
-        pass
-    taken = {name: each for name, each in signature.parameters.items() if each.kind not in _VARIABLE}
-    given = call.by_name or {}
-    strange = [name for name in given if name not in taken]
-    if strange:
-        raise OptionError(
-            f"`code_args`: {_called_in_words(call)} takes no {printable(repr(strange[0]))}. Expected of "
-            f"{listed([*taken])}.{did_you_mean(strange[0], [*taken])}"
-        )
+        taken = {name: each for name, each in signature.parameters.items() if each.kind not in _VARIABLE}
+        _refuse_others(call, [*taken])
+        required = [name for name, each in [*taken.items()][len(call.by_place) :] if each.default is each.empty]
+        _refuse_missing(call, [name for name in required if name not in (call.by_name or {})], known)
+
+
+def _refuse_others(call: Called, taken: list[str]) -> None:
+    """Refuse arguments that are not taken, or are given twice."""
+    called_so, given = printable(call.code.name), call.by_name or {}
+    for name in given:
+        if name not in taken:
+            hint = did_you_mean(name, taken) or " Try one of them."
+            raise OptionError(
+                f"`code_args`: {called_so} takes no {printable(repr(name))}. Expected of {listed(taken)}.{hint}"
+            )
+        if name in taken[: len(call.by_place)]:
+            raise OptionError(f"`code_args`: gives {name!r} of {called_so} twice. Expected it once. Try without one.")
     if len(call.by_place) > len(taken):
-        proposed = dict(zip(taken, call.by_place, strict=False))
+        named = _option(dict(zip(taken, call.by_place, strict=False)))
         raise OptionError(
-            f"`code_args`: {len(call.by_place)} values, but {_called_in_words(call)} takes {len(taken)}: "
-            f"{listed([*taken])}. Expected one for each of them at most. Try naming them: {_option(proposed)}."
+            f"`code_args`: {len(call.by_place)} values, but {called_so} takes {len(taken)}: {listed(taken)}. Expected "
+            f"one for each of them at most. Try naming them: {named}."
         )
-    missing = [
-        name
-        for name, each in [*taken.items()][len(call.by_place) :]
-        if each.default is each.empty and name not in given
-    ]
-    if not missing:
-        twice = next(name for name in [*taken][: len(call.by_place)] if name in given)
-        raise OptionError(f"`code_args`: gives {twice!r} of {_called_in_words(call)} twice. Expected it once.")
+
+
+def _refuse_missing(call: Called, missing: list[str], known: Mapping[str, Any]) -> None:
     proposed = {name: known.get(name, _UNKNOWN) for name in missing}
     of_file = ", as the file has it" if all(name in known for name in missing) else ", with the values of training"
-    values = [*call.by_place, *proposed.values()] if call.by_place else {**given, **proposed}
+    values = [*call.by_place, *proposed.values()] if call.by_place else {**(call.by_name or {}), **proposed}
     raise OptionError(
-        f"{call.code.option}: {_called_in_words(call)} wants arguments that are not given ({listed(missing)}). "
+        f"{call.code.option}: {printable(call.code.name)} wants arguments that are not given ({listed(missing)}). "
         f"Try {_option(values)}{of_file}."
     )
 
@@ -171,19 +172,11 @@ def _check(call: Called, signature: inspect.Signature, known: Mapping[str, Any])
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _called_in_words(call: Called) -> str:
-    return printable(call.code.name)
-
-
 def _option(arguments: Any) -> str:
     """Return the option that gives these arguments, in the quotes of a shell; what JSON cannot say is left open."""
     text = json.dumps(arguments, ensure_ascii=False, default=lambda _: _UNKNOWN)
     quoted = text.replace("'", "\\u0027").replace("`", "\\u0060").replace(f'"{_UNKNOWN}"', _UNKNOWN)
     return f"`code_args='{printable(quoted, None)}'`"
-
-
-def _renamed(code: Code) -> str:
-    return f"the name of the class in place of {printable(code.name)}"
 
 
 def _in_words(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Which weights of a file go into a network: those that fit, or those that were asked for; else what does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,6 @@ from ihcli.wording import did_you_mean, listed, printable
 
 _SHOWN = 3
 _MOST_GUESSES = 3
-_LIGHTNING = "state_dict"
 
 
 def chosen(found: Sequence[Weights], wanted: Wanted, code: Code, subject: object, call: Called | None) -> Fit:
@@ -34,7 +33,7 @@ def chosen(found: Sequence[Weights], wanted: Wanted, code: Code, subject: object
     ways = [fit for weights in found for fit in fits(weights, wanted)]
     if code.weights is not None:
         ways = _asked_for(ways, code.weights, subject)
-    whole = _different([fit for fit in ways if fit.is_whole])
+    whole = _different(fit for fit in ways if fit.is_whole)
     if not whole:
         raise ModelError(f"{subject}: {_difference(max(ways, key=lambda fit: len(fit.names)), code, call, wanted)}")
     if len(whole) > 1:
@@ -43,7 +42,19 @@ def chosen(found: Sequence[Weights], wanted: Wanted, code: Code, subject: object
             f"{subject}: holds {len(whole)} sets of weights that fit {printable(code.name)}, {listed(places, _SHOWN)}. "
             f"Try `code_weights={printable(places[0])}`, or another of them."
         )
+    _refuse_untied(whole[0], wanted, code, subject)
     return whole[0]
+
+
+def _refuse_untied(fit: Fit, wanted: Wanted, code: Code, subject: object) -> None:
+    """Refuse weights that are different in the file and the same tensor in the code."""
+    tensors = fit.tensors()
+    for name, first in wanted.tied.items():
+        if name != first and name in tensors and first in tensors and not _is_same(tensors[name], tensors[first]):
+            raise ModelError(
+                f"{subject}: has different weights for {_quoted(first)} and {_quoted(name)}, which are one tensor in "
+                f"{printable(code.name)} of {printable(code.place)}. Try the class of training, where they are two."
+            )
 
 
 def _asked_for(ways: list[Fit], key: str, subject: object) -> list[Fit]:
@@ -58,11 +69,8 @@ def _asked_for(ways: list[Fit], key: str, subject: object) -> list[Fit]:
     raise OptionError(f"`code_weights={printable(key)}`: {subject} has no weights there. Expected {there}.{hint}")
 
 
-def _different(whole: list[Fit]) -> list[Fit]:
-    """Return the ways that lead to different numbers; of a Lightning checkpoint the one that it is loaded from."""
-    for fit in whole:
-        if fit.place == _LIGHTNING and not fit.prefix:
-            return [fit]
+def _different(whole: Iterable[Fit]) -> list[Fit]:
+    """Return the ways that lead to different numbers."""
     different: list[Fit] = []
     for fit in whole:
         if not any(_are_same(fit, other) for other in different):

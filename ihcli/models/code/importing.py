@@ -135,7 +135,7 @@ def _import(code: Code) -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = _imported[name] = module
     # Not by the loader of the spec, which would take bytecode of a file with the same size and second for it.
-    exec(compile(file.read_bytes(), str(file.absolute()), "exec"), vars(module))
+    exec(compile(file.read_bytes(), str(file.absolute()), "exec", dont_inherit=True), vars(module))
     return module
 
 
@@ -181,7 +181,7 @@ def _first_among_paths(root: Path) -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = writes
-        _roots[:] = [] if str(root) in before else [str(root)]
+        _roots[:] = [path for path in dict.fromkeys(sys.path) if path not in before]  # the code's own among them
         sys.path[:] = [*before, *_roots]
 
 

@@ -1,6 +1,7 @@
 """Networks of the user's own code: weights put into what it makes, and pickled instances of its classes."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,12 +87,14 @@ def _made(held: Held, ran: Ran, code: Code, source: Source) -> Made:
             "Try torch.save(model.state_dict(), path)."
         )
     module = network_of(ran.value, code) if call is None else call.network()
-    fit = chosen(found, Wanted.by(module), code, source.path, call)
+    with told(code, "where it lists its weights"):
+        wanted = Wanted.by(module)
+    fit = chosen(found, wanted, code, source.path, call)
     if call is not None:
         refuse_unsaved(call, module, fit)
-    module.to(dtype=source.dtype or _dtype(fit.tensors().values()))
     with told(code, "where it takes its weights"):
-        load(module, fit, Wanted.by(module))
+        module.to(dtype=source.dtype or _dtype(fit.tensors().values()))
+        load(module, fit, wanted)
     return Made(module, None if call is None else call.arguments_text, tuple(_notes(fit, code)))
 
 
@@ -104,15 +107,18 @@ def _call(ran: Ran, code: Code, content: Any, path: Path) -> Called | None:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """Return what the settings beside weights say under names."""
+    """Return what the settings beside weights say under names; a file of that name may be anything."""
     file = (path if path.is_dir() else path.parent) / "config.json"
-    return known_values(foreign_json(file, ModelError, finite=False)) if file.is_file() else {}
+    with suppress(ModelError):
+        return known_values(foreign_json(file, ModelError, finite=False)) if file.is_file() else {}
+    return {}
 
 
 def _dtype(values: Any) -> torch.dtype:
-    """Return the precision of weights, float32 for half ones."""
-    found = {value.dtype for value in values if isinstance(value, Tensor) and value.dtype in FULL_DTYPES}
-    return torch.float64 if torch.float64 in found else torch.float32
+    """Return the precision of the first weight, float32 for a half one."""
+    floats = (value.dtype for value in values if isinstance(value, Tensor) and value.is_floating_point())
+    first = next(floats, torch.float32)
+    return first if first in FULL_DTYPES else torch.float32
 
 
 def _plain(module: nn.Module) -> nn.Module:
