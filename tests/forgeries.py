@@ -25,6 +25,7 @@ from ihcli.runs.told import read_as
 from ihcli.runs.totals import Observer
 
 ROWS, CHUNK_ROWS, FEATURES = 14, 4, ("a", "b", "c", "d", "e")
+WORDS, FILES = ["low", "middle", "high"], ("model", "data", "groups", "categories")
 TABLES: dict[str, dict[str, Any]] = {
     "ig": {"method": "ig"},
     "eg": {"method": "eg", "baseline_rows": 6},
@@ -42,6 +43,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "largest pairs": {"interactions": "top:3"},
     "largest pairs of many": {"method": "eh", "baseline_rows": 4, "interactions": "top:3"},
     "summaries only": {"interactions": "none"},
+    "ih of words": {"data": "words.parquet", "categories": "words.toml", "output_names": ("no", "maybe", "yes")},
     "ih of 3 steps": {"model": "sharp.pt", "steps": 3},
     "ih cut short": {"model": "sharp.pt", "max_evaluations": 16, "tolerance": 1e-3},
     "largest pairs cut short": {"model": "sharp.pt", "max_evaluations": 16, "tolerance": 1e-3, "interactions": "top:3"},
@@ -69,6 +71,9 @@ class Folder:
         table.insert(0, "id", [f"P{i}" for i in range(ROWS)])
         table["label"] = rng.integers(0, 3, ROWS)
         table.to_parquet(path / "table.parquet")
+        words = table.assign(e=[WORDS[row % 3] for row in range(ROWS)])
+        words.to_parquet(path / "words.parquet")
+        (path / "words.toml").write_text(f"[categories]\ne = {json.dumps(WORDS)}\n")
         table.loc[[2, 9, 10, 13], "b"] = np.nan
         table.to_parquet(path / "holes.parquet")
         pd.DataFrame({"id": range(5), "text": [*checkpoints.CORPUS[:4], None]}).to_parquet(path / "texts.parquet")
@@ -82,7 +87,7 @@ class Folder:
             asked = RunRequest(str(checkpoint), str(self.path / "texts.parquet"), key=("id",), text="text")
             return replace(asked, chunk_rows=2, **TEXTS[kind])
         files = {"model": "net.pt", "data": "table.parquet", **TABLES[kind]}
-        places = {name: str(self.path / files[name]) for name in ("model", "data", "groups") if name in files}
+        places = {name: str(self.path / files[name]) for name in FILES if name in files}
         return RunRequest(**{"key": ("id",), "label": "label", "chunk_rows": CHUNK_ROWS, **files, **places})
 
     def run(self, kind: str) -> Path:

@@ -1,8 +1,10 @@
 """Runs over categories: the same numbers as with codes, values shown as what they are, and kept with the run."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +40,7 @@ FEATURES = ("age", "job", "balance", "marital")
 TOML = f"[categories]\njob = {json.dumps(JOBS)}\nmarital = {json.dumps(MARITAL)}\n"
 GIVEN = {"job": JOBS, "marital": MARITAL}
 N_ROWS = 30
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def bank(n_rows: int = N_ROWS) -> pd.DataFrame:
@@ -434,7 +437,7 @@ def test_the_proposed_line_makes_a_run(folder, tmp_path, monkeypatch):
     code, said = invoke(*arguments)
     assert code == 1
     line, _, rest = said.partition("try python")[2].partition(" and --categories ")
-    subprocess.run(f"python{line}", shell=True, check=True)
+    subprocess.run(f"python{line}", shell=True, check=True, env=os.environ | {"PATH": PATH})
     code, said = invoke(*arguments, "--categories", rest.split(",")[0])
     assert code == 0, said
     assert told(read("run"))["categories"]["values"]["job"] == sorted(JOBS)
