@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 from typing import Any, Literal
 
 from ihcli.errors import OptionError
@@ -43,9 +44,8 @@ class Vocabulary:
 
     def of(self, columns: Collection[str]) -> "Vocabulary":
         """Return what is said of these columns."""
-        codes = {name: code for name in columns if (code := self.code_of_unknown(name)) is not None}
         values = {name: listed for name, listed in self.values.items() if name in columns}
-        return replace(self, values=values, unknown={name: code for name, code in codes.items() if name in values})
+        return replace(self, values=values, unknown=self._unknown_of(values))
 
     def code_of_unknown(self, column: str) -> int | None:
         """Return the code of values that are not listed; None where these are errors."""
@@ -70,23 +70,27 @@ class Vocabulary:
 
     def content(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
-        unknown = {name: code for name in self.values if (code := self.code_of_unknown(name)) is not None}
-        return {"values": {name: list(listed) for name, listed in self.values.items()}, "unknown": unknown}
+        values = {name: list(listed) for name, listed in self.values.items()}
+        return {"values": values, "unknown": self._unknown_of(values)}
 
     @cached_property
     def sha256(self) -> str:
         """Return the SHA-256 of what the codes stand for, whatever it is called and wherever it was read."""
         return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
 
+    def _unknown_of(self, columns: Collection[str]) -> dict[str, int]:
+        """Return the code of values that are not listed, of columns that have one."""
+        return {name: code for name in columns if (code := self.code_of_unknown(name)) is not None}
+
     def _check(self, name: str, listed: tuple[Any, ...]) -> None:
         where = f"{self.source}: column {quoted(name)}"
         if not listed:
             raise OptionError(f"{where} lists no value. Expected one at least.")
         for value in listed:
-            if not (value is None or isinstance(value, str | bool | int | float)):
+            if not (value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))):
                 raise OptionError(
                     f"{where} lists {printable(repr(value), SHOWN_LETTERS)}, of type {type(value).__name__}. Expected "
-                    "text, numbers, true or false."
+                    "text, finite numbers, true or false."
                 )
         if (again := _first_repeated(listed)) is not None:
             first, second = again

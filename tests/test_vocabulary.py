@@ -302,6 +302,7 @@ WRONG = {
     "two gaps": ((None, "a", math.nan), "error", "lists None twice, as codes 0 and 2"),
     "a number as two types": ((1, 1.0), "error", "lists 1 twice"),
     "a list": ((["a"],), "error", r"lists \['a'\], of type list"),
+    "infinity": ((1.0, math.inf), "error", r"lists inf, of type float\. Expected text, finite numbers, true or"),
     "bytes": ((b"a",), "error", "lists b'a', of type bytes"),
     "a code beyond": (
         ("a", "b"),
@@ -360,14 +361,17 @@ def test_python_states_categories_as_a_mapping_or_a_file(tmp_path):
 MALFORMED = {
     "no TOML": ("job: admin", "is not TOML: "),
     "no table": ('job = ["a"]', "states no categories. Expected a \\[categories\\] table with lines such as job = "),
-    "another table": ('[category]\njob = ["a"]', "states no categories. .* Did you mean 'category'"),
+    "another table": (
+        '[category]\njob = ["a"]',
+        r"states no .* Try \[categories\] in place of \[category\]\.",
+    ),
     "an empty table": ("[categories]\n", "states no categories"),
     "nothing but the setting": ('[categories]\nunknown = "error"', "names no column"),
     "a word": ('[categories]\njob = "admin"', "column 'job' is 'admin', text. Expected a list of its values"),
     "a number": ("[categories]\njob = 3", "column 'job' is 3, int. Expected a list"),
     "an empty list": ("[categories]\njob = []", "column 'job' lists no value"),
     "a value twice": ('[categories]\njob = ["a", "a"]', "column 'job' lists 'a' twice"),
-    "a date": ("[categories]\njob = [2024-01-02]", "lists datetime.date.*, of type date. Expected text, numbers"),
+    "a date": ("[categories]\njob = [2024-01-02]", "lists datetime.date.*, of type date. Expected text, finite"),
     "a list in a list": ('[categories]\njob = [["a"]]', "of type list"),
     "a wrong key": (
         '[categories]\njob = { value = ["a"] }',

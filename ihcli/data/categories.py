@@ -13,6 +13,7 @@ from ihcli.vocabulary import ERROR, Vocabulary
 from ihcli.wording import did_you_mean, first_line, listed, printable, quoted
 
 FORM = 'Expected a [categories] table with lines such as job = ["admin", "blue"], the value of code 0 first.'
+CATEGORIES = "categories"
 UNKNOWN, VALUES, FILE = "unknown", "values", "file"
 IN_FILE = f"Try {UNKNOWN} = 0 in [categories], with the code of all values that are not listed in place of 0."
 IN_MAPPING = f'Try "{UNKNOWN}": 0 in `categories`, with the code of all values that are not listed in place of 0.'
@@ -38,9 +39,10 @@ def read_categories(path: str | Location) -> Vocabulary:
         raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}{near}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OptionError(f"{option}: is not TOML: {first_line(error)}. {FORM}") from error
-    categories = stated.get("categories")
+    categories = stated.get(CATEGORIES)
     if not isinstance(categories, dict) or not categories:
-        close = did_you_mean("categories", list(stated))
+        meant = next((name for name in stated if did_you_mean(name, [CATEGORIES]) and name != CATEGORIES), None)
+        close = "" if meant is None else f" Try [{CATEGORIES}] in place of [{printable(meant)}]."
         raise OptionError(f"{option}: states no categories. {FORM}{close}")
     return _Statement(option, file.parent, file.name, IN_FILE).vocabulary(categories)
 
