@@ -43,7 +43,8 @@ class Circumstances:
 
     steps  nodes of a fixed rule; None where the tolerance decides
     dtype  what the model computes in
-    jumps  what helps where the checks before a run found jumps that no evaluations mend, in words; empty: none found
+    jumps  what helps where the checks before a run found what no evaluations mend, in words: jumps, or what is too
+           steep for float32; empty: none found
     """
 
     steps: int | None = None

@@ -1,17 +1,22 @@
 """Diagnoses before a run: smooth networks are refined to their budget, kinks end early and are told, remedies help."""
 
+import json
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import model_files
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from problems import Function, normal
 from test_diagnoses import deep, steep
 from torch import Tensor, nn
 
+from ihcli.cli import main
 from ihcli.explainers.diagnosing import KINKED_EVALUATIONS
 from ihcli.explanation import Explanation
 from ihcli.library import explain
@@ -73,6 +78,29 @@ def test_steep_functions_are_refined_beyond_what_kinks_are(name: str) -> None:
     assert not [warning for warning in warned if "jumps" in warning]
     assert found.evaluations.max() > KINKED_EVALUATIONS
     assert np.mean(found.status == Status.OK) > 0.8
+
+
+def test_what_float32_does_not_resolve_is_told_to_need_float64(tmp_path: Path) -> None:
+    class Sharp(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sharpness = nn.Parameter(torch.tensor(1e5))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.sigmoid(self.sharpness * (z[:, :1] - 0.3)) * z[:, 1:]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.script(Sharp()).save(tmp_path / "sharp.pt")
+    x = (torch.rand(4, 2, generator=torch.Generator().manual_seed(3)) + 1) / 2
+    pd.DataFrame(x.numpy(), columns=["a", "b"]).to_csv(tmp_path / "rows.csv", index=False)
+    base = ["explain", str(tmp_path / "sharp.pt"), str(tmp_path / "rows.csv"), "-o"]
+    single = CliRunner().invoke(main, [*base, str(tmp_path / "single")])
+    assert "4 of 4 rows missed the tolerance (not_converged 4)" in single.stderr
+    assert "Try --dtype float64, as the model is steeper in places than its precision resolves." in single.stderr
+    double = CliRunner().invoke(main, [*base, str(tmp_path / "double"), "--dtype", "float64"])
+    assert "100.0 % within tolerance" in double.stderr
+    assert json.loads((tmp_path / "double" / "run.json").read_text()).get("jumps") is None
 
 
 @pytest.mark.parametrize("wrapped", [Network, NotCopied, Float32Only])

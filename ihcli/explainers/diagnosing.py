@@ -30,6 +30,7 @@ _STEP_WARNING = (
     "model: no attribution has what it does there, and rows that cross a jump are flagged not_converged, however many "
     "evaluations they get. Try taking these out of the model, or one-hot columns in place of codes."
 )
+_STEEP_REMEDY = "`dtype=float64`, as the model is steeper in places than its precision resolves"
 _REMEDY = (
     "Try one-hot columns in place of codes, explained as one with `groups`, and a model that takes them (one_hot @ "
     "embedding.weight for a lookup, without training it again), or taking casts and rounding out of the model"
@@ -95,10 +96,14 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The effort that is worth making, and what is in its way."""
+    """The effort that is worth making, and what is in its way.
+
+    remedy  what helps rows that miss the tolerance whatever the effort, in words; empty: more effort
+    """
 
     effort: Effort
     obstacle: Obstacle | None = None
+    remedy: str = ""
 
 
 def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
@@ -108,19 +113,38 @@ def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
     """
     if not method.second_order:
         effort = replace(effort, follows_kinks=is_piecewise_linear(trial.along, trial.exact))
-    obstacle = _obstacle(trial, method)
-    if obstacle is not None and effort.max_evaluations is None:
+    in_float64 = _InFloat64(trial)
+    obstacle = _obstacle(trial, method, in_float64)
+    if obstacle is None:
+        return Diagnosis(effort, remedy=_STEEP_REMEDY if in_float64.was_asked else "")
+    if effort.max_evaluations is None:
         effort = replace(effort, max_evaluations=KINKED_EVALUATIONS * trial.reader.n_baselines)
-    return Diagnosis(effort, obstacle)
+    return Diagnosis(effort, obstacle, obstacle.remedy)
 
 
-def _obstacle(trial: Trial, method: Method) -> Obstacle | None:
+class _InFloat64:
+    """Gives the function in float64 where something in it looks like a kink, and remembers that it did.
+
+    What looks so and is none there is steeper than the model's precision resolves: no panel of it certifies.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.was_asked = False
+
+    def __call__(self) -> Along | None:
+        exact = self._trial.exact()
+        self.was_asked = exact is not None
+        return exact
+
+
+def _obstacle(trial: Trial, method: Method, in_float64: _InFloat64) -> Obstacle | None:
     blind = _blind_columns(trial)
     if blind:
         return Obstacle(_blind_warning(blind), "one-hot columns in place of codes, as the warning says")
     if not trial.may_jump():
         return None
-    if method.second_order and not find_kinks(trial.along, trial.exact, CONFIRMED_PATHS).any():
+    if method.second_order and not find_kinks(trial.along, in_float64, CONFIRMED_PATHS).any():
         return None
     if not trial.is_chain and find_steps(trial.along, trial.exact).any():
         return Obstacle(_STEP_WARNING, "a model without such jumps, as the warning says")

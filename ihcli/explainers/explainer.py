@@ -41,7 +41,8 @@ class Explainer:
     longest    groups that a record has; of those with units of their own, the most of a sample
     largest    shape of the largest record of a sample
     warnings   sentences the user should read before trusting the result
-    jumps      what helps where jumps were found that no evaluations mend, in words; empty: none were
+    jumps      what helps where jumps, or steeper parts than float32 resolves, were found that no evaluations mend, in
+               words; empty: none were
     """
 
     model: Model

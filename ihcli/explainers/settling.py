@@ -85,7 +85,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         longest=_longest(reader, encoded),
         largest=encoded.shapes[-1],
         warnings=(*original.notes, *dict.fromkeys(warnings), *noted),
-        jumps="" if obstacle is None else obstacle.remedy,
+        jumps=diagnosed.remedy,
     )
 
 
