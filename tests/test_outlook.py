@@ -130,6 +130,21 @@ def test_of_few_rows_none_is_explained_whole(tmp_path: Path, monkeypatch: pytest
     assert look_ahead(prepared(tmp_path, 90, method="eh"), LEAST_ROWS - 1, 1) is None
 
 
+def test_rounds_that_rows_share_are_not_counted_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = Timed(monkeypatch, lambda explainer, rows: 0.2 + 1e-3 * rows)
+    assert look_ahead(prepared(tmp_path, 3000), 3000, 1) is None
+    assert timed.spent_s < 1
+
+
+@pytest.mark.parametrize("rows", [12, 90])
+def test_starting_up_is_not_counted_for_each_of_few_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    calls = iter([4.0])
+    Timed(monkeypatch, lambda explainer, rows: next(calls, 0.01 * rows))
+    assert look_ahead(prepared(tmp_path, 90), rows, 1) is None
+
+
 def test_pairs_that_are_ranked_and_written_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Timed(monkeypatch, per_row(0.0))
     assert look_ahead(prepared(tmp_path, 300), 300, 1) is None

@@ -21,8 +21,12 @@ from ihcli.methods import partner
 from ihcli.runs.totals import Outlook, Remedy
 
 LONG_S = 60.0
-TRIED_S, COLD_S = 0.1, 1.0
-"""A trial is grown to so many seconds; a first one of less than COLD_S is made again, as it pays for starting up."""
+TRIED_S, COLD_S, COLD_SHARE = 0.1, 1.0, 0.1
+"""A trial is grown to so many seconds; a first one of less than COLD_S, or of few rows of less than COLD_SHARE of what
+it foresees, is made again, as it pays for starting up."""
+GROWN_S = 2.0
+"""More rows at once are tried where they take no longer, were none of their work shared, or no more than half of
+MOST_SHARE: one row takes alone the rounds of refinement that many share."""
 MOST_SHARE = 0.01  # of the run that trials may take
 FEW_ROWS = 100  # of fewer, a whole one would be more than that
 LEAST_ROWS = 10
@@ -36,8 +40,8 @@ GROWTH = 8
 def look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None:
     """Return what to expect of explaining so many rows where it takes more than LONG_S, else None.
 
-    Costs one row where that is enough to see that the run is short, and MOST_SHARE of it where it is long. Whatever the
-    model does to rows is left to the run, which can say to which.
+    Costs one row where that is enough to see that the run is short, and about MOST_SHARE of it where it is long.
+    Whatever the model does to rows is left to the run, which can say to which.
     """
     if rows < LEAST_ROWS:
         return None
@@ -53,17 +57,21 @@ def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | Non
         explainer, scale = _hurried(explainer)
     inputs, labels, _ = rows_to_try(prepared, FEW_ROWS)
     spent, n, others_s = 0.0, 1, _others_s(prepared, rows)
+    times, tried = rows * scale / _at_once(explainer, workers), None
     while True:
         took = seconds_of(explainer, inputs[:n], None if labels is None else labels[:n])
-        if spent == 0.0 and took < COLD_S and scale == 1.0:
+        if spent == 0.0 and took < (COLD_S if scale == 1.0 else COLD_SHARE * times * took):
             spent, took = took, seconds_of(explainer, inputs[:n], None if labels is None else labels[:n])
         spent += took
-        wall_s = rows * scale * took / n / _at_once(explainer, workers) + others_s
+        wall_s = times * took / n + others_s
         if wall_s <= LONG_S:
             return None
-        if took >= TRIED_S or n == len(inputs):
+        if tried is None and took >= TRIED_S:
+            tried = n, took, spent
+        if n == len(inputs) or (tried is not None and GROWTH * took > max(GROWN_S, MOST_SHARE * wall_s / 2)):
             break
         n = min(len(inputs), GROWTH * n)
+    n, took, spent = tried or (n, took, spent)
     trial = _Trial(explainer, inputs[:n], None if labels is None else labels[:n], took, MOST_SHARE * wall_s - spent)
     share = (wall_s - others_s) / wall_s
     remedies = [*_remedies(prepared.explainer, trial, share, workers), _limit(rows, wall_s)]
