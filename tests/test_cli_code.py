@@ -100,6 +100,12 @@ def test_a_run_notes_its_code_and_is_verified_with_it_only(folder: Path) -> None
     assert "passed" in done("verify", "run", *DATA, "--code", "copy/net.py:Net", "--sample", "2")
 
 
+def test_rankings_of_a_model_take_code_too(folder: Path) -> None:
+    ranked = done("interactions", *DATA, *CODE, "--exclude", "id", "--format", "csv", "--quiet")
+    assert ranked.startswith("target,feature_i,feature_j")
+    assert "code-args" in refused("attributions", *DATA, *CODE[:2], "--exclude", "id")
+
+
 def test_code_that_a_run_json_names_is_never_run(folder: Path) -> None:
     done("explain", *RUN, *CODE, "-o", "run")
     marker = mark(folder)

@@ -58,7 +58,8 @@ def explain(
 
     DATA is a CSV or Parquet file, a directory of them, or a quoted glob; MODEL, DATA and RUN may be URLs, such as
     s3://bucket/run. MODEL is a TorchScript file, a pickled torch module, a scikit-learn MLP (alone or behind scalers),
-    a torch.export program (with --trust), or the directory of a Hugging Face text classifier (with --text).
+    a torch.export program (with --trust), the weights of a network of your own (with --code), or the directory of a
+    Hugging Face text classifier (with --text).
 
     \b
     ihcli explain model.pt data.csv -o run
