@@ -90,6 +90,15 @@ def uncertified() -> list[str]:
     return [method.name for method in METHODS.values() if method.error_of is None]
 
 
+def require_one_start(method: Method) -> None:
+    """Raise OptionError for a method of many baselines, where sequences of any length are explained."""
+    if method.many_baselines:
+        raise OptionError(
+            f"`method={method.name}`: averages over rows of data, and a sequence of any length has one baseline. Try "
+            f"`method={partner(method, many_baselines=False).name}`, or `sequence=TxF` with a column for each number."
+        )
+
+
 def require_one_baseline(method: Method) -> None:
     """Raise OptionError for a method of many baselines, where texts are explained."""
     if method.many_baselines:

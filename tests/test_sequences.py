@@ -235,7 +235,7 @@ def test_another_number_of_columns_is_refused_with_what_fits() -> None:
     assert grid(numbers, "10x2").shape == (10, 2)
 
 
-@pytest.mark.parametrize("value", ["24", "0x5", "24x0", "24x5:up", "any", (24,), (24, 5, 1), (2.5, 3), "", "-2x3", 24])
+@pytest.mark.parametrize("value", ["24", "0x5", "24x0", "24x5:up", "all", (24,), (24, 5, 1), (2.5, 3), "", "-2x3", 24])
 def test_what_is_no_form_of_a_sequence_is_refused(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^`sequence`: .* cannot be\. Expected TxF, .* Try 24x5\.$"):
         ihcli.explain(network("lstm", T, F), ROWS, sequence=value)
@@ -245,6 +245,11 @@ def test_what_is_no_form_of_a_sequence_is_refused(value: Any) -> None:
 def test_what_is_no_unit_of_a_sequence_is_refused(units: str) -> None:
     with pytest.raises(OptionError, match=r"^`units=.*`: cannot be for a sequence\. .* Try `units=step`\.$"):
         ihcli.explain(network("lstm", T, F), ROWS, sequence=(T, F), units=units)
+
+
+def test_any_length_is_for_files() -> None:
+    with pytest.raises(OptionError, match=r"^`sequence=any`: is for columns of lists in files\."):
+        ihcli.explain(network("lstm", T, F), ROWS, sequence="any")
 
 
 def test_options_that_need_a_sequence_say_so() -> None:
@@ -431,13 +436,17 @@ def test_the_page_shows_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[1] / "docs" / "sequences.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
+    said = []
     for language, text in re.findall(r"^```(python|console|text)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
         if language == "python":
             shortened = text.replace("range(30)", "range(2)")  # what it learns is not what is tested
-            model_files.quietly(exec, compile(shortened, "sequences.md", "exec"), names)
+            file = tmp_path / f"page{len(names)}.py"
+            file.write_text(shortened, encoding="utf-8")  # where torch.jit.script looks for the code
+            model_files.quietly(exec, compile(shortened, str(file), "exec"), names)
         elif language == "console":
             told = [ask(*line.removeprefix("$ ihcli ").split()) for line in text.splitlines()]
-            assert told[0].stderr.splitlines()[0] in page
             assert "checks passed" in told[-1].stderr
+            said.append(told[0].stderr.splitlines()[0])
+    assert said[0] in page
     assert names["by_name"].feature_names == ("hr", "bp", "temp", "spo2", "resp")
     assert names["found"].feature_names[0] == "t-24..t-19"

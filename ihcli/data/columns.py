@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ihcli.data.formats.table import LISTED_BY_HAND, TableFiles, has_dictionary, holds_text, is_number
+from ihcli.data.formats.table import (
+    LISTED_BY_HAND,
+    TableFiles,
+    has_dictionary,
+    holds_lists,
+    holds_text,
+    is_nested,
+    is_number,
+)
 from ihcli.errors import DataError, IhcliError, OptionError
 from ihcli.quality import RESERVED, RESERVED_FOR_KEYS
 from ihcli.vocabulary import Vocabulary
@@ -87,6 +95,35 @@ def choose_text_columns(
         raise OptionError(f"`label={label}`: is a column of texts. Expected the column of classes.")
     _refuse_reserved(table.path, "`key`", keys, RESERVED_FOR_KEYS)
     return Columns(tuple(texts), tuple(dict.fromkeys(keys)), label)
+
+
+def choose_list_columns(table: TableFiles, roles: Roles) -> Columns:
+    """Settle which columns of lists are channels of sequences, and which are keys and label.
+
+    Raises what `choose_columns` raises, where a feature holds no lists, too, or one of several holds lists of lists.
+    """
+    _refuse_unfit_names(table)
+    label = () if roles.label is None else (roles.label,)
+    for option, names in (("key", roles.keys), ("label", label), ("exclude", roles.exclude)):
+        _require_columns(table, option, names)
+    features = _choose_features(table, roles)
+    _refuse_reserved(table.path, "`key`", roles.keys, RESERVED_FOR_KEYS)
+    _refuse_reserved(table.path, "feature", features, RESERVED)
+    types = {name: table.schema.field(name).type for name in features}
+    others = [name for name in features if not holds_lists(types[name])]
+    if others:
+        raise DataError(
+            f"{table.path}: column {quoted(others[0])} holds {_type_in_words(types[others[0]])}. Expected lists of "
+            f"numbers in every feature, one entry for each step. Try `exclude={column_list(others)}`, or "
+            f"`key={argument(others[0])}` to carry it along."
+        )
+    nested = [name for name in features if is_nested(types[name])]
+    if nested and len(features) > 1:
+        raise DataError(
+            f"{table.path}: column {quoted(nested[0])} holds lists of lists, all channels in one. Expected no other "
+            f"feature beside it, got {listed(features)}. Try `features={column_list(nested[:1])}`."
+        )
+    return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
 
 
 def _choose_features(table: TableFiles, roles: Roles) -> tuple[str, ...]:
@@ -216,6 +253,8 @@ def _require_numbers(table: TableFiles, features: Sequence[str], roles: Roles) -
             f"Try `key={argument(first)}` to carry it along, `exclude={column_list([first])}`, or `features` to list "
             "the features."
         )
+    if holds_lists(types[first]):
+        advice = "Where a row is a sequence, one entry for each step, try `sequence=any`."
     kept = [*roles.keys, *([] if roles.label is None else [roles.label])]
     texts = [name for name in others if holds_text(table.schema.field(name).type)]
     listing = f" Where it is a category, {table.listing(texts) or LISTED_BY_HAND}" if texts else ""

@@ -15,6 +15,8 @@ from ihcli.quality import RESERVED
 from ihcli.wording import column_list, listed, printable, quoted
 
 STEP, CHANNEL, COLUMN = "step", "channel", "column"
+ANY = "any"
+"""Sequences of any length, in columns of lists."""
 BY_STEP, BY_CHANNEL = "by-step", "by-channel"
 MOST_STEPS = 32
 """Of a sequence that is explained step by step where nobody says how; longer ones by blocks, as many at most. A row
@@ -39,7 +41,7 @@ class SequenceForm:
         if found is None or not int(found[1]) or not int(found[2]):
             raise OptionError(
                 f"`sequence`: {printable(repr(value))} cannot be. Expected TxF, steps and channels, such as 24x5, also "
-                f"24x5:{BY_CHANNEL} where the columns come channel by channel. Try 24x5."
+                f"24x5:{BY_CHANNEL} where columns come channel by channel, or {ANY} for columns of lists. Try 24x5."
             )
         return cls(int(found[1]), int(found[2]), found[3])
 
@@ -197,6 +199,17 @@ def _unclear(columns: Sequence[str], form: SequenceForm, words: str) -> str:
         f"or x_t0_f0, x_t0_f1, or none that hold numbers. Try `sequence={form}:{BY_STEP}` or "
         f"`sequence={form}:{BY_CHANNEL}`, which take the columns as they stand, and `features` to put them in order."
     )
+
+
+def last_blocks(steps: int, size: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return blocks of so many steps, counted from the last one, t-1, and the block of each step."""
+    back = np.arange(steps, 0, -1)
+    count = -(-steps // size)
+    names = []
+    for block in range(count, 0, -1):
+        first, last = min(steps, block * size), (block - 1) * size + 1
+        names.append(f"t-{first}" if first == last else f"t-{first}..t-{last}")
+    return tuple(names), count - 1 - (back - 1) // size
 
 
 def _blocks(steps: Sequence[str], size: int) -> list[str]:

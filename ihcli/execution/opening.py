@@ -5,18 +5,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ihcli.data.columns import Roles
 from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
+from ihcli.data.lists import MEDIAN_SEQUENCES, channel_baseline, longest_of, open_sequences
+from ihcli.data.sequences import SequenceUnits
 from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError
 from ihcli.models import Model
+from ihcli.models.sequences import axes_of
 from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.texts import ZEROS
 from ihcli.quality import WORD, Status
 from ihcli.readers import Reader
 from ihcli.readers.questions import TableQuestion
-from ihcli.readers.sequences import FlatSequences, SequenceQuestion, refuse_sequences
+from ihcli.readers.sequences import FlatSequences, SequenceQuestion, either_warnings, refuse_sequences
+from ihcli.readers.steps import LongSequences, StepReader
 from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
@@ -45,7 +50,7 @@ class Opened:
     model: Model
     drawn: np.ndarray
     notes: tuple[str, ...] = ()
-    sequences: FlatSequences | None = None
+    sequences: FlatSequences | LongSequences | None = None
 
 
 def open_records(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
@@ -59,6 +64,8 @@ def open_records(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     request = asked.text
     if request.text is not None:
         return _open_texts(request, model, request.text, pilot)
+    if asked.has_lists:
+        return _open_sequences(request, model, pilot)
     return _open_table(asked, model, pilot)
 
 
@@ -126,6 +133,21 @@ def _open_texts(request: RunRequest, model: Model, column: str, pilot: bool) -> 
     noted = f"{empty} of {scan.n_rows} texts are empty or null: they are flagged {Status.MISSING_INPUT}."
     reader = TextReader(request.units or WORD, request.baseline or ZEROS)
     return Opened(dataset, survey, reader, model, survey.sample.first(wanted), (noted,) if empty else ())
+
+
+def _open_sequences(request: RunRequest, model: Model, pilot: bool) -> Opened:
+    dataset = open_sequences(request.data, Roles(request.key, request.label, request.exclude, request.features))
+    wanted = PILOT_TEXTS if pilot else StepReader.sample_records
+    drawn = max(wanted, MEDIAN_SEQUENCES if request.baseline == "median" else 0)
+    survey = dataset.survey(drawn, request.seed, request.limit)
+    _require_complete_inputs(request, survey.scan)
+    channels, longest = dataset.channels, longest_of(survey)
+    axes = axes_of(model, (None, len(channels)), False, request.channels_first or None, longest)
+    found = LongSequences(channels, longest, SequenceUnits.of(request.units, longest), axes)
+    start = channel_baseline(request.baseline, dataset, survey, model.zero, request.limit is None)
+    reader = StepReader(channels, found.units, start.values[0], start.source)
+    notes = either_warnings(model, axes, longest, len(channels))
+    return Opened(dataset, survey, reader, axes.of_rows(model), survey.sample.first(wanted), notes, found)
 
 
 def _require_feature_count(model: Model, dataset: Dataset) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from ihcli.data.baselines import is_file
-from ihcli.data.sequences import BY_CHANNEL, BY_STEP
 from ihcli.errors import RunError
 from ihcli.execution.choosing import choose_executor
 from ihcli.execution.forecasting import announce
@@ -228,18 +227,7 @@ def _code_info(made_by: RunCode | None) -> CodeInfo | None:
 
 
 def _sequence_info(prepared: PreparedRun) -> SequenceInfo | None:
-    found = prepared.sequences
-    if found is None:
-        return None
-    steps, channels = found.grid.shape
-    return SequenceInfo(
-        steps=steps,
-        channels=channels,
-        columns=BY_CHANNEL if found.grid.by_channel else BY_STEP,
-        named=found.grid.is_named,
-        model=found.axes.taken,
-        units=None if found.units is None else str(found.units),
-    )
+    return None if prepared.sequences is None else SequenceInfo(**prepared.sequences.told())
 
 
 def _data_info(prepared: PreparedRun) -> DataInfo:

@@ -26,6 +26,7 @@ from ihcli.models.sequences import Axes
 from ihcli.models.targets import OutputNames
 from ihcli.readers import Reader
 from ihcli.readers.sequences import FlatSequences
+from ihcli.readers.steps import LongSequences
 from ihcli.runs.request import ParsedRequest, RunRequest
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -51,7 +52,7 @@ class PreparedRun:
     explainer: Explainer
     warnings: tuple[str, ...]
     pilot: np.ndarray
-    sequences: FlatSequences | None = None
+    sequences: FlatSequences | LongSequences | None = None
 
     @property
     def request(self) -> RunRequest:

@@ -7,11 +7,11 @@ from ihcli.data.categories import read_categories
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
 from ihcli.data.sampling import AUTO, require_rows
-from ihcli.data.sequences import SequenceForm, SequenceUnits
+from ihcli.data.sequences import ANY, COLUMN, SequenceForm, SequenceUnits
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.code import Code
 from ihcli.files.locations import absence, is_url, locate
-from ihcli.methods import require_one_baseline
+from ihcli.methods import Method, require_one_baseline, require_one_start
 from ihcli.quality import CUTS, WORD
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.shards import Place
@@ -66,6 +66,8 @@ def parse(request: RunRequest) -> ParsedRequest:
     asked = ParsedRequest.of(request)
     if request.text is not None:
         _refuse_table_options(request)
+    elif asked.has_lists:
+        _refuse_options_of_columns(request, asked.method)
     elif asked.sequence is not None:
         _refuse_unfit_units(request, asked.sequence)
     else:
@@ -117,6 +119,27 @@ def _refuse_unfit_units(request: RunRequest, form: SequenceForm) -> None:
     for option, value in given.items():
         if value is not None and request.units is not None:
             raise OptionError(f"`units`: cannot be used together with `{option}`. Try one of them.")
+
+
+def _refuse_options_of_columns(request: RunRequest, method: Method) -> None:
+    units = SequenceUnits.of(request.units, 1)
+    given = {
+        "`inputs`": request.inputs,
+        "`groups`": request.groups,
+        "`groups_by`": request.groups_by,
+        "`categories`": request.categories,
+        f"`baseline_rows={AUTO}`": request.baseline_rows == AUTO,
+        f"`units={COLUMN}`": units.kind == COLUMN,
+    }
+    for option, value in given.items():
+        if value:
+            raise OptionError(f"{option}: is for columns of numbers, and `sequence={ANY}` for lists. Try without it.")
+    if request.baseline == "data":
+        raise OptionError(
+            "`baseline=data`: is many rows, and sequences of any length have one baseline. Expected a number for each "
+            "channel. Try `baseline=mean`, which is that over all steps."
+        )
+    require_one_start(method)
 
 
 def _refuse_text_options(request: RunRequest) -> None:

@@ -35,7 +35,6 @@ class Sized:
 class Layout(Protocol[E]):
     """How the entries of a run are laid out.
 
-    noun                what a message calls what values are of, in the plural
     plots               kinds of pictures that there are
     is_aligned          whether all entries have the same units, so that they can be set side by side, and their values
                         stand in the data
@@ -43,11 +42,14 @@ class Layout(Protocol[E]):
     counts_occurrences  whether summaries are over occurrences of a unit, not over rows
     """
 
-    noun: ClassVar[str]
     plots: ClassVar[tuple[str, ...]]
     is_aligned: ClassVar[bool]
     in_reading_order: ClassVar[bool]
     counts_occurrences: ClassVar[bool]
+
+    @property
+    def noun(self) -> str:
+        """What a message calls what values are of, in the plural."""
 
     @property
     def features(self) -> tuple[str, ...]:

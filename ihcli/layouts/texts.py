@@ -14,7 +14,7 @@ from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, TOP_DEFINITION, TopPairs, mask_of, pair_type, pairs_column
 from ihcli.layouts.layout import Columns, Sized, Types
-from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, OUTPUT_UNIT, UNITS, Trait, field_metadata
+from ihcli.quality import ATTRIBUTIONS, CUTS, INTERACTIONS, OUTPUT_UNIT, UNITS, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.texts import TextSummary
 from ihcli.wording import either
@@ -34,11 +34,20 @@ class TextLayout:
 
     units: str | None = None
 
-    noun: ClassVar[str] = "words"
     plots: ClassVar[tuple[str, ...]] = ("bar", "heatmap", "waterfall", "text", "convergence")
     is_aligned: ClassVar[bool] = False
     in_reading_order: ClassVar[bool] = True
     counts_occurrences: ClassVar[bool] = True
+
+    @property
+    def noun(self) -> str:
+        """What units are called."""
+        return "words" if self.units in (None, *CUTS) else "steps"
+
+    @property
+    def records(self) -> str:
+        """What records are called."""
+        return "texts" if self.units in (None, *CUTS) else "sequences"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -147,17 +156,19 @@ class TextLayout:
 
     def require_features(self, path: Location, reason: str) -> tuple[str, ...]:
         """Raise RunError: there are none."""
-        raise RunError(f"{path}: explains texts, {reason}")
+        raise RunError(f"{path}: explains {self.records}, {reason}")
 
     def require_plot(self, path: Location, kind: str) -> None:
         """Raise RunError for a picture of features."""
         if kind not in self.plots:
-            raise RunError(f"{path}: explains texts, and {kind} draws features of a table. Try {either(self.plots)}.")
+            raise RunError(
+                f"{path}: explains {self.records}, and {kind} draws features of a table. Try {either(self.plots)}."
+            )
 
 
 def _units(explanation: TextExplanation, is_empty: np.ndarray) -> Stored:
     units = [None if empty else list(names) for names, empty in zip(explanation.units, is_empty, strict=True)]
-    metadata = field_metadata("words or tokens of the text, in reading order")
+    metadata = field_metadata("words or tokens of the text, in reading order; steps of the sequence")
     return pa.field(UNITS, NAMES, metadata=metadata), pa.array(units, NAMES)
 
 

@@ -13,7 +13,7 @@ from ihcli.models.fixed import ROWS_SECOND, has_rows_second
 from ihcli.models.model import Model
 
 STEPS_FIRST, CHANNELS_FIRST = "(N, T, F)", "(N, F, T)"
-_TRIED_STEPS = 4
+TRIED_STEPS = 4
 
 
 class IntoSteps(Around):
@@ -76,17 +76,23 @@ class Axes:
         return tuple(value for value in zero for _ in range(self.steps)) if self.by_channel else zero * self.steps
 
 
-def axes_of(model: Model, shape: tuple[int | None, int], by_channel: bool, channels_first: bool | None) -> Axes:
+def axes_of(
+    model: Model,
+    shape: tuple[int | None, int],
+    by_channel: bool,
+    channels_first: bool | None,
+    tried_steps: int = TRIED_STEPS,
+) -> Axes:
     """Return how rows of sequences are put to a model, found by calling it on zeros; the module is in eval mode.
 
     Parameters:
-        shape: T and F; T None: of any length.
+        shape: T and F; T None: of any length, of which `tried_steps` are tried.
         by_channel: whether the rows come channel by channel, and not step by step.
         channels_first: whether the model takes (N, F, T); None: whichever it takes, (N, T, F) where it takes both.
 
     Raises ModelError where it takes neither.
     """
-    steps, f = shape[0] or _TRIED_STEPS, shape[1]
+    steps, f = shape[0] or tried_steps, shape[1]
     tried = (False, True) if channels_first is None else (channels_first,)
     fitting = [first for first in tried if takes(model, _shape(steps, f, first))]
     if not fitting:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ihcli.data.columns import Columns
 from ihcli.data.groups import Groups
-from ihcli.data.sequences import BY_CHANNEL, BY_STEP, Grid, SequenceForm, SequenceUnits
+from ihcli.data.sequences import ANY, BY_CHANNEL, BY_STEP, Grid, SequenceForm, SequenceUnits
 from ihcli.errors import ModelError, OptionError
 from ihcli.models.model import Model
 from ihcli.models.sequences import Axes, axes_of
@@ -43,6 +43,11 @@ class SequenceQuestion:
                         f"`{option}`: is for sequences, and `sequence` is not given. Try `sequence=24x5`."
                     )
             return None
+        if sequence == ANY:
+            raise OptionError(
+                f"`sequence={ANY}`: is for columns of lists in files. Expected TxF, such as 24x5. Try one call for "
+                "each length, with an array (N, T, F), or ihcli.explain_records with a reader of your own."
+            )
         if others["groups"] is not None and units is not None:
             raise OptionError("`units`: cannot be used together with `groups`. Try one of them.")
         if others["inputs"] is not None:
@@ -87,15 +92,26 @@ class FlatSequences:
         by = "groups" if self.units is None else self.units.in_words()
         return f"{self.grid.in_words()}; the model takes {self.axes.taken}; explained by {by}."
 
+    def told(self) -> dict[str, Any]:
+        """Return what run.json says of them."""
+        steps, channels = self.grid.shape
+        order = BY_CHANNEL if self.grid.by_channel else BY_STEP
+        about = {"steps": steps, "channels": channels, "columns": order, "named": self.grid.is_named}
+        return {**about, "model": self.axes.taken, "units": None if self.units is None else str(self.units)}
+
     def warnings(self, model: Model) -> tuple[str, ...]:
         """Return what the data could not tell."""
-        if not self.axes.either:
-            return ()
-        t, f = self.grid.shape
-        return (
-            f"{model.subject}: takes rows as (N, T, F), here (N, {t}, {f}), and as (N, F, T) too: the first is taken. "
-            "Try `channels_first` where it was trained on the other.",
-        )
+        return either_warnings(model, self.axes, *self.grid.shape)
+
+
+def either_warnings(model: Model, axes: Axes, steps: int, channels: int) -> tuple[str, ...]:
+    """Return the warning that a model takes sequences both ways, where it does."""
+    if not axes.either:
+        return ()
+    return (
+        f"{model.subject}: takes rows as (N, T, F), here (N, {steps}, {channels}), and as (N, F, T) too: the first is "
+        "taken. Try `channels_first` where it was trained on the other.",
+    )
 
 
 def refuse_sequences(model: Model, n_features: int) -> None:

@@ -70,7 +70,11 @@ def _joined(values: list[Any], separator: str = ", ") -> str:
 
 def _sequence(info: RunInfo) -> str | None:
     found = info.sequence
-    return None if found is None else f"{found.steps} x {found.channels} (steps x channels), columns {found.columns}"
+    return (
+        None
+        if found is None
+        else f"{found.steps or 'any'} x {found.channels} (steps x channels), columns {found.columns}"
+    )
 
 
 def _seconds(wall_s: float | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ihcli.data.categories import read_categories
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
-from ihcli.data.sequences import SequenceForm
+from ihcli.data.sequences import ANY, SequenceForm
 from ihcli.files.code import Code
 from ihcli.files.locations import Location, locate
 from ihcli.methods import DEFAULT, Method, method_named
@@ -113,8 +113,13 @@ class ParsedRequest:
 
     @cached_property
     def sequence(self) -> SequenceForm | None:
-        """Steps and channels of a row, where it is a sequence."""
-        return None if self.text.sequence is None else SequenceForm.of(self.text.sequence)
+        """Steps and channels of a row, where it is a sequence in columns of numbers."""
+        return None if self.text.sequence in (None, ANY) else SequenceForm.of(self.text.sequence)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether rows are sequences of any length, in columns of lists."""
+        return self.text.sequence == ANY
 
     @cached_property
     def groups(self) -> Location | None:

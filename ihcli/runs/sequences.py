@@ -8,12 +8,13 @@ from ihcli.runs.told import Told, record
 class SequenceInfo(Told):
     """Rows that are sequences.
 
-    columns  "by-step" or "by-channel": how the columns come;  named  whether their names say so
+    steps    None: of any length
+    columns  "by-step" or "by-channel": how the columns come, or "lists";  named  whether their names say so
     model    "(N, T, F)" or "(N, F, T)": what the model takes
     units    what is explained: step, step:K, channel or column; None where `groups` or `groups_by` says
     """
 
-    steps: Positive
+    steps: Positive | None
     channels: Positive
     columns: str
     named: bool

@@ -114,9 +114,10 @@ OF_TEXTS = (
 OF_SEQUENCES = (
     _option(
         "--sequence",
-        metavar="TxF",
+        metavar="[TxF|any]",
         help="Rows are sequences of T steps of F channels, such as 24x5, for a model that takes (N, T, F). Their order "
-        "is told by the columns' names, else by step; TxF:by-step and TxF:by-channel say it.",
+        "is told by the columns' names, else by step; TxF:by-step and TxF:by-channel say it. any: of any length, in "
+        "columns of lists.",
     ),
     _option(
         "--channels-first",

@@ -127,6 +127,22 @@ def has_dictionary(type_: pa.DataType) -> bool:
     return bool(pa.types.is_dictionary(type_)) and holds_text(type_)
 
 
+def holds_lists(type_: pa.DataType) -> bool:
+    """Return whether a column holds lists of numbers, or lists of such lists."""
+    return is_list(type_) and (is_number(type_.value_type) or (is_nested(type_) and holds_lists(type_.value_type)))
+
+
+def is_nested(type_: pa.DataType) -> bool:
+    """Return whether a column holds lists of lists."""
+    return is_list(type_) and is_list(type_.value_type)
+
+
+def is_list(type_: pa.DataType) -> bool:
+    """Return whether a column holds lists, of any length or of one."""
+    checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(check(type_) for check in checks)
+
+
 def matrix_of(batch: pa.RecordBatch, numbers: Sequence[str], order: Literal["C", "F"] = "C") -> np.ndarray:
     """Return columns of numbers as (n, D) float64, NaN where there is no value."""
     columns = batch.select(numbers)
