@@ -16,7 +16,7 @@ from ihcli.data.frames import rows_of
 from ihcli.data.groups import Groups, check_groups
 from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, require_rows
 from ihcli.data.tables import ArrayDataset
-from ihcli.data.texts import have_words
+from ihcli.data.texts import as_texts, have_words
 from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
 from ihcli.explainers.sampling import settle_baselines
@@ -31,7 +31,7 @@ from ihcli.models.targets import OutputNames
 from ihcli.models.texts import ZEROS
 from ihcli.quality import WORD
 from ihcli.readers import Reader
-from ihcli.readers.questions import TableQuestion
+from ihcli.readers.questions import LayerQuestion, TableQuestion
 from ihcli.readers.reader import require_reader
 from ihcli.readers.sequences import SequenceQuestion, flattened, refuse_sequences
 from ihcli.readers.tables import fills_of
@@ -57,6 +57,8 @@ def explain(
     tolerance: float | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     inputs: Mapping[str, Sequence[str]] | None = None,
+    layers: Sequence[str] = (),
+    layer_names: Sequence[str] | None = None,
     categories: Categories | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
@@ -91,6 +93,8 @@ def explain(
         groups: name of each group of features that is explained as one.
         inputs: features of each argument of the model's forward, where it takes several; codes come as integers where
             it takes no others.
+        layers: names of layers whose output, or with ":input" behind the name input, is explained in the place of the
+            features, see `ihcli.openings.layers`; layer_names are those of all that they give, in order.
         categories: what codes of category columns stand for: the values of each column in the order of the codes, or
             the TOML file that says so, see `ihcli.data.categories.read_categories`. Such columns may hold text.
         smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
@@ -128,11 +132,24 @@ def explain(
         sampling_tolerance=sampling_tolerance,
     )
     require_rows(baseline_rows, sampling_tolerance, method_named(method))
-    if groups is not None:
-        check_groups(groups, Columns(data.columns.features))
+
+    def grouped(names: Sequence[str]) -> Groups:
+        if groups is not None:
+            check_groups(groups, Columns(tuple(names)))
+        return Groups.of(names, groups)
+
+    asked_layers = LayerQuestion.of(layers, layer_names, grouped)
     with evaluating(wrapped.module):
-        wrapped, named = _rows_of(wrapped, asks, data, groups)
-        asked = TableQuestion(baseline, method_named(method).many_baselines, named, baseline_rows, seed, inputs=inputs)
+        wrapped, blocks = _rows_of(wrapped, asks, data)
+        asked = TableQuestion(
+            baseline,
+            method_named(method).many_baselines,
+            (blocks if groups is None else None) or (Groups.of if asked_layers else grouped)(data.columns.features),
+            baseline_rows,
+            seed,
+            inputs=inputs,
+            layers=asked_layers,
+        )
         survey = asked.survey(data)
         if survey.scan.n_complete == 0:
             raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
@@ -177,7 +194,7 @@ def explain_texts(
             f"{wrapped.path or 'model'}: takes numbers. Expected a Hugging Face checkpoint of a text "
             "classifier, from ihcli.load_model. Try ihcli.explain(model, x)."
         )
-    inputs = _as_texts(texts, pairs)
+    inputs = as_texts(texts, pairs)
     settings = Settings(
         method=method,
         target=target,
@@ -238,19 +255,15 @@ def explain_records(
         return _explained(prepare(wrapped, reader, sample, settings), records, labels)
 
 
-def _rows_of(
-    model: Model, asks: SequenceQuestion | None, data: ArrayDataset, groups: Mapping[str, Sequence[str]] | None
-) -> tuple[Model, Groups]:
-    """Return the model as one of rows, and the groups of their columns that are explained."""
-    features = data.columns.features
-    named = Groups.of(features, groups)
+def _rows_of(model: Model, asks: SequenceQuestion | None, data: ArrayDataset) -> tuple[Model, Groups | None]:
+    """Return the model as one of rows, and the units of sequences, None where rows are none."""
     if asks is None:
-        refuse_sequences(model, len(features))
-        return model, named
+        refuse_sequences(model, len(data.columns.features))
+        return model, None
     found = asks.answer(model, data.columns, "x")
     for text in found.warnings(model):
         warnings.warn(text, IhcliWarning, stacklevel=4)
-    return found.axes.of_rows(model), found.groups(data.columns) if groups is None else named
+    return found.axes.of_rows(model), found.groups(data.columns)
 
 
 def _as_model(model: Model | nn.Module) -> Model:
@@ -266,24 +279,6 @@ def _explained(
     if explainer.memory_ran_out:
         warnings.warn(MEMORY_RAN_OUT, IhcliWarning, stacklevel=3)
     return explanation
-
-
-def _as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -> np.ndarray:
-    """Return N strings as (N, 1), N pairs as (N, 2), None for nulls."""
-    if isinstance(texts, str) or isinstance(pairs, str):
-        raise DataError("texts: is one string. Expected a sequence of strings. Try [text].")
-    columns = [list(column) for column in (texts, pairs) if column is not None]
-    if not columns[0] or len(columns[0]) != len(columns[-1]):
-        raise DataError(
-            f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. "
-            "Expected one pair for each text, and at least one text."
-        )
-    if not all(text is None or isinstance(text, str) for column in columns for text in column):
-        raise DataError("texts: holds something that is not a string. Expected strings, and None where there is none.")
-    rows = np.empty((len(columns[0]), len(columns)), dtype=object)
-    for i, column in enumerate(columns):
-        rows[:, i] = column
-    return rows
 
 
 def _as_rows(model: Model, x: Any, features: Sequence[str] | None, categories: Categories | None) -> ArrayDataset:

@@ -22,8 +22,8 @@ SECTIONS = {
     ),
     "Texts and sequences": ("--text", "--text-pair", "--units", "--sequence", "--channels-first"),
     "Groups and columns": (
-        *("--features", "--inputs", "--exclude", "--label", "--output-names", "--groups", "--groups-by"),
-        *("--categories", "--missing"),
+        *("--features", "--inputs", "--exclude", "--layer", "--layer-names", "--label", "--output-names"),
+        *("--groups", "--groups-by", "--categories", "--missing"),
     ),
     "Large runs": (
         *("--limit", "--chunk-rows", "--interactions", "--shard", "--executor", "--workers", "--ray-address"),

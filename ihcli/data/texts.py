@@ -10,6 +10,7 @@ from ihcli.data.columns import choose_text_columns
 from ihcli.data.formats.opening import open_table
 from ihcli.data.survey import Missing, Scan, Tally
 from ihcli.data.tables import Dataset
+from ihcli.errors import DataError
 from ihcli.files.locations import Location
 
 
@@ -74,3 +75,21 @@ def open_texts(
     table = open_table(str(path))
     columns = choose_text_columns(table, (text,) if pair is None else (text, pair), keys, label)
     return TextDataset(table, columns)
+
+
+def as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) -> np.ndarray:
+    """Return N strings as (N, 1), N pairs as (N, 2), None for nulls; raises DataError for anything else."""
+    if isinstance(texts, str) or isinstance(pairs, str):
+        raise DataError("texts: is one string. Expected a sequence of strings. Try [text].")
+    columns = [list(column) for column in (texts, pairs) if column is not None]
+    if not columns[0] or len(columns[0]) != len(columns[-1]):
+        raise DataError(
+            f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. "
+            "Expected one pair for each text, and at least one text."
+        )
+    if not all(text is None or isinstance(text, str) for column in columns for text in column):
+        raise DataError("texts: holds something that is not a string. Expected strings, and None where there is none.")
+    rows = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for i, column in enumerate(columns):
+        rows[:, i] = column
+    return rows

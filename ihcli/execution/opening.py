@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ihcli.data.columns import Roles
+from ihcli.data.columns import Columns, Roles
 from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
+from ihcli.data.listing import read_layer_names
 from ihcli.data.lists import MEDIAN_SEQUENCES, channel_baseline, longest_of, open_sequences
 from ihcli.data.sequences import SequenceUnits
 from ihcli.data.survey import Scan, Survey
@@ -19,7 +20,7 @@ from ihcli.models.signatures import carried_inputs, features_of
 from ihcli.models.texts import ZEROS
 from ihcli.quality import WORD, Status
 from ihcli.readers import Reader
-from ihcli.readers.questions import TableQuestion
+from ihcli.readers.questions import LayerQuestion, TableQuestion
 from ihcli.readers.sequences import FlatSequences, SequenceQuestion, either_warnings, refuse_sequences
 from ihcli.readers.steps import LongSequences, StepReader
 from ihcli.readers.tables import TableReader, fills_of
@@ -97,12 +98,13 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
     question = TableQuestion(
         request.baseline,
         asked.method.many_baselines,
-        _groups(request, dataset) if found is None or found.units is None else found.groups(dataset.columns),
+        _column_groups(request, dataset.columns, found),
         request.baseline_rows,
         request.seed,
         request.limit,
         asked.sampling,
         inputs,
+        _layers(request),
     )
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))
@@ -196,13 +198,27 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
         )
 
 
-def _groups(request: RunRequest, dataset: Dataset) -> Groups:
-    features = dataset.columns.features
+def _column_groups(request: RunRequest, columns: Columns, found: FlatSequences | None) -> Groups:
+    """Return the groups of columns; where layers are explained in their place, groups are of what these give."""
+    if request.layer:
+        return Groups.of(columns.features)
+    return _groups(request, columns) if found is None or found.units is None else found.groups(columns)
+
+
+def _layers(request: RunRequest) -> LayerQuestion | None:
+    if not request.layer:
+        return None
+    names = None if request.layer_names is None else read_layer_names(request.layer_names)
+    return LayerQuestion(request.layer, names, lambda values: _groups(request, Columns(tuple(values))))
+
+
+def _groups(request: RunRequest, columns: Columns) -> Groups:
+    features = columns.features
     if request.groups is not None:
-        return Groups.of(features, read_groups(request.groups, dataset.columns))
+        return Groups.of(features, read_groups(request.groups, columns))
     if request.groups_by is not None:
         groups = groups_by_prefix(features, request.groups_by)
-        check_groups(groups, dataset.columns, f"`groups_by={request.groups_by}`")
+        check_groups(groups, columns, f"`groups_by={request.groups_by}`")
         return Groups.of(features, groups)
     return Groups.of(features)
 

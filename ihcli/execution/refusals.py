@@ -6,6 +6,7 @@ from ihcli.data.baselines import require_baselines, require_count
 from ihcli.data.categories import read_categories
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
+from ihcli.data.listing import read_layer_names
 from ihcli.data.sampling import AUTO, require_rows
 from ihcli.data.sequences import ANY, COLUMN, SequenceForm, SequenceUnits
 from ihcli.errors import ModelError, OptionError
@@ -32,6 +33,8 @@ def refuse_missing(request: RunRequest) -> None:
     require_code(request.code, request.code_args, request.code_weights)
     if request.text is None and request.baseline is not None and _is_here(request.baseline):
         require_baselines(request.baseline)
+    if request.layer_names is not None and _is_here(request.layer_names):
+        read_layer_names(request.layer_names)
     if request.groups is not None and _is_here(request.groups):
         read_groups(request.groups)
     if request.categories is not None and _is_here(request.categories):
@@ -77,6 +80,8 @@ def parse(request: RunRequest) -> ParsedRequest:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
     if request.features is not None and request.inputs is not None:
         raise OptionError("`features`: cannot be used together with `inputs`, which lists the features of each input.")
+    if request.layer_names is not None and not request.layer:
+        raise OptionError("`layer_names`: names what a layer gives, and no layer is asked for. Try with `layer=NAME`.")
     if request.text is not None:
         require_one_baseline(asked.method)
     elif request.baseline is not None:
@@ -93,6 +98,7 @@ def _refuse_table_options(request: RunRequest) -> None:
     given = {
         "`features`": request.features,
         "`inputs`": request.inputs,
+        "`layer`": request.layer,
         "`exclude`": request.exclude,
         "`groups`": request.groups,
         "`groups_by`": request.groups_by,

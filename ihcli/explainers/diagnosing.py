@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ihcli.derivatives import Along
@@ -156,8 +155,8 @@ def _blind_columns(trial: Trial) -> list[str]:
     names = trial.reader.columns
     if names is None:
         return []
-    is_open = torch.tensor([name is not None for name in names], device=trial.rows.device)
-    found = find_blind(trial.model, trial.rows, trial.along.paths.baselines.flatten(0, -2), is_open)
+    starts = trial.along.paths.baselines.flatten(0, -2)
+    found = find_blind(trial.model, trial.rows, starts, trial.reader.is_open)
     blind = list(dict.fromkeys(str(names[i]) for i in found.columns))
     if found.is_total:
         raise ModelError(

@@ -49,7 +49,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     noted = tuple(reader.warnings(encoded))
     _check_effort(settings.effort, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
-    checked = _checked(original, batches, method, settings)
+    checked = _checked(original, batches, reader.is_open, method, settings)
     smooth, stable, warnings = checked.model, checked.stable.model, list(checked.warnings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
@@ -103,26 +103,31 @@ class _Checked:
     warnings: tuple[str, ...]
 
 
-def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings: Settings) -> _Checked:
+def _checked(
+    model: Model, batches: tuple[Tensor, ...], is_open: Tensor | None, method: Method, settings: Settings
+) -> _Checked:
     probe = batches[0][:PROBE_ROWS]
     checked = check_values(model, probe)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names, settings.outputs)
-    stable, warnings = _differentiated(model, probe, checked.n_outputs, method)
+    stable, warnings = _differentiated(model, probe, is_open, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
         model, settings.smooth, batches, method.second_order, settings.smooth_tolerance
     )
     if smoothing is not None:
         check_values(smooth, probe)
-        stable, again = _differentiated(smooth, probe, checked.n_outputs, method)
+        stable, again = _differentiated(smooth, probe, is_open, checked.n_outputs, method)
         warnings = (*warnings, *again, *_smoothing_warnings(smoothing, settings))
     saturated = saturation_warning(stable, batches, target)
     return _Checked(smooth, stable, smoothing, target, (*checked.warnings, *warnings, *saturated))
 
 
-def _differentiated(model: Model, probe: Tensor, n_outputs: int, method: Method) -> tuple[Stable, tuple[str, ...]]:
+def _differentiated(
+    model: Model, probe: Tensor, is_open: Tensor | None, n_outputs: int, method: Method
+) -> tuple[Stable, tuple[str, ...]]:
     """Return a model in the form that is differentiated, and the warnings that come of checking that."""
     stable = stabilise(model, probe)
-    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order, bool(stable.unknown))
+    is_rounded = bool(stable.unknown)
+    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order, is_rounded, is_open)
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ihcli.heads.forms import ALONG_AXIS, ELEMENTWISE, rounded
-from ihcli.smoothing.torchscript import copied, inlined, nodes_within
+from ihcli.models.scripts.editing import copied, nodes_within
+from ihcli.smoothing.torchscript import inlined
 
 
 def stable_script(module: torch.jit.ScriptModule, final: frozenset[int], is_wide: bool) -> torch.jit.ScriptModule:

@@ -14,6 +14,9 @@ from ihcli.readers.reader import Reader
 
 def opened(reader: Reader, model: Model) -> Model:
     """Return the model as a function of inputs that come flat, itself where it takes them so."""
+    own = reader.opened(model)
+    if own is not None:
+        return own
     if type(reader).outputs is Reader.outputs:
         return model
     return replace(model, module=_Opened(reader, model.module), n_inputs=None)

@@ -1,6 +1,6 @@
 """What is asked of the rows of a table: where paths start, and which of the rows baselines are drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +10,19 @@ from torch import Tensor
 from ihcli.data.baselines import MODE, ONE_ROW, ZEROS, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
 from ihcli.data.frequencies import Frequencies, frequencies
 from ihcli.data.groups import Groups
+from ihcli.data.listing import check_layer_names
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
 from ihcli.data.survey import Survey
+from ihcli.errors import OptionError
 from ihcli.models.model import Model
 from ihcli.models.signatures import Inputs, Signature, find_signature
-from ihcli.openings import Openings, find_openings
+from ihcli.openings import Layers, Openings, find_layers, find_openings
+from ihcli.readers.layers import LayerReader
 from ihcli.readers.opened_tables import OpenedTableReader, Start
 from ihcli.readers.reader import REFINED_BYTES
 from ihcli.readers.tables import TableReader
+from ihcli.wording import listed
 
 SAMPLE_ROWS = 256
 """Rows that lookups are found with."""
@@ -32,6 +36,43 @@ BYTES_OF_VALUE = 16
 
 
 @dataclass(frozen=True)
+class LayerQuestion:
+    """Which layers are explained in the place of columns.
+
+    layers   their names
+    names    of all that they give, in order; None: the layers' own, numbered
+    grouped  what puts such names into groups
+    """
+
+    layers: tuple[str, ...]
+    names: tuple[str, ...] | None
+    grouped: Callable[[Sequence[str]], Groups]
+
+    @classmethod
+    def of(
+        cls, layers: Sequence[str], names: Sequence[str] | None, grouped: Callable[[Sequence[str]], Groups]
+    ) -> "LayerQuestion | None":
+        """Return what is asked, None where no layer is; raises OptionError for names that cannot be."""
+        if isinstance(layers, str):
+            raise OptionError(f"`layers`: is one string. Expected a list of names. Try [{layers!r}].")
+        if names is not None:
+            check_layer_names(tuple(names))
+        return cls(tuple(layers), None if names is None else tuple(names), grouped) if layers else None
+
+    def groups(self, found: Layers) -> Groups:
+        """Return the groups of what the layers give; raises OptionError where other names are told."""
+        own = found.names
+        if self.names is None:
+            return self.grouped(own)
+        if len(self.names) != len(own):
+            raise OptionError(
+                f"`layer_names`: tells {len(self.names)} names, where {listed(self.layers)} give {len(own)} values for "
+                f"a row: {listed(own)}. Expected a name for each."
+            )
+        return self.grouped(self.names)
+
+
+@dataclass(frozen=True)
 class TableQuestion:
     """What is asked of a table beside the model and the method's settings.
 
@@ -40,6 +81,7 @@ class TableQuestion:
     groups    of its features
     limit     only so many rows, the first ones, are explained; None: all. Baselines are of all the data
     inputs    columns of each argument of the model, where it takes several
+    layers    what is explained in the place of the columns, None: they are
     settled   what a run that goes on, or another shard of it, found out of "auto"
     """
 
@@ -51,6 +93,7 @@ class TableQuestion:
     limit: int | None = None
     settled: Sampling | None = None
     inputs: Inputs | None = None
+    layers: LayerQuestion | None = None
 
     def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
         """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
@@ -65,6 +108,8 @@ class TableQuestion:
         signature = self._signature(model, rows, survey)
         if signature is not None:
             model = signature.applied(model)
+        if self.layers is not None:
+            return self._of_layers(self.layers, model, rows, survey, signature)
         openings = self._openings(model, rows, survey)
         is_open = openings is not None and self.baseline is None and not self.many
         start = MODE if is_open else self.baseline
@@ -93,6 +138,22 @@ class TableQuestion:
             openings=openings,
             start=opened_from,
             codes=tuple(each for each in codes if each.column in openings.coded) if opened_from.is_no_code else (),
+        )
+
+    def _of_layers(
+        self, asked: LayerQuestion, model: Model, rows: Rows, survey: Survey, signature: Signature | None
+    ) -> LayerReader:
+        found = find_layers(model, asked.layers, _sample(model, survey))
+        baselines, pool = self._baselines(model, rows, survey, self.baseline)
+        is_zero = isinstance(self.baseline, str) and self.baseline == ZEROS
+        return LayerReader(
+            asked.groups(found),
+            baselines,
+            pool=pool,
+            fills=rows.fills,
+            signature=signature,
+            layers=found,
+            from_zeros=is_zero or (self.baseline is None and not self.many),
         )
 
     def _signature(self, model: Model, rows: Rows, survey: Survey) -> Signature | None:

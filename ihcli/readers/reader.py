@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ihcli.data.baselines import Baselines, Pool
@@ -145,6 +146,12 @@ class Reader(ABC):
         """
         return None
 
+    @property
+    def is_open(self) -> Tensor | None:
+        """Which of the D inputs move along paths, (D,) bool; None: all. The others have no name in `columns`."""
+        names = self.columns
+        return None if names is None or None not in names else torch.tensor([name is not None for name in names])
+
     # Baselines
 
     @property
@@ -184,6 +191,10 @@ class Reader(ABC):
     def on(self, model: Model) -> Self:
         """Return this reader for a model; raises ModelError where it reads nothing that the model takes."""
         return self
+
+    def opened(self, model: Model) -> Model | None:
+        """Return the model as a function of flat inputs; None where it is, or `outputs` makes it one."""
+        return None
 
     def check(self, method: Method) -> None:
         """Raise OptionError where a method averages over baselines, of which there is one."""

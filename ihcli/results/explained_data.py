@@ -219,6 +219,8 @@ def _is_number(table: TableFiles, column: str) -> bool:
 def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, ...]], bool]:
     """Return the columns of each group, and whether all are known; run.json of older runs tells the options alone."""
     info = result.told
+    if any(opening.kind == "layer" for opening in if_told(lambda: info.openings) or ()):
+        return {}, False  # what layers give stands in no data
     if (recorded := if_told(lambda: info.groups)) is not None:
         if not all(recorded.values()):
             raise info.lacks("groups")

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ihcli.runs.kinds import Count, Positive
-from ihcli.runs.told import Told, left_out, record
+from ihcli.runs.told import Told, left_out, record, untold
 
 
 @record
 class OpeningInfo(Told):
-    """A lookup, or an indicator that a network makes of codes, see `ihcli.openings.Openings`.
+    """A lookup, or an indicator that a network makes of codes, see `ihcli.openings.Openings`; or a layer, see `Layers`.
 
-    columns  that it reads;  held are those of them that the network reads in another way as well
+    columns  that it reads; none of a layer, of which there are its name and the number of its call
+      held are those of them that the network reads in another way as well
     width    values that it gives for a row;  codes so many it has
     """
 
@@ -20,6 +21,8 @@ class OpeningInfo(Told):
     width: Positive
     codes: Count | None
     held: tuple[str, ...] = left_out(())
+    layer: str = left_out("")
+    call: Positive = untold()
 
 
 def openings_told(described: Sequence[Mapping[str, Any]]) -> tuple[OpeningInfo, ...]:

@@ -28,9 +28,10 @@ class RunRequest(Told):
     """Everything `ihcli explain` can be asked; the names are those of its options.
 
     `features` is a list of column names, `output_names` one of outputs, `inputs` one of columns for each argument of
-    the model's forward, `groups` and `categories` are paths of TOML files, `memory_bytes` and `tolerance` None for the
-    default, `text` and `text_pair` are the columns of texts, for a model that reads them, `sequence` the steps and
-    channels of a row, for one that takes sequences, `units` what is explained of either; `code_args` is JSON.
+    the model's forward, `layer` are layers explained in the place of columns, `layer_names` is the path of a list,
+    `groups` and `categories` are paths of TOML files, `memory_bytes` and `tolerance` None for the default, `text` and
+    `text_pair` are the columns of texts, for a model that reads them, `sequence` the steps and channels of a row, for
+    one that takes sequences, `units` what is explained of either; `code_args` is JSON.
     """
 
     model: str
@@ -48,6 +49,8 @@ class RunRequest(Told):
     exclude: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     inputs: Mapping[str, tuple[str, ...]] | None = left_out(None)
+    layer: tuple[str, ...] = left_out(())
+    layer_names: str | None = left_out(None)
     groups: str | None = None
     groups_by: str | None = None
     categories: str | None = left_out(None)

@@ -4,18 +4,14 @@ A ScriptModule offers no call to intercept and no submodule to swap, and torch's
 clamp forms; so every node is replaced by a small compiled function that is inlined where the node stood.
 """
 
-import io
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ihcli.errors import ModelError
+from ihcli.models.scripts.editing import GIVEN, copied, nodes_within
 from ihcli.smoothing.forms import FORMS, Hinges, linear_beyond
 from ihcli.smoothing.vocabulary import RESHAPES, Tally, is_guard, is_in_place, is_squashing, plain_name
-from ihcli.wording import first_line
 
 _CLAMPS = ("clamp", "clip", "clamp_min", "clamp_max")
 
@@ -135,14 +131,6 @@ def _simplify(graph: torch.Graph) -> None:
     torch._C._jit_pass_dce(graph)
 
 
-def nodes_within(block: torch.Graph | torch.Block) -> Iterator[torch.Node]:
-    """Yield all nodes in order, those of branches and loops included."""
-    for node in block.nodes():
-        yield node
-        for inner in node.blocks():
-            yield from nodes_within(inner)
-
-
 def _name(node: torch.Node) -> str:
     return plain_name(node.kind().removeprefix("aten::"))
 
@@ -152,7 +140,10 @@ def _tensors(node: torch.Node) -> list[torch.Value]:
 
 
 def _depends_on_inputs(value: torch.Value) -> bool:
-    """Tell whether a value can depend on the module's inputs: sizes and weights do not, loop variables may."""
+    """Tell whether a value can depend on the module's inputs: sizes and weights do not, loop variables may.
+
+    What a cut script is handed counts as an input.
+    """
     pending, seen = [value], set()
     while pending:
         value = pending.pop()
@@ -160,26 +151,9 @@ def _depends_on_inputs(value: torch.Value) -> bool:
         if value.unique() in seen or value.type().kind() in ("IntType", "BoolType"):
             continue
         seen.add(value.unique())
-        if node.kind() == "prim::Param":
+        if node.kind() == "prim::Param" or (node.kind() == "prim::GetAttr" and node.s("name") == GIVEN):
             return True
         if node.kind() != "prim::GetAttr":
             pending += node.inputs()
             pending += [returned for inner in node.blocks() for returned in inner.outputs()]
     return False
-
-
-def copied(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    """Return a module saved and loaded again; raises ModelError where it cannot be."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.(save|load)` is deprecated")
-        try:
-            torch.jit.save(module, buffer)
-        except RuntimeError as error:
-            raise ModelError(
-                f"model: this TorchScript module cannot be copied, so its operations cannot be replaced "
-                f"({first_line(error)}). Expected a module that torch.jit.save accepts. Try `smooth=none`."
-            ) from error
-        buffer.seek(0)
-        again: torch.jit.ScriptModule = torch.jit.load(buffer)
-    return again

@@ -149,6 +149,14 @@ OF_COLUMNS = (
         metavar="LIST",
         help='Columns that are not features: a,b,c or @FILE; "a, b" is one name. Repeatable.',
     ),
+    _option(
+        "--layer",
+        multiple=True,
+        metavar="NAME",
+        help="Explain what this layer gives in the place of the columns, and NAME:input what it takes, in each "
+        "call of it. ihcli inspect --layers lists the names. Repeatable.",
+    ),
+    _option("--layer-names", metavar="FILE", help="Names for what the layers give, one a line, in order."),
     _option("--label", metavar="COL", help="Column with the true class: not a feature, and what --target label means."),
     _option(
         "--output-names",

@@ -7,7 +7,7 @@ import click
 from ihcli.cli import process
 from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.options import CODE, CODE_ARGS, CODE_WEIGHTS, TRUST
-from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand
+from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand, option
 from ihcli.cli.showing.terminal import tell
 from ihcli.errors import ModelError
 
@@ -30,8 +30,11 @@ UNTRIED = "The file does not say how many inputs the network takes, so it was no
 @CODE_ARGS.declare(OPTIONS)
 @CODE_WEIGHTS.declare(OPTIONS)
 @TRUST.declare(OPTIONS)
+@option("--layers", is_flag=True, help="List the names that --layer of ihcli explain takes, and nothing else.")
 @debug_option
-def inspect(model: str, code: str | None, code_args: str | None, code_weights: str | None, trust: bool) -> None:
+def inspect(
+    model: str, code: str | None, code_args: str | None, code_weights: str | None, trust: bool, layers: bool
+) -> None:
     """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
 
     No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
@@ -46,8 +49,18 @@ def inspect(model: str, code: str | None, code_args: str | None, code_weights: s
         from ihcli.models import load_model
 
         loaded = load_model(model, trust=trust, code=code, code_args=code_args, code_weights=code_weights)
+        if layers:
+            _tell_layers(loaded)
+            return
         for name, finding in _findings(loaded):
             tell(f"{name:22}{finding}")
+
+
+def _tell_layers(model: "Model") -> None:
+    from ihcli.openings.layers import layer_names
+
+    for name in layer_names(model):
+        tell(name)
 
 
 def _findings(model: "Model") -> list[tuple[str, str]]:

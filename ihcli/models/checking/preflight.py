@@ -59,12 +59,18 @@ def check_values(model: Model, probe: Tensor) -> Preflight:
 
 
 def check_derivatives(
-    model: Model, probe: Tensor, n_outputs: int, second_order: bool, is_rounded: bool = False
+    model: Model,
+    probe: Tensor,
+    n_outputs: int,
+    second_order: bool,
+    is_rounded: bool = False,
+    is_open: Tensor | None = None,
 ) -> tuple[str, ...]:
     """Check on these rows the derivatives of a model whose values are checked, and return warnings.
 
     second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
                   passes against a central difference of the gradient, along the row itself
+    is_open  (D,) bool: inputs that are moved, as all others are the same all along every path; None: all
     is_rounded  whether its gradient may have the rounding of its outputs, as one of 1 - 1e-9 has where 1e-9 is left
 
     Cost: a gradient, and with second_order 6 more.
@@ -75,7 +81,7 @@ def check_derivatives(
     weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
     has_gradient = bool(_gradients(model, rows, weights).any())
     if second_order:
-        _check_second_derivatives(model, rows, weights, is_rounded)
+        _check_second_derivatives(model, rows, weights, is_rounded, is_open)
     zero = "The gradient is zero on every row looked at: the output may be saturated, or rounded."
     return () if has_gradient else (zero,)
 
@@ -229,12 +235,14 @@ def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool =
     return found
 
 
-def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool) -> None:
+def _check_second_derivatives(
+    model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is_open: Tensor | None
+) -> None:
     """Compare Hessian-vector products with central differences of the gradient, row by row.
 
     Believed differences must convict half of the rows, so that a kink or two in the way does not.
     """
-    convicted = _convicted(model, rows, weights, is_rounded)
+    convicted = _convicted(model, rows, weights, is_rounded, is_open)
     if 2 * convicted >= len(rows):
         raise ModelError(
             f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
@@ -243,13 +251,15 @@ def _check_second_derivatives(model: Model, rows: Tensor, weights: Tensor, is_ro
         )
 
 
-def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool) -> int:
+def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is_open: Tensor | None) -> int:
     """Return how many rows have products that differ from a difference that is believed.
 
     It is where a step of half its size gives the same: across a kink the two differ by a factor of 2.
     """
-    norms = rows.norm(dim=1, keepdim=True)
-    directions = torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), rows.shape[1] ** -0.5)
+    moved = rows if is_open is None else rows * is_open
+    norms = moved.norm(dim=1, keepdim=True)
+    evenly = rows.shape[1] ** -0.5 if is_open is None else is_open * is_open.sum() ** -0.5
+    directions = torch.where(norms > 0, moved / norms.clamp_min(torch.finfo(rows.dtype).tiny), evenly)
     products = _hessian_products(model, rows, weights, directions)
     if not products.isfinite().all():
         raise ModelError(
