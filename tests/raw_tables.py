@@ -169,6 +169,15 @@ PIPELINES: dict[str, Callable[[], Any]] = {
     "marks of missing categories": lambda: beside_numbers(
         make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), one_hot()), ["job"]
     ),
+    "a number that stands for a gap": lambda: make_pipeline(
+        ColumnTransformer(
+            [
+                ("g", make_pipeline(SimpleImputer(missing_values=1), StandardScaler()), ["grade"]),
+                ("c", one_hot(), ["member"]),
+            ]
+        ),
+        classifier(),
+    ),
     "marked beside the category": lambda: make_pipeline(
         ColumnTransformer(
             [

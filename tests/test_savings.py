@@ -380,6 +380,50 @@ def test_a_scikit_learn_object_without_a_network_is_refused_once_and_for_all(nam
     assert refused(path, trust=True) == message
 
 
+OWN = """
+import joblib, numpy, pandas
+try:
+    import cloudpickle  # which joblib needs, or has within it
+except ImportError:
+    from joblib.externals import cloudpickle
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+def halved(table):
+    return table / 2
+
+if __name__ == "__main__":
+    table, function = pandas.read_csv("d.csv"), FUNCTION
+    network = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+    pipeline = make_pipeline(FunctionTransformer(function), StandardScaler(), network).fit(table, table["age"])
+    numpy.save("expected.npy", pipeline.predict(table))
+    DUMP
+"""
+FUNCTIONS = {
+    "of the script": ("halved", "joblib.dump(pipeline, 'model.pkl')", "FunctionTransformer of __main__.halved"),
+    "a lambda": (
+        "lambda table: table / 2",
+        "open('model.pkl', 'wb').write(cloudpickle.dumps(pipeline))",
+        "FunctionTransformer of a function that cloudpickle saved",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_ones_own_is_one_line_from_the_network_behind_it(name: str, tmp_path: Path) -> None:
+    function, dump, words = FUNCTIONS[name]
+    NUMBERS.to_csv(tmp_path / "d.csv", index=False)
+    (tmp_path / "train.py").write_text(OWN.replace("FUNCTION", f"({function})").replace("DUMP", dump))
+    subprocess.run([python(), "-W", "ignore", "train.py"], cwd=tmp_path, check=True)
+    message = refused(tmp_path / "model.pkl")
+    assert f"a Pipeline with '{words}', which cannot be folded in" in message
+    assert refused(tmp_path / "model.pkl", trust=True) == message
+    model = load_model(follow(tmp_path / "model.pkl", message, "transformed.csv"))
+    inputs = torch.tensor(pd.read_csv(tmp_path / "transformed.csv").to_numpy())
+    np.testing.assert_allclose(model.outputs(inputs).squeeze(1).numpy(), np.load(tmp_path / "expected.npy"), atol=1e-9)
+
+
 def test_a_class_that_is_not_importable_is_read_where_the_advice_puts_it(tmp_path: Path) -> None:
     (tmp_path / "code" / "nets").mkdir(parents=True)
     (tmp_path / "code" / "nets" / "plain.py").write_text(TRAIN)

@@ -150,7 +150,8 @@ def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
         imports_of_script = _main_imports(outline)
         step = estimator_step(place, loader, imports_of_script) + caveat(outline.names)
         if imports_of_script:
-            step = step.replace("try", "try, with the script that saved it in place of train,", 1)
+            rest = step.removeprefix("try").removeprefix(",")
+            step = f"try, with the script that saved it in place of train,{rest}"
     elif place.found is Found.WEIGHTS:
         return f"Try {CODE_STEP}."
     elif place.found is Found.MODULE and not outline.names:

@@ -82,8 +82,8 @@ class Conversion:
         return Vocabulary(
             {name: category.values for name, category in named.items()},
             {name: category.unknown for name, category in named.items() if category.unknown is not None},
-            source=str(source.path.name),
-            advice="Try without that row, or the model of an encoder with handle_unknown.",
+            source=printable(source.path.name),
+            advice="Try without that row, or a pipeline whose encoder was made with handle_unknown.",
         )
 
 

@@ -25,6 +25,10 @@ _CENTRES = {
 }
 
 
+_SAVERS = ("cloudpickle", "dill")
+"""Packages that save functions, lambdas as well, with their code, which is not run."""
+
+
 def scaled(scaler: Record, columns: Sequence[Column]) -> list[Column]:
     """Return what the `transform` of a scaler makes of columns."""
     require_width(scaler, len(columns))
@@ -79,8 +83,9 @@ def function_of(transformer: Record, name: str, keywords: str) -> Step | None:
 
 def _named(function: Any) -> str:
     """Return what a function is called, that of a file of strangers or one in memory."""
-    name = getattr(function, "name", None) or getattr(function, "__name__", None) or type(function).__name__
-    return printable(str(name), 60)
+    name = str(getattr(function, "name", None) or getattr(function, "__name__", None) or type(function).__name__)
+    savers = [package for package in _SAVERS if package in name.split(".")]
+    return f"a function that {savers[0]} saved" if savers else printable(name, 60)
 
 
 def projected(transformer: Record, columns: Sequence[Column]) -> list[Column]:
