@@ -241,7 +241,7 @@ class Detached(Base):
 ODD: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "sequences, LSTM": (Sequences, "takes (N, T, 2), sequences of T steps of 2 numbers"),
     "sequences, GRU": (lambda: Sequences(nn.GRU), "takes (N, T, 2), sequences of T steps of 2 numbers"),
-    "two arguments": (Twosome, "Try saving it inside of a module whose forward takes one matrix"),
+    "two arguments": (Twosome, "its forward takes 2 arguments, x and mask. Expected the columns of each"),
     "tuple": (Pair, "returns a tuple. Expected one tensor"),
     "dict": (Keyed, "returns a dict. Expected one tensor"),
     "None": (Nothing, "returns a NoneType. Expected one tensor"),

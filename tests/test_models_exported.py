@@ -199,7 +199,7 @@ def test_a_dtype_that_the_graph_holds_is_refused_with_words(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("module", "inputs", "words"),
     [
-        (nn.Flatten(), torch.zeros(4, 3, 2), r"a program of 1 inputs \(\(4, 3, 2\)\) and 1 outputs"),
+        (nn.Flatten(), torch.zeros(4, 3, 2, 1), r"a program of 1 inputs \(\(4, 3, 2, 1\)\) and 1 outputs"),
         (Function(lambda x: (x, x * 2)), torch.zeros(4, 3), r"a program of 1 inputs \(\(4, 3\)\) and 2 outputs"),
     ],
 )

@@ -28,6 +28,7 @@ T, F, N = 6, 2, 3
 ROUNDING = 1e-11  # float64, the same sums in another order
 PANELS, NODES = 24, 8
 """Of a graded rule of Gauss-Legendre over a smooth path."""
+FLOAT32 = 1e-5
 MIDPOINTS, OF_MIDPOINTS = 24, 5e-3  # error of so many midpoints on each level
 ROWS = np.random.default_rng(1).normal(size=(N, T * F))
 NAMES = [f"{name}_{t}" for t in range(T) for name in ("hr", "bp")]
@@ -375,6 +376,44 @@ def test_a_dry_run_says_what_rows_are_taken_for(folder: Path) -> None:
     )
     sentence = "24 steps of 5 channels, columns channel by channel, as their names say; the model takes (N, T, F); "
     assert f"{sentence}explained by step." in told.stdout
+
+
+CODE = """
+import torch
+
+class Network(torch.nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.layer = torch.nn.LSTM(5, hidden, 2, batch_first=True)
+        self.head = torch.nn.Linear(hidden, 2)
+
+    def forward(self, x):
+        return self.head(self.layer(x)[0][:, -1])
+"""
+
+
+def test_weights_with_their_class_give_the_numbers_of_the_script(folder: Path, tmp_path: Path) -> None:
+    torch.save(network("lstm", 24, 5, torch.float32).state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "net.py").write_text(CODE)
+    code = ("--code", f"{tmp_path}/net.py:Network", "--code-args", '{"hidden": 6}')
+    script = ihcli.read(explained(folder, tmp_path / "script", "--units", "step:6"))
+    common = ("--sequence", "24x5", "--key", "patient", "--missing", "flag", "--target", "0", "--units", "step:6")
+    ask("explain", tmp_path / "weights.pt", folder / "stays.parquet", "-o", tmp_path / "run", *common, *code)
+    found, columns = ihcli.read(tmp_path / "run"), list(script.feature_names)
+    np.testing.assert_allclose(found.attributions[columns], script.attributions[columns], atol=FLOAT32)
+    verified = ask(
+        *("verify", tmp_path / "run", tmp_path / "weights.pt", folder / "stays.parquet", "--sample", "2", *code[:2])
+    )
+    assert " checks passed." in verified.stderr
+
+
+def test_inspecting_a_network_of_sequences_says_what_it_takes(folder: Path, tmp_path: Path) -> None:
+    told = ask("inspect", folder / "lstm.pt").stdout
+    assert "sequences (N, T, 5), steps of 5 numbers: see ihcli explain --sequence" in told
+    assert re.search(r"Outputs +2\n", told)
+    module = network("convolution", 24, 5, torch.float32)
+    save("pt2", module, example(module, 24, 5), tmp_path / "model.pt2")
+    assert "sequences (N, 5, 24), steps of 5" in ask("inspect", tmp_path / "model.pt2", "--trust").stdout
 
 
 def test_the_report_and_pictures_of_sequences_are_those_of_tables(folder: Path, tmp_path: Path) -> None:

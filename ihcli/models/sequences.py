@@ -13,7 +13,8 @@ from ihcli.models.fixed import ROWS_SECOND, has_rows_second
 from ihcli.models.model import Model
 
 STEPS_FIRST, CHANNELS_FIRST = "(N, T, F)", "(N, F, T)"
-TRIED_STEPS = 4
+TRIED_STEPS, TYPICAL_STEPS = 4, 32
+"""Of any length: those that a shape is tried with, and those that a model is looked at with."""
 
 
 class IntoSteps(Around):
@@ -61,6 +62,12 @@ class Axes:
         """What the model takes, in words."""
         return CHANNELS_FIRST if self.channels_first else STEPS_FIRST
 
+    def in_words(self) -> str:
+        """Return what the model takes, for who has not said what rows are."""
+        t, f = "T" if self.steps in (None, TYPICAL_STEPS) else self.steps, self.channels
+        shape = f"(N, {f}, {t})" if self.channels_first else f"(N, {t}, {f})"
+        return f"sequences {shape}, steps of {f} numbers: see ihcli explain `sequence`"
+
     def of_rows(self, model: Model) -> Model:
         """Return a model of sequences as one of rows (P, T F)."""
         module = IntoSteps(model.module, self.channels, self.by_channel, self.by_channel != self.channels_first)
@@ -100,6 +107,16 @@ def axes_of(
     if len(tried) > len(fitting):
         _require_length(model, steps, f, fitting[0])
     return Axes(shape[0], f, by_channel, fitting[0], either=len(fitting) > 1)
+
+
+def likely_axes(model: Model) -> Axes | None:
+    """Return how sequences are put to a model, as its file or its weights tell; None where it seems to take none."""
+    t, f = model.sequence_shape or (TYPICAL_STEPS, 0)
+    taken = sequences_taken(model, t * f or None)
+    if taken is None:
+        return None if model.sequence_shape is None else Axes(t, f, by_channel=False, channels_first=False)
+    steps = max(t, f) if taken.channels == min(t, f) else t * f // taken.channels or TYPICAL_STEPS
+    return Axes(steps, taken.channels, by_channel=False, channels_first=taken.channels_first)
 
 
 def _require_length(model: Model, steps: int, channels: int, channels_first: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ihcli.models import Model
+    from ihcli.models.sequences import Axes
 
 PROBE_ROWS, SEED = 8, 0
 CODED_ROWS = 64
@@ -66,6 +67,8 @@ def _tell_layers(model: "Model") -> None:
 def _findings(model: "Model") -> list[tuple[str, str]]:
     from ihcli.smoothing import find_operations
 
+    axes = _axes(model)
+    model = model if axes is None else axes.of_rows(model)
     probe = _probe(model)
     tried, probe, looked_up = (model, None, []) if probe is None else _opened(model, probe)
     n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(tried, probe)
@@ -75,7 +78,7 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
     return [
         ("Format", model.format),
         *_code(model),
-        *_inputs(model),
+        *(_inputs(model) if axes is None else [("Inputs", axes.in_words())]),
         *looked_up,
         ("Outputs", _counted(n_outputs, model.output_names)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
@@ -85,6 +88,17 @@ def _findings(model: "Model") -> list[tuple[str, str]]:
         ("Derivative engine", engine),
         *(("Warning", warning) for warning in (*model.notes, *warnings)),
     ]
+
+
+def _axes(model: "Model") -> "Axes | None":
+    """Return how sequences are put to the network, where it takes these in place of rows."""
+    from ihcli.models.fixed import has_recurrence
+    from ihcli.models.sequences import likely_axes
+    from ihcli.readers.texts import reads_texts
+
+    if reads_texts(model) or not (model.n_inputs is None or has_recurrence(model.module)):
+        return None
+    return likely_axes(model)
 
 
 def _code(model: "Model") -> list[tuple[str, str]]:

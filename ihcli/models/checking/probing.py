@@ -58,10 +58,10 @@ class Sequences:
         return (self.channels, steps) if self.channels_first else (steps, self.channels)
 
 
-def sequences_taken(model: Model, n_inputs: int) -> Sequences | None:
+def sequences_taken(model: Model, n_inputs: int | None = None) -> Sequences | None:
     """Return what sequences a model takes, None where no weight suggests any that it does.
 
-    Tried are steps of any number, and those that rows of `n_inputs` would have.
+    Tried are steps of any number, and those that rows of `n_inputs` would have, where there are rows.
     """
     steps_first = [Sequences(f, channels_first=False) for f in _suggested(model)]
     channels_first = [Sequences(f, channels_first=True) for f in _suggested_channels(model)]
@@ -69,7 +69,9 @@ def sequences_taken(model: Model, n_inputs: int) -> Sequences | None:
     of_that_length = (
         each
         for each in (*steps_first, *channels_first)
-        if n_inputs % each.channels == 0 and takes(model, each.shape(n_inputs // each.channels))
+        if n_inputs is not None
+        and n_inputs % each.channels == 0
+        and takes(model, each.shape(n_inputs // each.channels))
     )
     return next(of_any_length, None) or next(of_that_length, None)
 
