@@ -178,21 +178,21 @@ def write(directory: Path) -> Path:
     return directory / "net.py"
 
 
-def imported(directory: Path) -> ModuleType:
-    """Return net.py as a training script knows it, and leave no trace of it."""
+def imported(directory: Path, name: str = "net") -> ModuleType:
+    """Return net.py, or another file, as a training script knows it, and leave no trace of it."""
     before = list(sys.path)
     sys.path.insert(0, str(directory))
     _forget()
     try:
         importlib.invalidate_caches()
-        return importlib.import_module("net")
+        return importlib.import_module(name)
     finally:
         sys.path[:] = before
         _forget()
 
 
 def _forget() -> None:
-    for name in ("net", "layers"):
+    for name in ("net", "layers", "lstm"):
         sys.modules.pop(name, None)
 
 

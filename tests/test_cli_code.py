@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import model_files
 import networks
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from prepared import python
 from small_runs import assert_same_run
 
+from ihcli import read
 from ihcli.cli import main
 from ihcli.execution.pipeline import run
 from ihcli.files.confinement import ASK_VERSION, CREATE_RULESET, _call
@@ -186,6 +188,23 @@ def test_code_that_writes_is_told_what_it_may_do(folder: Path) -> None:
     assert not marker.exists()
     assert shell(folder, "explain", *RUN, *CODE, "-o", "run", "--trust").returncode == 0
     assert marker.exists()
+
+
+@pytest.mark.parametrize("units", ["step", "channel"])
+def test_a_recurrent_class_over_sequences_equals_its_script(units: str, folder: Path) -> None:
+    (folder / "lstm.py").write_text(networks.ZOO.replace("x.reshape(len(x), -1, self.channels)", "x"))
+    torch.manual_seed(0)
+    module = networks.imported(folder, "lstm").LSTM().eval()
+    torch.save(module.state_dict(), "w.pt")
+    model_files.save_script(module, folder / "script.pt")
+    names = [f"{channel}_{step}" for step in range(3) for channel in "ab"]
+    pd.DataFrame(np.random.default_rng(0).standard_normal((8, 6)), columns=names).to_csv("d.csv", index=False)
+    code, options = ("--code", "lstm.py:LSTM"), ("--sequence", "3x2", "--units", units)
+    done("explain", *DATA, *code, *options, "-o", "run")
+    done("explain", "script.pt", "d.csv", *options, "-o", "same")
+    one, other = (read(name).interaction_array() for name in ("run", "same"))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * np.abs(other).max())
+    assert "checks passed" in done("verify", "run", *DATA, *code, "--sample", "2")
 
 
 def request(folder: Path, code: str = "net.py:Net", **options: object) -> RunRequest:
