@@ -192,7 +192,7 @@ def imported(directory: Path, name: str = "net") -> ModuleType:
 
 
 def _forget() -> None:
-    for name in ("net", "layers", "lstm"):
+    for name in ("net", "layers", "lstm", "entities"):
         sys.modules.pop(name, None)
 
 

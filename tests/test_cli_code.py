@@ -207,6 +207,36 @@ def test_a_recurrent_class_over_sequences_equals_its_script(units: str, folder: 
     assert "checks passed" in done("verify", "run", *DATA, *code, "--sample", "2")
 
 
+ENTITIES = """
+import torch
+from torch import nn
+
+
+class Entities(nn.Module):
+    def __init__(self, codes=(3, 4)):
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(n, 2) for n in codes)
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+
+    def forward(self, x_cat, x_num):
+        looked_up = [table(x_cat[:, i]) for i, table in enumerate(self.tables)]
+        return self.layers(torch.cat([*looked_up, x_num], 1))
+"""
+
+
+def test_a_class_of_several_inputs_with_lookups_is_explained_and_verified(folder: Path) -> None:
+    """Its ReLU is smoothed, whose wrapper hands on arguments by name."""
+    (folder / "entities.py").write_text(ENTITIES)
+    torch.manual_seed(0)
+    torch.save({"model": networks.imported(folder, "entities").Entities().state_dict()}, "w.pt")
+    table = pd.DataFrame({"job": np.arange(12) % 3, "city": np.arange(12) % 4})
+    table[["age", "pay"]] = np.random.default_rng(0).standard_normal((12, 2))
+    table.to_csv("d.csv", index=False)
+    code, inputs = ("--code", "entities.py:Entities"), ("--inputs", "x_cat=job,city", "--inputs", "x_num=age,pay")
+    assert "100.0 % within tolerance" in done("explain", *DATA, *code, *inputs, "-o", "run")
+    assert "checks passed" in done("verify", "run", *DATA, *code, "--sample", "2")
+
+
 def request(folder: Path, code: str = "net.py:Net", **options: object) -> RunRequest:
     base = {"code": code, "code_args": "[4]", "chunk_rows": 3, "memory_bytes": 1 << 27, "key": ("id",), "device": "cpu"}
     return RunRequest(str(folder / "w.pt"), str(folder / "d.csv"), **{**base, **options})  # type: ignore[arg-type]

@@ -33,10 +33,10 @@ class SoftPlusModule(nn.Module):
         self.beta = beta
         self.training = module.training
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Run the wrapped module; only this thread sees SoftPlus."""
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """Run the wrapped module, however it is called; only this thread sees SoftPlus."""
         with _SoftPlusMode(self.beta):
-            outputs: Tensor = self.module(inputs)
+            outputs: Tensor = self.module(*inputs, **named)
         return outputs
 
 
