@@ -268,6 +268,13 @@ def test_a_dependence_plot_has_categories_on_its_axis_and_in_its_legend(result):
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"marital", *MARITAL}
 
 
+def test_of_many_categories_some_are_named_below_a_picture(result, monkeypatch):
+    monkeypatch.setattr("ihcli.plots.dependence.MOST_NAMED", 2)
+    figure = draw(result, PlotRequest("dependence", feature="job"))
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == JOBS[::2]
+    assert "Of 4 categories one in 2 is named." in " ".join(figure.get_supxlabel().split())
+
+
 def test_a_swarm_has_a_colour_for_each_category(result):
     texts = [text.get_text() for text in draw(result, PlotRequest("summary")).legends[0].get_texts()]
     assert set(texts) == {"job", *JOBS, "marital", *MARITAL}

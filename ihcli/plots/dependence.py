@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 3_000
 FEW_VALUES = 12  # of a feature: more are drawn where they are, these are spread
 CATEGORY_WIDTH = 18
+MOST_NAMED = 40  # categories below a panel
 MOST_LETTERS = 30  # that stand side by side below a panel
 SPREAD = 0.13  # of the smallest distance between two values, to either side
 
@@ -88,7 +89,8 @@ class _Panels:
             panel.set_xlabel(short(self._feature))
             if is_spread:
                 distinct = np.unique(across[np.isfinite(across)])
-                panel.set_xticks(distinct, ticks or [f"{value:g}" for value in distinct])
+                step = _step(ticks)
+                panel.set_xticks(distinct[::step], (ticks or [f"{value:g}" for value in distinct])[::step])
                 if ticks is not None and sum(map(len, ticks)) > MOST_LETTERS:
                     panel.tick_params("x", rotation=90, labelsize=8)
         axes[0, 0].set_ylabel(f"change in output {short(self._target)}")
@@ -98,7 +100,10 @@ class _Panels:
             _draw_scale(figure, list(axes[0]), points, values.numbers[:, 1], short(self._partner or ""))
         with_partner = f" with {short(self._partner)}" if self.has_pairs and self._partner else ""
         title = f"{short(self._feature)}{with_partner}, target {short(self._target)}"
-        entitle(figure, title, self._notes(sample, is_spread, values.numbers))
+        notes = self._notes(sample, is_spread, values.numbers)
+        if ticks is not None and _step(ticks) > 1:
+            notes.append(f"Of {len(ticks)} categories one in {_step(ticks)} is named.")
+        entitle(figure, title, notes)
         return figure
 
     def _effects(self, sample: DrawnRows) -> dict[str, np.ndarray]:
@@ -138,6 +143,11 @@ def _across(values: np.ndarray, categories: Sequence[str] | None) -> tuple[np.nd
     names = [categories[int(code)] for code in present if np.isfinite(code)]
     cut = told_apart(names, CATEGORY_WIDTH)
     return across, [cut[name] for name in names]
+
+
+def _step(ticks: Sequence[str] | None) -> int:
+    """Return of how many categories one is named below a panel, so that names can be read."""
+    return 1 if ticks is None else max(1, -(-len(ticks) // MOST_NAMED))
 
 
 def _shade(values: FeatureValues, partner: str | None) -> "np.ndarray | list[Level] | None":
