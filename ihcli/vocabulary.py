@@ -47,6 +47,12 @@ class Vocabulary:
         values = {name: listed for name, listed in self.values.items() if name in columns}
         return replace(self, values=values, unknown=self._unknown_of(values))
 
+    def renamed(self, names: Mapping[str, str]) -> "Vocabulary":
+        """Return the same of columns that are called otherwise."""
+        values = {names[name]: listed for name, listed in self.values.items()}
+        unknown = {names[name]: code for name, code in self._unknown_of(self.values).items()}
+        return replace(self, values=values, unknown=unknown)
+
     def code_of_unknown(self, column: str) -> int | None:
         """Return the code of values that are not listed; None where these are errors."""
         if isinstance(self.unknown, Mapping):

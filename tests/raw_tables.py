@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
 from model_files import quietly
 from sklearn.compose import (
     ColumnTransformer,
@@ -92,6 +93,11 @@ def ordinal(**keywords: Any) -> OrdinalEncoder:
     return OrdinalEncoder(**chosen | keywords)
 
 
+def long_name(step: str, column: str) -> str:
+    """Name an output column, as a user would whose file then asks for this function."""
+    return f"{step} of {column}"
+
+
 def in_two_steps(as_frame: bool) -> Pipeline:
     """Return a pipeline that imputes in one ColumnTransformer and encodes in the next."""
     first = ColumnTransformer(
@@ -157,6 +163,18 @@ PIPELINES: dict[str, Callable[[], Any]] = {
     "columns by an index of pandas": lambda: make_pipeline(
         ColumnTransformer([("n", filled_numbers(), TABLE[NUMBERS].columns), ("c", one_hot(), TABLE.columns[[1]])]),
         classifier(),
+    ),
+    "cached, with names of its own": lambda: Pipeline(
+        [
+            (
+                "columns",
+                ColumnTransformer(
+                    [("n", filled_numbers(), NUMBERS), ("c", one_hot(), ["job"])], verbose_feature_names_out=long_name
+                ),
+            ),
+            ("network", classifier()),
+        ],
+        memory=Memory(None),
     ),
     "weighted": lambda: make_pipeline(
         ColumnTransformer(

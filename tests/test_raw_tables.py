@@ -21,6 +21,7 @@ from raw_tables import (
     answers,
     beside_numbers,
     classifier,
+    filled_numbers,
     fitted,
     one_hot,
     write,
@@ -143,6 +144,23 @@ def test_nothing_of_scikit_learn_pandas_or_scipy_is_imported(tmp_path: Path) -> 
         "for path in sys.argv[1:]: load_model(path)\n"
     )
     subprocess.run([sys.executable, "-c", script, *map(str, paths)], check=True, cwd=Path(__file__).parents[1])
+
+
+def test_a_pipeline_fitted_to_an_array_takes_columns_by_their_places(tmp_path: Path) -> None:
+    array = TABLE[["age", "job", "name", "income"]].to_numpy(dtype=object)
+    steps = ColumnTransformer([("c", one_hot(), [1]), ("n", filled_numbers(), [0, 3])])
+    estimator = fitted(make_pipeline(steps, classifier()), array)
+    path = model_files.save_joblib(estimator, tmp_path / "model.joblib")
+    assert load_model(path).feature_names == ("0", "1", "3")
+    data = write(STRANGE, tmp_path / "d.csv")
+    run = ["explain", str(path), str(data), "-m", "ig", "--target", "high", "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(main, run)
+    assert "lacks 3 of the 3 columns that the model takes: '0', '1', '3'" in done.output
+    assert "Try --features to list other columns in the model's order" in done.output
+    done = CliRunner().invoke(main, [*run, "--features", "age,job,income", "--smooth", "none"])
+    assert done.exit_code == 0, done.output
+    expected = answers(estimator, STRANGE[["age", "job", "name", "income"]].to_numpy(dtype=object))[:, 0]
+    np.testing.assert_allclose(read(tmp_path / "run").attributions["_prediction"], expected, AGREEMENT)
 
 
 # Explained
@@ -307,6 +325,8 @@ DAMAGES: dict[str, Callable[[Any], None]] = {
     "categories of another kind": _set("categories", "categories_", ["clerk", "cook"]),
     "categories that are lists": _set("categories", "categories_", [np.array([[1, 2]]), np.array([1])]),
     "a category that is an object": _set("categories", "categories_", [np.array([SimpleImputer(), 1]), np.array([1])]),
+    "a category that is infinite": _set("categories", "categories_", [np.array([np.inf, 1]), np.array([1])]),
+    "a category beyond all numbers": _set("categories", "categories_", [np.array([10**400, 1]), np.array([1])]),
     "a dropped category beyond": _set("categories", "_drop_idx_after_grouping", np.array([1, 2, 3])),
     "infrequent codes beyond": lambda pipeline: vars(inner(pipeline, "categories")).update(
         _infrequent_enabled=True, _default_to_infrequent_mappings=[np.array([1, 99, 0, 0, 0, 0]), None]

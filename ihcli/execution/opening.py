@@ -169,7 +169,7 @@ def _vocabulary(asked: ParsedRequest, model: Model) -> Vocabulary | None:
             f"`categories={asked.text.categories}`: {model.subject} brings its own categories, of "
             f"{listed(list(model.vocabulary.values))}. Try without `categories`."
         )
-    return asked.vocabulary or model.vocabulary
+    return asked.vocabulary or model.vocabulary_of(asked.text.features)
 
 
 def _own_categories(dataset: Dataset) -> Iterator[str]:

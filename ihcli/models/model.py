@@ -77,6 +77,15 @@ class Model:
             return list(range(len(features)))
         return [self.feature_names.index(name) for name in features]
 
+    def vocabulary_of(self, features: Sequence[str] | None) -> Vocabulary | None:
+        """Return what codes stand for, where features are listed in the place of the model's own as well."""
+        own = self.feature_names
+        if self.vocabulary is None or own is None or features is None or len(features) != len(own):
+            return self.vocabulary
+        if set(features) == set(own):
+            return self.vocabulary
+        return self.vocabulary.renamed(dict(zip(own, features, strict=True)))
+
     @property
     def subject(self) -> str:
         """What messages call it."""

@@ -1,5 +1,6 @@
 """Fitted attributes of scikit-learn's objects as a file has them: each is checked before it is used."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,10 +95,10 @@ def plain(value: Any) -> Any:
     Whole numbers are integers, as they would be read from a table. Raises BrokenError for anything else.
     """
     value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, str | bool | int):
+    if isinstance(value, str | bool) or (isinstance(value, int) and abs(value) < 1 << 63):
         return value
     if is_missing(value):
         return None
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return int(value) if value.is_integer() else value
     raise BrokenError(f"a value {printable(repr(value), 40)} in a column that is neither text nor a number")

@@ -8,14 +8,15 @@ from ihcli.models.pickles.allow_list import Record, RecordClass
 from ihcli.models.pickles.scikit_learn_names import SEARCHES, Named
 
 _MOST_OBJECTS = 200_000
-_SELECTION = ("transformers", "_columns", "_remainder", "_feature_names_in", "output_indices_")
+_SELECTION = ("transformers", "_columns", "_remainder", "output_indices_", "verbose_feature_names_out")
 _UNREAD = {
+    "Pipeline": ("memory",),
     "SelectKBest": ("score_func",),
     "SelectPercentile": ("score_func",),
     "OneHotEncoder": ("feature_name_combiner",),
     "FunctionTransformer": ("feature_names_out",),
 }
-"""Attributes that users fill with functions of their own, and that change nothing about what is computed."""
+"""Attributes that users fill with objects of their own, and that change nothing about what is computed."""
 
 
 def as_record(estimator: Any) -> Record | None:
