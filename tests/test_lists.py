@@ -133,6 +133,12 @@ def test_what_are_no_columns_of_lists_is_refused(case: str, tmp_path: Path) -> N
         open_sequences(file, Roles(keys=("id",), **roles))
 
 
+def test_a_table_without_lists_is_told_of_steps_and_channels(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"hr_0": [1.0], "hr_1": [2.0]}), tmp_path / "flat.parquet")
+    with pytest.raises(DataError, match=r"no column holds lists of numbers, .* Try `sequence=TxF` where"):
+        open_sequences(tmp_path / "flat.parquet", Roles())
+
+
 def test_a_column_has_one_role(tmp_path: Path) -> None:
     file = write(tmp_path / "s.parquet", *FORMS["lists"])
     for roles in (Roles(keys=("hr",), features=("hr", "bp")), Roles(label="nobody"), Roles(features=("hr", "hr"))):

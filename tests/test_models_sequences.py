@@ -115,6 +115,11 @@ def test_steps_and_channels_the_other_way_round_are_refused_and_the_advice_helps
         with pytest.raises(ModelError, match=rf"^model: takes {taken}, of any number of steps, .* `sequence=6x3`"):
             ihcli.explain(model, ROWS, sequence=(F, T))
         assert set(ihcli.explain(model, ROWS, sequence=(T, F), target=0, method="ig").status) == {"ok"}
+    turned = ROWS.reshape(-1, T, F).transpose(0, 2, 1)
+    with pytest.raises(ModelError, match=r"or `channels_first` alone for an array \(N, F, T\)\.$"):
+        ihcli.explain(network("convolution", T, F), turned)
+    found = ihcli.explain(network("convolution", T, F), turned, channels_first=True, target=0, method="ig")
+    assert set(found.status) == {"ok"}
 
 
 def test_the_advice_about_rows_second_leads_to_an_explanation() -> None:

@@ -208,6 +208,16 @@ def test_a_wrong_use_is_one_message(folder: Path, tmp_path: Path, case: str) -> 
     assert told.count("Error: ") == 1
 
 
+def test_another_number_of_channels_is_refused(folder: Path, tmp_path: Path) -> None:
+    arguments = ("explain", folder / "gru.pt", folder / "stays.parquet", "-o", tmp_path / "run", *COMMON)
+    told = ask(*arguments, "--features", "hr", code=1).stderr
+    assert (
+        "takes neither (N, 8, 1) nor (N, 1, 8), sequences of 1 channels as the data's. Expected what it takes" in told
+    )
+    assert "(N, T, 2). Try --features to choose 2 channels." in told
+    ask(*arguments, "--features", "hr,bp", "-m", "ig")
+
+
 def test_columns_of_lists_without_the_option_are_told_of_it(folder: Path, tmp_path: Path) -> None:
     data = ("explain", folder / "gru.pt", folder / "stays.parquet", "-o", tmp_path / "run")
     told = ask(*data, "--key", "stay", "--label", "risk", code=1).stderr

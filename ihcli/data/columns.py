@@ -111,6 +111,11 @@ def choose_list_columns(table: TableFiles, roles: Roles) -> Columns:
     _refuse_reserved(table.path, "feature", features, RESERVED)
     types = {name: table.schema.field(name).type for name in features}
     others = [name for name in features if not holds_lists(types[name])]
+    if len(others) == len(features):
+        raise DataError(
+            f"{table.path}: no column holds lists of numbers, got {listed(features)}. Expected one for each channel, "
+            "as `sequence=any` asks for. Try `sequence=TxF` where each number has a column of its own."
+        )
     if others:
         raise DataError(
             f"{table.path}: column {quoted(others[0])} holds {_type_in_words(types[others[0]])}. Expected lists of "

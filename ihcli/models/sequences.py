@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ihcli.derivatives.calling import WITHOUT_ONEDNN
 from ihcli.errors import ModelCallError, ModelError
 from ihcli.models.around import Around
-from ihcli.models.checking.probing import length_axis, random_inputs, sequences_taken, takes
+from ihcli.models.checking.probing import Sequences, length_axis, random_inputs, sequences_taken, takes
 from ihcli.models.fixed import ROWS_SECOND, has_rows_second
 from ihcli.models.model import Model
 
@@ -103,7 +103,7 @@ def axes_of(
     tried = (False, True) if channels_first is None else (channels_first,)
     fitting = [first for first in tried if takes(model, _shape(steps, f, first))]
     if not fitting:
-        raise ModelError(_refusal(model, steps, f, tried))
+        raise ModelError(_refusal(model, shape, steps, tried))
     if len(tried) > len(fitting):
         _require_length(model, steps, f, fitting[0])
     return Axes(shape[0], f, by_channel, fitting[0], either=len(fitting) > 1)
@@ -130,25 +130,36 @@ def _require_length(model: Model, steps: int, channels: int, channels_first: boo
     raise ModelError(
         f"{model.subject}: takes {taken}, of any number of steps, and `sequence={steps}x{channels}` has {steps}. "
         f"Expected steps and channels the other way round. Try `sequence={channels}x{steps}`"
-        f"{', with `channels_first` for arrays like that' if axis == 2 else ''}."
+        f"{', or `channels_first` alone for an array (N, F, T)' if axis == 2 else ''}."
     )
 
 
-def _refusal(model: Model, steps: int, channels: int, tried: tuple[bool, ...]) -> str:
+def _refusal(model: Model, shape: tuple[int | None, int], steps: int, tried: tuple[bool, ...]) -> str:
     """Say why a model takes no such sequences, in its own words or by what it takes instead."""
-    n_inputs = steps * channels
+    channels = shape[1]
     shown = " nor ".join(f"(N, {', '.join(map(str, _shape(steps, channels, first)))})" for first in tried)
-    start = f"{model.subject}: takes {'neither ' if len(tried) > 1 else 'no '}{shown}, as `sequence={steps}x{channels}`"
-    taken = sequences_taken(model, n_inputs)
+    form = (
+        f"as `sequence={steps}x{channels}` asks for" if shape[0] else f"sequences of {channels} channels as the data's"
+    )
+    start = f"{model.subject}: takes {'neither ' if len(tried) > 1 else 'no '}{shown}, {form}"
+    taken = sequences_taken(model, steps * channels)
     if taken is not None and (taken.channels != channels or taken.channels_first not in tried):
-        f = taken.channels
-        fits = f"`sequence={n_inputs // f}x{f}`" if n_inputs % f == 0 else f"`features` for T x {f} columns"
-        if f == channels:
-            fits = "without `channels_first`"
-        return f"{start} asks for. Expected what it takes, {taken.axes}. Try {fits}."
+        return f"{start}. Expected what it takes, {taken.axes}. Try {_fitting(shape, taken)}."
     if has_rows_second(model.module):
-        return f"{start} asks for: {ROWS_SECOND}"
-    return f"{start} asks for: {_reason(model, steps, channels, tried[0])}. Expected outputs (N,) or (N, K) for N rows."
+        return f"{start}: {ROWS_SECOND}"
+    return f"{start}: {_reason(model, steps, channels, tried[0])}. Expected outputs (N,) or (N, K) for N rows."
+
+
+def _fitting(shape: tuple[int | None, int], taken: Sequences) -> str:
+    """Return what to try, where a model takes other sequences than these."""
+    steps, channels = shape
+    f = taken.channels
+    if f == channels:
+        return "without `channels_first`"
+    if steps is None:
+        return f"`features` to choose {f} channels"
+    n_inputs = steps * channels
+    return f"`sequence={n_inputs // f}x{f}`" if n_inputs % f == 0 else f"`features` for T x {f} columns"
 
 
 def _shape(steps: int, channels: int, channels_first: bool) -> tuple[int, int]:
