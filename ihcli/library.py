@@ -82,8 +82,8 @@ def explain(
             that pandas holds as categories becomes codes in their order. Sequences also come as (N, T, F), or, with
             `channels_first`, (N, F, T).
         method: name of a row of `ihcli.methods.METHODS`: ig, eg (attributions), ih or eh (interactions as well).
-        baseline: "zeros", "mean", "median" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg and eh.
-            None: "zeros" or "data".
+        baseline: "zeros", "mean", "median", "mode" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg
+            and eh. None: "zeros", or "mode" where the model looks codes up; "data" for eg and eh.
         target: "predicted", "all", "label", an output name or index. None: the predicted or the only output.
         output_names: what the outputs are called, in their order; None: the model's own names, else their indices, and
             "prediction" where there is one.

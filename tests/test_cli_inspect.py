@@ -1,12 +1,16 @@
 """`ihcli inspect`: what the loader sees."""
 
 import pickle
+import shlex
 from pathlib import Path
 
 import checkpoints
+import pandas as pd
 import pytest
 import torch
+from category_models import NAMES, EntityMlp, FtTransformer, OneMatrix, category_rows
 from click.testing import CliRunner, Result
+from model_files import save_script
 from torch import nn
 
 from ihcli.cli import main
@@ -127,3 +131,128 @@ class Launch:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (self.path,))
+
+
+# What is looked up
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Networks that look codes up, one of two arguments and one without numbers, and a table."""
+    path = tmp_path_factory.mktemp("a b'c")
+    torch.manual_seed(0)
+    for name, module in {
+        "entity": OneMatrix(EntityMlp()),
+        "ft": OneMatrix(FtTransformer()),
+        "two": EntityMlp(),
+        "codes": Codes(),
+        "masked": Masked(),
+    }.items():
+        save_script(module.eval(), path / f"{name}.pt")
+    pd.DataFrame(category_rows(100), columns=list(NAMES)).assign(id=range(100)).to_csv(path / "bank.csv", index=False)
+    return path
+
+
+class Codes(nn.Module):
+    """Takes integers alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(4, 2), nn.Linear(6, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.table(x).flatten(1))
+
+
+class Masked(nn.Module):
+    """Looks a code up, masks by it, and makes another one a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.last = nn.Embedding(4, 2), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        code = x[:, 0].long()
+        found = self.table(code).masked_fill((code == 0).unsqueeze(1), 0.5)
+        return self.last(torch.cat([found, (x[:, 1:2] > 0.5).to(x.dtype), x[:, 2:]], 1)).tanh()
+
+
+def told(name: str, *arguments: object) -> list[str]:
+    done = ask(*arguments)
+    assert done.exit_code == 0, done.stderr
+    return [line[22:].strip() for line in done.stdout.splitlines() if line.startswith(f"{name:22}")]
+
+
+TABLES = ("4 values from a table of 7 codes", "2 values from a table of 3 codes", "6 values from a table of 12 codes")
+
+
+def test_what_is_looked_up_is_told_without_data(coded: Path) -> None:
+    found = findings(coded / "entity.pt")
+    assert told("Looked up", coded / "entity.pt")[:3] == [f"{i}: {words}" for i, words in enumerate(TABLES)]
+    assert found["Inputs"] == "7"
+    assert found["Outputs"] == "2"
+    assert found["Baseline"].startswith("ig and ih: mode, the most frequent codes and the mean of numbers; eg and eh: ")
+    assert found["Derivative engine"].startswith("autograd: ")
+    assert "Warning" not in found
+
+
+def test_what_is_looked_up_is_told_by_the_columns_of_data(coded: Path) -> None:
+    with_data = (coded / "entity.pt", coded / "bank.csv", "--key", "id")
+    assert told("Looked up", *with_data)[:3] == [
+        f"{name}: {words}" for name, words in zip(NAMES[:3], TABLES, strict=True)
+    ]
+    assert told("Inputs", *with_data) == ["7"]
+    assert told("Warning", *with_data) == []
+
+
+def test_one_table_of_several_columns_is_told_so(coded: Path) -> None:
+    assert told("Looked up", coded / "ft.pt") == [
+        f"{i}: 8 values from a table of 27 codes of several columns" for i in range(4)
+    ]
+
+
+def test_a_network_of_integers_alone_is_tried_with_integers(coded: Path) -> None:
+    assert told("Called with", coded / "codes.pt") == ["integers, 3: 0, 1, 2"]
+    assert told("Looked up", coded / "codes.pt") == [
+        f"{i}: 2 values from a table of 4 codes of several columns" for i in range(3)
+    ]
+    assert told("Outputs", coded / "codes.pt") == ["1"]
+
+
+def test_flags_and_what_is_held_are_told(coded: Path) -> None:
+    assert told("Looked up", coded / "masked.pt") == [
+        "0: 2 values from a table of 4 codes, read in another way as well, and held at each row's own code",
+        "1: 1 value read as whole numbers or flags",
+    ]
+
+
+def test_several_arguments_are_named_and_the_advice_shows_what_each_takes(coded: Path) -> None:
+    (without,) = told("Warning", coded / "two.pt")
+    (warning,) = told("Warning", coded / "two.pt", coded / "bank.csv", "--key", "id")
+    assert "takes 2 arguments, codes and numbers." in without
+    advice = warning.partition(" Try ")[2].rstrip(".").replace(" and --inputs", " --inputs")
+
+    followed = (coded / "two.pt", coded / "bank.csv", "--key", "id", *shlex.split(advice))
+
+    assert told("Argument", *followed) == [
+        "codes: integers, 4: job, marital, month, education",
+        "numbers: numbers, 3: age, balance, days",
+    ]
+    assert told("Looked up", *followed)[0] == f"job: {TABLES[0]}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["entity.pt", "--key", "id"], "--key: is about the columns of DATA. Try ihcli inspect "),
+        (["entity.pt", "bank.csv"], "bank.csv: has 8 features"),
+        (["entity.pt", "absent.csv"], "absent.csv: "),
+    ],
+)
+def test_wrong_uses_of_data_are_one_message(
+    coded: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(coded)
+    done = ask(*arguments)
+    assert done.exit_code in (1, 2)
+    assert message in done.stderr

@@ -1,6 +1,6 @@
 """What is opened, in words: one sentence before a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ihcli.openings.openings import Opening, Openings
 from ihcli.wording import all_of, quoted
@@ -65,3 +65,20 @@ def _shortened(words: Sequence[str]) -> str:
     return all_of(
         words if len(words) <= MOST_NAMES else [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
     )
+
+
+def columns_in_words(openings: Openings) -> Iterator[tuple[str, str]]:
+    """Yield every column that is opened and what of it is: how wide, of how many codes, and whether it is held too."""
+    for column in _columns(openings.lookups):
+        found = [_of_column(each, column) for each in openings.lookups if column in each.columns]
+        held = ["read in another way as well, and held at each row's own code"] if column in openings.held else []
+        yield openings.names[column], ", ".join(dict.fromkeys([*found, *held]))
+
+
+def _of_column(lookup: Opening, column: int) -> str:
+    width = int((lookup.owner == column).sum())
+    values = f"{width} value{'' if width == 1 else 's'}"
+    if lookup.codes is None:
+        return f"{values} read as whole numbers or flags"
+    table = f"a table of {lookup.codes} codes"
+    return f"{values} from {table}" if len(lookup.columns) == 1 else f"{values} from {table} of several columns"

@@ -52,9 +52,10 @@ DAILY = (
     ),
     _option(
         "--baseline",
-        metavar="[zeros|mean|median|data|FILE]",
+        metavar="[zeros|mean|median|mode|data|FILE]",
         help=f"Where paths start; a FILE has one row ({', '.join(ONE)}) or many ({', '.join(MANY)}) with the feature "
-        f"columns. For texts: zeros, pad or mask.  [default: zeros for {all_of(ONE)}, data for {all_of(MANY)}]",
+        f"columns; mode is the most frequent codes and the mean of numbers. For texts: zeros, pad or mask.  [default: "
+        f"zeros for {all_of(ONE)}, mode where codes are looked up, data for {all_of(MANY)}]",
     ),
     TARGET,
     _option(
@@ -190,6 +191,13 @@ OF_COLUMNS = (
         help="Missing or infinite inputs: stop before any work, or write the row with nulls and its status.",
     ),
 )
+OF_DATA = tuple(
+    declaration
+    for declaration in (*DAILY, *OF_COLUMNS, *OF_SEQUENCES)
+    if declaration.parameter
+    in ("key", "features", "inputs", "exclude", "label", "categories", "sequence", "channels_first")
+)
+"""What says which columns of a table a model takes, and how."""
 OF_LARGE_RUNS = (
     _option("--limit", type=WholeNumber(1), metavar="N", help="Explain the first N rows only.  [default: all]"),
     _option(

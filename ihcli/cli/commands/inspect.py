@@ -5,55 +5,72 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.computation import debug_option
-from ihcli.cli.asking.options import CODE, CODE_ARGS, CODE_WEIGHTS, TRUST
-from ihcli.cli.asking.sections import OPTIONS, SETTINGS, SectionedCommand, option
+from ihcli.cli.asking.computation import Computation, computing_options, debug_option
+from ihcli.cli.asking.options import CODE, CODE_ARGS, CODE_WEIGHTS, OF_DATA, TRUST
+from ihcli.cli.asking.sections import COLUMNS, OPTIONS, SETTINGS, SectionedCommand, option
+from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.terminal import tell
 from ihcli.errors import ModelError
+from ihcli.methods import names_of
+from ihcli.wording import all_of, argument
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ihcli.execution.probing import Probe
     from ihcli.models import Model
-    from ihcli.models.sequences import Axes
 
-PROBE_ROWS, SEED = 8, 0
-CODED_ROWS = 64
 PROBE_BYTES = 64 << 20
-PROBE_TEXT = "A film that was not bad at all."
 MOST_NAMES = 6
-UNTRIED = "The file does not say how many inputs the network takes, so it was not tried."
+MOST_COLUMNS = 20
+"""That are looked up and have a line each."""
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Show what a model file holds.")
 @click.argument("model")
+@click.argument("data", required=False)
 @CODE.declare(OPTIONS)
 @CODE_ARGS.declare(OPTIONS)
 @CODE_WEIGHTS.declare(OPTIONS)
 @TRUST.declare(OPTIONS)
 @option("--layers", is_flag=True, help="List the names that --layer of ihcli explain takes, and nothing else.")
+@computing_options({COLUMNS: OF_DATA})
 @debug_option
+@click.pass_context
 def inspect(
-    model: str, code: str | None, code_args: str | None, code_weights: str | None, trust: bool, layers: bool
+    context: click.Context,
+    model: str,
+    data: str | None,
+    code: str | None,
+    code_args: str | None,
+    code_weights: str | None,
+    trust: bool,
+    layers: bool,
+    computation: Computation,
 ) -> None:
     """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
 
-    No data is needed: where the file says how many inputs the network takes, it is tried on random rows; a text
-    classifier is tried on a short text, which shows how its tokenizer cuts words.
+    It is tried on rows of DATA where a table is given, else on rows that are made up, of as many inputs as the file
+    says or the network takes: columns that it looks up are named, with what they are looked up in. A text classifier
+    is tried on a short text, which shows how its tokenizer cuts words.
     """
-    from ihcli.execution.refusals import require_code, require_model
+    from ihcli.execution.refusals import parse, require_code, require_model
 
     require_model(model)  # before torch is imported, which takes seconds
     require_code(code, code_args, code_weights)
+    if data is None and (given := computation.given(context)):
+        raise click.UsageError(f"{given[0]}: is about the columns of DATA. Try ihcli inspect {argument(model)} DATA.")
+    asked = None if data is None else parse(computation.request(model, data, missing="flag"))
     with process.ended_when_stuck():
         process.give_up_writing(trust)
+        from ihcli.execution.probing import probe_of
         from ihcli.models import load_model
 
         loaded = load_model(model, trust=trust, code=code, code_args=code_args, code_weights=code_weights)
         if layers:
             _tell_layers(loaded)
             return
-        for name, finding in _findings(loaded):
+        for name, finding in _findings(loaded, probe_of(loaded, asked)):
             tell(f"{name:22}{finding}")
 
 
@@ -64,41 +81,27 @@ def _tell_layers(model: "Model") -> None:
         tell(name)
 
 
-def _findings(model: "Model") -> list[tuple[str, str]]:
+def _findings(model: "Model", probe: "Probe") -> list[tuple[str, str]]:
     from ihcli.smoothing import find_operations
 
-    axes = _axes(model)
-    model = model if axes is None else axes.of_rows(model)
-    probe = _probe(model)
-    tried, probe, looked_up = (model, None, []) if probe is None else _opened(model, probe)
-    n_outputs, warnings = (None, (UNTRIED,)) if probe is None else _try(tried, probe)
-    engine = "autograd" if probe is None or n_outputs is None else _engine(tried, probe)
+    inputs = probe.inputs
+    n_outputs, warnings = (None, probe.warnings) if inputs is None else _try(probe.model, inputs)
+    engine = "autograd" if inputs is None or n_outputs is None else _engine(probe.model, inputs)
     # Without a count of outputs the model failed on the rows, and would fail again.
-    operations = find_operations(tried, None if n_outputs is None else probe)
+    operations = find_operations(probe.model, None if n_outputs is None else inputs)
     return [
         ("Format", model.format),
         *_code(model),
-        *(_inputs(model) if axes is None else [("Inputs", axes.in_words())]),
-        *looked_up,
+        *_inputs(model, probe),
+        *_opened(probe),
         ("Outputs", _counted(n_outputs, model.output_names)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
         ("Activations", _listed(operations.activations)),
         ("Replaced by SoftPlus", _listed(operations.replaceable)),
         ("Kinks that remain", _listed(operations.kinks)),
         ("Derivative engine", engine),
-        *(("Warning", warning) for warning in (*model.notes, *warnings)),
+        *(("Warning", spelled(warning)) for warning in (*model.notes, *warnings)),
     ]
-
-
-def _axes(model: "Model") -> "Axes | None":
-    """Return how sequences are put to the network, where it takes these in place of rows."""
-    from ihcli.models.fixed import has_recurrence
-    from ihcli.models.sequences import likely_axes
-    from ihcli.readers.texts import reads_texts
-
-    if reads_texts(model) or not (model.n_inputs is None or has_recurrence(model.module)):
-        return None
-    return likely_axes(model)
 
 
 def _code(model: "Model") -> list[tuple[str, str]]:
@@ -109,12 +112,20 @@ def _code(model: "Model") -> list[tuple[str, str]]:
     return [("Code run", _listed(tuple(files[:MOST_NAMES]))), ("Arguments", model.code.arguments or "none")]
 
 
-def _inputs(model: "Model") -> list[tuple[str, str]]:
+def _inputs(model: "Model", probe: "Probe") -> list[tuple[str, str]]:
     """Return what the network takes: numbers, or texts and how they are cut."""
     from ihcli.readers.texts import embedder_of, reads_texts
 
+    if probe.axes is not None:
+        return [("Inputs", probe.axes.in_words())]
     if not reads_texts(model):
-        return [("Inputs", _counted(model.n_inputs, model.feature_names)), *_categories(model)]
+        width = len(probe.names) or model.n_inputs
+        return [
+            ("Inputs", _counted(width, probe.names if width != model.n_inputs else model.feature_names)),
+            *_arguments(probe),
+            *_categories(model),
+        ]
+    from ihcli.execution.probing import PROBE_TEXT
     from ihcli.quality import CUTS
 
     reader = embedder_of(model)
@@ -132,40 +143,31 @@ def _categories(model: "Model") -> list[tuple[str, str]]:
     return [("Categories", f"{name}: {_counted(known.size(name), known.names(name))}") for name in known.values]
 
 
-def _probe(model: "Model") -> "Tensor | None":
-    """Return a text, or random rows around the network's zero, or None where the number of inputs is unknown."""
-    import torch
-
-    from ihcli.readers.texts import embedder_of, reads_texts
-
-    if reads_texts(model):
-        return embedder_of(model).inputs(embedder_of(model).encode([PROBE_TEXT]))
-    if model.n_inputs is None:
-        return None
-    n_rows, generator = PROBE_ROWS if model.vocabulary is None else CODED_ROWS, torch.Generator().manual_seed(SEED)
-    rows = torch.randn(n_rows, model.n_inputs, generator=generator, dtype=model.dtype)
-    rows += torch.tensor(model.zero or (0.0,), dtype=model.dtype)
-    for place, name in enumerate(model.feature_names or ()):
-        if model.vocabulary is not None and name in model.vocabulary.values:
-            rows[:, place] = torch.randint(model.vocabulary.size(name), (n_rows,), generator=generator).to(rows)
-    return rows
+def _arguments(probe: "Probe") -> list[tuple[str, str]]:
+    """Return the arguments of a forward and the columns of each, where it is not called with one matrix of numbers."""
+    arguments = () if probe.signature is None else probe.signature.arguments
+    return [
+        (
+            "Argument" if len(arguments) > 1 else "Called with",
+            f"{argument.name}: " * (len(arguments) > 1)
+            + f"{'integers' if argument.is_whole else 'numbers'}, "
+            + _counted(len(argument.columns), tuple(probe.names[column] for column in argument.columns)),
+        )
+        for argument in arguments
+    ]
 
 
-def _opened(model: "Model", probe: "Tensor") -> "tuple[Model, Tensor, list[tuple[str, str]]]":
-    """Return the model as a function of what it looks codes up as, rows of that, and what it looks up."""
-    import torch
+def _opened(probe: "Probe") -> list[tuple[str, str]]:
+    """Return what the network looks up of which columns, and where paths would start."""
+    from ihcli.openings.words import columns_in_words
 
-    from ihcli.openings import find_openings
-
-    if model.vocabulary is None or model.feature_names is None:
-        return model, probe, []
-    found = find_openings(model, probe, model.feature_names, range(probe.shape[1]))
-    if found is None:
-        return model, probe, []
-    with torch.no_grad():
-        flat, _ = found.flat(found.recording(model), probe)
-    told = [("Looked up", f"{_listed(each['columns'])}: as {each['width']} numbers") for each in found.description()]
-    return found.opened(model), flat, told
+    if probe.openings is None:
+        return []
+    columns = [("Looked up", f"{name}: {words}") for name, words in columns_in_words(probe.openings)]
+    more = [("Looked up", f"... {len(columns) - MOST_COLUMNS} more columns")] if len(columns) > MOST_COLUMNS else []
+    one, many = (all_of(names_of(many_baselines=are_many)) for are_many in (False, True))
+    start = f"{one}: mode, the most frequent codes and the mean of numbers; {many}: data, rows of the table"
+    return [*columns[:MOST_COLUMNS], *more, ("Baseline", start)]
 
 
 def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:

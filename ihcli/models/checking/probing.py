@@ -15,6 +15,9 @@ from ihcli.models.wrapping import input_count
 _ROWS = (2, 3)
 """Numbers of rows tried: n rows in must be n rows out, which a reshape to a fixed width may give for one of them."""
 
+MOST_TRIED = 256
+"""Inputs that are tried one number after the other."""
+
 
 @dataclass(frozen=True)
 class Width:
@@ -36,9 +39,21 @@ def accepted_width(model: Model) -> Width | None:
     return None
 
 
-def takes_others(model: Model, width: int) -> bool:
+def only_width(model: Model) -> int | None:
+    """Return the one width up to MOST_TRIED that a model takes, of numbers or of integers; None: none, or others too.
+
+    Cost: a call for each width and of each kind, most of which fail in the first layers.
+    """
+    for dtype in (model.dtype, torch.int64):
+        for width in range(1, MOST_TRIED + 1):
+            if _outputs(model, (width,), dtype) is not None:
+                return None if takes_others(model, width, dtype) else width
+    return None
+
+
+def takes_others(model: Model, width: int, dtype: torch.dtype | None = None) -> bool:
     """Return whether a model takes rows of other widths too: a network over steps, or one that broadcasts."""
-    return any(_outputs(model, (d,)) for d in (width + 1, 2 * width, 3 * width))
+    return any(_outputs(model, (d,), dtype) for d in (width + 1, 2 * width, 3 * width))
 
 
 @dataclass(frozen=True)
