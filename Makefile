@@ -62,7 +62,8 @@ bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implemen
 .PHONY: honesty
 honesty: $(VENV)/installed-for-tests  ## judge what is reported of more trained networks' rows than tests do (HONESTY_ROWS)
 	HONESTY_ROWS=$(or $(HONESTY_ROWS),200) $(BIN)/python -m pytest -q -s \
-		tests/test_matrix_honesty.py tests/test_deceiving.py tests/test_sampling_honesty.py
+		tests/test_matrix_honesty.py tests/test_deceiving.py tests/test_sampling_honesty.py \
+		tests/test_openings_honesty.py
 
 .PHONY: fuzz
 fuzz: $(VENV)/installed-for-tests  ## read damaged files for ten minutes (FUZZ_SECONDS)
