@@ -288,3 +288,31 @@ def test_saturated_probabilities_behind_lookups_keep_their_accuracy(form: Form) 
     off = np.abs(single.attributions - exact.attributions).sum(axis=1) / np.abs(exact.attributions).sum(axis=1)
     assert counted.mean() > 0.9
     assert (off[counted] < 1e-2).all()
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_an_entity_network_is_served_in_closed_form(form: Form) -> None:
+    module = in_form(built("entity MLP"), form)
+
+    closed, general = (ihcli.explain(module, DATA[:20], target=0, engine=engine) for engine in ("mlp", "autograd"))
+
+    assert_near(closed.interactions, general.interactions, 1e-12)
+    assert np.array_equal(closed.evaluations, general.evaluations)
+
+
+def test_what_is_not_affine_before_the_first_layer_is_no_front() -> None:
+    class Squared(nn.Module):
+        def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 1, dtype=torch.float64)
+            self.change = change
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(torch.cat([self.change(x), x], 1)).tanh()
+
+    rows = np.random.default_rng(0).normal(size=(20, 3))
+    for change in (torch.square, lambda x: x * x.flip(1), torch.relu, lambda x: 1 / (3 + x.abs())):
+        with pytest.raises(ihcli.errors.OptionError, match="`engine=mlp`: cannot serve this model"):
+            ihcli.explain(Squared(change), rows, engine="mlp", method="ig")
+    found = ihcli.explain(Squared(lambda x: 2 * x.flip(1)), rows, engine="mlp")
+    assert set(found.status) == {"ok"}

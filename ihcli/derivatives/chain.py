@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ihcli.derivatives.front import MOST_INPUTS, Front, is_linear, used_steps
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
 from ihcli.derivatives.recording import Recorder, Ref, Step, main_result
 from ihcli.errors import ModelCallError
@@ -115,7 +116,7 @@ def find_chain(function: Callable[[Tensor], Tensor], rows: Tensor) -> Chain:
     result = recorder.ref(outputs)
     if result is None:
         raise NotAChainError("its output does not depend on its inputs")
-    chain = _cut(recorder.steps, result, probe)
+    chain = _cut(recorder.steps, result, probe, function)
     _check_replay(chain, function, 2 * probe[:_REPLAY_ROWS] + 1)
     return chain
 
@@ -170,23 +171,59 @@ class _Section:
         self.steps.append(Step(step.operation, arguments, step.options))
 
 
-def _cut(steps: Sequence[Step], result: Ref, probe: Tensor) -> Chain:
+def _cut(steps: Sequence[Step], result: Ref, probe: Tensor, function: Callable[[Tensor], Tensor]) -> Chain:
     """Cut the steps at affine maps; the first section must be affine itself and is folded into the first of them."""
+    used = used_steps(steps, result)
     section = _Section(Ref(-1))
     sections: list[Elementwise] = []
     affines: list[Affine] = []
     for index, step in enumerate(steps):
+        if index not in used:
+            continue
         affine = _as_affine(step)
         if affine is None:
             section.add(index, step)
             continue
-        sections.append(_elementwise(section, section.renumbered(_input_of(step)), affine.weight.shape[1]))
-        affines.append(affine)
+        if affines:
+            sections.append(_elementwise(section, section.renumbered(_input_of(step)), affine.weight.shape[1]))
+            affines.append(affine)
+        else:
+            affines.append(_first(affine, section, section.renumbered(_input_of(step)), probe, function, index))
         section = _Section(Ref(index))
     if not affines:
         raise NotAChainError("it has no affine layer")
-    affines[0] = _folded(affines[0], sections[0], probe)
-    return Chain(tuple(affines), tuple(sections[1:]), Head(tuple(section.steps), section.renumbered(result)))
+    return Chain(tuple(affines), tuple(sections), Head(tuple(section.steps), section.renumbered(result)))
+
+
+def _first(
+    affine: Affine,
+    front: _Section,
+    result: Ref,
+    probe: Tensor,
+    function: Callable[[Tensor], Tensor],
+    index: int,
+) -> Affine:
+    """Return the first affine map with all that stands before it: scalers, or lookups and numbers put side by side."""
+    try:
+        before = _elementwise(front, result, affine.weight.shape[1])
+    except NotAChainError:
+        if not all(map(is_linear, front.steps)) or probe.shape[1] > MOST_INPUTS:
+            raise
+        return _through(affine, Front(function, index, _input_of_affine), probe)
+    return _folded(affine, before, probe)
+
+
+def _through(affine: Affine, front: Front, probe: Tensor) -> Affine:
+    """Fold a front into the affine map behind it."""
+    try:
+        columns, at_zero = front.read_off(probe)
+    except LookupError:
+        raise NotAChainError("it takes other steps for other rows") from None
+    return Affine((columns @ affine.weight.T).T.contiguous(), affine.bias + affine.weight @ at_zero)
+
+
+def _input_of_affine(step: Step) -> Ref | None:
+    return None if _as_affine(step) is None else _input_of(step)
 
 
 def _as_affine(step: Step) -> Affine | None:
