@@ -10,6 +10,7 @@ import pytest
 
 from ihcli.data import lists
 from ihcli.data.columns import Roles
+from ihcli.data.formats import parquet
 from ihcli.data.lists import SequenceScan, channel_baseline, open_sequences
 from ihcli.errors import DataError, OptionError
 
@@ -60,6 +61,12 @@ def test_lists_of_one_length_and_several_files_are_read(tmp_path: Path) -> None:
     rows = np.concatenate(list(dataset.inputs()))[:, 0]
     np.testing.assert_array_equal(rows[1], [[4.0], [5.0], [6.0]])
     assert rows[2] is None
+
+
+def test_few_rows_of_lists_are_in_memory_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "LIST_ROWS", 7)
+    pq.write_table(pa.table({"hr": [[1.0]] * 50}), tmp_path / "s.parquet")
+    assert [len(block) for block in open_sequences(tmp_path / "s.parquet", Roles()).inputs()] == [7] * 7 + [1]
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -7,13 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ihcli.data.formats.table import BATCH_VALUES, MOST_COLUMNS, TableFiles, is_number
+from ihcli.data.formats.table import BATCH_VALUES, MOST_COLUMNS, TableFiles, is_list, is_number
 from ihcli.errors import DataError
 from ihcli.files.leaves import leaves_of
 from ihcli.files.locations import Location, parquet_file
 from ihcli.wording import first_line
 
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
+LIST_ROWS = 1 << 10  # of columns of lists, each of which may hold thousands of numbers
 FETCHED_BYTES = 256 << 20  # of a row group on a store that are fetched at once; more is fetched buffer by buffer
 
 
@@ -36,6 +37,8 @@ class ParquetFiles(TableFiles):
     ) -> Iterator[pa.RecordBatch]:
         """Stream the wanted columns, cast where a file stores them as another type and they are no numbers."""
         batch_rows = max(1, min(1 << 16, BATCH_VALUES // min(max(1, len(wanted)), MOST_COLUMNS)))
+        if any(map(is_list, wanted.types)):
+            batch_rows = min(batch_rows, LIST_ROWS)
         for file in self.files:
             try:
                 for batch in self._read(file, batch_rows, wanted.names, categories):
