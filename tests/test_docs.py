@@ -81,6 +81,34 @@ def test_the_page_of_categories_runs_as_shown(checkout: Path) -> None:
     assert stated.code_of_unknown("job") is None
 
 
+def test_the_page_of_codes_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "codes.md").read_text(encoding="utf-8")
+    blocks = [(language, text) for _, language, text in BLOCK.findall(page)]
+    (script,) = [text for language, text in blocks if language == "python"]
+    Path("train.py").write_text(script, encoding="utf-8")
+    model_files.quietly(runpy.run_path, "train.py", run_name="__main__")
+    shown = "".join(text for language, text in blocks if language == "console")
+    commands = re.findall(r"^\$ (ihcli .+)\n((?:[^$\n].*\n)*)", shown, re.MULTILINE)
+    assert len(commands) == 5
+    for command, told in commands:
+        done = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        for line in told.replace("...\n", "").splitlines():
+            assert line in done.output.splitlines(), command
+    check_first_pair(page, "bank-run", r"^\| 1 \| (\w+) \| (\w+) \| ([\d.]+) \|")
+    for baseline in ("mean", "zeros"):
+        words = [*shlex.split(commands[2][0])[1:-2], "--baseline", baseline, "--limit", "300", "-o", baseline]
+        assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
+        check_first_pair(page, baseline, rf"^\| `{baseline}` \|.*\| (\w+), (\w+): ([\d.]+) \|")
+
+
+def check_first_pair(page: str, run: str, pattern: str) -> None:
+    ((one, other, size),) = re.findall(pattern, page, flags=re.MULTILINE)
+    first = read(run).interaction_summary.iloc[0]
+    assert (first["feature_i"], first["feature_j"]) == (one, other)
+    assert first["mean_abs"] == pytest.approx(float(size), rel=TRAINED_AGAIN)
+
+
 TRAINED_AGAIN = 0.2
 """How far a network that is trained on another machine may be off what the page shows."""
 

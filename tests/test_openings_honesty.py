@@ -130,6 +130,5 @@ def test_what_is_reported_of_rows_with_codes_holds(architecture: str, many_basel
 def test_the_networks_have_learned_what_codes_mean() -> None:
     rows = torch.as_tensor(table())
     for architecture in ARCHITECTURES:
-        with torch.no_grad():
-            right = (trained(architecture)(rows).argmax(1) == answers(table())).double().mean()
+        right = (trained(architecture)(rows).argmax(1) == answers(table())).double().mean()
         assert right > 0.8, architecture

@@ -225,8 +225,8 @@ def _expected(taken: _Taken | None) -> str:
 
 
 def _guessed(features: Sequence[str], sample: Tensor, names: Sequence[str]) -> str:
-    """Return options with the columns that each argument is likely to take: codes are whole numbers from 0 on."""
-    is_code = [bool(((column == column.round()) & (column >= 0)).all()) for column in sample.T]
+    """Return options with the columns that each argument is likely to take: codes are whole numbers from 0 or 1 on."""
+    is_code = [bool((column == column.round()).all()) and 0 <= column.min() <= 1 for column in sample.T]
     codes = [name for name, code in zip(features, is_code, strict=True) if code]
     numbers = [name for name, code in zip(features, is_code, strict=True) if not code]
     wants = [any(word in name.lower() for word in ("cat", "code", "id", "emb", "disc")) for name in names]
