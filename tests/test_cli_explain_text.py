@@ -413,7 +413,8 @@ def test_nothing_but_empty_texts_is_said(tmp_path: Path) -> None:
 def test_unknown_units_are_a_usage_error(tmp_path: Path) -> None:
     done = ask("explain", *BERT, *SENTENCE, "--units", "char", "-o", tmp_path / "run")
     assert done.exit_code == 2
-    assert "Invalid value for '--units': 'char' is not one of 'word', 'token'." in done.stderr
+    assert "Invalid value for '--units': Expected word or token of a text; step, " in done.stderr
+    assert "got 'char'. Try word, or step." in done.stderr
 
 
 def test_strict_runs_count_empty_texts(tmp_path: Path) -> None:

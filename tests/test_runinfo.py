@@ -216,7 +216,9 @@ def test_a_run_json_without_newer_keys_is_read_as_it_was_meant() -> None:
     del content["totals"]["truncated"], content["arguments"]["text"], content["arguments"]["units"]
     info = RunInfo.of(content)
     assert (info.units, info.resumed, info.shards, info.failed_chunks) == (None, (), (), ())
-    assert info.arguments == replace(read_info(WRITTEN["groups"]).arguments)
+    told = read_info(WRITTEN["groups"]).arguments
+    assert (told.units, info.arguments.units) == ("word", None)  # which was said where nobody asked
+    assert info.arguments == replace(told, units=None)
     assert RunTotals.told(Path("run"), info.totals).truncated == 0
     assert places_of(info, "model", Path("run")) == [content["model"]["path"]]
     assert info.seals.content() == {}
