@@ -157,6 +157,27 @@ def test_the_page_of_raw_tables_runs_as_shown(tmp_path: Path, monkeypatch: pytes
     assert {first["feature_i"], first["feature_j"]} == {"marital", "schooling"}
 
 
+def test_the_page_of_layers_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "layers.md").read_text(encoding="utf-8").partition("## An example")[2]
+    blocks = [(language, text) for _, language, text in BLOCK.findall(page)]
+    script, judged = (text for language, text in blocks if language == "python")
+    Path("drugs.py").write_text(script, encoding="utf-8")
+    model_files.quietly(runpy.run_path, "drugs.py", run_name="__main__")
+    for command in re.findall(r"^\$ (ihcli .+)$", "".join(text for _, text in blocks), flags=re.MULTILINE):
+        run_commands(f"$ {command}")
+    names: dict[str, Any] = {}
+    exec(compile(judged, "layers.md", "exec"), names)
+    first = names["run"].interaction_summary.iloc[0]
+    assert (first["feature_i"], first["feature_j"]) == ("drug_a", "drug_b")
+    assert first["mean"] < 0
+    assert names["spearman"].iloc[0] < -0.5 < names["spearman"].iloc[1:].min()
+    assert names["spearman"].iloc[1:].max() < 0.5
+    assert max(names["against_all"], names["against_both"]) < 1e-3
+    assert read("kinds").feature_names == ("pathway", "drug")
+    assert "held at each row" in " ".join(read("held").info["warnings"])
+
+
 def run_commands(console: str) -> None:
     for line in console.splitlines():
         done = CliRunner().invoke(main, shlex.split(line.removeprefix("$ "))[1:], catch_exceptions=False)
