@@ -7,12 +7,23 @@ import time
 
 from benchmarks.setup import THREADS, Setup
 
-NAMES = ("paper", "first_order", "rates", "growth", "general", "relu", "certificates", "stream", "executors")
+NAMES = (
+    "paper",
+    "first_order",
+    "rates",
+    "growth",
+    "general",
+    "relu",
+    "certificates",
+    "openings",
+    "stream",
+    "executors",
+)
 APART = ("peers", "texts")
 """Benchmarks that run only when named."""
 ORDER = (
     *("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream"),
-    *("certificates", "executors", "driver", "texts"),
+    *("certificates", "openings", "executors", "driver", "texts"),
 )
 """Tables in the Markdown file."""
 
