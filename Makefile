@@ -77,6 +77,10 @@ fuzz-operators: $(VENV)/installed-for-tests  ## call what TorchScript files may 
 bench-texts: $(VENV)/installed-for-bench  ## the same for a checkpoint: CHECKPOINT=directory TEXTS=table COLUMN=name
 	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run texts
 
+.PHONY: bench-sentences
+bench-sentences: $(VENV)/installed-for-bench  ## a CNN trained on SST beside a checkpoint: SST=directory CHECKPOINT=directory
+	SST=$(SST) CHECKPOINT=$(CHECKPOINT) $(BIN)/python -m benchmarks.run sentences
+
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .venv-peers demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,11 +19,11 @@ NAMES = (
     "stream",
     "executors",
 )
-APART = ("peers", "texts")
+APART = ("peers", "texts", "sentences")
 """Benchmarks that run only when named."""
 ORDER = (
     *("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream"),
-    *("certificates", "openings", "executors", "driver", "texts"),
+    *("certificates", "openings", "executors", "driver", "texts", "sentences"),
 )
 """Tables in the Markdown file."""
 
@@ -32,7 +32,7 @@ def main() -> None:
     """Run the named benchmarks, print their tables, and write them unless it is only a trial."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but the last two"
+        "names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but the last three"
     )
     parser.add_argument("--quick", action="store_true", help="few rows, nothing written: to try a benchmark out")
     arguments = parser.parse_args()
