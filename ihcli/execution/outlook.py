@@ -25,7 +25,7 @@ TRIED_S, COLD_S, COLD_SHARE = 0.1, 1.0, 0.1
 """A trial is grown to so many seconds; a first one of less than COLD_S, or of few rows of less than COLD_SHARE of what
 it foresees, is made again, as it pays for starting up."""
 GROWN_S = 2.0
-"""More rows at once are tried where they take no longer, were none of their work shared, or no more than half of
+"""More rows at once are tried where they take no longer, were none of their work shared, or no more than
 MOST_SHARE: one row takes alone the rounds of refinement that many share."""
 MOST_SHARE = 0.01  # of the run that trials may take
 FEW_ROWS = 100  # of fewer, a whole one would be more than that
@@ -68,7 +68,7 @@ def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | Non
             return None
         if tried is None and took >= TRIED_S:
             tried = n, took, spent
-        if n == len(inputs) or (tried is not None and GROWTH * took > max(GROWN_S, MOST_SHARE * wall_s / 2)):
+        if n == len(inputs) or (tried is not None and GROWTH * took > max(GROWN_S, MOST_SHARE * wall_s)):
             break
         n = min(len(inputs), GROWTH * n)
     n, took, spent = tried or (n, took, spent)
