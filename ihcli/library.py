@@ -45,6 +45,7 @@ class IhcliWarning(UserWarning):
     """Something to know before trusting an explanation."""
 
 
+@torch.enable_grad()
 def explain(
     model: Model | nn.Module,
     x: Any,
@@ -159,6 +160,7 @@ def explain(
         return cast(Explanation, _explained(explainer, np.concatenate(list(data.inputs())), labels))
 
 
+@torch.enable_grad()
 def explain_texts(
     model: Model,
     texts: Sequence[str | None],
@@ -208,6 +210,7 @@ def explain_texts(
     return cast(TextExplanation, _explained(explainer, inputs, labels))
 
 
+@torch.enable_grad()
 def explain_records(
     model: Model | nn.Module,
     records: Sequence[Any],

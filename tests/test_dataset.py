@@ -338,8 +338,8 @@ def test_memory_does_not_grow_with_rows(tmp_path):
             {},
             "{path}: feature '_row' has the name of a column that a run writes. Expected none of _row, _target, "
             "_prediction, _baseline_prediction, _completeness_gap, _relative_error, _interaction_error, _drift, "
-            "_sampling_error, _interaction_sampling_error, _evaluations, _truncated, _status. Try to rename the "
-            "column, or `exclude=_row`.",
+            "_sampling_error, _interaction_sampling_error, _evaluations, _truncated, _imputed, _status. Try to "
+            "rename the column, or `exclude=_row`.",
         ),
         ("a\n", {}, "{path}: has no rows. Expected at least one."),
         ("", {}, "{path}: has no rows. Expected a header line and at least one row."),

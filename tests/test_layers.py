@@ -221,8 +221,8 @@ def test_a_layer_inside_of_another_one_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"layers": LAYERS, "layer_names": ["a", "b"]}, r"tells 2 names, where 'drug', 'pathways' give 8 values"),
-        ({"layers": LAYERS, "layer_names": ["a"] * 8}, "tells the name 'a' twice"),
+        ({"layers": LAYERS, "layer_names": ["a", "b"]}, r"has 2 names, where 'drug', 'pathways' give 8 values"),
+        ({"layers": LAYERS, "layer_names": ["a"] * 8}, "has the name 'a' twice"),
         ({"layers": "drug"}, "is one string"),
     ],
 )

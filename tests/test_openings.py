@@ -316,3 +316,31 @@ def test_what_is_not_affine_before_the_first_layer_is_no_front() -> None:
             ihcli.explain(Squared(change), rows, engine="mlp", method="ig")
     found = ihcli.explain(Squared(lambda x: 2 * x.flip(1)), rows, engine="mlp")
     assert set(found.status) == {"ok"}
+
+
+def test_a_column_of_one_value_keeps_what_it_is_looked_up_as() -> None:
+    generator = torch.Generator().manual_seed(0)
+    table, layer = torch.randn(9, 3, generator=generator), nn.Linear(9, 1)
+
+    class Codes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(layer(F.embedding(x.long(), table).flatten(1)))
+
+    row = [3.0, 4.0, 5.0]
+    alone, beside, varied = (
+        ihcli.explain(Codes(), np.array(rows), baseline="zeros", method="ig").attributions[0]
+        for rows in ([row], [row, [3, 4, 6]], [row, [1, 2, 6]])
+    )
+
+    assert (varied != 0).all()
+    assert np.array_equal(beside, varied)
+    assert np.array_equal(alone, varied)
+
+
+def test_explanations_are_the_same_where_gradients_are_switched_off() -> None:
+    module = OneMatrix(built("entity MLP"))
+
+    with torch.no_grad():
+        got = ihcli.explain(module, DATA[:5], target=0)
+
+    assert np.array_equal(got.attributions, ihcli.explain(module, DATA[:5], target=0).attributions)

@@ -211,8 +211,8 @@ REFUSED: Mapping[str, tuple[list[str], str, str]] = {
         "11x2",
         "neither step by step",
     ),
-    "a step too few": ([f"a_{t}" for t in range(5)] + [f"b_{t}" for t in range(1, 6)], "5x2", "tell of steps, but not"),
-    "others among them": ([f"a_{t}" for t in range(4)] + ["age", "sex"], "3x2", "tell of steps, but not of 3 of"),
+    "a step too few": ([f"a_{t}" for t in range(5)] + [f"b_{t}" for t in range(1, 6)], "5x2", "name steps, but not"),
+    "others among them": ([f"a_{t}" for t in range(4)] + ["age", "sex"], "3x2", "name steps, but not 3 of"),
 }
 
 

@@ -219,7 +219,9 @@ def test_unknown_values_have_the_code_that_is_said(tmp_path, write):
 
 @pytest.mark.parametrize("bad", [3, -1, 0.5])
 def test_a_number_that_is_no_code_is_an_error(tmp_path, bad):
-    with pytest.raises(DataError, match=f"{bad} is no code of vocab.toml. Expected a whole number from 0 to 2, or one"):
+    with pytest.raises(
+        DataError, match=f"{bad} is not a code of vocab.toml. Expected a whole number from 0 to 2, or one"
+    ):
         codes(as_csv(tmp_path, [0, bad, 1]), vocabulary(*JOBS))
     assert codes(as_csv(tmp_path, [0, bad, 1]), vocabulary(*JOBS, unknown=3)) == ([0, 3, 1])
 

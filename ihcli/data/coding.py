@@ -81,7 +81,7 @@ class CategoryColumn:
         value = int(value) if isinstance(value, float) and value.is_integer() else value
         if self.holds_codes:
             most = self._vocabulary.size(self.name) - 1
-            what, codes = f"is no code of {source}", f"a whole number from 0 to {most}, or "
+            what, codes = f"is not a code of {source}", f"a whole number from 0 to {most}, or "
         words = [name for name in listed if isinstance(name, str)]
         close = did_you_mean(value, words) if isinstance(value, str) else ""
         advice = f" {self._vocabulary.advice}" if self._vocabulary.advice else ""

@@ -125,8 +125,8 @@ def choose_list_columns(table: TableFiles, roles: Roles) -> Columns:
     nested = [name for name in features if is_nested(types[name])]
     if nested and len(features) > 1:
         raise DataError(
-            f"{table.path}: column {quoted(nested[0])} holds lists of lists, all channels in one. Expected no other "
-            f"feature beside it, got {listed(features)}. Try `features={column_list(nested[:1])}`."
+            f"{table.path}: column {quoted(nested[0])} holds lists of lists, all channels in one. Expected it to "
+            f"be the only feature, got {listed(features)}. Try `features={column_list(nested[:1])}`."
         )
     return Columns(features, tuple(dict.fromkeys(roles.keys)), roles.label)
 

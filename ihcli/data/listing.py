@@ -27,6 +27,6 @@ def check_layer_names(names: tuple[str, ...], option: str = "`layer_names`") -> 
     """Raise OptionError for a name that stands twice, or is that of a column that a run writes."""
     for name in names:
         if names.count(name) > 1:
-            raise OptionError(f"{option}: tells the name {quoted(name)} twice. Expected each once.")
+            raise OptionError(f"{option}: has the name {quoted(name)} twice. Expected each once.")
         if name in RESERVED:
             raise OptionError(f"{option}: {quoted(name)} is the name of a column that a run writes. Expected another.")

@@ -190,7 +190,7 @@ def _refuse_another(columns: Sequence[str], found: list[Reading], form: Sequence
     numbered = [name for name in columns if has_number(name)]
     some = [reading for reading in readings(numbered) if 1 < len(reading.steps) < len(columns)]
     if any(not reading.is_whole or len(numbered) < len(columns) for reading in some):
-        raise OptionError(_unclear(columns, form, f"tell of steps, but not of {form.steps} of each channel"))
+        raise OptionError(_unclear(columns, form, f"name steps, but not {form.steps} of each channel"))
 
 
 def _unclear(columns: Sequence[str], form: SequenceForm, words: str) -> str:

@@ -27,8 +27,7 @@ def find_openings(model: Model, sample: Tensor, names: Sequence[str], unit_of: S
     made of columns that no gradient reaches otherwise.
 
     Parameters:
-        sample: (n, C) valid rows, in the model's dtype and on its device; a column that is constant in them is not
-            looked into.
+        sample: (n, C) valid rows, in the model's dtype and on its device.
         names: of the C columns;  unit_of is the group that each is explained in.
 
     Cost: two calls of the model; where it makes lookups about four more for each column that they read.
@@ -113,7 +112,12 @@ class _Finder:
     def _moved(self, rows: Tensor, seen: list[Lookup]) -> list[dict[int, Tensor]]:
         """Return for each lookup the columns that move its index, tried together and then halved, and where."""
         found: list[dict[int, Tensor]] = [{} for _ in seen]
-        pending = [torch.arange(len(self.names))]
+        is_constant = (self.sample == self.sample[0]).all(0).cpu()
+        for column in is_constant.nonzero()[:, 0].tolist():
+            for place, change in enumerate(self._changed_by_neighbours(rows, seen, column)):
+                if change.any():
+                    found[place][column] = change
+        pending = [(~is_constant).nonzero()[:, 0]]
         while pending:
             columns = pending.pop()
             near, far = (self._changed(seen, changed) for changed in _with_others(rows, self.sample, columns))
@@ -124,6 +128,21 @@ class _Finder:
                 for place, change in enumerate(changes):
                     if change.any():
                         found[place][int(columns)] = change
+        return found
+
+    def _changed_by_neighbours(self, rows: Tensor, seen: list[Lookup], column: int) -> list[Tensor]:
+        """Return where lookups change with a column that the sample has one value of: the codes beside it are tried.
+
+        Without this the values that such a column is looked up as would be taken for those of another one.
+        """
+        found = [torch.zeros_like(lookup.call.index, dtype=torch.bool) for lookup in seen]
+        for step in (1, -1):
+            changed = rows.clone()
+            changed[:, column] += step
+            try:
+                found = [before | now for before, now in zip(found, self._changed(seen, changed), strict=True)]
+            except (ModelCallError, _LookupsChangeError):  # a code that there is not
+                continue
         return found
 
     def _changed(self, seen: list[Lookup], rows: Tensor) -> list[Tensor]:

@@ -152,8 +152,8 @@ def _refuse_nested(model: Model, wanted: Sequence[str]) -> None:
     for inner, outer in product(layers, layers):
         if inner.startswith(f"{outer}."):
             raise ModelError(
-                f"{model.subject}: layer {quoted(inner)} is inside of {quoted(outer)}. Expected layers beside one "
-                "another. Try one of the two."
+                f"{model.subject}: layer {quoted(inner)} is inside of {quoted(outer)}. Expected layers of which "
+                "none is part of another. Try one of the two."
             )
 
 
@@ -168,7 +168,7 @@ def _cuts(model: Model, cutter: Cutter, name: str, rows: Tensor) -> list[Cut]:
     try:
         places = cutter.calls(Place(layer, is_input))
         if not places:
-            raise ModelError(f"`layer={name}`: is not called for rows of the data. Expected a layer that is. {_OTHER}")
+            raise ModelError(f"`layer={name}`: is not called for rows of the data. {_OTHER}")
         return [Cut(place, _shape(model, cutter, place, rows)) for place in places]
     except RuntimeError as error:  # of a graph that will not be edited, as inside of a loop
         raise ModelError(f"`layer={name}`: {model.subject} cannot be cut there. {_OTHER}") from error

@@ -66,7 +66,7 @@ class LayerQuestion:
             return self.grouped(own)
         if len(self.names) != len(own):
             raise OptionError(
-                f"`layer_names`: tells {len(self.names)} names, where {listed(self.layers)} give {len(own)} values for "
+                f"`layer_names`: has {len(self.names)} names, where {listed(self.layers)} give {len(own)} values for "
                 f"a row: {listed(own)}. Expected a name for each."
             )
         return self.grouped(self.names)

@@ -68,7 +68,7 @@ class Steps:
         found = _FOLDED[step.name](step, columns)
         self.numbers += sum(_n_numbers(column) for column in found)
         if self.numbers > MOST_NUMBERS:
-            raise UnfoldedError(f"{class_of(step)} of more columns and categories than {MOST_NUMBERS} numbers tell")
+            raise UnfoldedError(f"{class_of(step)}, which takes more than {MOST_NUMBERS} numbers here")
         return found
 
     def _sent(self, transformer: Record, columns: Sequence[Column]) -> list[Column]:
