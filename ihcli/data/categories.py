@@ -1,16 +1,16 @@
 """Categories as users state them: a TOML file or a mapping of columns to lists of values, read into a vocabulary."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ihcli.data.stated import read_toml
 from ihcli.errors import OptionError
 from ihcli.files.locations import Location, locate, neighbour_of
 from ihcli.vocabulary import ERROR, Vocabulary
-from ihcli.wording import did_you_mean, first_line, listed, printable, quoted
+from ihcli.wording import did_you_mean, listed, printable, quoted
 
 FORM = 'Expected a [categories] table with lines such as job = ["admin", "blue"], the value of code 0 first.'
 CATEGORIES = "categories"
@@ -29,16 +29,7 @@ def read_categories(path: str | Location) -> Vocabulary:
     Raises OptionError where files cannot be read, or are not of that form.
     """
     option, file = f"`categories={path}`", locate(path)
-    try:
-        if isinstance(file, Path) and file.exists() and not file.is_file():
-            raise OptionError(f"{option}: is not a file. {FORM}")
-        with file.open("rb") as stream:
-            stated = tomllib.load(stream)
-    except OSError as error:
-        near = neighbour_of(file) if isinstance(error, FileNotFoundError) else ""
-        raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}{near}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OptionError(f"{option}: is not TOML: {first_line(error)}. {FORM}") from error
+    stated = read_toml(option, file, FORM)
     categories = stated.get(CATEGORIES)
     if not isinstance(categories, dict) or not categories:
         meant = next((name for name in stated if did_you_mean(name, [CATEGORIES]) and name != CATEGORIES), None)

@@ -1,16 +1,15 @@
 """Features that are explained as one: named groups, stated in a TOML file or by a separator in the column names."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ihcli.data.columns import Columns
+from ihcli.data.stated import read_toml
 from ihcli.errors import OptionError
-from ihcli.files.locations import Location, locate, neighbour_of
+from ihcli.files.locations import Location, locate
 from ihcli.quality import RESERVED
 from ihcli.wording import did_you_mean, listed
 
@@ -60,16 +59,7 @@ def read_groups(path: str | Location, columns: Columns | None = None) -> dict[st
     """
     option = f"`groups={path}`"
     file = locate(path)
-    try:
-        if isinstance(file, Path) and file.exists() and not file.is_file():
-            raise OptionError(f"{option}: is not a file. {FORM}")
-        with file.open("rb") as stream:
-            stated = tomllib.load(stream)
-    except OSError as error:
-        near = neighbour_of(file) if isinstance(error, FileNotFoundError) else ""
-        raise OptionError(f"{option}: cannot be opened: {error.strerror}. {FORM}{near}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{option}: is not TOML: {error}. {FORM}") from error
+    stated = read_toml(option, file, FORM)
     groups = stated.get("groups")
     if not isinstance(groups, dict) or not groups:
         raise OptionError(f"{option}: states no groups. {FORM}")

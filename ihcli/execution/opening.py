@@ -7,9 +7,9 @@ import numpy as np
 
 from ihcli.data.columns import Columns, Roles
 from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
-from ihcli.data.listing import read_layer_names
 from ihcli.data.lists import MEDIAN_SEQUENCES, channel_baseline, longest_of, open_sequences
 from ihcli.data.sequences import SequenceUnits
+from ihcli.data.stated import read_layer_names
 from ihcli.data.survey import Scan, Survey
 from ihcli.data.tables import Dataset, open_dataset
 from ihcli.data.texts import open_texts

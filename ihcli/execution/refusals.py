@@ -6,9 +6,9 @@ from ihcli.data.baselines import require_baselines, require_count
 from ihcli.data.categories import read_categories
 from ihcli.data.formats.opening import find_files
 from ihcli.data.groups import read_groups
-from ihcli.data.listing import read_layer_names
 from ihcli.data.sampling import AUTO, require_rows
 from ihcli.data.sequences import ANY, COLUMN, SequenceForm, SequenceUnits
+from ihcli.data.stated import read_layer_names
 from ihcli.errors import ModelError, OptionError
 from ihcli.files.code import Code
 from ihcli.files.locations import absence, is_url, locate

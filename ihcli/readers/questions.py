@@ -10,9 +10,9 @@ from torch import Tensor
 from ihcli.data.baselines import MODE, ONE_ROW, ZEROS, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
 from ihcli.data.frequencies import Frequencies, frequencies
 from ihcli.data.groups import Groups
-from ihcli.data.listing import check_layer_names
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, BaselineRows, Sampling
+from ihcli.data.stated import check_layer_names
 from ihcli.data.survey import Survey
 from ihcli.errors import OptionError
 from ihcli.models.model import Model
