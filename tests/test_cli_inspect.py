@@ -192,7 +192,7 @@ def test_what_is_looked_up_is_told_without_data(coded: Path) -> None:
     assert found["Inputs"] == "7"
     assert found["Outputs"] == "2"
     assert found["Baseline"].startswith("ig and ih: mode, the most frequent codes and the mean of numbers; eg and eh: ")
-    assert found["Derivative engine"].startswith("autograd: ")
+    assert found["Derivative engine"].startswith("mlp: ")
     assert "Warning" not in found
 
 
