@@ -15,6 +15,8 @@ from ihcli.wording import all_of, listed, quoted
 
 _ROWS, _FEWER = 61, 59
 """Rows of two runs, of which no width, and no number of columns, is likely to be both."""
+_FEW = 8
+"""Rows that tell whether there are lookups: a model may do on others what no check before a run can wait for."""
 _PLACES = (0.0, 0.5, 1.0)
 """On the way from one row to another, where gradients are taken."""
 _AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-9}
@@ -30,17 +32,17 @@ def find_openings(model: Model, sample: Tensor, names: Sequence[str], unit_of: S
         sample: (n, C) valid rows, in the model's dtype and on its device.
         names: of the C columns;  unit_of is the group that each is explained in.
 
-    Cost: two calls of the model; where it makes lookups about four more for each column that they read.
+    Cost: two calls of the model with a few rows; where it makes lookups about four more for each column that they read.
     Raises ModelError where columns of different groups are looked up as one, or the network, its lookups handed what
     they gave, gives other outputs.
     """
     finder = _Finder(model, sample, tuple(names), tuple(unit_of))
     try:
-        _outputs(model, finder.rows)  # unwatched, as what is found out of a model once is found out on its first call
-        seen = finder.watched(finder.rows)
-        if not seen:
+        few = sample[:_FEW]
+        _outputs(model, few)  # unwatched, as what is found out of a model once is found out on its first call
+        if not finder.watched(few):
             return None
-        found = finder.openings(seen)
+        found = finder.openings(finder.watched(finder.rows))
     except (ModelCallError, _LookupsChangeError):
         return None
     if found is None:
