@@ -60,9 +60,9 @@ def test_good_runs_pass(folder: Folder, kind: str) -> None:
 
 def test_figures_stand_beside_their_bounds(folder: Folder) -> None:
     found = {finding.check: finding for finding in verify_run(folder.run("ih"))}
-    for check in ("completeness gap", "gap within the error", "row sums", "tolerance"):
+    for check, rows in {"completeness gap": 14, "gap within the error": 14, "row sums": 14, "tolerance": 28}.items():
         assert 0 <= found[check].worst <= found[check].bound
-        assert found[check].checked == 14
+        assert found[check].checked == rows  # of a tolerance, both errors of a row
 
 
 def _swapped(table: pa.Table) -> pa.Table:
