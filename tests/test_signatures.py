@@ -178,6 +178,18 @@ def test_what_several_arguments_take_is_asked_for_with_a_line_that_works(tmp_pat
     assert verified.exit_code == 0, verified.stdout
 
 
+def test_a_column_that_the_table_lacks_is_named_with_its_argument(tmp_path: Path) -> None:
+    model_files.save_script(OneMatrix(built("entity MLP")), tmp_path / "m.pt")
+    TABLE.to_csv(tmp_path / "bank.csv", index=False)
+    command = ["explain", str(tmp_path / "m.pt"), str(tmp_path / "bank.csv"), "-o", str(tmp_path / "run")]
+
+    refused = CliRunner().invoke(main, [*command, "--inputs", "x=job,maritl"])
+
+    assert "--inputs x=...: " in refused.stderr
+    assert "has no column 'maritl'" in refused.stderr
+    assert "Did you mean 'marital'?" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("inputs", "error", "words"),
     [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ihcli.data.columns import Columns, Roles
+from ihcli.data.formats.opening import open_table
 from ihcli.data.groups import Groups, check_groups, groups_by_prefix, read_groups
 from ihcli.data.lists import MEDIAN_SEQUENCES, channel_baseline, longest_of, open_sequences
 from ihcli.data.sequences import SequenceUnits
@@ -16,7 +17,7 @@ from ihcli.data.texts import open_texts
 from ihcli.errors import DataError, OptionError
 from ihcli.models import Model
 from ihcli.models.sequences import axes_of
-from ihcli.models.signatures import carried_inputs, features_of
+from ihcli.models.signatures import Inputs, carried_inputs, features_of
 from ihcli.models.texts import ZEROS
 from ihcli.quality import WORD, Status
 from ihcli.readers import Reader
@@ -27,7 +28,7 @@ from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import listed, quoted
+from ihcli.wording import did_you_mean, listed, quoted
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 16_384
@@ -76,6 +77,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         raise OptionError(f"{request.model}: reads texts. Expected the column they are in. Try `text=COLUMN`.")
     asks = _sequence_question(asked)
     inputs = request.inputs or carried_inputs(model)
+    _require_columns(request.data, {} if inputs is None else inputs)
     dataset = open_dataset(
         request.data,
         keys=request.key,
@@ -196,6 +198,17 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
         raise DataError(
             f"{request.data}: every row has a missing or infinite value. Expected one complete row at least."
         )
+
+
+def _require_columns(data: str, inputs: Inputs) -> None:
+    """Raise OptionError for a column that an argument of the model takes and that the table lacks."""
+    names = open_table(data).schema.names if inputs else []
+    for argument, columns in inputs.items():
+        for column in (column for column in columns if column not in names):
+            raise OptionError(
+                f"`inputs={argument}=...`: {data} has no column {quoted(column)}. Expected one of its {len(names)} "
+                f"columns: {listed(names)}.{did_you_mean(column, names)}"
+            )
 
 
 def _column_groups(request: RunRequest, columns: Columns, found: FlatSequences | None) -> Groups:
