@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import model_files
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     StratifiedKFold,
 )
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -47,6 +48,7 @@ from ihcli.cli import main
 from ihcli.data.tables import open_dataset
 from ihcli.errors import ModelError
 from ihcli.models import Model, load_model
+from ihcli.openings.layers import layer_names
 from ihcli.readers.tables import fills_of
 
 # Sums of the same products in float64, in another order.
@@ -380,3 +382,20 @@ def test_inspect_tries_codes_that_there_are_and_says_what_is_looked_up(tmp_path:
     assert any(line.startswith("Looked up             job: 6 values from a table of ") for line in found)
     assert "Outputs               2: high, low" in found
     assert "Warning" not in done.output
+
+
+def test_what_is_imputed_is_told_from_inner_layers_on_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(80, 3))
+    rows[::7, 1] = np.nan
+    network = MLPRegressor(
+        hidden_layer_sizes=(5,), activation="tanh", solver="lbfgs", alpha=1.0, tol=1e-2, random_state=0
+    )
+    joblib.dump(make_pipeline(SimpleImputer(), network).fit(rows, np.nansum(rows, axis=1)), tmp_path / "m.joblib")
+    model = load_model(tmp_path / "m.joblib")
+    layer = layer_names(model)[0]
+
+    with pytest.warns(ihcli.IhcliWarning, match="imputer"):
+        got = ihcli.explain(model, rows, layers=[layer], method="ig")
+
+    assert set(got.status) == {"ok"}

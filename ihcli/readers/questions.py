@@ -119,22 +119,18 @@ class TableQuestion:
         baselines, pool = self._baselines(model, rows, survey, start, codes)
         if openings is None or not opened_from.is_no_code:
             baselines = baselines.told(rows)
-        if openings is None:
-            return TableReader(
-                self.groups,
-                baselines,
-                pool=pool,
-                fills=rows.fills,
-                filled=survey.scan.filled,
-                signature=signature,
-            )
-        return OpenedTableReader(
+        plain = TableReader(
             self.groups,
             baselines,
             pool=pool,
             fills=rows.fills,
             filled=survey.scan.filled,
             signature=signature,
+        )
+        if openings is None:
+            return plain
+        return OpenedTableReader(
+            **vars(plain),
             openings=openings,
             start=opened_from,
             codes=tuple(each for each in codes if each.column in openings.coded) if opened_from.is_no_code else (),
@@ -151,6 +147,7 @@ class TableQuestion:
             baselines,
             pool=pool,
             fills=rows.fills,
+            filled=survey.scan.filled,
             signature=signature,
             layers=found,
             from_zeros=is_zero or (self.baseline is None and not self.many),
