@@ -61,21 +61,21 @@ class Counted:
         return self.engine.batch_points
 
     @property
-    def assemble(self) -> Callable[[Paths, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def assemble(self) -> Callable[[Paths, np.ndarray, Tensor, Tensor], tuple[np.ndarray, Tensor]]:
         return self.engine.assemble
 
-    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+    def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         self.values_taken += len(t)
         return self.engine.values(paths, path, t)
 
-    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         self.gradients_taken += len(t)
         return self.engine.gradients(paths, path, t)
 
-    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.gradients_taken += len(t)
         return self.engine.curvatures(paths, path, t)
 
-    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.gradients_taken += len(t)
         return self.engine.hessians(paths, path, t)

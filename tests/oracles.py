@@ -179,7 +179,7 @@ def relative_error(got: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _along(function: Function, paths: Paths, path: np.ndarray, t: np.ndarray, order: int = 1) -> np.ndarray:
     engine = AutogradEngine(function, MEMORY_BYTES)
-    where = torch.tensor(path.reshape(-1))
+    where = path.reshape(-1)
     at = torch.tensor(t.reshape(-1), dtype=paths.inputs.dtype)
     some = range(0, len(at), 20_000)
     derivative = engine.gradients if order == 1 else engine.curvatures

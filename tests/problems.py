@@ -65,30 +65,30 @@ class SpyEngine(Engine):
         kinds = ("values", "gradients", "curvatures", "hessians", "matrices")
         self.asked: dict[str, list[tuple[int, float]]] = {kind: [] for kind in kinds}
 
-    def _note(self, kind: str, path: Tensor, t: Tensor) -> None:
+    def _note(self, kind: str, path: np.ndarray, t: Tensor) -> None:
         self.asked[kind] += zip(path.tolist(), t.tolist(), strict=True)
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         return self._engine.batch_points(paths, directions)
 
-    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+    def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         self._note("values", path, t)
         return self._engine.values(paths, path, t)
 
-    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         self._note("gradients", path, t)
         return self._engine.gradients(paths, path, t)
 
-    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self._note("curvatures", path, t)
         return self._engine.curvatures(paths, path, t)
 
-    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self._note("hessians", path, t)
         return self._engine.hessians(paths, path, t)
 
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         self._note("matrices", path, t)
         return self._engine.matrices(paths, path, t, weights, combinations)

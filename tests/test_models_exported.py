@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import model_files
+import numpy as np
 import pytest
 import torch
 from preflights import preflight
@@ -149,7 +150,7 @@ def test_the_closed_form_of_a_program_agrees_with_autograd(activation: str, tmp_
     paths = straight_paths(normal(3, 6, seed=3), normal(2, 6, seed=4), outputs=torch.tensor([0, 1, 0]))
     choice = choose_engine(model.outputs, paths, MEMORY_BYTES)
     assert (choice.engine.name, choice.reason) == ("mlp", CHAIN)
-    path_index, t = torch.arange(6).repeat_interleave(2), torch.linspace(0.05, 0.95, 12, dtype=torch.float64)
+    path_index, t = np.arange(6).repeat(2), torch.linspace(0.05, 0.95, 12, dtype=torch.float64)
     autograd = AutogradEngine(model.outputs, MEMORY_BYTES)
     for ours, theirs in (
         *zip(choice.engine.curvatures(paths, path_index, t), autograd.curvatures(paths, path_index, t), strict=True),

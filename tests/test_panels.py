@@ -35,7 +35,7 @@ def steep_paths(n_rows: int = 5) -> Paths:
 def row_sums(measure: Measure, panels: Panels, function, paths: Paths) -> np.ndarray:
     """Return int (-t ln t F' - ln t F) dt of every panel, (M, G)."""
     nodes = panel_rule(8).on(panels.a, panels.b)
-    path = torch.tensor(np.repeat(panels.path, 8))
+    path = np.repeat(panels.path, 8)
     curvature = AutogradEngine(function, MEMORY_BYTES).curvatures(paths, path, torch.tensor(nodes.t.ravel()))[2]
     weighted = (nodes.log_weights * nodes.t)[..., None] * curvature.numpy().reshape(*nodes.t.shape, -1)
     return weighted.sum(1) + panels.log_integral

@@ -80,7 +80,7 @@ def exact_attributions(module: nn.Sequential, paths: Paths) -> np.ndarray:
     total = np.zeros((paths.n_rows, paths.n_groups))
     for path in range(paths.n_rows * b):
         t = kinks_along(module, exact.baselines[path % b], exact.inputs[path // b])
-        _, gradient = engine.gradients(exact, torch.full((len(t) - 1,), path), (t[1:] + t[:-1]) / 2)
+        _, gradient = engine.gradients(exact, np.full(len(t) - 1, path), (t[1:] + t[:-1]) / 2)
         total[path // b] += (gradient * t.diff()[:, None]).sum(0).numpy() / b
     return total
 

@@ -52,12 +52,12 @@ class Carried:
 class Matrices:
     """Sums of second derivatives along U paths.
 
-    path   (U,), in the order of their points
+    path   (U,) int64 of the host, in the order of their points
     sums   (U, G, G): sum over the path's points of weight * H
     norms  (M, K): L1 norms over all entries of the combinations of t * H on every panel; None unless asked for
     """
 
-    path: Tensor
+    path: np.ndarray
     sums: Tensor
     norms: Tensor | None
 
@@ -67,8 +67,10 @@ class Engine(Protocol):
 
         F_g(t)  = dh/du_g          F'(t) = H 1          H_gh(t) = d2h/du_g du_h
 
-    `path` is (P,) int64 into `paths`, `t` is (P,) in the model's dtype. Every call is one batch: `Along` keeps P
-    within `batch_points`, and lowers `memory_bytes` when memory runs out. Engines inherit from here.
+    `path` is (P,) int64 into `paths`, an array of the host, which knows what points come together without asking the
+    device; `t` is (P,) in the model's dtype, beside the inputs, as all that is returned. Nothing here waits for the
+    device (`tests/test_waiting.py`). Every call is one batch: `Along` keeps P within `batch_points`, and lowers
+    `memory_bytes` when memory runs out. Engines inherit from here.
 
     rounding  of what is differentiated where it computes in less than its inputs are in, eps; else 0
     carried   rounding of derivatives and values beyond that of their own size
@@ -87,24 +89,24 @@ class Engine(Protocol):
         """Return how many points fit into the memory budget with that many second-order directions at once."""
         ...
 
-    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+    def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         """Return f(z(t)), (P,): one forward."""
         ...
 
-    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)), (P,), and F, (P, G): one gradient."""
         ...
 
-    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F', the last two (P, G): one gradient and one Hessian-vector product."""
         ...
 
-    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and H, (P, G, G): one gradient and G Hessian-vector products at every point."""
         ...
 
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Return the sums over each path's points of weight * H: G Hessian-vector products at every point.
 
@@ -114,13 +116,14 @@ class Engine(Protocol):
         """
         ...
 
-    def assemble(self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def assemble(self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor) -> tuple[np.ndarray, Tensor]:
         """Return rows (R,) and the sums over their points of weight * H, (R, G, G)."""
         found = self.matrices(paths, path, t, weights)
-        rows, position = torch.unique(paths.rows(found.path), return_inverse=True)
+        rows, position = np.unique(paths.rows(found.path), return_inverse=True)
         if len(rows) == len(found.path):
             return paths.rows(found.path), found.sums
-        return rows, found.sums.new_zeros(len(rows), *found.sums.shape[1:]).index_add_(0, position, found.sums)
+        (there,) = paths.placed(position)
+        return rows, found.sums.new_zeros(len(rows), *found.sums.shape[1:]).index_add_(0, there, found.sums)
 
 
 @dataclass(frozen=True)
@@ -154,25 +157,23 @@ class Along:
 
     def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
         """Return f(z(t)), (P,)."""
-        return self.engine.values(self.paths, *self._points(path, t))
+        return self.engine.values(self.paths, path, *self._placed(t))
 
     def gradients(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return f(z(t)), (P,), and F, (P, G)."""
-        return self.engine.gradients(self.paths, *self._points(path, t))
+        return self.engine.gradients(self.paths, path, *self._placed(t))
 
     def curvatures(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F', the last two (P, G)."""
-        return self.engine.curvatures(self.paths, *self._points(path, t))
+        return self.engine.curvatures(self.paths, path, *self._placed(t))
 
     def hessians(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F, (P, G), and H, (P, G, G)."""
-        return self.engine.hessians(self.paths, *self._points(path, t))
+        return self.engine.hessians(self.paths, path, *self._placed(t))
 
     def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combinations: np.ndarray) -> Matrices:
         """Return the sums over each path's points of weight * H, and norms of combinations (K, n) on their panels."""
-        return self.engine.matrices(
-            self.paths, *self._points(path, t), self._tensor(weights), self._tensor(combinations)
-        )
+        return self.engine.matrices(self.paths, path, *self._placed(t, weights, combinations))
 
     def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return f(z(t)), (P,) float64: one forward each."""
@@ -230,9 +231,7 @@ class Along:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _points(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
-        return torch.as_tensor(path, device=self.paths.inputs.device), self._tensor(t)
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        inputs = self.paths.inputs
-        return torch.as_tensor(values, dtype=inputs.dtype, device=inputs.device)
+    def _placed(self, *values: np.ndarray) -> tuple[Tensor, ...]:
+        """Return numbers in the model's dtype, beside the inputs."""
+        dtype = np.float64 if self.paths.inputs.dtype == torch.float64 else np.float32
+        return self.paths.placed(*(part.astype(dtype, copy=False) for part in values))

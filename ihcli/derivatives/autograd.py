@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ihcli.derivatives import Engine, Matrices
 from ihcli.derivatives.calling import gradient
-from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.paths import Paths, Runs
 from ihcli.errors import ModelCallError
 
 DIRECTIONS = 32
@@ -67,10 +68,10 @@ class AutogradEngine(Engine):
             saved += tensor.numel() * tensor.element_size()
             return tensor
 
-        path = torch.zeros(points, dtype=torch.int64, device=paths.inputs.device)
+        path = np.zeros(points, np.int64)
         t = torch.linspace(0, 1, points, dtype=paths.inputs.dtype, device=paths.inputs.device)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            self._forward(paths, path, t)
+            self._forward(paths, paths.placed(path)[0], t)
         return saved
 
     def _forward(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,55 +80,58 @@ class AutogradEngine(Engine):
         return z, delta, self._explained(paths, path, z)
 
     def _explained(self, paths: Paths, path: Tensor, z: Tensor) -> Tensor:
-        outputs = self._function(z)
-        return outputs.gather(1, paths.outputs[paths.rows(path)][:, None])[:, 0]
+        return paths.explained(paths.rows(path), self._function(z))
 
-    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+    def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         """Return f(z(t)): one forward."""
+        (here,) = paths.placed(path)
         with torch.no_grad():
-            start, delta = paths.ends(path)
-            return self._explained(paths, path, start + t[:, None] * delta)
+            start, delta = paths.ends(here)
+            return self._explained(paths, here, start + t[:, None] * delta)
 
-    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F: one gradient."""
+        (here,) = paths.placed(path)
         with torch.enable_grad():
-            z, delta, value = self._forward(paths, path, t)
+            z, delta, value = self._forward(paths, here, t)
             gradient = _gradient(value.sum(), z)
-        return value.detach(), paths.to_groups(gradient * delta, paths.rows(path))
+        return value.detach(), paths.to_groups(gradient * delta, paths.rows(here))
 
-    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F' = H 1, whose direction in input space is delta: a gradient and one product."""
+        (here,) = paths.placed(path)
         with torch.enable_grad():
-            z, delta, value = self._forward(paths, path, t)
+            z, delta, value = self._forward(paths, here, t)
             gradient = _gradient(value.sum(), z, create_graph=True)
             product = _gradient((gradient * delta).sum(), z)
-        row = paths.rows(path)
+        row = paths.rows(here)
         return value.detach(), paths.to_groups(gradient.detach() * delta, row), paths.to_groups(product * delta, row)
 
     @torch.enable_grad()
-    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and H: a gradient, and all columns of H at every point."""
-        value, first, gates = self._opened(paths, path, t)
+        value, first, gates = self._opened(paths, paths.placed(path)[0], t)
         columns = [self._columns(first, gates, some) for some in self._slices(paths)]
         return value.detach(), first.detach(), torch.cat(columns).transpose(0, 1)
 
     @torch.enable_grad()
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Take columns of H at every point, some at a time, and weigh them into sums and norms; see `Engine`."""
-        unique, position = torch.unique_consecutive(path, return_inverse=True)
-        sums = t.new_zeros(paths.n_groups, len(unique), paths.n_groups)
+        runs = Runs.of(path)
+        here, position = paths.placed(path, runs.point)
+        sums = t.new_zeros(paths.n_groups, len(runs.path), paths.n_groups)
         norms = None
         if combinations is not None:
             norms = t.new_zeros(len(path) // combinations.shape[1], len(combinations))
-        _, first, gates = self._opened(paths, path, t)
+        _, first, gates = self._opened(paths, here, t)
         for some in self._slices(paths):
             columns = self._columns(first, gates, some)
             sums[some.start : some.stop].index_add_(1, position, columns * weights[:, None])
             if norms is not None and combinations is not None:
                 norms += _norms(columns * t[:, None], combinations)
-        return Matrices(unique, sums.transpose(0, 1), norms)
+        return Matrices(runs.path, sums.transpose(0, 1), norms)
 
     def _opened(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and the gates beyond t that F may be differentiated by, all zero."""

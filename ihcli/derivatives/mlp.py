@@ -13,8 +13,8 @@ Derived here; tests/test_derivatives_mlp.py proves it against automatic differen
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import gcd
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from ihcli.derivatives.blocks import Bends, block_sums, point_matrices
 from ihcli.derivatives.chain import Chain
 from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.jets import Jet
-from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.paths import Paths, Runs
 
 CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""
@@ -41,14 +41,14 @@ class _Rays:
 
     start, slope  (U, m): W_1 x' + b_1 and W_1 delta
     delta         (U, D)
-    path          (U,); point (P,) index into U, ascending
+    row           (U,); point (P,) index into U, ascending
     block         points that come together: every path has a multiple of it
     """
 
     start: Tensor
     slope: Tensor
     delta: Tensor
-    path: Tensor
+    row: Tensor
     point: Tensor
     block: int
 
@@ -108,41 +108,42 @@ class MlpEngine(Engine):
         return max(1, memory_bytes // (values * paths.inputs.element_size()))
 
     @torch.no_grad()
-    def values(self, paths: Paths, path: Tensor, t: Tensor) -> Tensor:
+    def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         """Return f(z(t))."""
-        start, delta = paths.ends(path)
-        return self._explained(paths, path, self._chain.outputs(torch.addcmul(start, t[:, None], delta)))
+        (here,) = paths.placed(path)
+        start, delta = paths.ends(here)
+        return paths.explained(paths.rows(here), self._chain.outputs(torch.addcmul(start, t[:, None], delta)))
 
     @torch.no_grad()
-    def gradients(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F."""
-        rays = self._rays(paths, path)
+        rays = self._rays(paths, Runs.of(path))
         value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
         for some, here in self._in_cache(rays, 1):
-            done = self._pass(paths, path[some], here.at(t[some]), bending=False)
+            done = self._pass(paths, here, here.at(t[some]), bending=False)
             value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
         return value, gradient
 
     @torch.no_grad()
-    def curvatures(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F': the tangent along the path, and the derivative of the backward pass along it."""
-        rays = self._rays(paths, path)
+        rays = self._rays(paths, Runs.of(path))
         value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
         curvature = torch.empty_like(gradient)
         for some, here in self._in_cache(rays, 1):
-            done = self._pass(paths, path[some], here.at(t[some]))
+            done = self._pass(paths, here, here.at(t[some]))
             value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
             curvature[some] = self._to_gates(paths, here, self._turned(done, here.slope[here.point]))
         return value, gradient, curvature
 
     @torch.no_grad()
-    def hessians(self, paths: Paths, path: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and H: tangents of all gates forwards."""
-        rays, g = self._rays(paths, path), paths.n_groups
+        rays, g = self._rays(paths, Runs.of(path)), paths.n_groups
         basis = _maps(paths, self._chain.affines[0].weight, rays).transpose(1, 2).contiguous()
         value, gradient, second = t.new_empty(len(t)), t.new_empty(len(t), g), t.new_empty(len(t), g, g)
         for some, here in self._in_cache(rays, g):
-            done, gates = self._pass(paths, path[some], here.at(t[some])), basis[here.owner]
+            done, gates = self._pass(paths, here, here.at(t[some])), basis[here.owner]
             first = done.first.view(len(gates), here.block, -1)
             value[some], gradient[some] = done.value, torch.bmm(first, gates.transpose(1, 2)).flatten(0, 1)
             second[some] = point_matrices(self._chain.affines, gates, _bends(done, t[some], None))
@@ -164,11 +165,12 @@ class MlpEngine(Engine):
 
     @torch.no_grad()
     def matrices(
-        self, paths: Paths, path: Tensor, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Sum weight * H over each path's points in the basis, then to gates; norms are of the first combination."""
-        rays = self._rays(paths, path, None if combinations is None else combinations.shape[1])
-        done = self._pass(paths, path, rays.at(t))
+        runs = Runs.of(path)
+        rays = self._rays(paths, runs, None if combinations is None else combinations.shape[1])
+        done = self._pass(paths, rays, rays.at(t))
         to_basis = self._chain.affines[0].weight
         in_gates = paths.n_groups < len(to_basis)
         maps = _maps(paths, to_basis, rays)
@@ -182,16 +184,15 @@ class MlpEngine(Engine):
         if norms is not None and combinations is not None:
             untold = [torch.full_like(norms, torch.nan)] * (len(combinations) - 1)
             norms = torch.stack([norms, *untold], dim=1)
-        return Matrices(rays.path, sums, norms)
+        return Matrices(runs.path, sums, norms)
 
-    def _rays(self, paths: Paths, path: Tensor, together: int | None = None) -> _Rays:
+    def _rays(self, paths: Paths, runs: Runs, together: int | None = None) -> _Rays:
         """Return the rays of these points, which come in blocks of so many, or of as many as every path has."""
-        unique, point, count = torch.unique_consecutive(path, return_inverse=True, return_counts=True)
-        start, delta = paths.ends(unique)
+        path, point = paths.placed(runs.path, runs.point)
+        start, delta = paths.ends(path)
         first = self._chain.affines[0]
-        slope = delta @ first.weight.T
-        block = gcd(*count.tolist()) if together is None else together
-        return _Rays(torch.addmm(first.bias, start, first.weight.T), slope, delta, unique, point, block)
+        start = torch.addmm(first.bias, start, first.weight.T)
+        return _Rays(start, delta @ first.weight.T, delta, paths.rows(path), point, together or runs.block)
 
     def _in_cache(self, rays: _Rays, directions: int) -> Iterator[tuple[slice, _Rays]]:
         """Yield which points come together, on CPU as many as stay in cache with so many directions each."""
@@ -201,12 +202,12 @@ class MlpEngine(Engine):
             some = slice(first, first + together)
             yield some, rays.some(some)
 
-    def _pass(self, paths: Paths, path: Tensor, a: Tensor, bending: bool = True) -> _Pass:
+    def _pass(self, paths: Paths, rays: _Rays, a: Tensor, bending: bool = True) -> _Pass:
         jets = []
         for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
             jets.append(activation.jet(a, bending))
             a = torch.addmm(affine.bias, jets[-1].value, affine.weight.T)
-        value, g, bend = self._head(paths, path, a, bending)
+        value, g, bend = self._head(paths, rays.row[rays.point], a, bending)
         backward: list[Tensor] = []
         for jet, affine in zip(reversed(jets), reversed(self._chain.affines[1:]), strict=True):
             carried = g @ affine.weight
@@ -215,14 +216,14 @@ class MlpEngine(Engine):
             g = jet.first * carried if bending else carried.mul_(jet.first)
         return _Pass(value, jets, backward, g, bend)
 
-    def _head(self, paths: Paths, path: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _head(self, paths: Paths, row: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return f, its gradient and its Hessian (None: zero) in the last pre-activations; its steps take autograd."""
         if not self._chain.head.steps:
-            output = paths.outputs[paths.rows(path)][:, None]
+            output = paths.outputs[row][:, None]
             return a.gather(1, output)[:, 0], torch.zeros_like(a).scatter_(1, output, 1.0), None
         with torch.enable_grad():
             a = a.detach().requires_grad_()
-            value = self._explained(paths, path, self._chain.head.outputs(a))
+            value = paths.explained(row, self._chain.head.outputs(a))
             (g,) = torch.autograd.grad(value.sum(), a, create_graph=bending, materialize_grads=True)
             if not g.requires_grad:
                 return value.detach(), g, None
@@ -232,13 +233,10 @@ class MlpEngine(Engine):
             ]
         return value.detach(), g.detach(), torch.stack(columns, dim=1)
 
-    def _explained(self, paths: Paths, path: Tensor, outputs: Tensor) -> Tensor:
-        return outputs.gather(1, paths.outputs[paths.rows(path)][:, None])[:, 0]
-
     def _to_gates(self, paths: Paths, rays: _Rays, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
         per_input = g @ self._chain.affines[0].weight
-        return paths.to_groups(rays.times_delta(per_input), paths.rows(rays.path)[rays.point])
+        return paths.to_groups(rays.times_delta(per_input), rays.row[rays.point])
 
     def _sums(
         self, rays: _Rays, bends: Bends, maps: Tensor, in_gates: bool, drawn: Drawn | None
@@ -249,12 +247,12 @@ class MlpEngine(Engine):
         """
         n, owner = rays.block, rays.owner
         k = maps.shape[2] if in_gates else maps.shape[1]
-        sums = rays.start.new_zeros(len(rays.path), k, k)
+        sums = rays.start.new_zeros(len(rays.row), k, k)
         directions = k if drawn is None else k + drawn.index.shape[1]
         size = max(1, CACHE_BYTES // (n * directions * max(self._chain.widths) * sums.element_size()))
         norms = []
-        for some in torch.arange(len(owner), device=owner.device).split(size):
-            here, path = bends.of_blocks(slice(int(some[0]) * n, (int(some[-1]) + 1) * n), n), owner[some]
+        for first in range(0, len(owner), size):
+            here, path = bends.of_blocks(slice(first * n, (first + size) * n), n), owner[first : first + size]
             basis = maps[path].transpose(1, 2) if in_gates else None
             total = block_sums(self._chain.affines, basis, here, drawn and drawn.of_paths(path))
             sums.index_add_(0, path, total[:, :k])
@@ -274,5 +272,5 @@ def _maps(paths: Paths, weight: Tensor, rays: _Rays) -> Tensor:
     scaled = weight[None] * rays.delta[:, None, :]
     if paths.group_of is None:
         return scaled
-    row = paths.rows(rays.path).repeat_interleave(len(weight))
+    row = rays.row[:, None].expand(-1, len(weight)).flatten()
     return paths.to_groups(scaled.flatten(0, 1), row).unflatten(0, scaled.shape[:2])

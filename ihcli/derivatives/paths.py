@@ -6,9 +6,34 @@ group costs what one input costs, and nothing else knows whether a group was a c
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-import torch
+import numpy as np
 from torch import Tensor
+
+from ihcli.derivatives.transfers import upload
+
+AnyPath = TypeVar("AnyPath", np.ndarray, Tensor)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """P points in U runs of neighbours on the same path, as the host knows them.
+
+    path    (U,) int64;  point (P,) int64 into it
+    block   largest number of points of which every run has a multiple
+    """
+
+    path: np.ndarray
+    point: np.ndarray
+    block: int
+
+    @classmethod
+    def of(cls, path: np.ndarray) -> "Runs":
+        """Find the runs in the paths of points (P,)."""
+        first = np.flatnonzero(np.diff(path, prepend=-1))
+        count = np.diff(first, append=len(path))
+        return cls(path[first], np.repeat(np.arange(len(first)), count), int(np.gcd.reduce(count)))
 
 
 @dataclass(frozen=True)
@@ -43,15 +68,23 @@ class Paths:
         """Return whether every row has baselines of its own."""
         return self.baselines.dim() == 3
 
-    def rows(self, path: Tensor) -> Tensor:
-        """Return the row of each path."""
-        return torch.div(path, self.n_baselines, rounding_mode="floor")
+    def placed(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
+        """Return arrays of the host as tensors beside the inputs."""
+        return upload(self.inputs.device, *arrays)
+
+    def rows(self, path: AnyPath) -> AnyPath:
+        """Return the row of each path, where the paths are."""
+        return path // self.n_baselines
 
     def ends(self, path: Tensor) -> tuple[Tensor, Tensor]:
         """Return x' and delta = x - x' of each path, both (P, D)."""
         row, baseline = self.rows(path), path % self.n_baselines
         start = self.baselines[row, baseline] if self.have_own_baselines else self.baselines[baseline]
         return start, self.inputs[row] - start
+
+    def explained(self, row: Tensor, outputs: Tensor) -> Tensor:
+        """Return the explained one of the outputs (P, K) at points of these rows, (P,)."""
+        return outputs.gather(1, self.outputs[row][:, None])[:, 0]
 
     def to_groups(self, per_input: Tensor, row: Tensor) -> Tensor:
         """Sum (P, D) values, of points of these rows, over each group: v -> v S, (P, G)."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,8 +66,9 @@ def _in_float64(model: Model, paths: Paths) -> Tensor | None:
 def _gradients(model: Model, paths: Paths) -> tuple[Tensor, Tensor]:
     """Return f (P,) and F (P, G) at _NODES of every path, in float64."""
     engine = AutogradEngine(model.outputs, _MEMORY_BYTES)
-    path = torch.arange(paths.n_rows * paths.n_baselines, device=model.device).repeat_interleave(len(_NODES))
+    path = np.arange(paths.n_rows * paths.n_baselines).repeat(len(_NODES))
     t = torch.tensor(_NODES, dtype=model.dtype, device=model.device).repeat(paths.n_rows * paths.n_baselines)
-    parts = [engine.gradients(paths, *some) for some in zip(path.split(8), t.split(8), strict=True)]
+    some = [slice(first, first + 8) for first in range(0, len(path), 8)]
+    parts = [engine.gradients(paths, path[part], t[part]) for part in some]
     value, gradient = (torch.cat(part).double() for part in zip(*parts, strict=True))
     return value, gradient

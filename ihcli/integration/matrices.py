@@ -73,10 +73,10 @@ class Matrices:
             path = np.repeat(mesh.path[some], n_nodes)
             return self._along.matrices(path, nodes.t[some].ravel(), weights[some].ravel(), last)
 
-        held: tuple[Tensor, Tensor] | None = None  # the last path of a batch, which the next may go on with
+        held: tuple[np.ndarray, Tensor] | None = None  # the last path of a batch, which the next may go on with
         for some in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
             path, sums = some.path, some.sums
-            if held is not None and int(held[0][0]) == int(path[0]):
+            if held is not None and held[0][0] == path[0]:
                 sums[0] += held[1][0]
             elif held is not None:
                 self._add(*held, sign)
@@ -128,7 +128,7 @@ class Matrices:
         mean.diagonal(dim1=1, dim2=2).add_(self._mean_diagonal(mean))
         return mean.cpu().numpy()
 
-    def _add(self, path: Tensor, sums: Tensor, sign: float) -> None:
+    def _add(self, path: np.ndarray, sums: Tensor, sign: float) -> None:
         """Add sums of whole paths to their rows with that sign, with their transposes."""
         if not len(path):
             return
@@ -138,11 +138,12 @@ class Matrices:
             torch.add(sums, sums.transpose(1, 2), out=self._sums[first : last + 1])
             return
         whole = sums + sums.transpose(1, 2)
-        self._sums.index_add_(0, row, whole, alpha=sign)
+        index = torch.as_tensor(row, device=whole.device)
+        self._sums.index_add_(0, index, whole, alpha=sign)
         if self._squares is not None:
-            diagonal = torch.as_tensor(self._diagonal[path.cpu().numpy()], dtype=whole.dtype, device=whole.device)
+            diagonal = torch.as_tensor(self._diagonal[path], dtype=whole.dtype, device=whole.device)
             whole.diagonal(dim1=1, dim2=2).add_(diagonal)
-            self._squares.index_add_(0, row, whole.square_(), alpha=sign)
+            self._squares.index_add_(0, index, whole.square_(), alpha=sign)
 
     def _mean_diagonal(self, like: Tensor) -> Tensor:
         paths = self._along.paths
