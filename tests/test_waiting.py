@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import N_INPUTS, N_OUTPUTS, network, paths_of, some_points
-from problems import MEMORY_BYTES, normal
+from problems import MEMORY_BYTES, baselines_for, normal, softplus, straight_paths
+from problems import network as layers
 from torch import Tensor, nn
 from waiting import Waits
 
@@ -16,6 +17,10 @@ from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
+from ihcli.integration.assembly import explain_rows
+from ihcli.integration.certify import Refinement
+from ihcli.integration.effort import Effort
+from ihcli.methods import METHODS
 
 Make = Callable[[Callable[[Tensor], Tensor], Paths], Engine]
 
@@ -33,6 +38,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "chain": network,
     "chain whose head bends": lambda: nn.Sequential(network(), nn.Softmax(dim=1)),
 }
+MOST_BESIDE, MOST_A_ROUND = 6, 3
+"""Waits of a whole explanation beside one for each batch: for the outputs of rows, the sizes of matrices, their mean
+and spread; and how many of these come again in each round of refining."""
 GROUPS: dict[str, list[int] | None] = {"ungrouped": None, "grouped": [0, 1, 0, 2, 1, 1]}
 
 
@@ -49,6 +57,73 @@ def test_no_engine_waits_for_a_device(make: str, model: str, grouping: str) -> N
         with Waits() as waits:
             ask(path, at)
         assert not waits.counted, ask
+
+
+class Asked(Engine):
+    """Passes everything on, some points at a time, and counts how often it was asked."""
+
+    name = "asked"
+
+    def __init__(self, engine: Engine, points: int) -> None:
+        self.memory_bytes, self.times, self._points = engine.memory_bytes, 0, points
+        for kind in ("values", "gradients", "curvatures", "hessians", "matrices"):
+            setattr(self, kind, partial(self._ask, getattr(engine, kind)))
+
+    def batch_points(self, paths: Paths, directions: int) -> int:
+        return self._points
+
+    def _ask(self, ask: Callable[..., object], *arguments: object) -> object:
+        self.times += 1
+        return ask(*arguments)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    waits = Waits()
+    waits.fetching(monkeypatch)
+    return waits
+
+
+@pytest.mark.parametrize("n_groups", [N_INPUTS, 12])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("make", ENGINES)
+def test_an_explanation_waits_once_a_batch_and_a_few_times_more(
+    capsys: pytest.CaptureFixture[str], waits: Waits, make: str, method: str, n_groups: int
+) -> None:
+    """At most once for each answer of an engine; the rest does not grow with rows, baselines or batches."""
+    model, beyond = layers([n_groups, 9, 8], nn.Tanh, seed=1), {}
+    for n_rows, points in ((2, 1000), (2, 8), (40, 1000), (40, 8)):
+        paths = straight_paths(normal(n_rows, n_groups, seed=2), baselines_for(method, n_groups, seed=3))
+        engine = Asked(ENGINES[make](model, paths), points)
+        with waits:
+            explain_rows(engine.along(paths), METHODS[method], Effort(steps=8, population=100))
+        beyond[n_rows, points] = waits.taken() - engine.times
+    with capsys.disabled():
+        print(f"\n{make}, {method}, G = {n_groups}: waits once a batch, and {max(beyond.values())} times beside")
+    assert max(beyond.values()) == beyond[2, 1000] <= MOST_BESIDE, beyond
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("make", ENGINES)
+def test_refining_waits_a_few_times_more_a_round(
+    monkeypatch: pytest.MonkeyPatch, waits: Waits, make: str, method: str
+) -> None:
+    rounds, bisect = [], Refinement.bisect
+    monkeypatch.setattr(Refinement, "bisect", lambda *args: (rounds.append(args), bisect(*args)))
+    paths = straight_paths(normal(30, 12, seed=2), baselines_for(method, 12, seed=3))
+    engine = Asked(ENGINES[make](layers([12, 9, 8], lambda: softplus(20), seed=1, scale=2), paths), 64)
+    with waits:
+        explain_rows(engine.along(paths), METHODS[method], Effort(1e-5, population=100))
+    assert len(rounds) > 1
+    assert waits.taken() <= engine.times + MOST_BESIDE + MOST_A_ROUND * len(rounds)
+
+
+def test_following_kinks_waits_once_a_batch(waits: Waits) -> None:
+    paths = straight_paths(normal(30, 12, seed=2))
+    engine = Asked(autograd(layers([12, 9, 8], nn.ReLU, seed=1), paths), 64)
+    with waits:
+        explain_rows(engine.along(paths), METHODS["ig"], Effort(1e-4, follows_kinks=True))
+    assert waits.taken() <= engine.times
 
 
 ASKING: dict[str, Callable[[Tensor], object]] = {

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from ihcli.derivatives.transfers import Coming
 
 CONVERTED = ("__array__", "__bool__", "__complex__", "__contains__", "__float__", "__format__", "__index__", "__int__")
 ASK_FOR_NUMBERS = {"cpu", "item", "tolist", "numpy", "equal", "allclose", "is_nonzero", *CONVERTED}
@@ -20,11 +23,29 @@ PLACING = {"tensor", "as_tensor", "asarray"}
 
 
 class Waits(TorchFunctionMode):
-    """Inside of it, calls that would wait are counted by name in `counted`."""
+    """Inside of it, calls that would wait are counted by name in `counted`, and fetching what is packed as one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counted: Counter[str] = Counter()
+
+    def fetching(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Count each fetch once, however many arrays come with it."""
+        arrays = Coming.arrays
+
+        def one(coming: Coming) -> tuple[np.ndarray, ...]:
+            before = self.counted.copy()
+            found = arrays(coming)
+            self.counted = before + Counter(["fetch"])
+            return found
+
+        monkeypatch.setattr(Coming, "arrays", one)
+
+    def taken(self) -> int:
+        """Return how many there were, and begin to count anew."""
+        total = self.counted.total()
+        self.counted.clear()
+        return total
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple = (), kwargs: dict[str, Any] | None = None

@@ -3,6 +3,7 @@
 `engine.along(paths)` is the function along these paths, `Along`: what all integration asks for values and derivatives.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.transfers import Coming, download
 from ihcli.memory import is_out_of_memory
 
 T = TypeVar("T")
@@ -157,43 +159,40 @@ class Along:
 
     def values(self, path: np.ndarray, t: np.ndarray) -> Tensor:
         """Return f(z(t)), (P,)."""
-        return self.engine.values(self.paths, path, *self._placed(t))
+        return self.engine.values(self.paths, path, *self.placed(t))
 
     def gradients(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return f(z(t)), (P,), and F, (P, G)."""
-        return self.engine.gradients(self.paths, path, *self._placed(t))
+        return self.engine.gradients(self.paths, path, *self.placed(t))
 
     def curvatures(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F', the last two (P, G)."""
-        return self.engine.curvatures(self.paths, path, *self._placed(t))
+        return self.engine.curvatures(self.paths, path, *self.placed(t))
 
     def hessians(self, path: np.ndarray, t: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F, (P, G), and H, (P, G, G)."""
-        return self.engine.hessians(self.paths, path, *self._placed(t))
+        return self.engine.hessians(self.paths, path, *self.placed(t))
 
     def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combinations: np.ndarray) -> Matrices:
         """Return the sums over each path's points of weight * H, and norms of combinations (K, n) on their panels."""
-        return self.engine.matrices(self.paths, path, *self._placed(t, weights, combinations))
+        return self.engine.matrices(self.paths, path, *self.placed(t, weights, combinations))
 
     def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return f(z(t)), (P,) float64: one forward each."""
         found = self.in_batches(len(path), 1, 0, lambda some: self.values(path[some], t[some]))
-        return torch.cat(list(found)).double().cpu().numpy()
+        return download(torch.cat(list(found))).astype(np.float64)
 
     def all_gradients(self, path: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return f(z(t)), (P,) float64, and F, (P, G) in the model's dtype: one gradient each."""
 
-        def gradients(some: slice) -> tuple[np.ndarray, np.ndarray]:
-            value, gradient = self.gradients(path[some], t[some])
-            return value.double().cpu().numpy(), gradient.cpu().numpy()
-
-        values, per_group = zip(*self.in_batches(len(path), 1, 0, gradients), strict=True)
-        return np.concatenate(values), np.concatenate(per_group)
+        coming = self.in_batches(len(path), 1, 0, lambda some: Coming(*self.gradients(path[some], t[some])))
+        values, per_group = zip(*(some.arrays() for some in coming), strict=True)
+        return np.concatenate(values, dtype=np.float64), np.concatenate(per_group)
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return f(x), (N,), and f(x'), (N, B): shared baselines once for each explained output, not for each row."""
         n, b = self.paths.n_rows, self.paths.n_baselines
-        alike = np.arange(n) if self.paths.have_own_baselines else self.paths.outputs.cpu().numpy()
+        alike = np.arange(n) if self.paths.have_own_baselines else download(self.paths.outputs)
         _, first_row, position = np.unique(alike, return_index=True, return_inverse=True)
         starts = (first_row[:, None] * b + np.arange(b)).ravel()
         prediction = self.all_values(np.arange(n) * b, np.ones(n))
@@ -205,8 +204,10 @@ class Along:
 
         Where a batch runs out of memory, the engine's budget is halved until its batches are smaller, and the slice is
         cut and done again; nothing is lost. Raises MemoryError where a single thing does not fit.
+
+        On a device the next batch is begun before one is yielded, so that whoever waits for it does not let it idle.
         """
-        start = 0
+        start, begun, ahead = 0, deque[T](), 0 if self.paths.inputs.device.type == "cpu" else 1
         while start < count:
             size = self._batch_size(points_each, directions)
             some = slice(start, min(start + size, count))
@@ -219,8 +220,11 @@ class Along:
                     raise MemoryError(str(error)) from error
                 self._shrink(points_each, directions, size)
                 continue
-            yield result
+            begun.append(result)
             start = some.stop
+            if len(begun) > ahead:
+                yield begun.popleft()
+        yield from begun
 
     def _batch_size(self, points_each: int, directions: int) -> int:
         return max(1, self.engine.batch_points(self.paths, directions) // points_each)
@@ -231,7 +235,9 @@ class Along:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _placed(self, *values: np.ndarray) -> tuple[Tensor, ...]:
-        """Return numbers in the model's dtype, beside the inputs."""
+    def placed(self, *values: np.ndarray) -> tuple[Tensor, ...]:
+        """Return numbers beside the inputs, in the model's dtype, and indices as they are."""
         dtype = np.float64 if self.paths.inputs.dtype == torch.float64 else np.float32
-        return self.paths.placed(*(part.astype(dtype, copy=False) for part in values))
+        return self.paths.placed(
+            *(part.astype(dtype, copy=False) if part.dtype.kind == "f" else part for part in values)
+        )

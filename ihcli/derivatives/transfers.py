@@ -4,20 +4,26 @@ A device works on by itself while the host prepares what comes next, until someb
 computed yet. Arrays go there from pinned memory, which a copy reads behind the host's back.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 ALIGNED_BYTES = 16
 """Arrays in a packed buffer begin at multiples of it, whatever their dtype."""
+PIECE_NUMBERS = 1 << 24
+"""Of a large tensor that are fetched at a time: memory is pinned for two pieces, not for all of it."""
 
 
 def upload(device: torch.device, *arrays: np.ndarray) -> tuple[Tensor, ...]:
     """Return arrays as tensors on a device: one packed copy; on CPU the arrays themselves, if writable."""
     if device.type == "cpu":
         return tuple(torch.from_numpy(np.require(array, requirements="W")) for array in arrays)
-    there = _pinned(torch.from_numpy(packed(arrays))).to(device, non_blocking=True)
-    return unpacked(there, arrays)
+    here = torch.from_numpy(packed(arrays))
+    if torch.cuda.is_available():
+        here = here.pin_memory()
+    return unpacked(here.to(device, non_blocking=here.is_pinned()), arrays)
 
 
 def packed(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -40,9 +46,52 @@ def unpacked(there: Tensor, like: tuple[np.ndarray, ...]) -> tuple[Tensor, ...]:
     return tuple(found)
 
 
+class Coming:
+    """Tensors of one dtype on their way to this machine's memory, packed into one copy; on CPU they are there."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        """Begin the copy, which starts when the device has computed the tensors; nobody waits here."""
+        self._parts = [tensor.detach() for tensor in tensors]
+        self._arrived: torch.cuda.Event | None = None
+        if tensors[0].device.type == "cpu":
+            return
+        there, has_cuda = torch.cat([part.reshape(-1) for part in self._parts]), torch.cuda.is_available()
+        here = torch.empty(there.shape, dtype=there.dtype, pin_memory=has_cuda)
+        here.copy_(there, non_blocking=has_cuda)
+        if has_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+        sizes = [part.numel() for part in self._parts]
+        self._parts = [some.view(part.shape) for some, part in zip(here.split(sizes), self._parts, strict=True)]
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Return the tensors as arrays, once they are here."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return tuple(part.numpy() for part in self._parts)
+
+
+def download(tensor: Tensor) -> np.ndarray:
+    """Return a tensor as an array, when the device has computed it; a large one in pieces, one ahead of the other."""
+    if tensor.device.type == "cpu":
+        return tensor.detach().numpy()
+    found, start = np.empty(tensor.shape, torch.empty(0, dtype=tensor.dtype).numpy().dtype), 0
+    for piece in _pieces(tensor):
+        found.reshape(-1)[start : start + len(piece)] = piece
+        start += len(piece)
+    return found
+
+
+def _pieces(tensor: Tensor) -> Iterator[np.ndarray]:
+    before: Coming | None = None
+    for some in tensor.detach().reshape(-1).split(PIECE_NUMBERS):
+        coming = Coming(some)
+        if before is not None:
+            yield before.arrays()[0]
+        before = coming
+    if before is not None:
+        yield before.arrays()[0]
+
+
 def _room(array: np.ndarray) -> int:
     return -(-array.nbytes // ALIGNED_BYTES) * ALIGNED_BYTES
-
-
-def _pinned(tensor: Tensor) -> Tensor:
-    return tensor.pin_memory() if torch.cuda.is_available() else tensor

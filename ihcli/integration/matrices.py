@@ -13,6 +13,7 @@ from torch import Tensor
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives import Matrices as Found
+from ihcli.derivatives.transfers import Coming, download, upload
 from ihcli.integration.panels import Panels
 from ihcli.integration.quadrature import PanelRule
 from ihcli.integration.spread import of_mean, share_of
@@ -49,32 +50,32 @@ class Matrices:
         order = order[chosen[order]]
         done = 0
         for norms in self._sum_up(panels.take(order), 1.0, tell):
-            self.norms[order[done : done + len(norms)]] = norms.double().cpu().numpy()
+            self.norms[order[done : done + len(norms)]] = norms
             done += len(norms)
 
     def remove(self, panels: Panels, which: np.ndarray) -> None:
         """Take away what was added for these paths, on the panels that they had then."""
-        paths = self._along.paths
-        if paths.n_baselines == 1:
-            rows = torch.as_tensor(which, device=self._sums.device)
-            self._sums[rows] = 0
+        if self._along.paths.n_baselines == 1:
+            (rows,) = upload(self._sums.device, np.flatnonzero(which))
+            self._sums.index_fill_(0, rows, 0)
             return
         chosen = panels.take(which[panels.path])
         for _ in self._sum_up(chosen.take(np.argsort(chosen.path, kind="stable")), -1.0):
             pass
 
-    def _sum_up(self, mesh: Panels, sign: float, tell: Tell = unheard) -> Iterator[Tensor]:
+    def _sum_up(self, mesh: Panels, sign: float, tell: Tell = unheard) -> Iterator[np.ndarray]:
         """Add the sums of whole paths, with that sign, to their rows; yield the norms of the panels of each batch."""
         n_nodes, done = len(self._rule.nodes), 0
         nodes = self._rule.on(mesh.a, mesh.b)
         weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_pairs
 
-        def found(some: slice) -> Found:
+        def found(some: slice) -> tuple[Found, Coming | None]:
             path = np.repeat(mesh.path[some], n_nodes)
-            return self._along.matrices(path, nodes.t[some].ravel(), weights[some].ravel(), last)
+            sums = self._along.matrices(path, nodes.t[some].ravel(), weights[some].ravel(), last)
+            return sums, None if sums.norms is None else Coming(sums.norms)
 
         held: tuple[np.ndarray, Tensor] | None = None  # the last path of a batch, which the next may go on with
-        for some in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
+        for some, coming in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
             path, sums = some.path, some.sums
             if held is not None and held[0][0] == path[0]:
                 sums[0] += held[1][0]
@@ -82,9 +83,10 @@ class Matrices:
                 self._add(*held, sign)
             self._add(path[:-1], sums[:-1], sign)
             held = path[-1:], sums[-1:].clone()
-            if some.norms is not None:
-                done += len(some.norms)
-                yield some.norms
+            if coming is not None:
+                (norms,) = coming.arrays()
+                done += len(norms)
+                yield norms
             tell(done / len(mesh))
         if held is not None:
             self._add(*held, sign)
@@ -95,10 +97,10 @@ class Matrices:
 
     def size(self) -> np.ndarray:
         """Return the L1 norms of the rows' matrices, (N,)."""
-        diagonal, more = self._sums.diagonal(dim1=1, dim2=2), self._mean_diagonal(self._sums)
-        b = self._along.paths.n_baselines
-        size = torch.linalg.vector_norm(self._sums, 1, dim=(1, 2)).double() - diagonal.abs().sum(1, dtype=torch.float64)
-        found: np.ndarray = (size / b + (diagonal / b + more).abs().sum(1, dtype=torch.float64)).cpu().numpy()
+        b, norm = self._along.paths.n_baselines, torch.linalg.vector_norm(self._sums, 1, dim=(1, 2))
+        size, diagonal = Coming(norm, self._sums.diagonal(dim1=1, dim2=2)).arrays()
+        beside = size - np.abs(diagonal).sum(1, dtype=np.float64)
+        found: np.ndarray = beside / b + np.abs(diagonal / b + self._mean_diagonal()).sum(1)
         return found
 
     def mean(self) -> np.ndarray:
@@ -110,7 +112,7 @@ class Matrices:
         if self._squares is None or self._population is None:
             return None
         b = self._along.paths.n_baselines
-        variance = self._squares.cpu().numpy() - b * mean**2
+        variance = download(self._squares) - b * mean**2
         found: np.ndarray = np.sqrt(np.maximum(variance, 0) / (b - 1))
         found *= of_mean(b, self._population)
         return found
@@ -124,9 +126,10 @@ class Matrices:
         return share_of(*(np.abs(part).sum((1, 2), dtype=np.float64) for part in (spread, mean)))
 
     def _with_diagonal(self, mean: Tensor) -> np.ndarray:
-        """Add to the mean of the sums, in place, what stands on the diagonal beside them."""
-        mean.diagonal(dim1=1, dim2=2).add_(self._mean_diagonal(mean))
-        return mean.cpu().numpy()
+        """Add to the mean of the sums what stands on the diagonal beside them; on CPU in place."""
+        found = download(mean)
+        np.einsum("ngg->ng", found)[...] += self._mean_diagonal()
+        return found
 
     def _add(self, path: np.ndarray, sums: Tensor, sign: float) -> None:
         """Add sums of whole paths to their rows with that sign, with their transposes."""
@@ -138,17 +141,16 @@ class Matrices:
             torch.add(sums, sums.transpose(1, 2), out=self._sums[first : last + 1])
             return
         whole = sums + sums.transpose(1, 2)
-        index = torch.as_tensor(row, device=whole.device)
+        index, diagonal = self._along.placed(row, self._diagonal[path])
         self._sums.index_add_(0, index, whole, alpha=sign)
         if self._squares is not None:
-            diagonal = torch.as_tensor(self._diagonal[path], dtype=whole.dtype, device=whole.device)
             whole.diagonal(dim1=1, dim2=2).add_(diagonal)
             self._squares.index_add_(0, index, whole.square_(), alpha=sign)
 
-    def _mean_diagonal(self, like: Tensor) -> Tensor:
+    def _mean_diagonal(self) -> np.ndarray:
+        """Return what stands on the diagonal beside the sums, (N, G)."""
         paths = self._along.paths
-        diagonal = self._diagonal.reshape(paths.n_rows, paths.n_baselines, -1).mean(1)
-        return torch.as_tensor(diagonal, dtype=like.dtype, device=like.device)
+        return self._diagonal.reshape(paths.n_rows, paths.n_baselines, -1).mean(1)
 
 
 class KeptMatrices(Matrices):

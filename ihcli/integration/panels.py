@@ -18,6 +18,7 @@ Both identities are linear: of the mean over many baselines they say what the me
 `ihcli.integration.matrix` how far the error of a whole matrix may exceed that of its row sums.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from torch import Tensor
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.transfers import Coming
 from ihcli.integration.quadrature import PanelNodes, PanelRule
 
 FIRST_ORDER_SAFETY = 4.0
@@ -124,11 +126,11 @@ class Measure:
         """Fill in integrals and estimates; `tell` hears after each batch."""
         directions = self._along.paths.n_groups if self._whole else int(self._second_order)
         n = len(self._rule.nodes)
-        measured = self._along.in_batches(len(panels), n, directions, lambda some: self._measured(_head(panels, some)))
+        begun = self._along.in_batches(len(panels), n, directions, lambda some: self._begun(_head(panels, some)))
         results, done = [], 0
-        for some in measured:
-            results.append(some)
-            done += len(some)
+        for measured in begun:
+            results.append(measured())
+            done += len(results[-1])
             tell(done / len(panels))
         return Panels.join(results)
 
@@ -151,32 +153,38 @@ class Measure:
         value, gradient = self._along.all_gradients(path, t)
         return value, gradient * (-t * np.log(t))[:, None]
 
-    @np.errstate(over="ignore", invalid="ignore")  # where f is not finite, nor is the row
-    def _measured(self, panels: Panels) -> Panels:
+    def _begun(self, panels: Panels) -> Callable[[], Panels]:
+        """Have derivatives taken at the nodes; what is returned waits for them and makes figures of them."""
         nodes = self._rule.on(panels.a, panels.b)
-        m, n = nodes.t.shape
-        path, t = np.repeat(panels.path, n), nodes.t.ravel()
+        path, t = np.repeat(panels.path, nodes.t.shape[1]), nodes.t.ravel()
         if not self._second_order:
-            _, gradient = self._along.gradients(path, t)
-            return self._first_order_results(panels, nodes, _float64(gradient, m))
-        if not self._whole:
-            _, gradient, curvature = self._along.curvatures(path, t)
-            return self._second_order_results(panels, nodes, _float64(gradient, m), _float64(curvature, m))
-        _, gradient, second = self._along.hessians(path, t)
-        found = self._second_order_results(panels, nodes, _float64(gradient, m), _float64(second.sum(2), m))
-        return self._with_matrices(found, nodes, second.reshape(m, n, -1))
+            coming = Coming(self._along.gradients(path, t)[1])
+        elif not self._whole:
+            coming = Coming(*self._along.curvatures(path, t)[1:])
+        else:
+            _, gradient, second = self._along.hessians(path, t)
+            coming = Coming(gradient, second.sum(2), *self._summed(nodes, second))
+        return lambda: self._measured(panels, nodes, coming)
 
-    def _with_matrices(self, panels: Panels, nodes: PanelNodes, second: Tensor) -> Panels:
-        """Add what second derivatives (M, n, G G) at the nodes come to."""
-        g, last = panels.integral.shape[1], self._rule.last_pairs[:, None]
-        weights = np.stack([nodes.log_weights * nodes.t / 2, *(last * nodes.t)], axis=1)
-        sums = torch.bmm(torch.as_tensor(weights, dtype=second.dtype, device=second.device), second)
-        half = sums[:, 0].unflatten(1, (g, g))
-        return replace(
-            panels,
-            matrix=(half + half.transpose(1, 2)).cpu().numpy(),  # rounding leaves it symmetric
-            norms=sums[:, 1:].abs().sum(2, dtype=torch.float64).cpu().numpy(),
-        )
+    @np.errstate(over="ignore", invalid="ignore")  # where f is not finite, nor is the row
+    def _measured(self, panels: Panels, nodes: PanelNodes, coming: Coming) -> Panels:
+        gradient, *more = coming.arrays()
+        m = len(panels)
+        if not self._second_order:
+            return self._first_order_results(panels, nodes, _float64(gradient, m))
+        curvature, *matrices = more
+        found = self._second_order_results(panels, nodes, _float64(gradient, m), _float64(curvature, m))
+        if not matrices:
+            return found
+        return replace(found, matrix=matrices[0], norms=matrices[1].astype(np.float64))
+
+    def _summed(self, nodes: PanelNodes, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the matrices of panels, and norms, that second derivatives (P, G, G) at their nodes come to."""
+        weights = np.stack([nodes.log_weights * nodes.t / 2, *(self._rule.last_pairs[:, None] * nodes.t)], axis=1)
+        (there,) = self._along.placed(weights)
+        sums = torch.bmm(there, second.reshape(*nodes.t.shape, -1))
+        half = sums[:, 0].unflatten(1, second.shape[1:])
+        return half + half.transpose(1, 2), sums[:, 1:].abs().sum(2)  # rounding leaves matrices symmetric
 
     def _first_order_results(self, panels: Panels, nodes: PanelNodes, gradient: np.ndarray) -> Panels:
         integral = _weigh(nodes.weights, gradient)
@@ -272,10 +280,9 @@ def _decay(coefficients: np.ndarray) -> np.ndarray:
     return np.minimum(1, np.divide(pairs[:, 2], before, out=np.ones_like(before), where=before > 0))
 
 
-def _float64(values: Tensor, m: int) -> np.ndarray:
+def _float64(values: np.ndarray, m: int) -> np.ndarray:
     """Return values at the nodes of m panels, (m, n, G): float64 is left to the CPU, which is better at it."""
-    found: np.ndarray = values.cpu().double().numpy().reshape(m, -1, values.shape[1])
-    return found
+    return values.astype(np.float64).reshape(m, -1, values.shape[1])
 
 
 def _weigh(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
