@@ -495,12 +495,10 @@ def test_one_giant_does_not_take_all_colours(tmp_path: Path) -> None:
 
 
 def test_the_features_of_the_strongest_pairs_are_chosen() -> None:
-    sizes = np.zeros((6, 6))
-    sizes[1, 4] = sizes[4, 1] = 5
-    sizes[0, 3] = sizes[3, 0] = 4
-    np.testing.assert_array_equal(chosen(sizes, 2), [1, 4])
-    np.testing.assert_array_equal(chosen(sizes, 4), [0, 1, 3, 4])
-    assert len(chosen(sizes, 100)) == 6
+    first, second = np.array([1, 0, 0, 2]), np.array([4, 3, 1, 5])
+    np.testing.assert_array_equal(chosen(first, second, 2), [1, 4])
+    np.testing.assert_array_equal(chosen(first, second, 4), [0, 1, 3, 4])
+    assert len(chosen(first, second, 100)) == 6
 
 
 def test_clusters_come_to_stand_together() -> None:

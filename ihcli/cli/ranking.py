@@ -10,7 +10,7 @@ import click
 from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, Ranking
 from ihcli.cli.asking.values import values_of_keys
 from ihcli.cli.computed import computed_run
-from ihcli.cli.showing.certainty import left_out_of_ranking, notes_of_ranking
+from ihcli.cli.showing.certainty import left_out_of_ranking, not_listed_in_ranking, notes_of_ranking
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.showing.tables import Shown
 from ihcli.cli.showing.terminal import say
@@ -77,8 +77,10 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
     notes = {}
     if ranking.destination.format == "table":
         notes = notes_of_ranking(kind.of_run(run, replace(choice, top_k=sys.maxsize, features=())), run, kind.noun)
-    elif not ranking.quiet and (left_out := tuple(left_out_of_ranking(table, run))):
-        say(*left_out)
+    elif not ranking.quiet and (
+        missing := (*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
+    ):
+        say(*missing)
     return Shown(table, kind.columns, _titles(run, table, choice.min_count), notes)
 
 

@@ -39,12 +39,13 @@ def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | Non
     floats = paths.keys() - {leaf.path for leaf in leaves if not pa.types.is_floating(leaf.type)}
     counting = {name for name in table.column_names if _counts_up(table.column(name))}
     counting -= {leaf.path for leaf in leaves if leaf.is_nested}
+    plain = floats | counting
     widest = max(column.nbytes for column in table.columns)
     pq.write_table(
         table,
         stream,
         compression={name: "zstd" if name in compressed else "none" for name in paths},
-        use_dictionary=[name for name in paths if name not in floats | counting],
+        use_dictionary=[name for name in paths if name not in plain],
         column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
         # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
         use_byte_stream_split=[name for name in paths if name in floats and name in compressed],

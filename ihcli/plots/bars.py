@@ -12,6 +12,7 @@ from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import Choice, by_target, ranked_features, ranked_pairs
 from ihcli.results.result import Result
+from ihcli.summaries.rest import rest_of
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def _names(ranking: pa.Table) -> list[str]:
 
 def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
     whole = result.summary_interactions() if request.pairs else result.summary_attributions()
-    total = by_target(whole)[target].num_rows
+    rest = rest_of(whole).get(target)
+    total = by_target(whole)[target].num_rows + (0 if rest is None else rest.pairs)
     notes = [
         source(result, result.layout.row_count(ranking)),
         *left_out(ranking),

@@ -1,5 +1,6 @@
 """heatmap: a matrix of pair effects between the features that interact most, strong pairs near the diagonal."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from ihcli.plots.colours import colour_bar, sign_map, size_map
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import MAIN, by_target
 from ihcli.results.result import Result
+from ihcli.summaries.rest import rest_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,13 +24,11 @@ BULK, FAR = 99.5, 2.0  # where the largest size is so many times this percentile
 def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     """Draw mean |pair effect|, or with `by` the signed mean, for every pair; see `ihcli.plots.draw`."""
     target = one_target(result, request.target)
-    names, sizes, cells, pairs = _matrix(result, target, request)
-    order = chosen(sizes, request.top_k or TOP_K)
-    order = order[seriated(sizes[np.ix_(order, order)])]
-    shown = cells[np.ix_(order, order)]
+    found = _matrix(result, target, request)
+    names, shown = found.names, found.cells
     if not request.main_effects:
         np.fill_diagonal(shown, np.nan)
-    inches = float(np.clip(0.27 * len(order), 3.2, 9.0))
+    inches = float(np.clip(0.27 * len(names), 3.2, 9.0))
     figure, axes = new_figure(inches + 3.6, inches + 2.6)
     limit = _limit(shown)
     signed = request.by == "mean"
@@ -41,25 +41,25 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     )
     axis: Literal["x", "y"]
     for axis in ("x", "y"):
-        name_rows(axes, [names[place] for place in order], inches, axis)
+        name_rows(axes, names, inches, axis)
     axes.spines[:].set_visible(False)
     colour_bar(figure, axes, image, f"{request.by} of the effect\n(change in output {short(target)})")
     what = "mean over rows, with its sign" if signed else "mean of the absolute values over rows"
-    who = [source(result, result.layout.row_count(pairs)), *left_out(pairs)]
+    who = [source(result, result.layout.row_count(found.pairs)), *left_out(found.pairs)]
     notes = [*who, f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
-    if len(order) < len(names):
-        notes.append(f"The {len(order)} of {len(names)} {result.layout.noun} that interact most.")
-    if np.isnan(shown[~np.eye(len(order), dtype=bool)]).any():
-        notes.append("Grey: never in one text.")
+    if len(names) < found.n_names:
+        notes.append(f"The {len(names)} of {found.n_names} {result.layout.noun} that interact most.")
+    if np.isnan(shown[~np.eye(len(names), dtype=bool)]).any():
+        notes.append(_grey(found.pairs))
     if np.nanmax(np.abs(shown), initial=0) > limit * (1 + 1e-9):
         notes.append(f"Colours end at {limit:.3g}; larger effects look the same.")
     entitle(figure, f"Interactions, target {short(target)}", notes)
     return figure
 
 
-def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str], np.ndarray, np.ndarray, pa.Table]:
-    """Return names, (G, G) mean sizes without a diagonal, (G, G) cells to show, and the ranking they are of."""
+def _matrix(result: Result, target: str, request: PlotRequest) -> "_Matrix":
+    """Return the features with the strongest pairs, and what stands between them."""
     features = ranking_of(result, target, result.summary_attributions())
     pairs = by_target(result.summary_interactions()).get(target)
     if pairs is None:
@@ -70,28 +70,45 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> tuple[list[str
     ends = [pairs[column].to_pylist() for column in ("feature_i", "feature_j")]
     names = list(result.feature_names) or sorted({*found, *ends[0], *ends[1]})
     place = {name: position for position, name in enumerate(names)}
-    first, second = ([place[name] for name in column] for column in ends)
-    sizes = np.zeros((len(names), len(names)))
-    sizes[first, second] = sizes[second, first] = pairs["mean_abs"].to_numpy()
-    cells = np.full(sizes.shape, np.nan)
-    cells[first, second] = cells[second, first] = pairs[request.by].to_numpy()
+    first, second = (np.array([place[name] for name in column]) for column in ends)
+    some = chosen(first, second, request.top_k or TOP_K)
+    among = np.full(len(names), -1)
+    among[some] = np.arange(len(some))
+    first, second = among[first], among[second]
+    shown = (first >= 0) & (second >= 0)
+    first, second = first[shown], second[shown]
+    sizes, cells = np.zeros((len(some),) * 2), np.full((len(some),) * 2, np.nan)
+    sizes[first, second] = sizes[second, first] = pairs["mean_abs"].to_numpy()[shown]
+    cells[first, second] = cells[second, first] = pairs[request.by].to_numpy()[shown]
     if request.main_effects:
         column = next(main for main, statistic in MAIN.items() if statistic == request.by)
         if column not in features.column_names:
             raise RunError(f"{result.path}: its summary has no column {column}. Try ihcli explain again.")
-        diagonal = [place[name] for name in found]
-        cells[diagonal, diagonal] = features[column].to_numpy()
-    return names, sizes, cells, pairs
+        mains = dict(zip(found, features[column].to_numpy(), strict=True))
+        np.fill_diagonal(cells, [mains.get(names[at], np.nan) for at in some])
+    order = seriated(sizes)
+    return _Matrix([names[at] for at in some[order]], cells[np.ix_(order, order)], len(names), pairs)
 
 
-def chosen(sizes: np.ndarray, top_k: int) -> np.ndarray:
-    """Return the positions of the features with the strongest pairs, in their own order.
+@dataclass(frozen=True)
+class _Matrix:
+    """What is shown: names, cells between them, of how many names in all, and the ranking that they are of."""
+
+    names: list[str]
+    cells: np.ndarray
+    n_names: int
+    pairs: pa.Table
+
+
+def chosen(first: np.ndarray, second: np.ndarray, top_k: int) -> np.ndarray:
+    """Return the features with the strongest pairs, in their own order.
 
     Pairs are taken from the strongest on, as long as their features are few enough.
+
+    Parameters:
+        first, second: places of the features of pairs, the strongest first.
     """
-    first, second = np.triu_indices(len(sizes), 1)
-    order = np.argsort(-sizes[first, second], kind="stable")
-    ends = np.stack([first[order], second[order]], axis=1).ravel()
+    ends = np.stack([first, second], axis=1).ravel()
     _, where = np.unique(ends, return_index=True)
     return np.sort(ends[np.sort(where)][: max(2, top_k)])
 
@@ -109,6 +126,14 @@ def seriated(sizes: np.ndarray) -> np.ndarray:
     order = np.argsort(np.round(vectors[:, -2] / root / np.abs(vectors[:, -2] / root).max(), 9), kind="stable")
     half = len(order) // 2
     return order if strength[order[:half]].sum() >= strength[order[-half:]].sum() else order[::-1]
+
+
+def _grey(pairs: pa.Table) -> str:
+    """Return what cells without a value are."""
+    rest = next(iter(rest_of(pairs).values()), None)
+    if rest is None:
+        return "Grey: never in one text."
+    return f"Grey: not among the {rest.listed:,} pairs that the run ranks, of {rest.listed + rest.pairs:,}."
 
 
 def _limit(shown: np.ndarray) -> float:

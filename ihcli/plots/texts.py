@@ -120,10 +120,17 @@ def _draw_arc(axes: "Axes", first: _Word, second: _Word, rise: float, level: flo
         axes.text(middle, top - rise, told, ha="center", va="center", fontsize=8, color=colour, bbox=box)
 
 
+def _strongest_first(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the words of all pairs, the strongest first."""
+    pairs = pair_effects(record)
+    assert pairs is not None
+    return pairs.first, pairs.second
+
+
 def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int) -> "Figure":
     effects = gamma + gamma.T
     np.fill_diagonal(effects, 0)
-    order = chosen(np.abs(effects), top)
+    order = chosen(*_strongest_first(record), top)
     shown = effects[np.ix_(order, order)]
     np.fill_diagonal(shown, np.nan)
     inches = float(np.clip(0.27 * len(order), 3.0, 7.0))

@@ -22,6 +22,7 @@ from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
 from ihcli.runs.told import if_told, plain
 from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.rest import rest_of
 from ihcli.wording import either
 
 MOST_TARGETS = 8
@@ -45,6 +46,7 @@ class Target:
     left_out      how many rows are left out of "features", and of "pairs", as their errors are too large to rank
     none_rank     whether that would be all of them, and all are taken
     certain       how many of the leading ranks of pairs are certain; None where that is not known
+    not_listed    a sentence on pairs that the summary does not list; None where it lists all
     """
 
     name: str
@@ -57,6 +59,7 @@ class Target:
     left_out: dict[str, int]
     none_rank: bool
     certain: int | None
+    not_listed: str | None
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,9 @@ def _target(
             left_out={"features": _left_out(ranked)},
             none_rank=none_rank,
             certain=None,
+            not_listed=None,
         )
+    rest = rest_of(pairs).get(name)
     best = pairs.slice(0, MOST_PAIRS)
     columns: dict[str, list[Any]] = {
         place: [names.of(feature) for feature in best[column].to_pylist()]
@@ -184,12 +189,13 @@ def _target(
         features=features,
         all_features=ranked.num_rows,
         pairs=columns,
-        all_pairs=pairs.num_rows,
+        all_pairs=pairs.num_rows + (0 if rest is None else rest.pairs),
         matrix=_matrix(names, ranked, pairs) if layout.is_aligned else None,
         dependence=dependence if layout.is_aligned else [],
         left_out={"features": _left_out(ranked), "pairs": _left_out(pairs)},
         none_rank=none_rank,
         certain=next((certain for certain, _ in certain_of({name: judged(pairs, None)}).values()), None),
+        not_listed=None if rest is None else rest.in_words(),
     )
 
 

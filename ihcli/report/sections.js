@@ -137,7 +137,7 @@ function certainPairs(target) {
 function drawPairs(target) {
   const { pairs } = target;
   const none = "The run has no interactions: its method computes none.";
-  byId("pairs-note").textContent = pairs ? `${leftOut(target, "pairs")}${part(pairs.first.length, target.all_pairs, "pairs")}${certainPairs(target)}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
+  byId("pairs-note").textContent = pairs ? `${leftOut(target, "pairs")}${part(pairs.first.length, target.all_pairs, "pairs")}${notListed(target)}${certainPairs(target)}A pair's effect is Γij + Γji: what the two do together beyond what each does alone, in output units.` : none;
   if (!pairs) return void fill(byId("pairs-table"));
   const shown = new Map(target.dependence.map(([first, second], place) => [`${first} ${second}`, place]));
   const pick = (row) => showDependence(shown.get(`${row.first} ${row.second}`));
@@ -154,7 +154,7 @@ function drawHeatmap(target) {
   const { matrix } = target;
   byId("matrix-controls").hidden = !matrix;
   byId("matrix-chart").hidden = !matrix;
-  byId("matrix-note").textContent = matrixNote(matrix);
+  byId("matrix-note").textContent = matrixNote(target);
   if (!matrix) return;
   const statistic = byId("matrix-statistic").value;
   const size = matrix.names.length;
@@ -162,10 +162,14 @@ function drawHeatmap(target) {
   drawMatrix("matrix-chart", matrix.names.map(named), cells, statistic, statistic === "mean");
 }
 
-function matrixNote(matrix) {
+const notListed = (target) => (target.not_listed ? `${target.not_listed} ` : "");
+
+function matrixNote(target) {
+  const { matrix } = target;
   if (!matrix) return contents.texts ? "Words differ from text to text, so there is no heatmap of all; each record below has its own." : "The run has no interactions.";
   const cut = matrix.names.length < contents.features ? `The ${number(matrix.names.length)} of ${number(contents.features)} features whose pairs are strongest. ` : "";
-  return `${cut}Each cell is the effect of a pair over rows; point at it for its value.`;
+  const empty = target.not_listed ? "Cells of pairs that are not ranked are empty. " : "";
+  return `${cut}${empty}Each cell is the effect of a pair over rows; point at it for its value.`;
 }
 
 const canDepend = () => contents.why_no_dependence === null;

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ihcli.bars import DEVIATIONS, certain_ranks, within_chance
+from ihcli.bars import DEVIATIONS, are_certain, within_chance
 from ihcli.files.arrays import numbers, values_of
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
 from ihcli.summaries.ranking import field_of
+from ihcli.summaries.rest import rest_of
 
 NEAR_ZERO = "near_zero"
 OF_STATISTIC = {None: "mean_abs", "mean_abs": "mean_abs", "mean": "mean"}
@@ -19,8 +20,8 @@ OF_STATISTIC = {None: "mean_abs", "mean_abs": "mean_abs", "mean": "mean"}
 def judged(ranking: pa.Table, by: str | None) -> pa.Table:
     """Append to a ranking of one target, all of it, which ranks are certain and which sizes may be chance.
 
-    A rank is certain where its entry stands above all later ones whatever errors within the bars, and within two
-    standard errors where baselines were drawn. What the summary does not tell is left out.
+    A rank is certain where its entry stands above all later ones, and those that are not listed, whatever errors within
+    the bars, and within two standard errors where baselines were drawn. What the summary does not tell is left out.
     """
     statistic = OF_STATISTIC.get(by)
     known = set(ranking.column_names)
@@ -30,8 +31,8 @@ def judged(ranking: pa.Table, by: str | None) -> pa.Table:
     if STANDARD_ERROR in known:
         chance = _floats(ranking, STANDARD_ERROR)
     if ERROR_BAR in known:
-        certain = certain_ranks(values, _floats(ranking, ERROR_BAR) + DEVIATIONS * chance)
-        ranking = _with(ranking, CERTAIN, np.arange(len(values)) < certain)
+        certain = are_certain(values, _floats(ranking, ERROR_BAR) + DEVIATIONS * chance, _most_of_rest(ranking))
+        ranking = _with(ranking, CERTAIN, certain)
     return _with(ranking, NEAR_ZERO, within_chance(values, chance)) if STANDARD_ERROR in known else ranking
 
 
@@ -42,6 +43,12 @@ def certain_of(rankings: Mapping[str, pa.Table]) -> dict[str, tuple[int, int]]:
         for target, ranking in rankings.items()
         if CERTAIN in ranking.column_names
     }
+
+
+def _most_of_rest(ranking: pa.Table) -> float:
+    """Return the most that any entry may be that the ranking does not list."""
+    rest = rest_of(ranking)
+    return rest[ranking["target"][0].as_py()].most if rest and ranking.num_rows else -np.inf
 
 
 def _floats(ranking: pa.Table, name: str) -> np.ndarray:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ihcli.bars import within_chance
 from ihcli.errors import OptionError, RunError
-from ihcli.files.arrays import numbers
+from ihcli.files.arrays import numbers, values_of
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
 from ihcli.layouts.layout import Layout
 from ihcli.quality import ROW
@@ -23,6 +23,7 @@ from ihcli.results.certainty import NEAR_ZERO, judged
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
 from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.rest import Rest, rest_of, with_rest
 
 FEATURE, PAIR = ("feature",), ("feature_i", "feature_j")
 MAIN = {"main_mean_abs": "mean_abs", "main_mean": "mean", "main_std": "std"}
@@ -60,9 +61,9 @@ def ranked_pairs(run: Run, choice: Choice) -> pa.Table:
     have.
     """
     table = _that_rank(run, Run.summary_interactions)
-    if not choice.main_effects:
-        return _chosen(table, PAIR, choice, known=lambda: _names(run.summary_attributions(), FEATURE))
-    return _chosen(_with_main_effects(run, table), PAIR, choice)
+    if choice.main_effects:
+        table = _with_main_effects(run, table)
+    return _chosen(table, PAIR, choice, known=lambda: _names(run.summary_attributions(), FEATURE))
 
 
 def features_of_records(records: Sequence[Record], choice: Choice, layout: Layout[Any]) -> pa.Table:
@@ -166,7 +167,8 @@ def _reranked(ranking: pa.Table, by: str | None) -> pa.Table:
     )
     place = ranking.schema.get_field_index("rank")
     ranks = numbers(np.arange(1, ranking.num_rows + 1), pa.int32())
-    definition = {"definition": f"by the size of {statistic} within the target, 1 is the largest", "unit": "1"}
+    among = "among the entries listed" if rest_of(ranking) else "within the target"
+    definition = {"definition": f"by the size of {statistic} {among}, 1 is the largest", "unit": "1"}
     field = ranking.schema.field("rank").with_metadata(definition)
     return ranking.take(order).set_column(place, field, ranks)
 
@@ -193,11 +195,20 @@ def _with_main_effects(run: Run, pairs: pa.Table) -> pa.Table:
         mains[LEFT_OUT] = _left_out(pairs, features)
     table = pa.Table.from_arrays([mains[name] for name in pairs.column_names], schema=pairs.schema)
     pairs_of = by_target(_with_kind(pairs, "pair"))
-    rankings = []
+    rankings, rest = [], rest_of(pairs)
     for target, ranking in by_target(_with_kind(table, "main")).items():
+        if target in rest:
+            ranking, rest[target] = _that_can_be_listed(ranking, rest[target])
         both = [pairs_of[target], ranking] if target in pairs_of else [ranking]
-        rankings.append(_reranked(_with_shares(pa.concat_tables(both)), None))
-    return pa.concat_tables(rankings) if rankings else _with_kind(pairs, "pair")
+        rankings.append(_reranked(_with_shares(pa.concat_tables(both), rest.get(target)), None))
+    return with_rest(pa.concat_tables(rankings), rest) if rankings else _with_kind(pairs, "pair")
+
+
+def _that_can_be_listed(mains: pa.Table, rest: Rest) -> tuple[pa.Table, Rest]:
+    """Return the main effects that are at least as large as any pair that is not listed; the others join the rest."""
+    sizes = values_of(mains["mean_abs"].combine_chunks())
+    listed = sizes >= rest.largest
+    return mains.filter(numbers(listed)), rest.with_more(int(listed.sum()), sizes[~listed])
 
 
 def _left_out(pairs: pa.Table, features: pa.Table) -> pa.Array:
@@ -214,9 +225,12 @@ def _with_kind(table: pa.Table, kind: str) -> pa.Table:
     return table.append_column("kind", pa.Array.from_buffers(pa.string(), n, buffers))
 
 
-def _with_shares(ranking: pa.Table) -> pa.Table:
+def _with_shares(ranking: pa.Table, rest: Rest | None) -> pa.Table:
     sums = pc.multiply(ranking["mean_abs"], ranking["rows"])  # units of texts differ in how often they are seen
     total = pc.sum(sums)
+    if rest is not None and ranking.num_rows:
+        more = pc.multiply(ranking["rows"][0], numbers(np.array([rest.mean_abs]))[0])
+        total = pc.add(total, more)
     shares = pc.divide(sums, total) if total.as_py() else sums
     place = ranking.schema.get_field_index("share")
     return ranking.set_column(place, ranking.schema.field("share"), shares)

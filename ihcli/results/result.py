@@ -150,7 +150,10 @@ class Result:
 
     @property
     def interaction_summary(self) -> "pd.DataFrame":
-        """Ranked pairs of every target; raises RunError where the run has none or did not finish."""
+        """Ranked pairs of every target, of wide tables the largest; see `ihcli.summaries.rest`.
+
+        Raises RunError where the run has none or did not finish.
+        """
         return self.summary_interactions().to_pandas()
 
     def record(

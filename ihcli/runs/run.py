@@ -8,17 +8,19 @@ from typing import Any
 import pyarrow as pa
 
 from ihcli.errors import RunError
+from ihcli.files.foreign import one_message
 from ihcli.files.locations import Location, absence, locate
 from ihcli.files.lock import is_locked
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.quality import remedies_in_words
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
-from ihcli.runs.files import opened_part, require_own, require_types
+from ihcli.runs.files import WRONG, opened_part, require_own, require_types
 from ihcli.runs.info import RunInfo, read_info
 from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY, over_all_rows
 from ihcli.runs.rowgroups import PartFiles
 from ihcli.runs.told import if_told
+from ihcli.summaries.rest import rest_of
 from ihcli.wording import either, printable
 
 UNMERGED = "contains shards that are not merged yet. Try ihcli merge when all are done"
@@ -116,7 +118,16 @@ class Run:
         with opened_part(file) as opened:
             table = opened.read()
         require_types(file, table, SUMMARY_COLUMNS, ["target", "rank", *STATISTICS, *RANKED[kind]])
+        _require_rest(file, table)
         return table
+
+
+def _require_rest(file: Location, table: pa.Table) -> None:
+    """Raise RunError where a summary does not tell of the pairs of each target that it does not list, as it should."""
+    with one_message(str(file), RunError, "read", WRONG):
+        rest = rest_of(table)
+        if rest and set(table["target"].unique().to_pylist()) != rest.keys():
+            raise ValueError("what is not listed is told of other targets than those that are")
 
 
 def open_run(path: str | Location, *, all_rows: bool = False) -> Run:

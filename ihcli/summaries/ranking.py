@@ -57,8 +57,16 @@ Ranking = dict[str, np.ndarray | pa.Array]
 """Columns of one target's entries, the largest first."""
 
 
-def largest_first(values: np.ndarray) -> np.ndarray:
-    """Return the stable order of falling values: by numpy's quicksort, which is faster, and then ties put right."""
+def largest_first(values: np.ndarray, most: int | None = None) -> np.ndarray:
+    """Return the stable order of falling values, of all or of the `most` largest.
+
+    By numpy's partition and quicksort, which are faster, and then ties put right.
+    """
+    if most is not None and most < len(values):
+        least = np.partition(values, -most)[-most]
+        above, tied = np.flatnonzero(values > least), np.flatnonzero(values == least)
+        some = np.sort(np.concatenate([above, tied[: most - len(above)]]))
+        return np.asarray(some[largest_first(values[some])])
     falling = -values
     order = np.argsort(falling)
     ranked = falling[order]
@@ -70,17 +78,21 @@ def largest_first(values: np.ndarray) -> np.ndarray:
     return order
 
 
-def ranked(target: str, moments: Moments) -> tuple[np.ndarray, Ranking]:
-    """Return the order by mean_abs, ties in feature order, and the columns that every ranking has."""
-    order = largest_first(moments.mean_abs)
-    total = moments.mean_abs.sum()
+def ranked(target: str, moments: Moments, most: int | None = None) -> tuple[np.ndarray, Ranking]:
+    """Return the order by mean_abs, ties in feature order, and the columns that every ranking has.
+
+    Parameters:
+        most: so many of the largest at most; shares are of all.
+    """
+    order = largest_first(moments.mean_abs, most)
+    total, of_those = moments.mean_abs.sum(), moments.take(order, 1.0)
     return order, {
         "target": strings([target]).take(numbers(np.zeros(len(order), np.int64))),
         "rank": np.arange(1, len(order) + 1, dtype=np.int32),
-        "mean_abs": moments.mean_abs[order],
-        "mean": moments.mean[order],
-        "std": moments.std[order],
-        "share": moments.mean_abs[order] / total if total > 0 else np.zeros(len(order)),
+        "mean_abs": of_those.mean_abs,
+        "mean": of_those.mean,
+        "std": of_those.std,
+        "share": of_those.mean_abs / total if total > 0 else np.zeros(len(order)),
         "rows": np.full(len(order), moments.count, np.int64),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from ihcli.bars import mean_pair_bars
+from ihcli.bars import DEVIATIONS, mean_pair_bars
 from ihcli.explanation import Explanation
 from ihcli.files.arrays import numbers, strings
 from ihcli.summaries.moments import Means, Moments
@@ -19,6 +19,7 @@ from ihcli.summaries.ranking import (
     ranked,
     statistics_table,
 )
+from ihcli.summaries.rest import MOST_PAIRS, Rest, with_rest
 from ihcli.summaries.targets import TargetSummary
 
 BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
@@ -76,7 +77,7 @@ class Summary:
     def lines(self) -> tuple[int, int]:
         """Return how many lines the tables of features and of pairs have, over all targets."""
         n, targets = len(self._names), len(self._targets)
-        return n * targets, n * (n - 1) // 2 * targets if self._has_interactions else 0
+        return n * targets, min(n * (n - 1) // 2, MOST_PAIRS) * targets if self._has_interactions else 0
 
     @property
     def most_lines(self) -> None:
@@ -123,11 +124,21 @@ class Summary:
         return statistics_table((*ATTRIBUTION_COLUMNS, *mains), rankings)
 
     def interactions(self) -> pa.Table | None:
-        """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg."""
+        """Return the pairs g < h of every target, ranked by mean |Gamma_gh + Gamma_hg|; None under ig and eg.
+
+        Of a target that has more than MOST_PAIRS of them so many are listed, the largest; see `ihcli.summaries.rest`.
+        """
         if not self._has_interactions:
             return None
-        known = [target for target, found in self._targets.items() if found.pairs is not None]
-        return statistics_table((*INTERACTION_COLUMNS, *self._bars), [self._ranked_pairs(target) for target in known])
+        rankings, rest = [], {}
+        for target, found in self._targets.items():
+            if found.pairs is None:
+                continue
+            order, ranking = self._ranked_pairs(target, found, found.pairs)
+            rankings.append(ranking)
+            if len(order) < len(found.pairs.mean):
+                rest[target] = self._rest(found, found.pairs, order)
+        return with_rest(statistics_table((*INTERACTION_COLUMNS, *self._bars), rankings), rest)
 
     def _ranked_features(self, target: str, mains: Sequence[str]) -> Ranking:
         found = self._targets[target]
@@ -149,14 +160,20 @@ class Summary:
         bars = {f"main_{name.removeprefix('mains.')}": means.mean for name, means in found.bars.items()}
         return columns | {name: mean[order] for name, mean in bars.items() if name in mains}
 
-    def _ranked_pairs(self, target: str) -> Ranking:
-        found = self._targets[target]
-        if found.pairs is None:
-            raise ValueError(f"target {target} was explained without interactions")
-        order, columns = ranked(target, found.pairs)
+    def _ranked_pairs(self, target: str, found: TargetSummary, pairs: Moments) -> tuple[np.ndarray, Ranking]:
+        order, columns = ranked(target, pairs, MOST_PAIRS)
         first, second = members(order, len(self._names))
         columns |= {"feature_i": self._names_at(first), "feature_j": self._names_at(second)}
-        return columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in self._bars}
+        return order, columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in self._bars}
+
+    def _rest(self, found: TargetSummary, pairs: Moments, listed: np.ndarray) -> Rest:
+        is_rest = np.ones(len(pairs.mean), bool)
+        is_rest[listed] = False
+        off: np.ndarray | float = 0.0
+        for name, times in zip(BARS, (1.0, DEVIATIONS), strict=True):
+            if name in self._bars:
+                off = off + times * found.bars[f"pairs.{name}"].mean[is_rest]
+        return Rest.of(len(listed), pairs.mean_abs[is_rest], off)
 
     def _names_at(self, places: np.ndarray) -> pa.Array:
         """Return names as Arrow's strings: of millions of pairs no Python object is made."""
@@ -228,7 +245,7 @@ def _bands(n_features: int, pairs: int) -> Iterator[range]:
 
 def members(pairs: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and second features of pairs, given by their places in the upper triangle, row after row."""
-    features = np.arange(n_features, dtype=np.int32)
-    first = np.repeat(features, n_features - 1 - features)[pairs]
-    starts = features * (2 * n_features - 1 - features.astype(np.int64)) // 2  # of each first feature's pairs
-    return first, (pairs - starts[first] + first + 1).astype(np.int32)
+    features = np.arange(n_features, dtype=np.int64)
+    starts = features * (2 * n_features - 1 - features) // 2  # of each first feature's pairs
+    first = np.searchsorted(starts, pairs, side="right") - 1
+    return first.astype(np.int32), (pairs - starts[first] + first + 1).astype(np.int32)

@@ -1,7 +1,7 @@
 """Summaries against the parts: every statistic once more from the entries, ranks and shares from the statistics."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import pyarrow as pa
 from ihcli.errors import RunError
 from ihcli.layouts.layout import Layout, Sized
 from ihcli.quality import ATTRIBUTIONS, COLUMNS, INTERACTION_ERROR, INTERACTIONS, RELATIVE_ERROR
+from ihcli.results.rankings import by_target
 from ihcli.runs.names import SUMMARY, over_all_rows
 from ihcli.runs.run import Run
 from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.ranking import BARS, LEFT_OUT
+from ihcli.summaries.rest import Rest, rest_of
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
 from ihcli.verification.stored import Block
@@ -67,6 +69,8 @@ class Summaries:
                 yield Finding(f"summary of {name}", FAILED, str(error))
                 continue
             yield ranks_and_shares(stored, name, (*KEYS[kind], *self._bars(kind)), self._run.layout)
+            if kind == INTERACTIONS and self._run.layout.is_aligned:
+                yield every_pair(stored, name, len(self._run.layout.features))
             if reason := self._reason(kind, is_whole):
                 yield not_checked(f"summary of {name}", reason)
             else:
@@ -117,17 +121,40 @@ def same_statistics(stored: pa.Table, computed: pa.Table | None, name: str, keys
         faults.add("columns missing", 1, ", ".join(sorted(set(ours.reset_index().columns) - set(theirs.columns))))
         return faults.finding()
     theirs = theirs.set_index(keys)
-    if theirs.index.has_duplicates or set(theirs.index) != set(ours.index):
-        faults.add(
-            f"lines of other {' and '.join(keys)} than in the parts", len(set(theirs.index) ^ set(ours.index)) or 1
-        )
+    others = [lines.loc[lines.index.difference(more.index)] for lines, more in ((ours, theirs), (theirs, ours))]
+    apart = sum(int((~_could_be_listed(lines, rest_of(computed))).sum()) for lines in others)
+    if theirs.index.has_duplicates or apart:
+        faults.add(f"lines of other {' and '.join(keys)} than in the parts", apart or 1)
         return faults.finding()
+    _compare_rest(faults, rest_of(stored), rest_of(computed))
+    ours = ours.drop(others[0].index)
     theirs = theirs.reindex(ours.index)
     for name in (name for name in ours.columns if name not in ("rank", "share")):
         wrong = _off(theirs[name].to_numpy(float), ours, name)
         first = ours.index[np.flatnonzero(wrong)[0]] if wrong.any() else ()
         faults.add(f"values of {name} that are not those of the parts", int(wrong.sum()), ", ".join(map(str, first)))
     return faults.finding()
+
+
+def _could_be_listed(lines: pd.DataFrame, rest: Mapping[str, Rest]) -> np.ndarray:
+    """Return which lines are as large as the largest that is not listed, so that rounding says which are, (n,) bool."""
+    least = np.array([rest[target].largest if target in rest else np.nan for target, *_ in lines.index], float)
+    mean_abs = lines["mean_abs"].to_numpy(float)
+    size = np.hypot(lines["mean"].to_numpy(float), lines["std"].to_numpy(float))
+    return np.asarray(np.abs(mean_abs - least) <= AGREEMENT * np.maximum(size, mean_abs))
+
+
+def _compare_rest(faults: Faults, theirs: Mapping[str, Rest], ours: Mapping[str, Rest]) -> None:
+    """Compare what is told of pairs that are not listed; bars are summed in the precision of the matrices."""
+    if theirs.keys() != ours.keys():
+        faults.add("targets whose pairs are not all listed, or are", len(theirs.keys() ^ ours.keys()))
+        return
+    for target, mine in ours.items():
+        told = asdict(theirs[target])
+        for name, value in asdict(mine).items():
+            agreement = BARS_AGREEMENT if name == "most" else AGREEMENT
+            is_off = not abs(told[name] - value) <= agreement * max(value, mine.largest)
+            faults.add(f"values of {name} of the rest that are not those of the parts", int(is_off), f"target {target}")
 
 
 def ranks_and_shares(stored: pa.Table, name: str, columns: Sequence[str], layout: Layout[Any]) -> Finding:
@@ -145,14 +172,35 @@ def ranks_and_shares(stored: pa.Table, name: str, columns: Sequence[str], layout
     for column in (each for each in stored.column_names if each.removeprefix("main_") in BARS):
         figures = stored[column].to_numpy()
         faults.add(f"figures in {column} that none can be", int((figures < 0).sum()))
+    rest = rest_of(stored)
     for target, lines in stored.to_pandas().groupby("target", sort=False):
         mean_abs, ranks = lines["mean_abs"].to_numpy(float), lines["rank"].to_numpy()
         weight = layout.weights(mean_abs, lines["rows"].to_numpy())
-        share = weight / weight.sum() if weight.sum() > 0 else 0 * weight
+        total = weight.sum() + (rest[target].mean_abs if target in rest else 0.0)
+        share = weight / total if total > 0 else 0 * weight
         faults.add("ranks out of order", int((ranks != np.arange(1, len(ranks) + 1)).sum()), f"target {target}")
         faults.add("lines with more than the one before", int((np.diff(mean_abs) > 0).sum()), f"target {target}")
         off = ~(np.abs(lines["share"].to_numpy(float) - share) <= AGREEMENT)
         faults.add("shares of something else", int(off.sum()), f"target {target}")
+    return faults.finding()
+
+
+def every_pair(stored: pa.Table, name: str, n_features: int) -> Finding:
+    """Check that every pair is listed or counted among the rest of its target, which is not larger than what is listed.
+
+    Runs of before list all pairs, whatever their number.
+    """
+    faults = Faults(f"pairs of {name}", "every pair is listed, or smaller than those that are and summed up")
+    rest = rest_of(stored)
+    for target, lines in by_target(stored).items():
+        others = rest.get(target, Rest(len(lines), 0, 0.0, 0.0, 0.0))
+        faults.checked += len(lines)
+        faults.add("lines that are not as many as told", int(others.listed != len(lines)), f"target {target}")
+        missing = n_features * (n_features - 1) // 2 - len(lines) - others.pairs
+        faults.add("pairs that are neither listed nor counted", abs(missing), f"target {target}")
+        least = lines["mean_abs"][-1].as_py()
+        is_wrong = not (0 <= others.largest <= least and others.largest <= others.mean_abs + AGREEMENT * least)
+        faults.add("sums of the rest that none can be", int(is_wrong), f"target {target}")
     return faults.finding()
 
 

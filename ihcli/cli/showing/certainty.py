@@ -72,7 +72,18 @@ def _of_ranking(ranking: "pa.Table", run: "Run", noun: str) -> Iterator[str]:
             yield f"{told}{drawn}"
     if "near_zero" in known and any(ranking["near_zero"].to_pylist()):
         yield NEAR_ZERO
+    yield from not_listed_in_ranking(ranking, noun)
     yield from left_out_of_ranking(ranking, run)
+
+
+def not_listed_in_ranking(table: "pa.Table", noun: str) -> Iterator[str]:
+    """Give one sentence for every target of which the summary does not list all."""
+    from ihcli.summaries.rest import rest_of
+
+    targets = dict.fromkeys(table["target"].to_pylist())
+    for target, rest in rest_of(table).items():
+        if target in targets:
+            yield f"{f'Target {target}: ' if len(targets) > 1 else ''}{rest.in_words(noun)}"
 
 
 def left_out_of_ranking(table: "pa.Table", run: "Run") -> Iterator[str]:
