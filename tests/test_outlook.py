@@ -1,5 +1,7 @@
 """What is said before a run that takes minutes: how long, and only what really helps; seconds are made up."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,24 @@ from ihcli.execution.refusals import parse
 from ihcli.runs.totals import Outlook, Remedy
 
 Cost = Callable[[Any, int], float]
+TIMED = """
+import sys
+from dataclasses import replace
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.execution import outlook
+from ihcli.execution.preparation import prepare_run
+from ihcli.execution.refusals import parse
+from ihcli.runs.request import RunRequest
+def seconds_of(*_):
+    print("begun" if "sympy" in sys.modules else "not begun")
+    return 1e-3
+outlook.seconds_of = seconds_of
+prepared = prepare_run(parse({request}))
+engine = AutogradEngine(prepared.explainer.model.outputs, 1 << 26)
+prepared = replace(prepared, explainer=replace(prepared.explainer, engine=engine))
+assert "sympy" not in sys.modules
+outlook.look_ahead(prepared, 300, 1)
+"""
 
 
 class Timed:
@@ -143,6 +163,16 @@ def test_starting_up_is_not_counted_for_each_of_few_rows(
     calls = iter([4.0])
     Timed(monkeypatch, lambda explainer, rows: next(calls, 0.01 * rows))
     assert look_ahead(prepared(tmp_path, 90), rows, 1) is None
+
+
+def test_imports_of_directions_are_not_counted_for_each_row(tmp_path: Path) -> None:
+    make(tmp_path, 4, 300)
+    request = f"RunRequest({str(tmp_path / 'm.pt')!r}, {str(tmp_path / 'd.parquet')!r}, key=('id',))"
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED.format(request=request)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["begun", "begun"]
 
 
 def test_pairs_that_are_ranked_and_written_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,15 @@ def gradient(
         )[0]
 
 
+def begin_taking_directions() -> None:
+    """Import what torch does at the first call of `gradient` with directions, so that no clock takes it for a model's.
+
+    On a busy machine half a second of work becomes many: of every row of a table that is hours.
+    """
+    at = torch.ones(1, requires_grad=True)
+    gradient(at * at, at, torch.ones(1, 1))
+
+
 def own_sentence(error: BaseException) -> str:
     """Return what an error says in one line, without its full stop: of a TorchScript traceback what was raised.
 

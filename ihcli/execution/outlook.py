@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from ihcli.data.sampling import AUTO
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.calling import begin_taking_directions
 from ihcli.errors import IhcliError
 from ihcli.execution.forecasting import rows_to_try
 from ihcli.execution.preparation import PreparedRun
@@ -53,6 +55,8 @@ def look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None
 
 def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None:
     explainer, scale = prepared.explainer, 1.0
+    if explainer.method.second_order and isinstance(explainer.engine, AutogradEngine):
+        begin_taking_directions()
     if rows < FEW_ROWS:
         explainer, scale = _hurried(explainer)
     inputs, labels, _ = rows_to_try(prepared, FEW_ROWS)
