@@ -59,6 +59,26 @@ def signalled(code: str, *numbers: int) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, begun.returncode, *told)
 
 
+COLLECTIONS = """
+import gc, sys
+from ihcli.cli import process
+if sys.argv[1] == "own":
+    process.own()
+collected = []
+with process.importing():
+    gc.callbacks.append(lambda phase, information: collected.append(phase))
+    held = [[] for _ in range(100_000)]
+    gc.callbacks.clear()
+print(len(collected) > 0, gc.isenabled(), gc.get_freeze_count() >= len(held))
+"""
+
+
+@pytest.mark.parametrize(("whose", "printed"), [("own", "False True True"), ("another's", "True True False")])
+def test_a_command_looks_for_no_garbage_while_it_imports(whose: str, printed: str) -> None:
+    done = subprocess.run([sys.executable, "-c", COLLECTIONS, whose], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == printed
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("how", STUCK)
 def test_a_process_that_is_stuck_is_killed_and_says_so(how: str, number: int) -> None:

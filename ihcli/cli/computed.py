@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ihcli.cli import process
 from ihcli.cli.asking.ranking import Ranking
 from ihcli.cli.showing.terminal import say
 from ihcli.errors import IhcliError, OptionError, RunError
@@ -28,10 +29,11 @@ def computed_run(ranking: Ranking, data: str, lacking: Sequence[str]) -> Iterato
     refuse_early(request, None)
     existing = REPLACE if kept and ranking.overwrite else REFUSE
     kept_path = None if ranking.keep is None else _kept_path(ranking.keep, existing)
-    from ihcli.cli.showing.progress import compute
-    from ihcli.cli.showing.words import summary_in_words
-    from ihcli.runs.run import open_run
-    from ihcli.runs.shards import Place
+    with process.importing():
+        from ihcli.cli.showing.progress import compute
+        from ihcli.cli.showing.words import summary_in_words
+        from ihcli.runs.run import open_run
+        from ihcli.runs.shards import Place
 
     with tempfile.TemporaryDirectory(prefix="ihcli-") as directory, _values_are_for_runs(ranking.keys):
         out = Path(directory) / "run" if kept_path is None else kept_path

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ihcli.cli import process
 from ihcli.cli.asking.computation import (
     Computation,
     computing_options,
@@ -83,8 +84,9 @@ def explain(
         from ihcli.execution import forking
 
         forking.begin()  # before this process imports what it needs, so that both go on at once
-    from ihcli.cli.showing.progress import compute, foresee
-    from ihcli.cli.showing.words import closing_in_words, forecast_in_words
+    with process.importing():
+        from ihcli.cli.showing.progress import compute, foresee
+        from ihcli.cli.showing.words import closing_in_words, forecast_in_words
 
     if place is None:
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)

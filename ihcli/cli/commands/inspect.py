@@ -63,8 +63,9 @@ def inspect(
     asked = None if data is None else parse(computation.request(model, data, missing="flag"))
     with process.ended_when_stuck():
         process.give_up_writing(trust)
-        from ihcli.execution.probing import probe_of
-        from ihcli.models import load_model
+        with process.importing():
+            from ihcli.execution.probing import probe_of
+            from ihcli.models import load_model
 
         loaded = load_model(model, trust=trust, code=code, code_args=code_args, code_weights=code_weights)
         if layers:

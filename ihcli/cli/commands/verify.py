@@ -110,7 +110,8 @@ def _findings(
     require_code(code)
     with process.ended_when_stuck():
         process.give_up_writing(trust)
-        from ihcli.verification.recomputation import Question, recompute
+        with process.importing():
+            from ihcli.verification.recomputation import Question, recompute
 
         question = Question(model, data, sample, seed, trust, code)
         question.require_files()  # before the minutes that a large run can take
