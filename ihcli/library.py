@@ -36,6 +36,7 @@ from ihcli.readers.reader import require_reader
 from ihcli.readers.sequences import SequenceQuestion, flattened, refuse_sequences
 from ihcli.readers.tables import fills_of
 from ihcli.readers.texts import TextReader, reads_texts
+from ihcli.scales import MODEL, scale_named
 from ihcli.vocabulary import Vocabulary
 
 Categories = str | Path | Mapping[str, Any] | Vocabulary
@@ -53,6 +54,7 @@ def explain(
     method: str = DEFAULT,
     baseline: str | np.ndarray | None = None,
     target: str | int | None = None,
+    scale: str = MODEL,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float | None = None,
@@ -86,6 +88,8 @@ def explain(
         baseline: "zeros", "mean", "median", "mode" of x, or D numbers, for ig and ih; "data" or (B, D) numbers for eg
             and eh. None: "zeros", or "mode" where the model looks codes up; "data" for eg and eh.
         target: "predicted", "all", "label", an output name or index. None: the predicted or the only output.
+        scale: "model", "logit", "probability", "log-probability" or "margin": what of an output is explained, see
+            `ihcli.heads.scales`.
         output_names: what the outputs are called, in their order; None: the model's own names, else their indices, and
             "prediction" where there is one.
         labels: N class names or indices, for target "label".
@@ -124,6 +128,7 @@ def explain(
     settings = Settings(
         method=method,
         target=target,
+        scale=scale_named(scale),
         outputs=OutputNames.of(output_names),
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
@@ -170,6 +175,7 @@ def explain_texts(
     method: str = DEFAULT,
     baseline: str = ZEROS,
     target: str | int | None = None,
+    scale: str = MODEL,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float | None = None,
@@ -200,6 +206,7 @@ def explain_texts(
     settings = Settings(
         method=method,
         target=target,
+        scale=scale_named(scale),
         outputs=OutputNames.of(output_names),
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
@@ -218,6 +225,7 @@ def explain_records(
     *,
     method: str = DEFAULT,
     target: str | int | None = None,
+    scale: str = MODEL,
     output_names: Sequence[str] | None = None,
     labels: Sequence[Any] | np.ndarray | None = None,
     tolerance: float | None = None,
@@ -246,6 +254,7 @@ def explain_records(
     settings = Settings(
         method=method,
         target=target,
+        scale=scale_named(scale),
         outputs=OutputNames.of(output_names),
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,

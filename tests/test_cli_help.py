@@ -17,7 +17,18 @@ HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
 COMMANDS = ("explain", "interactions", "attributions", "plot", "report", "inspect", "verify", "merge")
 SECTIONS = {
     "Options": (
-        *("--out", "--method", "--baseline", "--target", "--tolerance", "--smooth", "--device", "--memory", "--key"),
+        *(
+            "--out",
+            "--method",
+            "--baseline",
+            "--target",
+            "--scale",
+            "--tolerance",
+            "--smooth",
+            "--device",
+            "--memory",
+            "--key",
+        ),
         *("--dry-run", "--resume", "--overwrite", "--help"),
     ),
     "Texts and sequences": ("--text", "--text-pair", "--units", "--sequence", "--channels-first"),

@@ -42,6 +42,7 @@ def test_a_torchscript_classifier_is_described() -> None:
     assert found == {
         "Format": "TorchScript",
         "Outputs": "2: malignant, benign",
+        "Scale": "logit, as it ends in numbers, taken for logits; --scale probability, log-probability, margin",
         "Precision": "float32",
         "Activations": "relu x2",
         "Replaced by SoftPlus": "relu x2",

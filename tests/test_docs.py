@@ -284,7 +284,8 @@ def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None
 
 
 ONLY_SOMETIMES = {"model.code", "imputed", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"} | {
-    "sequence"
+    "sequence",
+    "scale",
 }
 WHOLE = ("arguments", "smoothing", "totals.statuses")
 

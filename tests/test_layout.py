@@ -22,6 +22,7 @@ ORDER = (
     "advance",
     "memory",
     "methods",
+    "scales",
     "quality",
     "explanation",
     "bars",

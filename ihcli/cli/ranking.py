@@ -105,7 +105,7 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
     drawings = {}
     if kind.drawing is not None and run.layout.in_reading_order:
         drawings = {record.target: kind.drawing(record) for record in records}
-    titles = {record.target: _title(record) for record in records}
+    titles = {record.target: _title(record, of_scale(run)) for record in records}
     notes = {record.target: tuple(kind.notes_of_record(record, choice)) for record in records}
     return Shown(table, kind.record_columns, titles, notes, drawings)
 
@@ -114,12 +114,18 @@ def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:
     """Return what stands above each target: how many rows, or texts, its figures are of."""
     counts = dict(zip(table["target"].to_pylist(), table["rows"].to_pylist(), strict=True))
     if not run.layout.counts_occurrences:
-        return {target: f"target {target}, {rows} rows" for target, rows in counts.items()}
+        return {target: f"target {target}{of_scale(run)}, {rows} rows" for target, rows in counts.items()}
     least = f", at least {min_count}" if min_count > 1 else ""
-    return {target: f"target {target}, rows: occurrences in texts{least}" for target in counts}
+    return {target: f"target {target}{of_scale(run)}, rows: occurrences in texts{least}" for target in counts}
 
 
-def _title(record: "Record") -> str:
+def of_scale(run: "Run") -> str:
+    """Return the scale on which outputs are explained, in brackets; nothing where they are the model's own."""
+    scale = run.info.scale
+    return "" if scale is None else f" ({scale.name})"
+
+
+def _title(record: "Record", scale: str) -> str:
     from ihcli.cli.showing.words import number_in_words
 
     who = ", ".join([f"row {record.row}", *(f"{name} {value}" for name, value in record.keys.items())])
@@ -133,7 +139,7 @@ def _title(record: "Record") -> str:
         )
         if record.quality.get(name) is not None
     )
-    return f"{who}, target {record.target}: {figures}, {record.quality['status']}"
+    return f"{who}, target {record.target}{scale}: {figures}, {record.quality['status']}"
 
 
 def _of_target(table: "pa.Table", run: "Run", target: str | None) -> "pa.Table":

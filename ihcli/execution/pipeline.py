@@ -15,6 +15,7 @@ from ihcli.execution.outlook import look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.execution.tasks import Executor, FailedChunksError, Task
+from ihcli.explainers.explainer import Explainer
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
@@ -22,7 +23,7 @@ from ihcli.models.model import RunCode
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
-from ihcli.runs.computation import EngineInfo, IntegralsInfo, SmoothingInfo, VersionsInfo
+from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
@@ -197,6 +198,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         groups=explainer.reader.members(dataset.columns.features),
         groups_sha256=None if groups is None else path_fingerprint(groups),
         categories=None if known is None else CategoriesInfo.of(known, dataset.own_categories),
+        scale=_scale_info(explainer),
         integrals=IntegralsInfo(tolerance=effort.tolerance, sampling_share=effort.share_that_counts),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
@@ -218,6 +220,11 @@ def _model_info(prepared: PreparedRun) -> ModelInfo:
         outputs=prepared.explainer.target.names,
         code=_code_info(prepared.explainer.original.code),
     )
+
+
+def _scale_info(explainer: Explainer) -> ScaleInfo | None:
+    finish = explainer.finish
+    return None if finish is None else ScaleInfo(name=explainer.scale, ending=finish.words)
 
 
 def _code_info(made_by: RunCode | None) -> CodeInfo | None:

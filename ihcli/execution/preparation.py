@@ -195,6 +195,7 @@ def _settings(request: RunRequest) -> Settings:
     return Settings(
         method=request.method,
         target=request.target,
+        scale=request.scale,
         outputs=OutputNames.of(request.output_names, request.label),
         effort=Effort.asked(request.tolerance, request.max_evaluations, request.steps),
         smooth=request.smooth,

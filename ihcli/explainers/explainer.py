@@ -13,6 +13,7 @@ from ihcli.derivatives import Engine
 from ihcli.errors import ModelCallError
 from ihcli.explainers.gathering import Form, gathered, nothing
 from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
+from ihcli.heads.scales import Finish
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method
@@ -34,7 +35,8 @@ MEMORY_RAN_OUT = (
 class Explainer:
     """Explains records with one model, reader, method and target; `ihcli.explainers.settling.prepare` makes one.
 
-    model      as explained, smoothed where asked;  original is the model as it came
+    model      as explained, smoothed where asked;  original is the model as it came, on its scale
+    scale      on which outputs are explained;  finish is how the model ends, None where its own are
     reader     of the records, put on the model
     smoothing  what replacing did, None when nothing was replaced
     engine_reason  why this engine was taken, in words;  engine_bytes is what it was given for a batch
@@ -47,6 +49,8 @@ class Explainer:
 
     model: Model
     original: Model
+    scale: str
+    finish: Finish | None
     reader: Reader
     smoothing: Smoothing | None
     method: Method

@@ -6,12 +6,14 @@ from ihcli.data.sampling import SAMPLING_TOLERANCE
 from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT
 from ihcli.models.targets import UNNAMED, OutputNames
+from ihcli.scales import MODEL
 
 
 @dataclass(frozen=True)
 class Settings:
     """What is asked of an explanation, beside model, rows, groups and baselines.
 
+    scale             on which outputs are explained, see `ihcli.heads.scales`
     outputs           what outputs are called, beside what the model's file says
     smooth            "auto", "none" or beta
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
@@ -22,6 +24,7 @@ class Settings:
 
     method: str = DEFAULT
     target: str | int | None = None
+    scale: str = MODEL
     outputs: OutputNames = UNNAMED
     effort: Effort = field(default_factory=Effort)
     smooth: str | float = "auto"

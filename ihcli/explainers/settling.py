@@ -16,6 +16,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.heads import Stable, stabilise
 from ihcli.heads.rounding import carried
 from ihcli.heads.saturation import saturation_warning
+from ihcli.heads.scales import on_scale
 from ihcli.integration.effort import NODES, STEPS, Effort
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named
@@ -35,8 +36,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     Checks the model, smooths it, and settles target, engine and effort.
 
     Raises:
-        OptionError: an unknown method or target, a beta that cannot be, a method that the reader's baselines do not
-            fit, or a budget below one panel for each of them.
+        OptionError: an unknown method or target, a scale that the model does not have, a beta that cannot be, a method
+            that the reader's baselines do not fit, or a budget below one panel for each of them.
         ModelError: the reader reads nothing for this model, or the preflight found what makes explanations wrong.
         DataError: no record of the sample has any input.
     """
@@ -49,6 +50,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     noted = tuple(reader.warnings(encoded))
     _check_effort(settings.effort, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
+    original, finish = on_scale(original, settings.scale, batches[0])
     checked = _checked(original, batches, reader.is_open, method, settings)
     smooth, stable, warnings = checked.model, checked.stable.model, list(checked.warnings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
@@ -73,6 +75,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     return Explainer(
         model=stable,
         original=original,
+        scale=settings.scale,
+        finish=finish,
         reader=reader,
         smoothing=checked.smoothing,
         method=method,
@@ -117,7 +121,7 @@ def _checked(
         check_values(smooth, probe)
         stable, again = _differentiated(smooth, probe, is_open, checked.n_outputs, method)
         warnings = (*warnings, *again, *_smoothing_warnings(smoothing, settings))
-    saturated = saturation_warning(stable, batches, target)
+    saturated = saturation_warning(stable, batches, target, settings.scale)
     return _Checked(smooth, stable, smoothing, target, (*checked.warnings, *warnings, *saturated))
 
 

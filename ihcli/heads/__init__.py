@@ -6,12 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.errors import ModelCallError, ModelError
-from ihcli.heads.eager import StableModule, Watched
 from ihcli.heads.endings import Ending, name_of, watch
-from ihcli.heads.exported import stable_exported
-from ihcli.heads.torchscript import stable_script
-from ihcli.models.around import innermost, through
-from ihcli.models.formats.exported import ExportedModule
+from ihcli.heads.forms import Form
+from ihcli.heads.rewriting import with_ending
 from ihcli.models.model import Model
 
 __all__ = ["Stable", "stabilise"]
@@ -75,23 +72,11 @@ class _Rounded(nn.Module):
 def _rewritten(model: Model, rows: Tensor, ending: Ending) -> tuple[Model, torch.dtype]:
     """Return the model rewritten, and what its end computes in: float64 where that can be."""
     if model.dtype == torch.float64:
-        return replace(model, module=_accurate(model, rows, ending, is_wide=False)), torch.float64
-    wide = replace(model, module=_Rounded(_accurate(model, rows, ending, is_wide=True)))
+        return replace(model, module=with_ending(model, rows, ending, Form.ROUNDED)), torch.float64
+    wide = replace(model, module=_Rounded(with_ending(model, rows, ending, Form.WIDE)))
     try:
         with torch.no_grad():
             wide.outputs(rows)
     except ModelCallError:  # what follows takes one dtype only, as a product with weights does
-        return replace(model, module=_accurate(model, rows, ending, is_wide=False)), model.dtype
+        return replace(model, module=with_ending(model, rows, ending, Form.ROUNDED)), model.dtype
     return wide, torch.float64
-
-
-def _accurate(model: Model, rows: Tensor, ending: Ending, is_wide: bool) -> nn.Module:
-    module, inner = model.module, innermost(model.module)
-    from_last = frozenset(i for i, step in enumerate(reversed(ending.squashes)) if step in ending.final)
-    if isinstance(inner, ExportedModule):
-        return through(model, lambda end: replace(end, module=stable_exported(inner, from_last, is_wide))).module
-    if isinstance(inner, torch.jit.ScriptModule):
-        return through(model, lambda end: replace(end, module=stable_script(inner, from_last, is_wide))).module
-    watched = Watched(module)
-    recorder, again = watch(replace(model, module=watched).outputs, rows)
-    return StableModule(module, watched.positions(recorder, again.final), is_wide)

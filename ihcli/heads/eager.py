@@ -8,29 +8,28 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ihcli.derivatives.recording import Recorder
-from ihcli.heads.forms import ALONG_AXIS, ELEMENTWISE, rounded
+from ihcli.heads.forms import ALONG_AXIS, ELEMENTWISE, Form, rounded
 
 _NAMES = frozenset((*ELEMENTWISE, *ALONG_AXIS))
 
 
 class StableModule(nn.Module):
-    """A module some of whose squashing functions are computed in their accurate form while it runs.
+    """A module some of whose squashing functions are computed in another form while it runs.
 
-    module   as it was given, shared and not copied
-    final    which of its calls of such functions, counted from 0
-    is_wide  whether they give float64 whatever they are given
+    module  as it was given, shared and not copied
+    final   which of its calls of such functions, counted from 0
     """
 
-    def __init__(self, module: nn.Module, final: frozenset[int], is_wide: bool) -> None:
+    def __init__(self, module: nn.Module, final: frozenset[int], form: Form) -> None:
         super().__init__()
         self.module = module
         self.final = final
-        self.is_wide = is_wide
+        self.form = form
         self.training = module.training
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Run the wrapped module; only this thread sees the accurate forms."""
-        with _Calls(self.final, self.is_wide):
+        """Run the wrapped module; only this thread sees the other forms."""
+        with _Calls(self.final, self.form):
             outputs: Tensor = self.module(inputs)
         return outputs
 
@@ -46,7 +45,7 @@ class Watched(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Run the wrapped module."""
         self.given = []
-        with _Calls(frozenset(), given=self.given):
+        with _Calls(frozenset(), Form.WIDE, self.given):
             outputs: Tensor = self.module(inputs)
         return outputs
 
@@ -57,12 +56,12 @@ class Watched(nn.Module):
 
 
 class _Calls(TorchFunctionMode):
-    """Counts calls of squashing functions, and computes the final ones in their accurate form."""
+    """Counts calls of squashing functions, and computes the final ones in another form."""
 
-    def __init__(self, final: frozenset[int], is_wide: bool = False, given: list[Any] | None = None) -> None:
+    def __init__(self, final: frozenset[int], form: Form, given: list[Any] | None = None) -> None:
         super().__init__()
         self._final = final
-        self._is_wide = is_wide
+        self._form = form
         self._given = given
         self._count = 0
 
@@ -74,9 +73,11 @@ class _Calls(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         position, self._count = self._count, self._count + 1
         given = _given(args, kwargs or {}) if position in self._final else None
+        if given is not None and self._form is Form.LEFT_OUT:
+            return given
         if given is not None:
             accurate = _computed(name, given, args, kwargs or {})
-            return accurate if self._is_wide else rounded(accurate, given)
+            return accurate if self._form is Form.WIDE else rounded(accurate, given)
         result = func(*args, **(kwargs or {}))
         if self._given is not None:
             self._given.append(result)

@@ -37,11 +37,12 @@ _EXACT = _words(
     """exp exp_ exp2 expm1 pow pow_ sqrt log log_ log2 log10 erf erfc atan softplus relu relu_ leaky_relu leaky_relu_
     elu elu_ celu selu hardtanh hardtanh_ hardsigmoid hardswish clamp clamp_ clamp_min clamp_max threshold abs where
     maximum minimum max min amax amin sort topk prelu _prelu_kernel silu gelu mish sin cos sinh cosh reciprocal rsqrt
-    linalg_vector_norm masked_fill masked_fill_ eq ne gt lt ge le"""
+    linalg_vector_norm masked_fill masked_fill_ log1p argmax scatter eq ne gt lt ge le"""
 )
 """Functions whose derivative torch takes to the accuracy of its own size."""
 _SHARES = _words("_softmax")
 _RESHAPES = _words("view _unsafe_view squeeze unsqueeze clone alias _to_copy t expand")
+_SELECTIONS = _RESHAPES | _words("select slice reshape")
 _SINGULAR = _words("log log_ log2 log10 pow pow_ sqrt reciprocal rsqrt div")
 """Where a small argument is magnified, and with it the rounding of the larger numbers that it is a difference of."""
 _INVERSE = _words("reciprocal rsqrt div pow pow_")
@@ -54,12 +55,14 @@ class Ending:
     squashes  steps of all squashing functions, in order;  final those of them that the output is made of
     unknown   names of operations whose derivatives may carry the rounding of larger numbers than themselves
     size      largest number that the outputs are made of after the last layer
+    last      name of the operation that gives the outputs, reshapes apart; empty: none does
     """
 
     squashes: tuple[int, ...]
     final: frozenset[int]
     unknown: tuple[str, ...]
     size: float
+    last: str
 
 
 def watch(function: Callable[[Tensor], Tensor], rows: Tensor) -> tuple[Recorder, Ending]:
@@ -129,7 +132,21 @@ def _ending(recorder: Recorder, result: Ref | None, squashes: tuple[int, ...]) -
         )
         pending += [replace(place, step=ref.step) for ref in _refs(step.arguments)]
     size = max((_size(recorder.result(Ref(place.step))) for place in seen), default=0.0)
-    return Ending(squashes, frozenset(final), tuple(unknown), size)
+    return Ending(squashes, frozenset(final), tuple(unknown), size, _last(steps, result))
+
+
+def _last(steps: Sequence[Step], result: Ref | None) -> str:
+    while result is not None and result.step >= 0:
+        step = steps[result.step]
+        if name_of(step) not in _SELECTIONS and not _is_scaled(step):
+            return name_of(step)
+        result = next(_refs(step.arguments), None)
+    return ""
+
+
+def _is_scaled(step: Step) -> bool:
+    """Return whether a step multiplies by one number."""
+    return name_of(step) in ("mul", "mul_") and any(isinstance(argument, int | float) for argument in step.arguments)
 
 
 def _size(result: Any) -> float:

@@ -5,19 +5,19 @@ from typing import Any
 
 import torch
 
-from ihcli.heads.forms import ALONG_AXIS, ELEMENTWISE, rounded
+from ihcli.heads.forms import ALONG_AXIS, ELEMENTWISE, Form, rounded
 from ihcli.models.formats.exported import ExportedModule
 
 
-def stable_exported(module: ExportedModule, final: frozenset[int], is_wide: bool) -> ExportedModule:
-    """Return a module that computes these squashing functions in their accurate form, counted from the last one back.
+def stable_exported(module: ExportedModule, final: frozenset[int], form: Form) -> ExportedModule:
+    """Return a module that computes these squashing functions in another form, counted from the last one back.
 
-    Parameters are shared, nothing is changed. `is_wide` leaves them in float64.
+    Parameters are shared, nothing is changed.
     """
     program = torch.fx.GraphModule(module.graph, copy.deepcopy(module.graph.graph))
-    squashes = [node for node in reversed(list(program.graph.nodes)) if _form(node) is not None]
+    squashes = [node for node in reversed(list(program.graph.nodes)) if _accurate(node) is not None]
     for position in {i % len(squashes) for i in final if squashes}:
-        _replace(program.graph, squashes[position], is_wide)
+        _replace(program.graph, squashes[position], form)
     program.graph.lint()
     program.recompile()
     stable = ExportedModule(program, module.batch, module.argument_names)
@@ -25,20 +25,22 @@ def stable_exported(module: ExportedModule, final: frozenset[int], is_wide: bool
     return stable
 
 
-def _replace(graph: torch.fx.Graph, node: torch.fx.Node, is_wide: bool) -> None:
-    form = _form(node)
-    if form is None:
+def _replace(graph: torch.fx.Graph, node: torch.fx.Node, form: Form) -> None:
+    function = _accurate(node)
+    if function is None:
         raise ValueError(f"{node} is not a squashing function")
     arguments = node.args[: 1 if _name(node) in ELEMENTWISE else 2]
     with graph.inserting_before(node):
-        accurate = graph.call_function(form, arguments)
-        if not is_wide:
-            accurate = graph.call_function(rounded, (accurate, arguments[0]))
-    node.replace_all_uses_with(accurate)
+        other: Any = arguments[0]
+        if form is not Form.LEFT_OUT:
+            other = graph.call_function(function, arguments)
+        if form is Form.ROUNDED:
+            other = graph.call_function(rounded, (other, arguments[0]))
+    node.replace_all_uses_with(other)
     graph.erase_node(node)
 
 
-def _form(node: torch.fx.Node) -> Any:
+def _accurate(node: torch.fx.Node) -> Any:
     if not isinstance(node.target, torch._ops.OpOverload) or node.target.namespace != "aten":
         return None
     name = node.target.overloadpacket.__name__

@@ -11,9 +11,18 @@ tests/test_heads.py compares them with exact derivatives.
 """
 
 from collections.abc import Callable
+from enum import Enum
 
 import torch
 from torch import Tensor
+
+
+class Form(Enum):
+    """What squashing functions are computed as."""
+
+    ROUNDED = "accurately, in the dtype of what they are given"
+    WIDE = "accurately, in float64"
+    LEFT_OUT = "not at all: they give what they are given"
 
 
 def sigmoid(inputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ihcli.errors import ModelCallError
 from ihcli.heads import Stable
 from ihcli.models.targets import Target
+from ihcli.scales import LOG_PROBABILITY, LOGIT, MARGIN, PROBABILITY
 
 SATURATED = 0.999
 """Share of its range beyond which an output is."""
@@ -15,12 +16,22 @@ _MOST = 0.5
 _LOGARITHMS = frozenset(("_log_softmax", "log_sigmoid_forward"))
 
 
-def saturation_warning(stable: Stable, batches: Sequence[Tensor], target: Target) -> tuple[str, ...]:
+_SQUASHED = {
+    PROBABILITY: frozenset(("_softmax",)),
+    LOG_PROBABILITY: _LOGARITHMS,
+    LOGIT: frozenset[str](),
+    MARGIN: frozenset[str](),
+}
+"""What outputs on these scales end in, whatever the model does."""
+
+
+def saturation_warning(stable: Stable, batches: Sequence[Tensor], target: Target, scale: str) -> tuple[str, ...]:
     """Return a sentence where the explained output is saturated on most rows of a sample, else nothing.
 
-    batches  (n, D) rows of the data. Cost: one forward of each, of models that end in a squashing function only
+    batches  (n, D) rows of the data. Cost: one forward of each, where outputs come of a squashing function only
     """
-    if not stable.final:
+    final = _SQUASHED.get(scale, stable.final)
+    if not final:
         return ()
     try:
         with torch.no_grad():
@@ -28,14 +39,14 @@ def saturation_warning(stable: Stable, batches: Sequence[Tensor], target: Target
     except ModelCallError:  # on a row of the sample, which is told when it is explained
         return ()
     explained = outputs[:, target.names.index(target.spec)] if target.spec in target.names else outputs.amax(dim=1)
-    position = _position(explained, stable.final)
+    position = _position(explained, final)
     share = float((position > SATURATED).double().mean()) if position is not None else 0.0
     if share <= _MOST:
         return ()
     return (
         f"the explained output is saturated, beyond {SATURATED} of its range, on {share:.1%} of a sample of rows: "
-        "attributions add up to the little that is left of it there. Try explaining its logits, with a model file "
-        "saved without the sigmoid, softmax or tanh at its end.",
+        "attributions add up to the little that is left of it there. Try `scale=logit`, or, for a tanh, a model "
+        "file that was saved without it.",
     )
 
 

@@ -17,6 +17,9 @@ from ihcli.models.precision import Precision
 from ihcli.models.texts import TextEmbedder
 from ihcli.vocabulary import Vocabulary
 
+REGRESSION, MANY_LABELS = "regression", "many labels"
+"""Tasks whose outputs are not shares of classes that exclude each other."""
+
 
 @dataclass(frozen=True)
 class RunCode:
@@ -51,6 +54,7 @@ class Model:
     vocabulary     what the codes 0, 1, ... of category columns stand for, by their feature names; None: all are numbers
     sequence_shape  (T, F) of the sequences that it takes in place of rows, where the file says so
     text           turns texts into inputs, D being any multiple of its width; None for a model of tables
+    task           "regression" or "many labels", where the file says so
     code           what made the network of a file that has only its weights; None where the file, or torch, did
     notes          what a user should know of how it was read
     """
@@ -68,6 +72,7 @@ class Model:
     vocabulary: Vocabulary | None = None
     sequence_shape: tuple[int, int] | None = None
     text: TextEmbedder | None = None
+    task: str | None = None
     code: RunCode | None = None
     notes: tuple[str, ...] = ()
 

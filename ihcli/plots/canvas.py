@@ -96,6 +96,11 @@ def require_suffix(file: Location) -> str:
     return suffix
 
 
+def explained(result: Result, target: str) -> str:
+    """Return what is explained of a target, in words."""
+    return result.told.explained_in_words(short(target))
+
+
 def short(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name on one line; of a long one its start and its end."""
     return shortened(name, width)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source
+from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, short, source
 from ihcli.plots.colours import LOWERS, RAISES, colour_bar, sign_map
 from ihcli.plots.heatmap import chosen
 from ihcli.plots.request import PlotRequest
@@ -43,7 +43,7 @@ class _Word:
 def draw_text(result: Result, request: PlotRequest) -> "Figure":
     """Draw one text; see `ihcli.plots.draw`."""
     record = record_of_request(result, request)
-    words = list(_laid_out(record.names))
+    words, unit = list(_laid_out(record.names)), explained(result, record.target)
     effects = pair_effects(record)
     if effects is None or not len(effects.values):
         figure = _with_words_only(record, words)
@@ -54,7 +54,7 @@ def draw_text(result: Result, request: PlotRequest) -> "Figure":
         notes = [f"Arcs: the {shown} strongest of {len(effects.values):,} pairs, as wide as their effect is large."]
         notes += [f"The first {effects.certain} ranks are certain, others within error."] if effects.certain else []
     else:
-        figure = _with_matrix(record, words, record.interactions, request.top_k or TOP_WORDS)
+        figure = _with_matrix(record, words, record.interactions, request.top_k or TOP_WORDS, unit)
         notes = ["The matrix: pair effects Gamma_ij + Gamma_ji of the words that interact most."]
     who = ", ".join([f"row {record.row}", *(f"{short(name)} {short(str(key))}" for name, key in record.keys.items())])
     start, end = (record.quality[name] for name in ("baseline_prediction", "prediction"))
@@ -127,7 +127,7 @@ def _strongest_first(record: Record) -> tuple[np.ndarray, np.ndarray]:
     return pairs.first, pairs.second
 
 
-def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int) -> "Figure":
+def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int, unit: str) -> "Figure":
     effects = gamma + gamma.T
     np.fill_diagonal(effects, 0)
     order = chosen(*_strongest_first(record), top)
@@ -144,7 +144,7 @@ def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int
     axis: Literal["x", "y"]
     for axis in ("x", "y"):
         name_rows(axes[1], [f"{short(record.names[place], 20)} ({place})" for place in order], inches, axis)
-    colour_bar(figure, axes[1], image, f"change in output {short(record.target)}")
+    colour_bar(figure, axes[1], image, f"change in {unit}")
     return figure
 
 

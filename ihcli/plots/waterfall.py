@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source
+from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, rows_height, short, source
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest
 from ihcli.results.explained_data import feature_values
@@ -36,7 +36,7 @@ def draw_waterfall(result: Result, request: PlotRequest) -> "Figure":
     figure, axes = new_figure(8.2, height + 1.3)
     _draw_steps(axes, record, steps)
     name_rows(axes, [f"prediction of row {record.row}", *labels, "baseline"], height, width=2 * NAME_WIDTH + len(" = "))
-    axes.set(ylim=(len(labels) + 1.6, -0.6), xlabel=f"output {short(record.target)}")
+    axes.set(ylim=(len(labels) + 1.6, -0.6), xlabel=f"{explained(result, record.target)}")
     axes.grid(axis="x")
     entitle(figure, _title(record), [source(result), *notes, quality_note(record)])
     return figure

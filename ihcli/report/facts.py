@@ -40,6 +40,7 @@ def _facts(result: Result) -> Iterator[tuple[str, Any]]:
     yield "Explained by", info.units or told(lambda: info.sequence and info.sequence.units)
     yield "Keys", ", ".join(result.keys)
     yield "Target", told(lambda: info.target)
+    yield "Scale", told(lambda: info.scale and f"{info.scale.name}, of a model that ends in {info.scale.ending}")
     yield "Baseline", told(lambda: info.baseline.source)
     yield "Tolerance", info.tolerance_in_words
     yield "Fixed steps", told(lambda: info.arguments.steps)

@@ -12,6 +12,14 @@ class IntegralsInfo(Told):
 
 
 @record
+class ScaleInfo(Told):
+    """The scale on which outputs are explained, see `ihcli.scales`, and how the model ends, in words."""
+
+    name: str
+    ending: str
+
+
+@record
 class SmoothingInfo(Told):
     """What smoothing did to the model, see `ihcli.smoothing.Smoothing`."""
 

@@ -15,13 +15,14 @@ from ihcli.quality import Circumstances
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
-from ihcli.runs.computation import EngineInfo, IntegralsInfo, SmoothingInfo, VersionsInfo
+from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
 from ihcli.runs.names import part_count
 from ihcli.runs.openings import OpeningInfo
 from ihcli.runs.request import RunRequest
 from ihcli.runs.sequences import SequenceInfo
 from ihcli.runs.told import ADVICE, UNTOLD, Told, if_told, left_out, read_as, record, untold
+from ihcli.scales import MODEL, output_in_words
 from ihcli.vocabulary import Vocabulary
 
 MOST_BYTES = 256 << 20
@@ -134,6 +135,7 @@ class RunInfo(Told):
     sequence  what rows are that are sequences
     target    what was asked for, or taken where nothing was: predicted, all, label or an output
     groups    columns of each group
+    scale     on which outputs are explained; None: the model's own
     categories  what the codes of features stand for; None: all features are numbers
     jumps     what helps where the checks before the run found jumps of the model, in words
     shard     which share of a run it is, while it is one
@@ -158,6 +160,7 @@ class RunInfo(Told):
     groups: Mapping[str, tuple[str, ...]] | None
     groups_sha256: str | None
     categories: CategoriesInfo | None = left_out(None)
+    scale: ScaleInfo | None = left_out(None)
     integrals: IntegralsInfo = untold()
     smoothing: SmoothingInfo | None
     engine: EngineInfo
@@ -214,6 +217,11 @@ class RunInfo(Told):
         if (features := self.features) is None:
             raise self.lacks("features")
         return features
+
+    def explained_in_words(self, target: str) -> str:
+        """Return what is explained of a target, in words."""
+        scale = if_told(lambda: self.scale)
+        return output_in_words(MODEL if scale is None else scale.name, target)
 
     @property
     def tolerance(self) -> float | None:

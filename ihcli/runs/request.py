@@ -14,6 +14,7 @@ from ihcli.methods import DEFAULT, Method, method_named
 from ihcli.runs.kinds import Count, Kind, Positive, kind_of
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.told import Told, left_out
+from ihcli.scales import MODEL, scale_named
 from ihcli.vocabulary import Vocabulary
 
 UNNAMED_BEFORE = ("0",)
@@ -40,6 +41,7 @@ class RunRequest(Told):
     baseline: str | None = None
     target: str | None = None
     output_names: tuple[str, ...] | None = left_out(None)
+    scale: str = left_out(MODEL)
     tolerance: float | None = None
     smooth: str = "auto"
     device: str = "auto"
@@ -101,6 +103,7 @@ class ParsedRequest:
     @classmethod
     def of(cls, text: RunRequest) -> "ParsedRequest":
         """Read a request; raises OptionError."""
+        scale_named(text.scale)
         return cls(text, method_named(text.method), InteractionStorage.parse(text.interactions))
 
     @cached_property

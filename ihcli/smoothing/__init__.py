@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import OptionError
-from ihcli.models.around import innermost, through
+from ihcli.models.around import around, innermost, through
 from ihcli.models.formats.exported import ExportedModule
 from ihcli.models.model import Model
 from ihcli.smoothing.eager import SoftPlusModule, scripts_within, smooth_eager, tally_calls, tally_modules
@@ -67,6 +67,9 @@ def find_operations(model: Model, probe: Tensor | None) -> Operations:
     calls stay unseen.
     """
     tally = Tally()
+    for outer in around(model.module):
+        for name in outer.bends:
+            tally.add(name, replaceable=True)
     module = innermost(model.module)
     if isinstance(module, ExportedModule):
         tally_exported(module, tally)
@@ -75,7 +78,8 @@ def find_operations(model: Model, probe: Tensor | None) -> Operations:
         if probe is None:
             tally_modules(module, tally)
         else:
-            tally_calls(model, probe, tally, partial(smooth_script, beta=1.0, dtype=model.dtype))
+            smooth_around = through(model, lambda end: end, lambda outer: outer.smoothed(1.0))
+            tally_calls(smooth_around, probe, tally, partial(smooth_script, beta=1.0, dtype=model.dtype))
     for script in scripts_within(module):
         tally_graph(script, tally)
     return tally.operations()
@@ -95,7 +99,7 @@ def smooth_model(model: Model, beta: float) -> Model:
         raise OptionError(
             f"`smooth`: beta cannot be {beta!r}. Expected a finite number above 0, got {beta!r}. Try `smooth=auto`."
         )
-    return through(model, partial(_smooth, beta=float(beta)))
+    return through(model, partial(_smooth, beta=float(beta)), lambda outer: outer.smoothed(float(beta)))
 
 
 def _smooth(model: Model, beta: float) -> Model:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.asking.options import PLACES, REPORTING
+from ihcli.cli.asking.places import PLACES, REPORTING
 from ihcli.cli.asking.sections import ADVANCED, LARGE_RUNS, Command, Declaration, SectionedOption, is_given
 from ihcli.cli.showing.failures import DEBUG
 

@@ -96,6 +96,7 @@ def _findings(model: "Model", probe: "Probe") -> list[tuple[str, str]]:
         *_inputs(model, probe),
         *_opened(probe),
         ("Outputs", _counted(n_outputs, model.output_names)),
+        *(() if inputs is None or n_outputs is None else _scales(probe.model, inputs)),
         ("Precision", str(model.dtype).removeprefix("torch.")),
         ("Activations", _listed(operations.activations)),
         ("Replaced by SoftPlus", _listed(operations.replaceable)),
@@ -169,6 +170,19 @@ def _opened(probe: "Probe") -> list[tuple[str, str]]:
     one, many = (all_of(names_of(many_baselines=are_many)) for are_many in (False, True))
     start = f"{one}: mode, the most frequent codes and the mean of numbers; {many}: data, rows of the table"
     return [*columns[:MOST_COLUMNS], *more, ("Baseline", start)]
+
+
+def _scales(model: "Model", inputs: "Tensor") -> list[tuple[str, str]]:
+    """Return on which scale outputs are, and on which others they can be explained."""
+    from ihcli.heads.scales import finish_of
+    from ihcli.scales import MODEL, SCALES
+
+    try:
+        finish = finish_of(model, inputs)
+    except ModelError as error:
+        return [("Scale", f"the model's own only: it {error.args[0].partition(': ')[2]}")]
+    others = [scale for scale in SCALES if scale not in (MODEL, finish.gives)]
+    return [("Scale", f"{finish.gives}, as it ends in {finish.words}; --scale {', '.join(others)}")]
 
 
 def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:

@@ -30,7 +30,7 @@ from ihcli.models.estimators.reading import (
     fitted,
     parameter,
 )
-from ihcli.models.model import Model
+from ihcli.models.model import REGRESSION, Model
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.pickles.scikit_learn_names import SEARCHES
 from ihcli.models.wrapping import Names, Source, place_module
@@ -99,7 +99,8 @@ def convert(record: Record, source: Source) -> Model:
         names = Names(found.names, class_names(parts.network), found.front.zero)
         wanted = Source(source.path, source.trust, source.device, source.dtype or torch.float64)
         model = place_module(nn.Sequential(*found.layers), wanted, _format(parts), names, n_inputs=len(found.inputs))
-    return replace(model, vocabulary=found.vocabulary(source), fills=found.front.fills)
+    task = REGRESSION if names.outputs is None else None
+    return replace(model, vocabulary=found.vocabulary(source), fills=found.front.fills, task=task)
 
 
 @contextmanager

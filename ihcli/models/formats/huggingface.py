@@ -19,13 +19,14 @@ from ihcli.files.locations import Location
 from ihcli.models.checkpoints.settings import check_growth
 from ihcli.models.checkpoints.tokenization import check_pipeline
 from ihcli.models.formats.directories import has_safetensors, listed, read_settings, stored_shapes
-from ihcli.models.model import Model
+from ihcli.models.model import MANY_LABELS, REGRESSION, Model
 from ihcli.models.sniffing import Kind
 from ihcli.models.texts import TextEmbedder
 from ihcli.models.wrapping import Names, Source, place_module
 
 # Outputs beside the logits, which hold memory, and compilation, which has no second derivative.
 _UNWANTED = ("use_cache", "use_mems_eval", "output_hidden_states", "output_attentions", "reference_compile")
+_TASKS = {"regression": REGRESSION, "multi_label_classification": MANY_LABELS}
 # A tokenizer without a limit says so with an enormous one.
 _NO_LIMIT = 10**9
 _PROBE = "A film that was not bad at all."
@@ -85,7 +86,7 @@ def _read(settings: dict[str, Any], source: Source) -> Model:
             module, wanted, f"{Kind.HUGGING_FACE.value} ({type(classifier).__name__})", _names(classifier.config)
         )
         _check_agreement(model, classifier, reader)
-    return replace(model, text=reader)
+    return replace(model, text=reader, task=_TASKS.get(str(getattr(classifier.config, "problem_type", None))))
 
 
 def _dtype(settings: dict[str, Any], source: Source) -> torch.dtype:
