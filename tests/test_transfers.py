@@ -1,9 +1,12 @@
 """What goes to a device and comes back is what it was."""
 
 import numpy as np
+import pytest
 import torch
+from placement import fake_device, placed
 
-from ihcli.derivatives.transfers import packed, unpacked, upload
+from ihcli.derivatives import transfers
+from ihcli.derivatives.transfers import Coming, download, packed, pieces, unpacked, upload
 
 
 def test_packed_arrays_come_apart_as_they_were_whatever_their_dtypes_and_shapes() -> None:
@@ -27,3 +30,31 @@ def test_on_the_cpu_nothing_is_copied_that_may_be_written_to() -> None:
     for tensor in upload(torch.device("cpu"), array, fixed):
         tensor[0] = 7
     assert (array[0], fixed[0]) == (7, 1)
+
+
+def test_what_comes_together_comes_apart_as_it_was() -> None:
+    value, matrix = torch.arange(3.0), torch.arange(8.0).view(2, 2, 2).transpose(0, 2)
+    for array, tensor in zip(Coming(value, matrix).arrays(), (value, matrix), strict=True):
+        np.testing.assert_array_equal(array, tensor.numpy())
+
+
+@pytest.mark.parametrize("numbers", [1, 5, 24, 100])
+def test_pieces_of_a_tensor_are_all_of_it_in_order(monkeypatch: pytest.MonkeyPatch, numbers: int) -> None:
+    monkeypatch.setattr(transfers, "PIECE_NUMBERS", numbers)
+    tensor = torch.arange(24.0).view(4, 6).T
+    found = list(pieces(tensor))
+    assert max(map(len, found)) == min(numbers, 24)
+    np.testing.assert_array_equal(np.concatenate(found), tensor.flatten().numpy())
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (4, 6)])
+@pytest.mark.parametrize("numbers", [5, 100])
+def test_what_is_fetched_from_a_device_has_its_shape_and_dtype(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], numbers: int
+) -> None:
+    monkeypatch.setattr(transfers, "PIECE_NUMBERS", numbers)
+    tensor = torch.ones(shape, dtype=torch.float64)
+    with fake_device():
+        there = placed(tensor)
+        for array in (download(there), Coming(there).arrays()[0]):
+            assert (array.shape, array.dtype) == (shape, np.float64)

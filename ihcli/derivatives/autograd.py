@@ -12,7 +12,7 @@ from ihcli.derivatives.paths import Paths, Runs
 from ihcli.errors import ModelCallError
 
 DIRECTIONS = 32
-"""Most second-order directions taken in one backward pass: larger slices gain no speed on CPU and cost memory."""
+"""Most second-order directions taken in one backward pass on CPU: larger slices gain no speed there and cost memory."""
 POINTS_BESIDE = 8
 """Directions are fewer where this many points would not fit beside them: of a large model, points fill a pass as well
 as directions do, and what the points save is shared by all passes."""
@@ -47,7 +47,8 @@ class AutogradEngine(Engine):
     def _directions(self, paths: Paths) -> int:
         """Return how many directions a backward pass takes."""
         room = self.memory_bytes / (POINTS_BESIDE * self._point_bytes(paths))
-        return int(min(max((room - 6) / 2, 1), DIRECTIONS))
+        most = DIRECTIONS if paths.inputs.device.type == "cpu" else paths.n_groups
+        return int(min(max((room - 6) / 2, 1), most))
 
     def _point_bytes(self, paths: Paths) -> float:
         width = paths.inputs.shape[1]
@@ -152,11 +153,10 @@ class AutogradEngine(Engine):
         if not first.requires_grad:
             return gates.new_zeros(len(groups), *gates.shape)
         if self._batched and len(groups) > 1:
-            directions = gates.new_zeros(len(groups), *gates.shape)
-            for i, group in enumerate(groups):
-                directions[i, :, group] = 1
+            units = gates.new_zeros(len(groups), gates.shape[1])
+            units.diagonal(groups.start).fill_(1)
             try:
-                return _gradient(first, gates, directions, retain_graph=True)
+                return _gradient(first, gates, units[:, None].expand(-1, len(gates), -1), retain_graph=True)
             except ModelCallError:  # an operation without a batching rule
                 self._batched = False
         return torch.stack([_gradient(first[:, group].sum(), gates, retain_graph=True) for group in groups])

@@ -21,6 +21,7 @@ from torch import Tensor
 from ihcli.derivatives import Engine, Matrices
 from ihcli.derivatives.blocks import Bends, block_sums, point_matrices
 from ihcli.derivatives.chain import Chain
+from ihcli.derivatives.columns import columns_at_once, columns_in_turn
 from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.jets import Jet
 from ihcli.derivatives.paths import Paths, Runs
@@ -31,6 +32,9 @@ MATRIX_BYTES = 32 << 20
 """Matrices made at a time on CPU: larger arrays are given back to the system and cost page faults when made again."""
 POINT_BYTES = 512 << 10
 """Of what every point has of its own in one layer, of so many points at a time on CPU that a pass stays in cache."""
+DEVICE_SHARE = 8
+"""Of its budget a device may fill this part with one array of tangents, and three of them live at once: small products
+would leave it idle between two launches."""
 POINTS_PER_PATH = 8
 """At least so many points of a path come together: they share its matrices."""
 
@@ -101,10 +105,11 @@ class MlpEngine(Engine):
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the arrays that a point leaves behind, and its share of the matrices."""
         d, widths, g = paths.inputs.shape[1], sum(self._chain.widths), paths.n_groups
-        values, memory_bytes = 6 * d + 12 * widths + 3 * self._chain.widths[-1] ** 2, self.memory_bytes
+        is_on_cpu, memory_bytes = paths.inputs.device.type == "cpu", self.memory_bytes
+        values = 6 * d + 12 * widths + (3 if is_on_cpu else 8) * self._chain.widths[-1] ** 2
         if directions > 1:
             values += (g * g + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
-            memory_bytes = min(memory_bytes, MATRIX_BYTES) if paths.inputs.device.type == "cpu" else memory_bytes
+            memory_bytes = min(memory_bytes, MATRIX_BYTES) if is_on_cpu else memory_bytes // 2
         return max(1, memory_bytes // (values * paths.inputs.element_size()))
 
     @torch.no_grad()
@@ -194,11 +199,16 @@ class MlpEngine(Engine):
         start = torch.addmm(first.bias, start, first.weight.T)
         return _Rays(start, delta @ first.weight.T, delta, paths.rows(path), point, together or runs.block)
 
+    def _blocks_at_once(self, like: Tensor, numbers: int, bytes_on_cpu: int) -> int:
+        """Return how many blocks of so many numbers come together: on CPU what stays in cache, else what fits."""
+        room = bytes_on_cpu if like.device.type == "cpu" else self.memory_bytes // DEVICE_SHARE
+        return max(1, room // (numbers * like.element_size()))
+
     def _in_cache(self, rays: _Rays, directions: int) -> Iterator[tuple[slice, _Rays]]:
         """Yield which points come together, on CPU as many as stay in cache with so many directions each."""
-        each = directions * max(self._chain.widths) * rays.start.element_size() * rays.block
-        together = max(1, POINT_BYTES // each) * rays.block if rays.start.device.type == "cpu" else len(rays.point)
-        for first in range(0, len(rays.point), max(1, together)):
+        numbers = directions * max(self._chain.widths) * rays.block
+        together = self._blocks_at_once(rays.start, numbers, POINT_BYTES) * rays.block
+        for first in range(0, len(rays.point), together):
             some = slice(first, first + together)
             yield some, rays.some(some)
 
@@ -221,17 +231,18 @@ class MlpEngine(Engine):
         if not self._chain.head.steps:
             output = paths.outputs[row][:, None]
             return a.gather(1, output)[:, 0], torch.zeros_like(a).scatter_(1, output, 1.0), None
+
+        def explained(row: Tensor, a: Tensor) -> Tensor:
+            return paths.explained(row, self._chain.head.outputs(a))
+
         with torch.enable_grad():
             a = a.detach().requires_grad_()
-            value = paths.explained(row, self._chain.head.outputs(a))
+            value = explained(row, a)
             (g,) = torch.autograd.grad(value.sum(), a, create_graph=bending, materialize_grads=True)
             if not g.requires_grad:
                 return value.detach(), g, None
-            columns = [
-                torch.autograd.grad(g[:, j].sum(), a, retain_graph=True, materialize_grads=True)[0]
-                for j in range(a.shape[1])
-            ]
-        return value.detach(), g.detach(), torch.stack(columns, dim=1)
+            bend = columns_in_turn(g, a) if a.device.type == "cpu" else columns_at_once(explained, row, a)
+        return value.detach(), g.detach(), bend
 
     def _to_gates(self, paths: Paths, rays: _Rays, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
@@ -249,7 +260,7 @@ class MlpEngine(Engine):
         k = maps.shape[2] if in_gates else maps.shape[1]
         sums = rays.start.new_zeros(len(rays.row), k, k)
         directions = k if drawn is None else k + drawn.index.shape[1]
-        size = max(1, CACHE_BYTES // (n * directions * max(self._chain.widths) * sums.element_size()))
+        size = self._blocks_at_once(sums, n * directions * max(self._chain.widths), CACHE_BYTES)
         norms = []
         for first in range(0, len(owner), size):
             here, path = bends.of_blocks(slice(first * n, (first + size) * n), n), owner[first : first + size]

@@ -5,6 +5,7 @@ computed yet. Arrays go there from pinned memory, which a copy reads behind the 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import torch
@@ -75,14 +76,17 @@ def download(tensor: Tensor) -> np.ndarray:
     """Return a tensor as an array, when the device has computed it; a large one in pieces, one ahead of the other."""
     if tensor.device.type == "cpu":
         return tensor.detach().numpy()
-    found, start = np.empty(tensor.shape, torch.empty(0, dtype=tensor.dtype).numpy().dtype), 0
-    for piece in _pieces(tensor):
-        found.reshape(-1)[start : start + len(piece)] = piece
+    arriving = pieces(tensor)
+    first = next(arriving)
+    found, start = np.empty(tensor.numel(), first.dtype), 0
+    for piece in chain([first], arriving):
+        found[start : start + len(piece)] = piece
         start += len(piece)
-    return found
+    return found.reshape(tensor.shape)
 
 
-def _pieces(tensor: Tensor) -> Iterator[np.ndarray]:
+def pieces(tensor: Tensor) -> Iterator[np.ndarray]:
+    """Yield the numbers of a tensor in order, some at a time; those that come next are on their way meanwhile."""
     before: Coming | None = None
     for some in tensor.detach().reshape(-1).split(PIECE_NUMBERS):
         coming = Coming(some)
