@@ -107,7 +107,7 @@ def explain(
         baseline_rows, seed: so many of more baselines are drawn, see `ihcli.data.baselines.resolve_baselines`; "auto":
             as many as bring the sampling error to `sampling_tolerance`, see `ihcli.explainers.sampling`.
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`.
-        engine: "auto", "autograd" or "mlp", see `ihcli.derivatives.choosing.choose_engine`.
+        engine: "auto", "mlp", "operations" or "autograd", see `ihcli.derivatives.choosing.choose_engine`.
         sequence: (T, F) or "24x5", for a module that takes (P, T, F): rows are sequences of T steps of F channels.
             Names of columns tell their order, else it is by step; "24x5:by-channel" says it.
         units: what is explained of a sequence: "step", "step:K" for blocks of K steps, "channel" or "column". None:

@@ -11,6 +11,7 @@ from ihcli.derivatives import Along
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.operations import OperationsEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.effort import Effort
@@ -71,7 +72,7 @@ def problem() -> tuple[torch.nn.Module, Paths]:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("kind", ["autograd", "mlp"])
+@pytest.mark.parametrize("kind", ["autograd", "mlp", "operations"])
 @pytest.mark.parametrize("method", ["eg", "eh"])
 def test_running_out_of_memory_does_not_change_the_answer(error: Exception, kind: str, method: str) -> None:
     module, paths = problem()
@@ -79,7 +80,7 @@ def test_running_out_of_memory_does_not_change_the_answer(error: Exception, kind
     def engine() -> AutogradEngine | MlpEngine:
         if kind == "mlp":
             return MlpEngine(find_chain(module, paths.inputs), MEMORY_BYTES)
-        return AutogradEngine(module, MEMORY_BYTES)
+        return (OperationsEngine if kind == "operations" else AutogradEngine)(module, MEMORY_BYTES)
 
     forgetful = ForgetfulEngine(engine(), most=50, error=error)
     whole = explain_rows(engine().along(paths), METHODS[method], Effort(1e-3))

@@ -77,7 +77,7 @@ def test_a_text_classifier_is_tried_on_a_text(tmp_path: Path, name: str) -> None
         assert found["Units: word"] == "[CLS] a film that was not bad at all . [SEP]"
     assert found["Outputs"] == "2: NEGATIVE, POSITIVE"
     assert found["Replaced by SoftPlus"] == ("relu" if name == "distilbert" else "none")
-    assert found["Derivative engine"] == "autograd: not in closed form: the model reads texts"
+    assert found["Derivative engine"] == "operations: not in closed form: the model reads texts"
     assert "Warning" not in found
 
 

@@ -546,7 +546,7 @@ def test_a_network_of_the_file_needs_no_code(net: ModuleType) -> None:
 
 # What the engines make of it
 
-ENGINES = {"GPT": ("autograd", "none"), "Skip": ("autograd", "relu x2"), "Chain": ("mlp", "relu x2")}
+ENGINES = {"GPT": ("operations", "none"), "Skip": ("operations", "relu x2"), "Chain": ("mlp", "relu x2")}
 """Who takes derivatives, and what is smoothed; of others inspect does not know how many inputs they take."""
 
 

@@ -16,6 +16,7 @@ from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.operations import OperationsEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.certify import Refinement
@@ -33,7 +34,13 @@ def closed(function: Callable[[Tensor], Tensor], paths: Paths) -> Engine:
     return MlpEngine(find_chain(function, paths.inputs), MEMORY_BYTES)
 
 
-ENGINES: dict[str, Make] = {"autograd": autograd, "mlp": closed}
+def by_operation(function: Callable[[Tensor], Tensor], paths: Paths) -> Engine:
+    engine = OperationsEngine(function, MEMORY_BYTES)
+    engine.find_program(paths)
+    return engine
+
+
+ENGINES: dict[str, Make] = {"autograd": autograd, "mlp": closed, "operations": by_operation}
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "chain": network,
     "chain whose head bends": lambda: nn.Sequential(network(), nn.Softmax(dim=1)),

@@ -1,6 +1,6 @@
-"""Which engine serves a model: the closed form where the model is a chain and it agrees with autograd."""
+"""Which engine serves a model: the fastest that can and that agrees with automatic differentiation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,25 @@ from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.chain import NotAChainError, find_chain
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.operations import OperationsEngine
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.program import UnknownOperationError
 from ihcli.errors import OptionError
 
 AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest difference between the engines on the probe, relative to the largest entry: rounding, not a formula."""
-WANTED = ("auto", "autograd", "mlp")
+WANTED = ("auto", "autograd", "mlp", "operations")
 PROBE_NODES = (0.03, 0.4, 0.9)
 FEW_GROUPS = 128
 """Groups up to which the probe takes their directions one by one. What torch imports to take them at once costs more,
 once in a process: 0.03 s against 0.46 of a 128-wide network at 30 groups, 0.18 against 0.76 at 128."""
+
+
+LEAST_GROUPS = 3
+"""Groups from which on operations are faster than a product of backwards for each."""
+COMPARED_PRODUCTS = 96
+"""Hessian-vector products of automatic differentiation, and more only for a single point, that matrices by operation
+are compared with: half a second of a transformer."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,10 @@ class Choice:
 
     engine: Engine
     reason: str
+
+
+class _DiffersError(Exception):
+    """An engine differs from automatic differentiation; `str` says by how much."""
 
 
 def choose_engine(
@@ -43,31 +56,68 @@ def choose_engine(
 
     probe         paths of a few real rows to a few baselines, on which the engines are compared
     memory_bytes  of the engine; the matrices that are compared keep to it too, but for those of one row
-    wanted        "auto", or "autograd" or "mlp"
+    wanted        "auto", or one of the engines: "mlp", "operations" or "autograd"
     unlike_chain  why no chain is looked for, which keeps every array of a forward; empty: it is looked for
     second_order  whether matrices will be asked for, and so are compared
 
-    Raises OptionError where "mlp" is wanted and cannot serve.
+    Raises OptionError where an engine is wanted and cannot serve.
     """
     if wanted not in WANTED:
         raise OptionError(f"`engine`: {wanted!r} is not an engine. Expected one of {', '.join(WANTED)}.")
-    general = AutogradEngine(function, memory_bytes)
     if wanted == "autograd":
-        return Choice(general, "asked for")
+        return Choice(AutogradEngine(function, memory_bytes), "asked for")
+    reason = "asked for"
+    if wanted != "operations":
+        try:
+            return _as_chain(function, probe, memory_bytes, unlike_chain, second_order)
+        except (NotAChainError, _DiffersError) as obstacle:
+            reason = f"not in closed form: {obstacle}"
+            if wanted == "mlp":
+                raise OptionError(
+                    f"`engine=mlp`: cannot serve this model: {obstacle}. Expected a chain of affine layers and "
+                    "element-wise activations. Try auto."
+                ) from None
+    if wanted == "auto" and (not second_order or probe.n_groups < LEAST_GROUPS):
+        return Choice(AutogradEngine(function, memory_bytes), reason)
     try:
-        if unlike_chain:
-            raise NotAChainError(unlike_chain)
-        closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
-        plain = AutogradEngine(function, memory_bytes, batched=probe.n_groups > FEW_GROUPS)
-        _compare(plain, closed, probe, _compared_rows(probe, memory_bytes) if second_order else 0)
-    except NotAChainError as reason:
-        if wanted == "mlp":
+        return Choice(_by_operation(function, probe, memory_bytes, second_order), reason)
+    except (UnknownOperationError, _DiffersError) as obstacle:
+        if wanted == "operations":
             raise OptionError(
-                f"`engine=mlp`: cannot serve this model: {reason}. Expected a chain of affine layers and "
-                "element-wise activations. Try auto."
+                f"`engine=operations`: cannot serve this model: {obstacle}. Expected operations whose second "
+                "derivatives are known. Try auto."
             ) from None
-        return Choice(general, f"not in closed form: {reason}")
+        return Choice(AutogradEngine(function, memory_bytes), f"{reason}; not by operation: {obstacle}")
+
+
+def _as_chain(
+    function: Callable[[Tensor], Tensor], probe: Paths, memory_bytes: int, unlike_chain: str, second_order: bool
+) -> Choice:
+    if unlike_chain:
+        raise NotAChainError(unlike_chain)
+    closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
+    plain = AutogradEngine(function, memory_bytes, batched=probe.n_groups > FEW_GROUPS)
+    _compare(plain, closed, probe, _compared_rows(probe, memory_bytes) if second_order else 0)
     return Choice(closed, "a chain of affine layers and element-wise activations")
+
+
+def _by_operation(
+    function: Callable[[Tensor], Tensor], probe: Paths, memory_bytes: int, second_order: bool
+) -> OperationsEngine:
+    """Return the engine where it agrees at a few points; raises UnknownOperationError where there is no rule."""
+    engine = OperationsEngine(function, memory_bytes)
+    engine.find_program(probe)
+    if second_order:
+        n = min(probe.n_rows * len(PROBE_NODES), max(1, COMPARED_PRODUCTS // probe.n_groups))
+        row, nodes = np.divmod(np.arange(n), len(PROBE_NODES))
+        path, t = row * probe.n_baselines, _nodes(probe, PROBE_NODES)[probe.placed(nodes)[0]]
+        plain = AutogradEngine(function, memory_bytes, batched=probe.n_groups > FEW_GROUPS)
+        _agree(engine.hessians(probe, path, t), plain.hessians(probe, path, t), "what comes by operation")
+    return engine
+
+
+def _nodes(probe: Paths, nodes: Sequence[float]) -> Tensor:
+    return torch.tensor(nodes, dtype=probe.inputs.dtype, device=probe.inputs.device)
 
 
 def _compared_rows(probe: Paths, memory_bytes: int) -> int:
@@ -76,15 +126,19 @@ def _compared_rows(probe: Paths, memory_bytes: int) -> int:
 
 
 def _compare(general: Engine, closed: Engine, probe: Paths, n_matrices: int) -> None:
-    """Raise NotAChainError where the engines differ by more than rounding: gradients, and the first rows' matrices."""
+    """Raise _DiffersError where the engines differ by more than rounding: gradients, and the first rows' matrices."""
     n_paths = probe.n_rows * probe.n_baselines
     path = np.arange(n_paths).repeat(len(PROBE_NODES))
-    t = torch.tensor(PROBE_NODES, dtype=probe.inputs.dtype, device=probe.inputs.device).repeat(n_paths)
-    derivatives = [_derivatives(engine, probe, path, t, n_matrices) for engine in (closed, general)]
-    for ours, theirs in zip(*derivatives, strict=True):
-        difference, size = (ours - theirs).abs().max(), theirs.abs().max()
-        if not difference <= AGREEMENT[t.dtype] * size:
-            raise NotAChainError(f"the closed form differs from autograd by {float(difference / size):.1e} on a probe")
+    t = _nodes(probe, PROBE_NODES).repeat(n_paths)
+    ours, theirs = (_derivatives(engine, probe, path, t, n_matrices) for engine in (closed, general))
+    _agree(ours, theirs, "the closed form")
+
+
+def _agree(ours: Iterable[Tensor], theirs: Iterable[Tensor], subject: str) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        difference, size = (one - other).abs().max(), other.abs().max()
+        if not difference <= AGREEMENT[one.dtype] * size:
+            raise _DiffersError(f"{subject} differs from autograd by {float(difference / size):.1e} on a probe")
 
 
 def _derivatives(engine: Engine, probe: Paths, path: np.ndarray, t: Tensor, n_matrices: int) -> Iterator[Tensor]:

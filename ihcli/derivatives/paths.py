@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ihcli.derivatives.transfers import upload
@@ -100,3 +101,9 @@ class Paths:
         if self.group_of is None:
             return per_group
         return per_group[:, self.group_of] if self.group_of.dim() == 1 else per_group.gather(1, self.group_of[row])
+
+    def gates(self, row: Tensor, delta: Tensor) -> Tensor:
+        """Return the derivative of inputs at points of these rows by each gate, (G, P, D): S' and delta (P, D)."""
+        index = torch.arange(self.n_groups, device=delta.device)
+        owner = index if self.group_of is None else self.group_of if self.group_of.dim() == 1 else self.group_of[row]
+        return delta * (owner == index.view(-1, *(1,) * delta.dim()))

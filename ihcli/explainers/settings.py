@@ -18,7 +18,7 @@ class Settings:
     smooth            "auto", "none" or beta
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
     memory_bytes      bound on the working set; None: a share of what is free
-    engine            "auto", "autograd" or "mlp": who takes derivatives
+    engine            "auto", "mlp", "operations" or "autograd": who takes derivatives
     sampling_tolerance  sampling error that decides how many baselines are drawn, where nobody says how many
     """
 

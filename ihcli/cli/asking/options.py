@@ -267,11 +267,12 @@ RARE = (
     ),
     declared(
         "--engine-derivatives",
-        type=click.Choice(["auto", "autograd", "mlp"]),
+        type=click.Choice(["auto", "autograd", "mlp", "operations"]),
         default="auto",
         show_default=True,
-        help="How derivatives are taken: mlp is the closed form for chains of layers, autograd serves any model; auto: "
-        "the closed form where it agrees with autograd on a probe.",
+        help="How derivatives are taken: mlp is the closed form for chains of layers, operations takes second ones "
+        "operation by operation, autograd serves any model; auto: the first of these that agrees with autograd on a "
+        "probe.",
     ),
     TRUST,
 )

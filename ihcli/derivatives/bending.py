@@ -1,0 +1,150 @@
+"""Rules of operations with curvature: element by element, and products."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ihcli.derivatives import jets
+from ihcli.derivatives.sites import Rule, Site, from_last, plus, tangent_at, value_at, whole
+
+# Element by element
+
+
+def _unary(site: Site) -> Tensor:
+    tangent: Tensor = site.tangents[0]
+    settings = site.values[1:]
+    rule = jets.UNARY.get(site.step.operation)
+    if rule is not None and site.step.name != "pow":
+        _, first, bend = rule(site.values[0], *settings, **site.options)
+        second = None if bend is None else bend()
+    else:
+        first, second = _differentiated(site)
+    if second is not None:
+        site.bend(tangent * (site.slope * second), tangent)
+    return tangent * first
+
+
+def _differentiated(site: Site) -> tuple[Tensor, Tensor | None]:
+    """Return the first two derivatives of an element-wise function as torch knows them."""
+    with torch.enable_grad():
+        at = site.values[0].detach().requires_grad_()
+        result = site.step.operation(at, *site.values[1:], **site.options)
+        result = result[0] if isinstance(result, tuple) else result
+        (first,) = torch.autograd.grad(result.sum(), at, create_graph=True)
+        if not first.requires_grad:
+            return first, None
+        (second,) = torch.autograd.grad(first.sum(), at, allow_unused=True)
+    return first.detach(), second
+
+
+def _square(site: Site) -> Tensor:
+    tangent: Tensor = site.tangents[0]
+    site.bend(tangent * (2 * site.slope), tangent)
+    return tangent * (2 * site.values[0])
+
+
+def _power(site: Site) -> Tensor:
+    if site.tangents[1] is not None:
+        raise site.refuse("with an exponent that moves")
+    return _square(site) if site.values[1] == 2 else _unary(site)
+
+
+# Products
+
+
+def _mul(site: Site) -> Tensor:
+    left, right = tangent_at(site, 0), tangent_at(site, 1)
+    if left is not None and right is not None:
+        site.bend(whole(site, left * (2 * site.slope)), whole(site, right))
+    through = None if left is None else left * value_at(site, 1)
+    return whole(site, plus(through, None if right is None else right * value_at(site, 0)))
+
+
+def _div(site: Site) -> Tensor:
+    """y = a / b: d2y = -(dy db + dy db) / b."""
+    if len(site.values) > 2 or "rounding_mode" in site.options:
+        raise site.refuse("rounds")
+    above, below = tangent_at(site, 0), tangent_at(site, 1)
+    if below is None:
+        assert above is not None
+        return whole(site, above / value_at(site, 1))
+    inverse = 1 / value_at(site, 1)
+    turned = below * -site.result
+    tangent = whole(site, (turned if above is None else turned + above) * inverse)
+    site.bend(tangent * (-2 * site.slope * inverse), whole(site, below))
+    return tangent
+
+
+def _mm(site: Site) -> Tensor:
+    return _product(site, 0, 1)
+
+
+def _addmm(site: Site) -> Tensor:
+    """beta c + alpha a b, with a bias c that may move."""
+    alpha, beta = site.options.get("alpha", 1), site.options.get("beta", 1)
+    if site.tangents[1] is None and site.tangents[2] is None:
+        found = None
+    else:
+        scaled = site if alpha == 1 else replace(site, adjoint=None if site.adjoint is None else site.adjoint * alpha)
+        found = _product(scaled, 1, 2)
+        found = found if alpha == 1 else found * alpha
+    bias = tangent_at(site, 0)
+    return whole(site, plus(found, None if bias is None else bias * beta))
+
+
+def _product(site: Site, first: int, second: int) -> Tensor:
+    """Return the tangent of a matrix product (..., n, k) (..., k, m) and add its curvature."""
+    left, right = site.tangents[first], site.tangents[second]
+    a, b = site.values[first], site.values[second]
+    through = None if left is None else _rows_times(left, b)
+    if right is None:
+        assert through is not None
+        return through
+    turned = _rows_times(right.transpose(-1, -2), a.transpose(-1, -2)).transpose(-1, -2)
+    if left is not None:
+        slope = site.slope
+        if slope.shape[-2] < slope.shape[-1]:
+            site.bend(2 * _rows_times(left.transpose(-1, -2), slope), right)
+        else:
+            site.bend(2 * _rows_times(right, slope.transpose(-1, -2)).transpose(-1, -2), left)
+    return plus(through, turned)
+
+
+def _rows_times(tangents: Tensor, matrices: Tensor) -> Tensor:
+    """Return (G, P, ..., n, k) times (P, ..., k, m), the gates folded into rows; or times one matrix (k, m)."""
+    if matrices.dim() == tangents.dim() - 2:
+        return tangents @ matrices  # constants of every point
+    rows = tangents.movedim(0, -3)
+    *batch, g, n, k = rows.shape
+    found = rows.reshape(math.prod(batch), g * n, k) @ matrices.reshape(-1, *matrices.shape[-2:])
+    return found.view(*batch, g, n, -1).movedim(-3, 0)
+
+
+def _glu(site: Site) -> Tensor:
+    """a sigmoid(b) of two halves."""
+    dim = from_last(site, site.values[1] if len(site.values) > 1 else -1)
+    a, b = site.values[0].chunk(2, dim)
+    left, right = site.tangents[0].chunk(2, dim)
+    gate = torch.sigmoid(b)
+    slope = gate * (1 - gate)
+    site.bend((left * 2 + right * (a * (1 - 2 * gate))) * (site.slope * slope), right)
+    return left * gate + right * (a * slope)
+
+
+_ELEMENTWISE = """
+    softplus tanh sigmoid silu gelu elu celu relu leaky_relu hardtanh hardswish mish log_sigmoid_forward threshold
+    softshrink clamp clamp_min clamp_max abs exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh asinh acosh atanh
+    asin acos atan erf erfc sqrt rsqrt reciprocal
+"""
+BENDING: dict[str, Rule] = {
+    **dict.fromkeys(_ELEMENTWISE.split(), _unary),
+    **dict.fromkeys(("mm", "bmm"), _mm),
+    **dict.fromkeys(("addmm", "baddbmm"), _addmm),
+    "pow": _power,
+    "mul": _mul,
+    "div": _div,
+    "glu": _glu,
+}
+"""Rules by torch's name of the variant that works out of place."""
