@@ -20,8 +20,6 @@ SAFETY = 3.0
 BY_SIZE, BY_MARGINS, EVENLY = 0.25, 0.5, 0.25
 DEVIATIONS = 2.0
 """Standard errors within which a value may be nothing but chance."""
-BLOCK_VALUES = 1 << 20
-"""Of the matrices that are looked at together: 4 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -75,29 +73,6 @@ def pair_bars(interactions: np.ndarray, interaction_error: np.ndarray | float) -
         bars += roots[:, :, None] * roots[:, None, :]
         bars += evenly[:, None, None]
     return bars.reshape(interactions.shape)
-
-
-def mean_pair_bars(interactions: np.ndarray, interaction_error: np.ndarray) -> np.ndarray:
-    """Return the mean of `pair_bars` over rows, (G, G): what a mean over these rows is off at most, errors being alike.
-
-    Cost: three passes over the matrices in their own precision and a product of (G, N) with (N, G); no bar of a single
-    row is made.
-
-    Parameters:
-        interactions: (N, G, G), N at least 1.
-        interaction_error: (N,).
-    """
-    n, g, _ = interactions.shape
-    rows = min(n, max(1, BLOCK_VALUES // (g * g)))
-    margins, by_size, buffer = np.empty((n, g)), np.zeros(g * g), np.empty((rows, g, g), interactions.dtype)
-    for start in range(0, n, rows):
-        some = slice(start, start + rows)
-        sizes = np.abs(interactions[some], out=buffer[: len(interactions[some])])
-        margins[some] = margins_of(sizes)
-        by_size += interaction_error[some].astype(sizes.dtype) @ sizes.reshape(len(sizes), g * g)
-    shares = Shares.of(margins, interaction_error)
-    total = BY_SIZE * SAFETY * by_size.reshape(g, g) + shares.roots.T @ shares.roots + shares.evenly.sum()
-    return np.asarray(total / n)
 
 
 def margins_of(sizes: np.ndarray) -> np.ndarray:

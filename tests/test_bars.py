@@ -3,9 +3,8 @@
 from itertools import product
 
 import numpy as np
-import pytest
 
-from ihcli.bars import certain_ranks, mean_pair_bars, pair_bars, within_chance
+from ihcli.bars import certain_ranks, pair_bars, within_chance
 
 SUMS = 1e-12  # of a few hundred float64 values in another order
 SINGLE = 1e-5  # means are summed in the precision of the matrices
@@ -42,20 +41,9 @@ def test_bars_of_a_row_add_up_to_three_times_its_error():
     np.testing.assert_allclose(pair_bars(gammas, errors).sum(axis=(1, 2)), 3 * errors * sizes, rtol=SUMS)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_mean_bars_are_the_mean_of_bars_however_many_rows_are_looked_at_together(dtype, monkeypatch):
-    gammas, errors = matrices(9, 5).astype(dtype), np.linspace(0.001, 0.1, 9)
-    for block in (1, 60, 1 << 21):
-        monkeypatch.setattr("ihcli.bars.BLOCK_VALUES", block)
-        found = mean_pair_bars(gammas, errors)
-        assert found.dtype == np.float64
-        np.testing.assert_allclose(found, pair_bars(gammas, errors).mean(axis=0), rtol=SINGLE)
-
-
 def test_a_matrix_of_nothing_without_an_error_has_bars_of_nothing():
     nothing = np.zeros((2, 3, 3))
     assert not pair_bars(nothing, np.zeros(2)).any()
-    assert not mean_pair_bars(nothing, np.zeros(2)).any()
     assert not pair_bars(np.zeros((2, 0, 0)), np.zeros(2)).size
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ihcli.explanation import Explanation
 from ihcli.summaries.ranking import largest_first
-from ihcli.summaries.tables import Summary, members
+from ihcli.summaries.tables import Summary
 
 NAMES = ("a", "b", "c", "d")
 ROUNDING = 1e-12  # sums of at most a few thousand float64 values, merged in different orders
@@ -67,7 +67,7 @@ def test_attributions_equal_numpy_on_all_rows():
 
 
 def test_interactions_equal_numpy_on_all_rows(monkeypatch):
-    monkeypatch.setattr("ihcli.summaries.tables.BLOCK_VALUES", 1)
+    monkeypatch.setattr("ihcli.summaries.effects.BLOCK_VALUES", 1)
     explanation = explained(1001, offset=100.0)
     table = summed(*(rows_of(explanation, slice(start, start + 64)) for start in range(0, 1001, 64))).interactions()
     effects = explanation.interactions[:, FIRST, SECOND] + explanation.interactions[:, SECOND, FIRST]
@@ -84,7 +84,7 @@ def test_interactions_equal_numpy_on_all_rows(monkeypatch):
 
 @pytest.mark.parametrize("block_values", [1, 40, 100, 1 << 16])
 def test_blocks_of_pairs_join_in_order(monkeypatch, block_values):
-    monkeypatch.setattr("ihcli.summaries.tables.BLOCK_VALUES", block_values)  # of 190 pairs
+    monkeypatch.setattr("ihcli.summaries.effects.BLOCK_VALUES", block_values)  # of 190 pairs
     n_features = 20
     gamma = np.arange(n_features**2, dtype=np.float64).reshape(1, n_features, n_features)
     gamma += gamma.transpose(0, 2, 1)
@@ -224,14 +224,6 @@ def test_summaries_of_different_features_do_not_merge():
     other = replace(explained(2), feature_names=("a", "b", "c", "e"))
     with pytest.raises(ValueError, match="different features"):
         summed(explained(2), other)
-
-
-@pytest.mark.parametrize("n_features", [1, 2, 3, 41])
-def test_pairs_are_found_by_their_place_in_the_upper_triangle(n_features: int):
-    first, second = np.triu_indices(n_features, 1)
-    places = np.random.default_rng(0).permutation(len(first))
-    for found, expected in zip(members(places, n_features), (first, second), strict=True):
-        np.testing.assert_array_equal(found, expected[places])
 
 
 @pytest.mark.parametrize("kind", ["none", "one", "all tied", "few values", "no ties", "infinities"])

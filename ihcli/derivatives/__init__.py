@@ -107,6 +107,21 @@ class Engine(Protocol):
         """Return f(z(t)), F and H, (P, G, G): one gradient and G Hessian-vector products at every point."""
         ...
 
+    def core_width(self, n_groups: int, n_baselines: int) -> int | None:
+        """Return m where H is P' S P with P (m, G), m far less than G, of which `cores` gives S; else None."""
+        return None
+
+    def maps(self, paths: Paths, path: np.ndarray) -> Tensor:
+        """Return P of paths, (U, m, G); without a core width that is the identity, and S is H itself."""
+        g, like = paths.n_groups, paths.inputs
+        return torch.eye(g, dtype=like.dtype, device=like.device).expand(len(path), -1, -1)
+
+    def cores(
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+    ) -> Matrices:
+        """Return the same as `matrices`, but of S, (U, m, m); norms are of H."""
+        return self.matrices(paths, path, t, weights, combinations)
+
     def matrices(
         self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
@@ -134,10 +149,18 @@ class Along:
 
     `values`, `gradients`, `curvatures`, `hessians` and `matrices` are those of `Engine`, each one batch; `in_batches`
     cuts work so that it fits. `all_values` and `all_gradients` take any number of points.
+
+    in_factors  whether whoever asks for matrices takes them as products of smaller ones, where they are
     """
 
     engine: Engine
     paths: Paths
+    in_factors: bool = False
+
+    @property
+    def core_width(self) -> int | None:
+        """Return m where matrices may stay products P' S P and are, see `Engine.core_width`; else None."""
+        return self.engine.core_width(self.paths.n_groups, self.paths.n_baselines) if self.in_factors else None
 
     @property
     def has_few_groups(self) -> bool:
@@ -176,6 +199,14 @@ class Along:
     def matrices(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combinations: np.ndarray) -> Matrices:
         """Return the sums over each path's points of weight * H, and norms of combinations (K, n) on their panels."""
         return self.engine.matrices(self.paths, path, *self.placed(t, weights, combinations))
+
+    def cores(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, combinations: np.ndarray) -> Matrices:
+        """Return the same of the cores S of H = P' S P, where there is a core width."""
+        return self.engine.cores(self.paths, path, *self.placed(t, weights, combinations))
+
+    def maps(self, path: np.ndarray) -> Tensor:
+        """Return P of paths, (U, m, G), where there is a core width."""
+        return self.engine.maps(self.paths, path)
 
     def all_values(self, path: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return f(z(t)), (P,) float64: one forward each."""

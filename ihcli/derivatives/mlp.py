@@ -37,6 +37,8 @@ DEVICE_SHARE = 8
 would leave it idle between two launches."""
 POINTS_PER_PATH = 8
 """At least so many points of a path come together: they share its matrices."""
+LEAST_FACTORED, TIMES_FACTORED = 1000, 4
+"""Gates, and gates for each unit of the first layer, from which on matrices stay products where these will do."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class MlpEngine(Engine):
         is_on_cpu, memory_bytes = paths.inputs.device.type == "cpu", self.memory_bytes
         values = 6 * d + 12 * widths + (3 if is_on_cpu else 8) * self._chain.widths[-1] ** 2
         if directions > 1:
-            values += (g * g + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
+            values += (directions**2 + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
             memory_bytes = min(memory_bytes, MATRIX_BYTES) if is_on_cpu else memory_bytes // 2
         return max(1, memory_bytes // (values * paths.inputs.element_size()))
 
@@ -168,28 +170,52 @@ class MlpEngine(Engine):
                 turned += jet.second * done.backward[level] * tangents[level]
         return turned
 
+    def core_width(self, n_groups: int, n_baselines: int) -> int | None:
+        """Return m of the first layer where there are far more gates, and a row has one path."""
+        width = len(self._chain.affines[0].weight)
+        return width if n_baselines == 1 and n_groups >= max(LEAST_FACTORED, TIMES_FACTORED * width) else None
+
+    @torch.no_grad()
+    def maps(self, paths: Paths, path: np.ndarray) -> Tensor:
+        """Return P = W_1 diag(delta) S of these paths."""
+        runs = Runs.of(path)
+        return _maps(paths, self._chain.affines[0].weight, self._rays(paths, runs))
+
+    @torch.no_grad()
+    def cores(
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
+    ) -> Matrices:
+        """Sum weight * S over each path's points in the basis of the first pre-activation."""
+        return self._summed(paths, path, t, weights, combinations, in_gates=False)[0]
+
     @torch.no_grad()
     def matrices(
         self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
-        """Sum weight * H over each path's points in the basis, then to gates; norms are of the first combination."""
+        """Sum weight * H over each path's points in the basis, then to gates."""
+        in_gates = paths.n_groups < len(self._chain.affines[0].weight)
+        found, maps = self._summed(paths, path, t, weights, combinations, in_gates)
+        if in_gates:
+            return found
+        return replace(found, sums=torch.bmm(maps.transpose(1, 2), torch.bmm(found.sums, maps)))
+
+    def _summed(
+        self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None, in_gates: bool
+    ) -> tuple[Matrices, Tensor]:
+        """Return sums in the basis or in the gates, and the maps between; norms are of the first combination of H."""
         runs = Runs.of(path)
         rays = self._rays(paths, runs, None if combinations is None else combinations.shape[1])
         done = self._pass(paths, rays, rays.at(t))
-        to_basis = self._chain.affines[0].weight
-        in_gates = paths.n_groups < len(to_basis)
-        maps = _maps(paths, to_basis, rays)
+        maps = _maps(paths, self._chain.affines[0].weight, rays)
         drawn = None if combinations is None else Drawn.of(maps)
         probe = None
         if combinations is not None:
             probe = (t.view(-1, combinations.shape[1]) * combinations[0]).flatten()
         sums, norms = self._sums(rays, _bends(done, weights, probe), maps, in_gates, drawn)
-        if not in_gates:
-            sums = torch.bmm(maps.transpose(1, 2), torch.bmm(sums, maps))
         if norms is not None and combinations is not None:
             untold = [torch.full_like(norms, torch.nan)] * (len(combinations) - 1)
             norms = torch.stack([norms, *untold], dim=1)
-        return Matrices(runs.path, sums, norms)
+        return Matrices(runs.path, sums, norms), maps
 
     def _rays(self, paths: Paths, runs: Runs, together: int | None = None) -> _Rays:
         """Return the rays of these points, which come in blocks of so many, or of as many as every path has."""

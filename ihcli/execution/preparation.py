@@ -28,6 +28,7 @@ from ihcli.readers import Reader
 from ihcli.readers.sequences import FlatSequences
 from ihcli.readers.steps import LongSequences
 from ihcli.runs.request import ParsedRequest, RunRequest
+from ihcli.runs.storage import FULL, InteractionStorage
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -203,6 +204,7 @@ def _settings(request: RunRequest) -> Settings:
         memory_bytes=request.memory_bytes,
         engine=request.engine_derivatives,
         sampling_tolerance=request.sampling_tolerance,
+        whole_matrices=InteractionStorage.parse(request.interactions) == FULL,
     )
 
 

@@ -45,6 +45,7 @@ class Explainer:
     warnings   sentences the user should read before trusting the result
     jumps      what helps where jumps, or steeper parts than float32 resolves, were found that no evaluations mend, in
                words; empty: none were
+    in_factors  whether matrices may stay products of smaller ones, see `ihcli.explanation.factors`
     """
 
     model: Model
@@ -64,6 +65,7 @@ class Explainer:
     largest: Shape
     warnings: tuple[str, ...]
     jumps: str = ""
+    in_factors: bool = False
 
     @property
     def targets_per_row(self) -> int:
@@ -79,7 +81,10 @@ class Explainer:
     def load(self) -> Load:
         """Return what decides how much memory a record holds, beside its shape."""
         refined = self.effort.follows_kinks or self.method.second_order
-        return Load(self.model.dtype.itemsize, self.method.second_order, refined, self.effort.population is not None)
+        is_sampled, width = self.effort.population is not None, None
+        if self.in_factors and self.reader.units is not None:
+            width = self.engine.core_width(len(self.reader.units), self.reader.n_baselines)
+        return Load(self.model.dtype.itemsize, self.method.second_order, refined, is_sampled, width)
 
     @property
     def row_bytes(self) -> int:
@@ -179,7 +184,8 @@ class Explainer:
 
     def _explain_block(self, some: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> AnyExplanation:
         paths, compute = paths_to(self.reader, self.model, some, output), computation_of(self.method)
-        found = compute(self.engine.along(paths), self.method, self.effort, tell)
+        along = replace(self.engine.along(paths), in_factors=self.in_factors)
+        found = compute(along, self.method, self.effort, tell)
         return gathered(self.reader, self._form, some, found, original)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
+from ihcli.explanation.factors import Matrices, whole
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.spread import sampling_error
 from ihcli.methods import Method
@@ -34,7 +35,8 @@ def gathered(
     known = _figures(reader, form, some, found, original)
     attributions = found.attributions.astype(form.dtype)
     if reader.units is None:
-        return _over_own_units(reader, form, some, known, attributions, found.interactions)
+        gamma = None if found.interactions is None else whole(found.interactions)
+        return _over_own_units(reader, form, some, known, attributions, gamma)
     return _over_fixed_units(reader.units, known, attributions, found.interactions, found.interaction_spread)
 
 
@@ -98,7 +100,7 @@ def _over_fixed_units(
     units: tuple[str, ...],
     known: Mapping[str, Any],
     attributions: np.ndarray,
-    interactions: np.ndarray | None,
+    interactions: Matrices | None,
     spread: np.ndarray | None = None,
 ) -> Explanation:
     return Explanation(

@@ -13,6 +13,7 @@ from ihcli.data.sampling import Sampling
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
+from ihcli.explanation.factors import whole
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import NODES, Effort
 from ihcli.models import Model
@@ -179,7 +180,7 @@ class _Trial:
             return values.mean(1), values.var(1) * b
         spread = found.interaction_spread  # of the mean
         squares = np.zeros_like(found.interactions) if spread is None else spread.astype(np.float64) ** 2 * b * (b - 1)
-        return found.interactions.reshape(len(squares), -1).astype(np.float64), squares.reshape(len(squares), -1)
+        return whole(found.interactions).reshape(len(squares), -1).astype(np.float64), squares.reshape(len(squares), -1)
 
 
 def _outputs(explainer: Explainer, some: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ class Settings:
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
     memory_bytes      bound on the working set; None: a share of what is free
     engine            "auto", "mlp", "operations" or "autograd": who takes derivatives
+    whole_matrices    whether each row's matrix is wanted whole, or its largest entries and sums alone
     sampling_tolerance  sampling error that decides how many baselines are drawn, where nobody says how many
     """
 
@@ -32,3 +33,4 @@ class Settings:
     memory_bytes: int | None = None
     engine: str = "auto"
     sampling_tolerance: float = SAMPLING_TOLERANCE
+    whole_matrices: bool = True

@@ -90,6 +90,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         largest=encoded.shapes[-1],
         warnings=(*original.notes, *dict.fromkeys(warnings), *noted),
         jumps=diagnosed.remedy,
+        in_factors=not settings.whole_matrices and reader.units is not None,
     )
 
 

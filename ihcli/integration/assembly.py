@@ -6,6 +6,7 @@ import numpy as np
 
 from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Along
+from ihcli.explanation.factors import Factored, Matrices
 from ihcli.integration.certify import FIRST_SHARE, Refinement, Settled, certify
 from ihcli.integration.effort import MANY_BASELINES, Effort
 from ihcli.integration.kinks import certify_piecewise
@@ -25,7 +26,8 @@ class ExplainedRows:
 
     certificate   that of the mesh on which they were integrated, as far as the method has one
     attributions  (N, G) float64
-    interactions  (N, G, G) in the model's dtype, symmetric; None under first order
+    interactions  (N, G, G) in the model's dtype, symmetric; None under first order. Products of smaller ones, where
+                  these will do and G is far larger than what the model's first layer gives
     interaction_error  (N,) relative L1 error of all entries of the interactions; None under first order
     interaction_sampling_error, interaction_spread  relative standard error over drawn baselines, (N,), and that of
                   every entry, (N, G, G); None where there is none
@@ -33,7 +35,7 @@ class ExplainedRows:
 
     certificate: Settled
     attributions: np.ndarray
-    interactions: np.ndarray | None
+    interactions: Matrices | None
     interaction_error: np.ndarray | None = None
     interaction_sampling_error: np.ndarray | None = None
     interaction_spread: np.ndarray | None = None
@@ -102,7 +104,7 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
         done = (1 + done) / 2
     certificate = refinement.certificate(ledger)
     mean = matrices.mean()
-    spread = matrices.spread(mean)
+    spread = None if isinstance(mean, Factored) else matrices.spread(mean)
     attributions = certificate.attributions.mean(1)
     for figures in (attributions, mean, spread, sampling):
         if figures is not None:

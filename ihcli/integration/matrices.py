@@ -14,9 +14,14 @@ from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives import Matrices as Found
 from ihcli.derivatives.transfers import Coming, download, upload
+from ihcli.explanation.factors import Factored
+from ihcli.explanation.factors import Matrices as AnyMatrices
 from ihcli.integration.panels import Panels
 from ihcli.integration.quadrature import PanelRule
 from ihcli.integration.spread import of_mean, share_of
+
+BAND_VALUES = 1 << 18
+"""Of a matrix that is looked at in bands: 1 MiB in float32, which stays in cache."""
 
 
 class Matrices:
@@ -28,7 +33,7 @@ class Matrices:
     def __init__(self, along: Along, rule: PanelRule, population: int | None) -> None:
         paths = along.paths
         self._along, self._rule = along, rule
-        self._sums = paths.inputs.new_zeros(paths.n_rows, paths.n_groups, paths.n_groups)
+        self._sums = paths.inputs.new_zeros(paths.n_rows, self._width, self._width)
         self._population = population
         is_spread_known = population is not None and paths.n_baselines > 1
         self._squares = torch.zeros_like(self._sums) if is_spread_known else None
@@ -71,11 +76,11 @@ class Matrices:
 
         def found(some: slice) -> tuple[Found, Coming | None]:
             path = np.repeat(mesh.path[some], n_nodes)
-            sums = self._along.matrices(path, nodes.t[some].ravel(), weights[some].ravel(), last)
+            sums = self._found(path, nodes.t[some].ravel(), weights[some].ravel(), last)
             return sums, None if sums.norms is None else Coming(sums.norms)
 
         held: tuple[np.ndarray, Tensor] | None = None  # the last path of a batch, which the next may go on with
-        for some, coming in self._along.in_batches(len(mesh), n_nodes, self._along.paths.n_groups, found):
+        for some, coming in self._along.in_batches(len(mesh), n_nodes, self._width, found):
             path, sums = some.path, some.sums
             if held is not None and held[0][0] == path[0]:
                 sums[0] += held[1][0]
@@ -91,6 +96,13 @@ class Matrices:
         if held is not None:
             self._add(*held, sign)
 
+    @property
+    def _width(self) -> int:
+        return self._along.paths.n_groups
+
+    def _found(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, last: np.ndarray) -> Found:
+        return self._along.matrices(path, t, weights, last)
+
     def forget(self, chosen: np.ndarray) -> None:
         """Follow panels that are bisected: the chosen (M,) go, and both halves of each stand behind the others."""
         self.norms = np.concatenate([self.norms[~chosen], np.full((2 * np.count_nonzero(chosen), 2), np.nan)])
@@ -103,7 +115,7 @@ class Matrices:
         found: np.ndarray = beside / b + np.abs(diagonal / b + self._mean_diagonal()).sum(1)
         return found
 
-    def mean(self) -> np.ndarray:
+    def mean(self) -> AnyMatrices:
         """Return the mean over baselines, (N, G, G) in the model's dtype; this ends the assembly."""
         return self._with_diagonal(self._sums.div_(self._along.paths.n_baselines))
 
@@ -173,6 +185,67 @@ class KeptMatrices(Matrices):
         """Take nothing away: `add` begins anew."""
 
 
+class FactoredMatrices(Matrices):
+    """Matrices P' S P of rows with one path each and far more gates than directions: what is summed are the cores S.
+
+    Norms are taken of bands of the matrices, which are made anew for it: no G x G numbers are held of any row.
+    """
+
+    def __init__(self, along: Along, rule: PanelRule, population: int | None) -> None:
+        super().__init__(along, rule, population)
+        rows = np.arange(along.paths.n_rows)
+        self._maps = along.maps(rows)
+        self._whole_diagonal = self._maps.new_zeros(len(rows), along.paths.n_groups)
+        self._margins = self._maps.new_zeros(self._whole_diagonal.shape, dtype=torch.float64)
+        self._is_new = np.ones(len(rows), bool)
+
+    def add(self, panels: Panels, which: np.ndarray, tell: Tell = unheard) -> None:
+        """Add the cores of these rows, see `Matrices.add`."""
+        super().add(panels, which, tell)
+        self._is_new |= which
+
+    def size(self) -> np.ndarray:
+        """Return the L1 norms of the rows' matrices, (N,), of which those are made that are not known yet."""
+        (added,) = self._along.placed(self._mean_diagonal())
+        for row in np.flatnonzero(self._is_new):
+            self._whole_diagonal[row], self._margins[row] = diagonal_and_margins(
+                self._maps[row], self._sums[row], added[row]
+            )
+        self._is_new[:] = False
+        return download(self._margins.sum(1))
+
+    def mean(self) -> Factored:
+        """Return the matrices as products."""
+        return Factored(*map(download, (self._maps, self._sums, self._whole_diagonal, self._margins)))
+
+    @property
+    def _width(self) -> int:
+        width = self._along.core_width
+        assert width is not None
+        return width
+
+    def _found(self, path: np.ndarray, t: np.ndarray, weights: np.ndarray, last: np.ndarray) -> Found:
+        return self._along.cores(path, t, weights, last)
+
+
+def diagonal_and_margins(maps: Tensor, core: Tensor, added: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the diagonal (G,) of P' S P with what is added to it, and the sums of sizes of every row in float64."""
+    carried, g = core @ maps, maps.shape[1]
+    diagonal = (maps * carried).sum(0)
+    margins = torch.zeros(g, dtype=torch.float64, device=maps.device)
+    rows = max(1, BAND_VALUES // g)
+    for start in range(0, g, rows):
+        stop = start + rows
+        sizes = (maps[:, start:stop].T @ carried[:, start:]).abs_()
+        sizes.diagonal().zero_()
+        margins[start:stop] += sizes.sum(1, dtype=torch.float64)
+        margins[stop:] += sizes[:, rows:].sum(0, dtype=torch.float64)
+    diagonal += added
+    return diagonal, margins + diagonal.abs()
+
+
 def matrices_of(along: Along, rule: PanelRule, population: int | None) -> Matrices:
     """Return matrices to which nothing is added yet."""
+    if along.core_width is not None:
+        return FactoredMatrices(along, rule, population)
     return (KeptMatrices if along.has_few_groups else Matrices)(along, rule, population)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import Explanation
+from ihcli.explanation.factors import Factored, members, whole
 from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
 from ihcli.layouts.columns import (
@@ -23,6 +24,7 @@ from ihcli.layouts.columns import (
     pairs_column,
     with_gaps,
 )
+from ihcli.layouts.largest import top_pairs
 from ihcli.layouts.layout import Columns, Sized, Types
 from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
@@ -81,10 +83,10 @@ class TableLayout:
         matrices = explanation.interactions
         if matrices is None:
             raise ValueError("no interactions to store")
-        if top is None:
-            column, definition = _tensors(matrices, is_empty), DEFINITION
+        if top is not None:
+            column, definition = _top_pairs(explanation, is_empty, top), TOP_DEFINITION
         else:
-            column, definition = _top_pairs(explanation, matrices, is_empty, top), TOP_DEFINITION
+            column, definition = _tensors(whole(matrices), is_empty), DEFINITION
         names = {name: json.dumps(value) for name, value in self.metadata.items()}
         metadata = field_metadata(definition, OUTPUT_UNIT) | names
         return [(pa.field(INTERACTIONS, column.type, metadata=metadata), column)]
@@ -182,18 +184,29 @@ def _known_beside(explanation: Explanation) -> tuple[str, ...]:
     return bars if explanation.interaction_spread is None else (*bars, STANDARD_ERROR)
 
 
-def _top_pairs(explanation: Explanation, matrices: np.ndarray, is_empty: np.ndarray, top: int) -> pa.Array:
+def _top_pairs(explanation: Explanation, is_empty: np.ndarray, top: int) -> pa.Array:
+    gamma, there = explanation.interactions, np.flatnonzero(~is_empty)
+    assert gamma is not None
     names, n_features = strings(explanation.feature_names), len(explanation.feature_names)
+    if isinstance(gamma, Factored):
+        errors = explanation.interaction_error
+        found = [top_pairs(gamma[row : row + 1], top, None if errors is None else errors[row]) for row in there]
+    else:
+        found = list(_top_of_whole(explanation, gamma, there, top))
+    place = np.concatenate([np.zeros(0, np.int64), *(pairs.place.ravel() for pairs in found)])
+    ends = [names.take(numbers(places)) for places in members(place, n_features)]
+    return pairs_column(ends, found, is_empty, pa.from_numpy_dtype(gamma.dtype), _known_beside(explanation))
+
+
+def _top_of_whole(explanation: Explanation, gamma: np.ndarray, there: np.ndarray, top: int) -> Iterator[TopPairs]:
+    """Yield the largest pairs of these rows, of some of them at a time."""
+    n_features = len(explanation.feature_names)
     first, second = np.triu_indices(n_features, 1)
-    upper, there, found = first * n_features + second, np.flatnonzero(~is_empty), []
-    rows = max(1, BLOCK_VALUES // (n_features * n_features))
+    upper, rows = first * n_features + second, max(1, BLOCK_VALUES // (n_features * n_features))
     for start in range(0, len(there), rows):
         some = there[start : start + rows]
         errors, spread = (
             None if known is None else known[some]
             for known in (explanation.interaction_error, explanation.interaction_spread)
         )
-        found.append(TopPairs.of(matrices[some], upper, top, errors, spread))
-    place = np.concatenate([np.zeros(0, np.int64), *(pairs.place.ravel() for pairs in found)])
-    ends = [names.take(numbers(members[place])) for members in (first, second)]
-    return pairs_column(ends, found, is_empty, pa.from_numpy_dtype(matrices.dtype), _known_beside(explanation))
+        yield TopPairs.of(gamma[some], upper, top, errors, spread)

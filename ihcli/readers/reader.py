@@ -33,17 +33,24 @@ class Load:
     second_order  whether there are matrices
     refined       whether panels or kinks are refined more than seldom
     sampled       whether the spread of matrices over baselines is taken as well: squares, spread, and what makes it
+    core_width    m where matrices stay products of (m, G) and smaller ones; None: they are whole
     """
 
     itemsize: int
     second_order: bool
     refined: bool
     sampled: bool = False
+    core_width: int | None = None
 
     def entry_bytes(self, n_groups: int) -> int:
         """Return what the figures of one explained entry hold."""
-        matrices = (4 if self.sampled else 1) if self.second_order else 0
-        return self.itemsize * (matrices * n_groups**2 + n_groups) + 200
+        if self.second_order and self.core_width is not None:
+            figures = (
+                2 * self.core_width * n_groups + self.core_width**2 + 4 * n_groups
+            )  # two maps, one of them carried
+        else:
+            figures = ((4 if self.sampled else 1) if self.second_order else 0) * n_groups**2 + n_groups
+        return self.itemsize * figures + 200
 
     def path_bytes(self, n_groups: int) -> int:
         """Return what is kept of a path while it is refined."""

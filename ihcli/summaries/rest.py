@@ -34,12 +34,6 @@ class Rest:
     largest: float
     most: float
 
-    @classmethod
-    def of(cls, listed: int, mean_abs: np.ndarray, off: np.ndarray | float) -> "Rest":
-        """Return what is told of these pairs (n,), n at least 1, which may be `off` by so much."""
-        most = float((mean_abs + off).max())
-        return cls(listed, len(mean_abs), float(mean_abs.sum()), float(mean_abs.max()), most)
-
     def with_more(self, listed: int, mean_abs: np.ndarray) -> "Rest":
         """Return this of so many more that are listed, and of others (n,) that are not, all of at most `largest`."""
         total = self.mean_abs + float(mean_abs.sum())

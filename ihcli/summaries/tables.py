@@ -1,15 +1,17 @@
 """Ranked features and pairs of every target, accumulated while rows stream by; no row is held."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from ihcli.bars import DEVIATIONS, mean_pair_bars
+from ihcli.bars import DEVIATIONS
 from ihcli.explanation import Explanation
+from ihcli.explanation.factors import members
 from ihcli.files.arrays import numbers, strings
-from ihcli.summaries.moments import Means, Moments
+from ihcli.summaries.effects import Effects
+from ihcli.summaries.moments import Moments
 from ihcli.summaries.ranking import (
     ATTRIBUTION_COLUMNS,
     BARS,
@@ -21,8 +23,6 @@ from ihcli.summaries.ranking import (
 )
 from ihcli.summaries.rest import MOST_PAIRS, Rest, with_rest
 from ihcli.summaries.targets import TargetSummary
-
-BLOCK_VALUES = 1 << 16  # of the matrices summed at once: 512 KiB in float64, which stay in cache while passed over
 
 
 class Summary:
@@ -167,13 +167,14 @@ class Summary:
         return order, columns | {name: found.bars[f"pairs.{name}"].mean[order] for name in self._bars}
 
     def _rest(self, found: TargetSummary, pairs: Moments, listed: np.ndarray) -> Rest:
-        is_rest = np.ones(len(pairs.mean), bool)
-        is_rest[listed] = False
-        off: np.ndarray | float = 0.0
+        others = pairs.mean_abs.copy()
+        others[listed] = 0.0
+        total, largest = float(others.sum()), float(others.max())
         for name, times in zip(BARS, (1.0, DEVIATIONS), strict=True):
             if name in self._bars:
-                off = off + times * found.bars[f"pairs.{name}"].mean[is_rest]
-        return Rest.of(len(listed), pairs.mean_abs[is_rest], off)
+                others += times * found.bars[f"pairs.{name}"].mean
+        others[listed] = 0.0
+        return Rest(len(listed), len(others) - len(listed), total, largest, float(others.max()))
 
     def _names_at(self, places: np.ndarray) -> pa.Array:
         """Return names as Arrow's strings: of millions of pairs no Python object is made."""
@@ -191,61 +192,9 @@ def _summarise(explanation: Explanation) -> dict[str, TargetSummary]:
 
 def _summarise_rows(explanation: Explanation, chosen: np.ndarray) -> TargetSummary:
     values = explanation.attributions[chosen].astype(np.float64)
-    gamma = explanation.interactions
-    return TargetSummary(
-        Moments.of(values),
-        values.min(axis=0),
-        values.max(axis=0),
-        None if gamma is None else Moments.of(np.diagonal(gamma, axis1=1, axis2=2)[chosen]),
-        None if gamma is None else _pair_moments(gamma, chosen),
-        _bars(explanation, chosen),
-    )
-
-
-def _bars(explanation: Explanation, chosen: np.ndarray) -> Mapping[str, Means]:
-    """Return the means over rows of error bars, and of standard errors, of effects: what a mean of effects is off.
-
-    Errors of rows are not taken to be independent of each other: rows are alike, and share the baselines.
-    """
-    gamma, error, spread = explanation.interactions, explanation.interaction_error, explanation.interaction_spread
-    found: dict[str, np.ndarray] = {}
-    if gamma is not None and error is not None:
-        found["error_bar"] = mean_pair_bars(_rows(gamma, chosen), error[chosen])
-    if spread is not None:
-        found["standard_error"] = _rows(spread, chosen).mean(axis=0, dtype=np.float64)
-    upper = np.triu_indices(len(explanation.feature_names), 1)
-    of_pairs = {f"pairs.{name}": Means(len(chosen), 2 * means[upper]) for name, means in found.items()}
-    return of_pairs | {f"mains.{name}": Means(len(chosen), np.diagonal(means)) for name, means in found.items()}
-
-
-def _rows(matrices: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return some rows; nothing is copied where these are all."""
-    return matrices if len(chosen) == len(matrices) else matrices[chosen]
-
-
-def _pair_moments(interactions: np.ndarray, chosen: np.ndarray) -> Moments:
-    """Return the moments of the pair effects of the chosen rows: of 2 Gamma_gh, g < h, as Gamma is symmetric."""
-    n_features = interactions.shape[1]
-    rows = slice(None) if len(chosen) == len(interactions) else chosen  # a slice copies no row
-    parts = [Moments.of(np.empty((len(chosen), 0)))]
-    for some in _bands(n_features, BLOCK_VALUES // len(chosen)):
-        parts.append(Moments.of(np.concatenate([interactions[rows, g, g + 1 :] for g in some], axis=1, dtype=float)))
-    joined = Moments.side_by_side(parts)
-    return Moments(joined.count, 2 * joined.mean, 2 * joined.mean_abs, 4 * joined.squares)
-
-
-def _bands(n_features: int, pairs: int) -> Iterator[range]:
-    """Cut the first features of all pairs into runs of about so many pairs, each of at least one feature."""
-    start = 0
-    while start < n_features - 1:
-        stop = min(n_features - 1, start + max(1, pairs // (n_features - 1 - start)))
-        yield range(start, stop)
-        start = stop
-
-
-def members(pairs: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and second features of pairs, given by their places in the upper triangle, row after row."""
-    features = np.arange(n_features, dtype=np.int64)
-    starts = features * (2 * n_features - 1 - features) // 2  # of each first feature's pairs
-    first = np.searchsorted(starts, pairs, side="right") - 1
-    return first.astype(np.int32), (pairs - starts[first] + first + 1).astype(np.int32)
+    of_features = Moments.of(values), values.min(axis=0), values.max(axis=0)
+    if explanation.interactions is None:
+        return TargetSummary(*of_features, None, None, {})
+    effects = Effects.of(explanation, chosen)
+    (mains, off_mains), (pairs, off_pairs) = effects.mains(), effects.pairs()
+    return TargetSummary(*of_features, mains, pairs, {**off_pairs, **off_mains})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ihcli.bars import pair_bars
+from ihcli.explanation.factors import whole
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.layouts.columns import ERROR_BAR, STANDARD_ERROR
 from ihcli.results.records import Effects, Record, pair_effects
@@ -43,7 +44,7 @@ class PairChecks:
         effects = pair_effects(record)
         if effects is None or effects.error_bars is None or found.interactions is None or not len(effects.values):
             return
-        gamma, error = found.interactions[0].astype(np.float64), found.interaction_error
+        gamma, error = whole(found.interactions)[0].astype(np.float64), found.interaction_error
         unsure = np.zeros_like(gamma) if error is None else pair_bars(gamma, error[0])
         known = _told_apart(record, effects)
         at = effects.first[known], effects.second[known]

@@ -10,6 +10,7 @@ from torch import Tensor
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import IhcliError, RunError
 from ihcli.execution.preparation import PreparedRun
+from ihcli.explanation.factors import whole
 from ihcli.files.code import Code, changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location, locate
@@ -231,7 +232,7 @@ class Recomputation:
         if record.interactions is not None:
             sums = record.interactions.sum(axis=1, dtype=np.float64)
             self._sums.see(truth, np.abs(sums - phi).sum(), np.abs(phi).sum(), unsure)
-        gamma = None if found.interactions is None else found.interactions[0].astype(np.float64)
+        gamma = None if found.interactions is None else whole(found.interactions)[0].astype(np.float64)
         size = 0.0 if gamma is None else float(np.abs(gamma).sum())
         of_matrix = replace(truth, reported=float(record.quality.get("interaction_error") or reported))
         if gamma is not None and (record.interactions is not None or record.top_effects is not None):

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ihcli.explanation.factors import Factored, Matrices
 from ihcli.quality import Entries, Status
 
 
@@ -15,14 +16,15 @@ class Explanation(Entries):
 
     feature_names  G names, in the order of the columns of `attributions`
     attributions   (N, G): phi; sums to prediction - baseline_prediction
-    interactions   (N, G, G) symmetric: Gamma; rows sum to phi; None under ig and eg
+    interactions   (N, G, G) symmetric: Gamma; rows sum to phi; None under ig and eg; in a run that stores no matrices,
+                   of wide chains, as products of smaller ones
     interaction_spread  (N, G, G) standard error of every interaction over the baselines that were drawn; None where
                         all there are were used, or only one
     """
 
     feature_names: tuple[str, ...]
     attributions: np.ndarray
-    interactions: np.ndarray | None
+    interactions: Matrices | None
     interaction_spread: np.ndarray | None = None
 
 
@@ -52,8 +54,10 @@ def join_explanations(parts: Sequence[E]) -> E:
     if len(parts) == 1:
         return parts[0]
 
-    def joined(name: str) -> np.ndarray | None:
+    def joined(name: str) -> Matrices | None:
         arrays = [getattr(part, name) for part in parts]
+        if isinstance(arrays[0], Factored):
+            return Factored.joined(arrays)
         return None if arrays[0] is None else np.concatenate(arrays)
 
     return _with_entries(parts[0], joined)
@@ -64,10 +68,12 @@ def scatter(explanation: E, present: np.ndarray) -> E:
     if present.all():
         return explanation
 
-    def spread(name: str) -> np.ndarray | None:
+    def spread(name: str) -> Matrices | None:
         values = getattr(explanation, name)
         if values is None:
             return None
+        if isinstance(values, Factored):
+            return values.scattered(present)
         full = np.full((len(present), *values.shape[1:]), _nothing(name, values.dtype), dtype=values.dtype)
         full[present] = values
         return full
@@ -90,7 +96,7 @@ def selected(explanation: E, mask: np.ndarray) -> E:
     )
 
 
-def _taken(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+def _taken(values: Matrices | None, chosen: np.ndarray) -> Matrices | None:
     return None if values is None else values[chosen]
 
 
