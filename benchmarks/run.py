@@ -17,12 +17,27 @@ NAMES = (
     "certificates",
     "openings",
     "stream",
+    "wide",
     "executors",
 )
 APART = ("peers", "texts", "sentences")
 """Benchmarks that run only when named."""
 ORDER = (
-    *("paper", "peers", "ig", "eg", "rates", "command", "growth", "exponents", "general", "relu", "stream"),
+    *(
+        "paper",
+        "peers",
+        "ig",
+        "eg",
+        "rates",
+        "command",
+        "growth",
+        "exponents",
+        "general",
+        "relu",
+        "stream",
+        "wide",
+        "written",
+    ),
     *("certificates", "openings", "executors", "driver", "texts", "sentences"),
 )
 """Tables in the Markdown file."""

@@ -102,13 +102,13 @@ def alone(task: Callable[..., Any], *arguments: Any) -> Any:
     return value
 
 
-def watch(work: Callable[[], Any], device: str = "cpu") -> Seen:
+def watch(work: Callable[[], Any], device: str = "cpu", repeats: int = REPEATS) -> Seen:
     """Run the work, several times when it is short, and return its time and peak memory."""
     before = _reset_peak(device)
     value, first = _timed(work, device)
     peak = _peak_mib(device) - before
     times = [first]
-    while first < SHORT_S and len(times) < REPEATS:
+    while first < SHORT_S and len(times) < repeats:
         value = None
         value, again = _timed(work, device)
         times.append(again)
