@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from placement import fake_device, placed
+from placement import CUDA, fake_device, placed
 
 from ihcli.derivatives import transfers
-from ihcli.derivatives.transfers import Coming, download, packed, pieces, unpacked, upload
+from ihcli.derivatives.transfers import Coming, download, packed, pieces, sent, unpacked, upload
 
 
 def test_packed_arrays_come_apart_as_they_were_whatever_their_dtypes_and_shapes() -> None:
@@ -36,6 +36,23 @@ def test_what_comes_together_comes_apart_as_it_was() -> None:
     value, matrix = torch.arange(3.0), torch.arange(8.0).view(2, 2, 2).transpose(0, 2)
     for array, tensor in zip(Coming(value, matrix).arrays(), (value, matrix), strict=True):
         np.testing.assert_array_equal(array, tensor.numpy())
+
+
+def test_what_numpy_does_not_know_comes_as_float32() -> None:
+    tensor = torch.arange(3, dtype=torch.bfloat16)
+    for array in (*Coming(tensor).arrays(), download(tensor)):
+        np.testing.assert_array_equal(array, np.arange(3, dtype=np.float32))
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32])
+def test_what_is_sent_is_there_in_the_dtype_that_is_wanted(dtype: torch.dtype | None) -> None:
+    array, tensor = np.ones(3), torch.ones(3, dtype=torch.float64)
+    assert sent(tensor, torch.device("cpu")) is tensor
+    with fake_device():
+        for there in (sent(torch.ones(3, dtype=torch.float64), CUDA, dtype), sent(placed(tensor), CUDA, dtype)):
+            assert (there.device, there.dtype) == (CUDA, dtype or torch.float64)
+        there, index = upload(CUDA, array, np.arange(4))
+    assert (there.device, there.dtype, index.dtype, index.shape) == (CUDA, torch.float64, torch.int64, (4,))
 
 
 @pytest.mark.parametrize("numbers", [1, 5, 24, 100])

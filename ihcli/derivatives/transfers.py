@@ -21,10 +21,15 @@ def upload(device: torch.device, *arrays: np.ndarray) -> tuple[Tensor, ...]:
     """Return arrays as tensors on a device: one packed copy; on CPU the arrays themselves, if writable."""
     if device.type == "cpu":
         return tuple(torch.from_numpy(np.require(array, requirements="W")) for array in arrays)
-    here = torch.from_numpy(packed(arrays))
-    if torch.cuda.is_available():
-        here = here.pin_memory()
-    return unpacked(here.to(device, non_blocking=here.is_pinned()), arrays)
+    return unpacked(sent(torch.from_numpy(packed(arrays)), device), arrays)
+
+
+def sent(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor on a device, in another dtype where one is given; one that is there stays where it is."""
+    tensor = tensor.to(dtype or tensor.dtype)
+    if tensor.device.type == "cpu" and device.type == "cuda" and torch.cuda.is_available():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def packed(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -52,7 +57,7 @@ class Coming:
 
     def __init__(self, *tensors: Tensor) -> None:
         """Begin the copy, which starts when the device has computed the tensors; nobody waits here."""
-        self._parts = [tensor.detach() for tensor in tensors]
+        self._parts = [_known(tensor.detach()) for tensor in tensors]
         self._arrived: torch.cuda.Event | None = None
         if tensors[0].device.type == "cpu":
             return
@@ -75,7 +80,7 @@ class Coming:
 def download(tensor: Tensor) -> np.ndarray:
     """Return a tensor as an array, when the device has computed it; a large one in pieces, one ahead of the other."""
     if tensor.device.type == "cpu":
-        return tensor.detach().numpy()
+        return _known(tensor.detach()).numpy()
     arriving = pieces(tensor)
     first = next(arriving)
     found, start = np.empty(tensor.numel(), first.dtype), 0
@@ -95,6 +100,11 @@ def pieces(tensor: Tensor) -> Iterator[np.ndarray]:
         before = coming
     if before is not None:
         yield before.arrays()[0]
+
+
+def _known(tensor: Tensor) -> Tensor:
+    """Return a tensor in a dtype that numpy has too."""
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor
 
 
 def _room(array: np.ndarray) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ihcli.advance import Tell, parts_told, unheard
 from ihcli.derivatives import Engine
+from ihcli.derivatives.transfers import Coming
 from ihcli.errors import ModelCallError
 from ihcli.explainers.gathering import Form, gathered, nothing
 from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
@@ -138,8 +139,8 @@ class Explainer:
         """Return the original model's outputs (n, K) as float64, in batches that fit."""
         size = max(1, self.memory_bytes // (64 * max(1, inputs.shape[1]) * inputs.element_size()))
         with torch.no_grad():
-            parts = [self.original.outputs(some).double().cpu().numpy() for some in inputs.split(size)]
-        return np.concatenate(parts)
+            coming = [Coming(self.original.outputs(some)) for some in inputs.split(size)]
+        return np.concatenate([some.arrays()[0] for some in coming], dtype=np.float64)
 
     def telling_rows(self, work: Callable[[np.ndarray], T], entries: np.ndarray, rows: np.ndarray) -> T:
         """Return what `work` makes of entries (n,), indices into `rows`, which are numbers of rows of the data.

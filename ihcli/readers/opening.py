@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.transfers import sent, upload
 from ihcli.models.around import Around
 from ihcli.models.model import Model
 from ihcli.readers.reader import Reader
@@ -24,7 +24,7 @@ def opened(reader: Reader, model: Model) -> Model:
 
 def inputs_of(reader: Reader, model: Model, some: np.ndarray) -> Tensor:
     """Return the inputs (n, D) of encoded records of one shape, in the model's dtype and on its device."""
-    return reader.inputs(some).to(device=model.device, dtype=model.dtype)
+    return sent(reader.inputs(some), model.device, model.dtype)
 
 
 def paths_to(
@@ -35,10 +35,10 @@ def paths_to(
     owners = reader.owners(some)
     return Paths(
         inputs=inputs_of(reader, model, some),
-        baselines=baselines.to(device=model.device, dtype=model.dtype),
-        outputs=torch.as_tensor(output, dtype=torch.int64, device=model.device),
+        baselines=sent(baselines, model.device, model.dtype),
+        outputs=upload(model.device, output.astype(np.int64))[0],
         n_groups=max(map(len, reader.own_units(some))) if reader.units is None else len(reader.units),
-        group_of=None if owners is None else torch.as_tensor(owners, device=model.device),
+        group_of=None if owners is None else upload(model.device, owners)[0],
     )
 
 
