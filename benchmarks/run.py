@@ -20,7 +20,7 @@ NAMES = (
     "wide",
     "executors",
 )
-APART = ("peers", "texts", "sentences")
+APART = ("peers", "texts", "sentences", "gpu")
 """Benchmarks that run only when named."""
 ORDER = (
     *(
@@ -39,6 +39,7 @@ ORDER = (
         "written",
     ),
     *("certificates", "openings", "executors", "driver", "texts", "sentences"),
+    *("gpu", "gpu_waits", "gpu_stream", "gpu_texts"),
 )
 """Tables in the Markdown file."""
 
@@ -47,9 +48,12 @@ def main() -> None:
     """Run the named benchmarks, print their tables, and write them unless it is only a trial."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but the last three"
+        "names", nargs="*", metavar="NAME", help=f"{', '.join((*NAMES, *APART))}; none: all but {', '.join(APART)}"
     )
     parser.add_argument("--quick", action="store_true", help="few rows, nothing written: to try a benchmark out")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cuda", help="where `gpu` measures; on a CPU it is only tried out"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {*NAMES, *APART}
     if unknown:
@@ -59,11 +63,11 @@ def main() -> None:
     tables = importlib.import_module("benchmarks.tables")
     for name in arguments.names or NAMES:
         started = time.monotonic()
-        results = importlib.import_module(f"benchmarks.{name}").measure(Setup(arguments.quick))
+        results = importlib.import_module(f"benchmarks.{name}").measure(Setup(arguments.quick, arguments.device))
         for result in results:
             print(result.markdown(), flush=True)
         print(f"({name}: {time.monotonic() - started:.0f} s)\n", flush=True)
-        if not arguments.quick:
+        if not arguments.quick and results and not (name == "gpu" and arguments.device == "cpu"):
             tables.write(results, ORDER)
 
 

@@ -26,11 +26,11 @@ class Setup:
     """How much to run, and where.
 
     quick   few rows, to try a benchmark out; its figures mean little
-    device  "cpu" or "cuda"
+    device  "cpu" or "cuda": where `gpu` measures; the others measure on the CPU, and some on a device besides
     """
 
     quick: bool = False
-    device: str = "cpu"
+    device: str = "cuda"
 
     def rows(self, full: int, quick: int | None = None) -> int:
         """Return the number of rows to run: all, or for a trial `quick` or a tenth of them."""

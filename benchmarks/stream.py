@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,26 @@ _IMPORTS = "import ihcli.execution.pipeline, ihcli.cli"
 
 def measure(setup: Setup) -> list[Result]:
     """Explain tables of growing length and of growing width, each in a process of its own."""
-    imports_mib, _ = _peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])
-    long = [_row(setup.rows(n_rows), FEATURES, imports_mib) for n_rows in ROW_COUNTS]
-    wide = [_row(WIDE_ROWS, setup.rows(width), imports_mib) for width in WIDTHS]
+    long = [measure_run(setup.rows(n_rows), FEATURES) for n_rows in ROW_COUNTS]
+    wide = [measure_run(WIDE_ROWS, setup.rows(width)) for width in WIDTHS]
     title = "ig of a 64x64 SoftPlus net over a Parquet file of float32 columns, whole command"
     return [Result("stream", title, COLUMNS, [*long, *wide])]
 
 
-def _row(n_rows: int, width: int, imports_mib: float) -> tuple[float, ...]:
+@cache
+def _imports_mib() -> float:
+    return _peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])[0]
+
+
+def measure_run(n_rows: int, width: int, device: str = "cpu") -> tuple[float, ...]:
+    """Return the columns of a run over so many rows and features on a device."""
     with tempfile.TemporaryDirectory() as folder:
         model, data = Path(folder, "model.pt"), Path(folder, "data.parquet")
         _write_model(model, width)
         _write_table(data, n_rows, width)
         command = [sys.executable, "-m", "ihcli", "explain", str(model), str(data), "-o", f"{folder}/run", "-m", "ig"]
-        peak_mib, wall_s = _peak_mib_and_seconds([*command, "--quiet", "--device", "cpu"])
-    return n_rows, width, wall_s, n_rows / wall_s, peak_mib, peak_mib - imports_mib
+        peak_mib, wall_s = _peak_mib_and_seconds([*command, "--quiet", "--device", device])
+    return n_rows, width, wall_s, n_rows / wall_s, peak_mib, peak_mib - _imports_mib()
 
 
 def _write_model(path: Path, width: int) -> None:

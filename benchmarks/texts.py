@@ -90,23 +90,28 @@ def measure(setup: Setup) -> list[Result]:
         raise SystemExit(
             f"texts: needs {', '.join(missing)}. Try make bench-texts CHECKPOINT=dir TEXTS=file COLUMN=name."
         )
+    rows, about = lines(setup)
+    return [Result("texts", "Integrated Hessians of sentences", COLUMNS, rows, (*NOTES, about))]
+
+
+def lines(setup: Setup, device: str = "cpu") -> tuple[list[list[Cell]], str]:
+    """Return the lines of both on a device, and words about the model."""
     source = tuple(os.environ[name] for name in SOURCE)
     count, step = setup.rows(SENTENCES, 3), setup.rows(STEP, 2)
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder, "truth.pt")
-        ours = alone(_ours, source, count, truth)
-        theirs = alone(_theirs, source, count, step, truth)
+        ours = alone(_ours, source, count, truth, device)
+        theirs = alone(_theirs, source, count, step, truth, device)
     time_ratio = float(theirs.wall_s.sum() / ours.wall_s[::step].sum())
     error_ratio = float(np.median(theirs.errors) / np.median(ours.errors[::step]))
-    rows = [ours.line("ihcli", 1.0, 1.0), theirs.line("published procedure", time_ratio, error_ratio)]
-    return [Result("texts", "Integrated Hessians of sentences", COLUMNS, rows, (*NOTES, ours.about))]
+    return [ours.line("ihcli", 1.0, 1.0), theirs.line("published procedure", time_ratio, error_ratio)], ours.about
 
 
-def _ours(source: Source, count: int, truth: Path) -> Found:
-    model, texts = _opened(source, count)
+def _ours(source: Source, count: int, truth: Path, device: str) -> Found:
+    model, texts = _opened(source, count, device)
     explainer, finer = (_explainer(model, texts, tolerance) for tolerance in (TOLERANCE, TRUTH))
     explainer.explain(texts[:1])  # the first call pays for starting up
-    seen = watch(lambda: [_timed(lambda text=text: explainer.explain(text)) for text in texts[:, None]])
+    seen = watch(lambda: [_timed(lambda text=text: explainer.explain(text)) for text in texts[:, None]], device)
     found = [explanation for explanation, _ in seen.value]
     torch.save([torch.as_tensor(finer.explain(text).interactions[0]) for text in texts[:, None]], truth)
     lengths = [len(explanation.units[0]) for explanation in found]
@@ -119,10 +124,12 @@ def _ours(source: Source, count: int, truth: Path) -> Found:
     )
 
 
-def _theirs(source: Source, count: int, step: int, truth: Path) -> Found:
-    model, texts = _opened(source, count)
+def _theirs(source: Source, count: int, step: int, truth: Path, device: str) -> Found:
+    model, texts = _opened(source, count, device)
     encoded = TextReader("token").on(model).encode(texts[::step]).values.tolist()
-    seen = watch(lambda: [_timed(lambda text=text: published_interactions(model, text)) for text in encoded])
+    seen = watch(
+        lambda: [_timed(lambda text=text: published_interactions(model, text).cpu()) for text in encoded], device
+    )
     return Found(
         errors=_errors([gamma.numpy() for gamma, _ in seen.value], torch.load(truth)[::step]),
         evaluations=np.full(len(encoded), GRID[0] * GRID[1]),
@@ -155,10 +162,10 @@ def published_interactions(model: Model, text: EncodedText) -> Tensor:
     return gamma
 
 
-def _opened(source: Source, count: int) -> tuple[Model, np.ndarray]:
+def _opened(source: Source, count: int, device: str) -> tuple[Model, np.ndarray]:
     checkpoint, path, column = source
     texts = open_texts(path, column).head(FIRST).inputs
-    return load_model(checkpoint), texts[:: len(texts) // count][:count]
+    return load_model(checkpoint, device=device), texts[:: len(texts) // count][:count]
 
 
 def _explainer(model: Model, texts: np.ndarray, tolerance: float) -> Explainer:
