@@ -166,9 +166,12 @@ def _hessian_rows(of: Tensor, gates: Tensor) -> Tensor:
 def row_sums(function: Function, paths: Paths, certificate: Certificate) -> np.ndarray:
     """Return the row sums of Gamma, (N, G), as the certificate's mesh gives them, without assembling Gamma."""
     mesh = certificate.panels
-    nodes = certificate.rule.on(mesh.a, mesh.b)
-    curvature = _along(function, paths, np.broadcast_to(mesh.path[:, None], nodes.t.shape), nodes.t, order=2)
-    per_panel = np.einsum("mng,mn->mg", curvature, nodes.log_weights * nodes.t) + mesh.log_integral
+    per_panel = mesh.log_integral.copy()
+    for rule, which in mesh.by_rule(certificate.rule):
+        nodes = rule.on(mesh.a[which], mesh.b[which])
+        at = np.broadcast_to(mesh.path[which, None], nodes.t.shape)
+        curvature = _along(function, paths, at, nodes.t, order=2)
+        per_panel[which] += np.einsum("mng,mn->mg", curvature, nodes.log_weights * nodes.t)
     return _mean_over_paths(paths, mesh.path, per_panel)
 
 

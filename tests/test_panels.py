@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
-from ihcli.integration.panels import Measure, Panels, whole_paths
+from ihcli.integration.measuring import Measure
+from ihcli.integration.panels import Panels, whole_paths
 from ihcli.integration.quadrature import panel_rule
 
 EXACT = 1e-12

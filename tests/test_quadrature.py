@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import legendre
 
-from ihcli.integration.quadrature import TAIL, panel_rule
+from ihcli.integration.quadrature import MOST_EXTENDED, TAIL, panel_rule
 
 EXACT = 1e-13
 """A few units of rounding of sums of n terms that are at most about 1."""
@@ -181,3 +181,31 @@ def test_the_last_pairs_are_sums_of_two_coefficients():
     values = legendre.legval(rule.nodes, [0, 0, 0, 0, 2, 3, 5, 7])
     np.testing.assert_allclose(rule.last_pairs @ values, [12, 5], atol=1e-12)
     assert not panel_rule(3).last_pairs[1].any()
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 8])
+def test_an_extension_begins_with_the_nodes_of_its_rule_and_is_exact_further(n):
+    rule, extension = panel_rule(n), panel_rule(n).extension
+    assert len(extension.nodes) == 2 * n + 1
+    np.testing.assert_array_equal(extension.nodes[:n], rule.nodes)
+    assert (extension.is_extended, rule.is_extended, extension.extension) == (True, False, None)
+    assert np.all(np.abs(extension.nodes) < 1)
+    assert np.all(np.diff(extension.nodes[n:]) > 0)
+    beyond = 3 * n + 2 + n % 2  # the next even power: odd ones are exact by symmetry
+    for degree in range(beyond + 1):
+        error = abs(extension.weights @ extension.nodes**degree - power_integral(degree, -1.0, 1.0))
+        assert (error > 1e-10) == (degree == beyond)
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+@pytest.mark.parametrize(("a", "b"), PANELS)
+def test_log_weights_of_an_extension_are_exact_up_to_degree_2n(n, a, b):
+    nodes = panel_rule(n).extension.on(np.array([a]), np.array([b]))
+    for degree in range(2 * n + 1):
+        got = nodes.log_weights[0] @ nodes.t[0] ** degree
+        assert got == pytest.approx(log_power_integral(degree, a, b), abs=EXACT, rel=10 * EXACT)
+
+
+def test_rules_of_many_nodes_have_no_extension():
+    assert panel_rule(MOST_EXTENDED).extension is not None
+    assert panel_rule(MOST_EXTENDED + 1).extension is None

@@ -199,7 +199,11 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
         groups_sha256=None if groups is None else path_fingerprint(groups),
         categories=None if known is None else CategoriesInfo.of(known, dataset.own_categories),
         scale=_scale_info(explainer),
-        integrals=IntegralsInfo(tolerance=effort.tolerance, sampling_share=effort.share_that_counts),
+        integrals=IntegralsInfo(
+            tolerance=effort.tolerance,
+            sampling_share=effort.share_that_counts,
+            nodes=effort.start if effort.is_short else None,
+        ),
         smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
         device=str(explainer.model.device),

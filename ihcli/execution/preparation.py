@@ -106,7 +106,7 @@ class PreparedRun:
         )
         made_by, axes = explainer.original.code, None if self.sequences is None else self.sequences.axes
         files = None if made_by is None else made_by.files
-        return Recipe(settled, self.reader, self.sample, self.asked.code, files, axes)
+        return Recipe(settled, self.reader, self.sample, explainer.effort.start, self.asked.code, files, axes)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -122,6 +122,7 @@ class Recipe:
     """What makes the explainer of a prepared run in another process: all is settled, and no data are read again.
 
     request  with the beta of the smoothing and the engine that were chosen
+    start    nodes that were chosen for paths to begin with
     code     that makes the network;  files: SHA-256 of what was run of it
     axes     how rows that are sequences are put to the model
     """
@@ -129,6 +130,7 @@ class Recipe:
     request: RunRequest
     reader: Reader
     sample: np.ndarray
+    start: int | None
     code: Code | None = None
     files: Mapping[str, str] | None = None
     axes: Axes | None = None
@@ -144,7 +146,7 @@ class Recipe:
                 "end. Try `overwrite` to start over, once nothing writes to it."
             )
         model = model if self.axes is None else self.axes.of_rows(model)
-        return prepare(model, self.reader, self.sample, _settings(self.request))
+        return prepare(model, self.reader, self.sample, _settings(self.request, self.start))
 
 
 def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
@@ -161,7 +163,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
         model_files = model_files.with_files(model.code.root / file for file in model.code.files)
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
-    settings = _settings(request)
+    settings = _settings(request, asked.start)
     reader = settle_baselines(opened.model, opened.reader, sample, settings)
     explainer = prepare(opened.model, reader, sample, settings)
     return PreparedRun(
@@ -192,13 +194,13 @@ def _snapshot(model: Location) -> Snapshot:
         return Snapshot({})
 
 
-def _settings(request: RunRequest) -> Settings:
+def _settings(request: RunRequest, start: int | None) -> Settings:
     return Settings(
         method=request.method,
         target=request.target,
         scale=request.scale,
         outputs=OutputNames.of(request.output_names, request.label),
-        effort=Effort.asked(request.tolerance, request.max_evaluations, request.steps),
+        effort=replace(Effort.asked(request.tolerance, request.max_evaluations, request.steps), start=start),
         smooth=request.smooth,
         smooth_tolerance=request.smooth_tolerance,
         memory_bytes=request.memory_bytes,

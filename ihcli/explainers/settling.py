@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
 from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
@@ -18,6 +19,7 @@ from ihcli.heads.rounding import carried
 from ihcli.heads.saturation import saturation_warning
 from ihcli.heads.scales import on_scale
 from ihcli.integration.effort import NODES, STEPS, Effort
+from ihcli.integration.starting import chosen_start
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named
 from ihcli.models import Model
@@ -27,7 +29,7 @@ from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
 from ihcli.smoothing import Smoothing, resolve_smoothing
 
-PROBE_BASELINES = 4
+PROBE_BASELINES, START_RECORDS = 4, 16
 
 
 def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, settings: Settings) -> Explainer:
@@ -70,7 +72,13 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
-    obstacle = diagnosed.obstacle
+    obstacle, effort = diagnosed.obstacle, diagnosed.effort
+    if (
+        obstacle is None
+        and len(encoded.kind) >= reader.start_records > 0
+        and effort.may_start_short(reader.n_baselines)
+    ):
+        effort = _started(effort, method, choice.engine, reader, smooth, encoded)
     warnings.extend([] if obstacle is None else [obstacle.warning])
     return Explainer(
         model=stable,
@@ -84,7 +92,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         engine=choice.engine,
         engine_reason=choice.reason,
         engine_bytes=engine_bytes,
-        effort=diagnosed.effort,
+        effort=effort,
         memory_bytes=memory_bytes,
         longest=_longest(reader, encoded),
         largest=encoded.shapes[-1],
@@ -92,6 +100,14 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         jumps=diagnosed.remedy,
         in_factors=not settings.whole_matrices and reader.units is not None,
     )
+
+
+def _started(effort: Effort, method: Method, engine: Engine, reader: Reader, model: Model, encoded: Encoded) -> Effort:
+    """Return the effort with the nodes that paths to the first records of a sample begin with at best."""
+    some = encoded.values[encoded.present][:START_RECORDS]
+    output = _highest_outputs(model, inputs_of(reader, model, some))
+    along = engine.along(paths_to(reader, model, some, output))
+    return replace(effort, start=chosen_start(along, method.second_order, effort))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.errors import ModelCallError
 from ihcli.heads import Stable
-from ihcli.integration.panels import NOISE
+from ihcli.integration.measuring import NOISE
 from ihcli.models.model import Model
 from ihcli.models.wrapping import in_float64
 

@@ -10,6 +10,8 @@ from ihcli.explanation.factors import Factored, Matrices
 from ihcli.integration.certify import FIRST_SHARE, Refinement, Settled, certify
 from ihcli.integration.effort import MANY_BASELINES, Effort
 from ihcli.integration.kinks import certify_piecewise
+from ihcli.integration.ledger import Ledger
+from ihcli.integration.matrices import Matrices as Assembled
 from ihcli.integration.matrices import matrices_of
 from ihcli.integration.matrix import MatrixErrors
 from ihcli.methods import Method
@@ -17,7 +19,7 @@ from ihcli.quality import Status
 
 AUTOGRAD_GROUPS, CLOSED_FORM_GROUPS = 10, 120
 """Groups for which assembling takes as long as certifying; for fewer it takes about as long too. Measured on networks
-of 30 to 500 inputs; only what is heard of progress depends on it."""
+of 30 to 500 inputs; what is heard of progress depends on it, and with how many nodes paths begin."""
 
 
 @dataclass(frozen=True)
@@ -81,27 +83,10 @@ def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unhe
 
 def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     """Certify row sums, assemble, and refine where the matrix needs it: those paths are assembled again."""
-    certifying = _share_of_certifying(along)
+    certifying = 1 / (1 + assembling(along))
     refinement = Refinement(along, True, effort, within(tell, 0, FIRST_SHARE * certifying))
     refinement.settle(within(tell, FIRST_SHARE * certifying, certifying))
-    b = along.paths.n_baselines
-    matrices = matrices_of(along, refinement.rule, effort.population)
-    done, changed = certifying, np.ones(along.paths.n_rows * b, bool)
-    while True:
-        matrices.add(refinement.panels, changed, within(tell, done, (1 + done) / 2))
-        errors, sampling = (
-            MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b),
-            matrices.sampling_error(),
-        )
-        ledger = errors.ledger(refinement.ledger(), matrices.size(), b, effort.tolerances(sampling))
-        chosen, costs = refinement.worst(errors.panels, ledger)
-        if not chosen.any():
-            break
-        changed = np.isin(np.arange(len(changed)), refinement.panels.path[chosen])
-        matrices.remove(refinement.panels, changed)
-        refinement.bisect(chosen, costs)
-        matrices.forget(chosen)
-        done = (1 + done) / 2
+    matrices, ledger, sampling = settle_matrices(refinement, within(tell, certifying, 1))
     certificate = refinement.certificate(ledger)
     mean = matrices.mean()
     spread = None if isinstance(mean, Factored) else matrices.spread(mean)
@@ -113,6 +98,27 @@ def _explain_pairs(along: Along, effort: Effort, tell: Tell) -> ExplainedRows:
     return ExplainedRows(certificate, attributions, mean, ledger.relative_error, of_mean, spread)
 
 
-def _share_of_certifying(along: Along) -> float:
+def settle_matrices(refinement: Refinement, tell: Tell = unheard) -> tuple[Assembled, Ledger, np.ndarray]:
+    """Assemble, and refine until matrices are settled too; return them, what is known of them, and sampling errors."""
+    along, effort, b = refinement.along, refinement.effort, refinement.along.paths.n_baselines
+    matrices = matrices_of(along, refinement.rule, effort.population)
+    done, changed = 0.0, np.ones(along.paths.n_rows * b, bool)
+    while True:
+        matrices.add(refinement.panels, changed, within(tell, done, (1 + done) / 2))
+        errors = MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b)
+        sampling = matrices.sampling_error()
+        ledger = errors.ledger(refinement.ledger(), matrices.size(), b, effort.tolerances(sampling))
+        chosen, costs = refinement.worst(errors.panels, ledger)
+        if not chosen.any():
+            return matrices, ledger, sampling
+        changed = np.isin(np.arange(len(changed)), refinement.panels.path[chosen])
+        matrices.remove(refinement.panels, changed)
+        refinement.bisect(chosen, costs)
+        matrices.forget(chosen)
+        done = (1 + done) / 2
+
+
+def assembling(along: Along) -> float:
+    """Return how long assembling at a node takes, beside certifying there."""
     alike = AUTOGRAD_GROUPS if along.engine.name == "autograd" else CLOSED_FORM_GROUPS
-    return 1 / (1 + max(1.0, along.paths.n_groups / alike))
+    return max(1.0, along.paths.n_groups / alike)

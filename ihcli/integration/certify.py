@@ -6,14 +6,18 @@ import numpy as np
 
 from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Along
-from ihcli.integration.effort import Effort
+from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.ledger import Ledger, Mesh, ledger_of_rows, settled_status, worst_panels
-from ihcli.integration.panels import Measure, Panels, whole_paths
+from ihcli.integration.longer import missed, worth_extending
+from ihcli.integration.measuring import Extends, Measure
+from ihcli.integration.panels import Panels, unmeasured, whole_paths
 from ihcli.integration.quadrature import PanelRule, panel_rule
 
 FIRST_SHARE = 0.25
 """Of certifying that measuring whole paths is taken for, and each bisection for half of what is left: nobody knows how
 many will come. Networks whose ReLUs were smoothed take two, of 17 evaluations after 8."""
+GUARDED = 32
+"""Of so many rows one is measured by the longer rule too, where whole paths begin with few nodes."""
 CANCELLED = 0.25
 """Row sums of which more than this may be rounding have cancelled, as where inputs that a model compares are equal:
 their error is told relative to the matrix, where there is one."""
@@ -54,14 +58,52 @@ class Refinement:
     """A mesh that is being refined: its panels, and the evaluations that each row has cost so far, (N,)."""
 
     def __init__(self, along: Along, second_order: bool, effort: Effort, tell: Tell = unheard) -> None:
-        """Measure one panel for each path."""
+        """Measure one panel for each path; see `ihcli.integration.longer` for what a short rule is held to."""
         self.along, self.effort, self._second_order = along, effort, second_order
-        self.rule = panel_rule(effort.first_nodes(along.paths.n_baselines))
-        self._measure = Measure(along, self.rule, second_order, whole=along.has_few_groups)
         self.prediction, self.baseline_prediction = along.ends()
-        whole = whole_paths(along.paths, self.prediction, self.baseline_prediction, second_order)
-        self.panels = self._measure(whole, tell)
-        self.evaluations = np.full(along.paths.n_rows, along.paths.n_baselines * len(self.rule.nodes))
+        self.evaluations = np.zeros(along.paths.n_rows, dtype=np.int64)
+        self._begin(effort.first_nodes(along.paths.n_baselines), tell)
+        if effort.is_short and self._misses():
+            self._begin(NODES, tell)
+
+    def whole_paths(self) -> Panels:
+        """Return one panel for each path, unmeasured."""
+        return whole_paths(self.along.paths, self.prediction, self.baseline_prediction, self._second_order)
+
+    def nodes(self) -> np.ndarray:
+        """Return how many nodes each panel has, (M,)."""
+        found = np.zeros(len(self.panels), dtype=np.int64)
+        for rule, which in self.panels.by_rule(self.rule):
+            found[which] = len(rule.nodes)
+        return found
+
+    def _begin(self, nodes: int, tell: Tell) -> None:
+        """Measure one panel for each path by that rule, and by its extension where that is worth it."""
+        self.rule = panel_rule(nodes)
+        self._measure = self._measuring(self.rule)
+        self.panels = self._measure(self.whole_paths(), tell, self._extends())
+        self.evaluations = self.evaluations + self.nodes().reshape(len(self.evaluations), -1).sum(1)
+
+    def _measuring(self, rule: PanelRule) -> Measure:
+        return Measure(self.along, rule, self._second_order, whole=self.along.has_few_groups)
+
+    def _extends(self) -> Extends | None:
+        """Return what says which paths are extended: of rows of many baselines, whose errors cancel, none are."""
+        effort, n = self.effort, len(self.rule.nodes)
+        if effort.steps is not None or self.along.paths.n_baselines > 1 or 2 * n + 1 > effort.budget(1):
+            return None
+        return lambda panels: worth_extending(panels, self.rule, effort.tolerance)
+
+    def _misses(self) -> bool:
+        """Measure some rows with NODES as well, those not extended; return whether the rule missed one."""
+        some = np.arange(GUARDED // 2, len(self.panels), GUARDED)
+        some = some[~self.panels.is_extended[some]]
+        if not len(some):
+            return False
+        longer = panel_rule(NODES)
+        seen = self._measuring(longer)(unmeasured(self.whole_paths(), some))
+        self.evaluations[some] += NODES
+        return bool(missed(self.panels.take(some), self.rule, seen, longer, self.effort.tolerance).any())
 
     @property
     def attributions(self) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 from ihcli.derivatives import Along
 from ihcli.integration.effort import NODES
 from ihcli.integration.ledger import MAX_LEVEL
-from ihcli.integration.panels import NOISE, Measure, Panels, whole_paths
+from ihcli.integration.measuring import NOISE, Measure
+from ihcli.integration.panels import Panels, whole_paths
 from ihcli.integration.quadrature import panel_rule
 
 Exact = Callable[[], Along | None]

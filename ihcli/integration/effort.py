@@ -35,6 +35,7 @@ class Effort:
     """How hard to try.
 
     tolerance        relative error at which a row is done
+    start            nodes that whole paths begin with, see `ihcli.integration.starting`; None: NODES, or those of means
     sampling_share   of a row's own sampling error, which its tolerance is where that is more; 0: it is not
     max_evaluations  most evaluations a row may take over all its baselines; None: EVALUATIONS_PER_BASELINE for each
     steps            use this many nodes on [0, 1] instead, and only report the error
@@ -48,6 +49,7 @@ class Effort:
     follows_kinks: bool = False
     population: int | None = None
     sampling_share: float = 0.0
+    start: int | None = None
 
     @classmethod
     def asked(cls, tolerance: float | None, max_evaluations: int | None, steps: int | None) -> "Effort":
@@ -59,6 +61,19 @@ class Effort:
     def share_that_counts(self) -> float:
         """Return `sampling_share` where baselines are drawn from a population, and integrals refined, else 0."""
         return 0.0 if self.population is None or self.steps is not None else self.sampling_share
+
+    def may_start_short(self, n_baselines: int) -> bool:
+        """Return whether it is open with how many nodes whole paths begin, and worth finding out.
+
+        A row may be tried with a few, held to NODES, and begin with these once more.
+        """
+        is_open = self.start is None and self.steps is None and not self.follows_kinks
+        return is_open and n_baselines == 1 and self.budget(1) >= 4 * NODES
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether whole paths begin with fewer nodes than NODES, as they did best on some rows."""
+        return self.steps is None and self.start is not None and self.start < NODES
 
     def tolerances(self, sampling_error: np.ndarray) -> np.ndarray:
         """Return the relative error at which rows with these sampling errors are done, (N,)."""
@@ -72,6 +87,8 @@ class Effort:
         """Return how many nodes panels have."""
         if self.steps is not None:
             return self.steps
+        if self.start is not None and n_baselines == 1:
+            return self.start
         if n_baselines < MANY_BASELINES or self.tolerance < FINE:
             return NODES
         return NODES_OF_DRAWN if self.share_that_counts else NODES_OF_MEANS

@@ -28,7 +28,7 @@ from ihcli.integration.certify import Certificate
 from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.ledger import Ledger, settled_status, tolerances_of, worst_panels
 from ihcli.integration.lines import MOST_SLACK, Lines, Nodes
-from ihcli.integration.panels import NOISE
+from ihcli.integration.measuring import NOISE
 from ihcli.integration.quadrature import panel_rule
 
 SPREAD_SAFETY = 3.0

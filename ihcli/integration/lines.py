@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ihcli.integration.panels import NOISE
+from ihcli.integration.measuring import NOISE
 
 VALUE_NOISE = 4.0
 """Rounding of f in units of eps times the sizes of f and F on the path: a value that close to a line is on it."""

@@ -51,12 +51,11 @@ class Matrices:
         chosen = which[panels.path]
         self._diagonal[which] = 0
         np.add.at(self._diagonal, panels.path[chosen], panels.log_integral[chosen])
-        order = np.argsort(panels.path, kind="stable")
-        order = order[chosen[order]]
-        done = 0
-        for norms in self._sum_up(panels.take(order), 1.0, tell):
-            self.norms[order[done : done + len(norms)]] = norms
-            done += len(norms)
+        for rule, order in self._by_path(panels, chosen):
+            done = 0
+            for norms in self._sum_up(panels.take(order), rule, 1.0, tell):
+                self.norms[order[done : done + len(norms)]] = norms
+                done += len(norms)
 
     def remove(self, panels: Panels, which: np.ndarray) -> None:
         """Take away what was added for these paths, on the panels that they had then."""
@@ -64,15 +63,25 @@ class Matrices:
             (rows,) = upload(self._sums.device, np.flatnonzero(which))
             self._sums.index_fill_(0, rows, 0)
             return
-        chosen = panels.take(which[panels.path])
-        for _ in self._sum_up(chosen.take(np.argsort(chosen.path, kind="stable")), -1.0):
-            pass
+        for rule, order in self._by_path(panels, which[panels.path]):
+            for _ in self._sum_up(panels.take(order), rule, -1.0):
+                pass
 
-    def _sum_up(self, mesh: Panels, sign: float, tell: Tell = unheard) -> Iterator[np.ndarray]:
+    def _by_path(self, panels: Panels, chosen: np.ndarray) -> Iterator[tuple[PanelRule, np.ndarray]]:
+        """Yield each rule with the positions of the chosen panels (M,) that it measured, path by path.
+
+        A path has panels of one rule only: of the extension, one that is all of it.
+        """
+        for rule, which in panels.by_rule(self._rule):
+            some = which[chosen[which]]
+            if len(some):
+                yield rule, some[np.argsort(panels.path[some], kind="stable")]
+
+    def _sum_up(self, mesh: Panels, rule: PanelRule, sign: float, tell: Tell = unheard) -> Iterator[np.ndarray]:
         """Add the sums of whole paths, with that sign, to their rows; yield the norms of the panels of each batch."""
-        n_nodes, done = len(self._rule.nodes), 0
-        nodes = self._rule.on(mesh.a, mesh.b)
-        weights, last = nodes.log_weights * nodes.t / 2, self._rule.last_pairs
+        n_nodes, done = len(rule.nodes), 0
+        nodes = rule.on(mesh.a, mesh.b)
+        weights, last = nodes.log_weights * nodes.t / 2, rule.last_pairs
 
         def found(some: slice) -> tuple[Found, Coming | None]:
             path = np.repeat(mesh.path[some], n_nodes)

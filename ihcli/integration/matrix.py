@@ -1,6 +1,6 @@
 """How wrong a whole matrix of interactions may be: the known error of its row sums, carried to all of its entries.
 
-The vector identity of `ihcli.integration.panels` states the error of the row sums exactly; there is none for single
+The vector identity of `ihcli.integration.measuring` states the error of the row sums exactly; there is none for single
 entries. What rows hide when they cancel shows in the last Legendre coefficients c_k of the integrand t H + diag F, by
 how much their entries exceed their row sums. On a panel with n nodes, with c = c_{n-2} + c_{n-1}, one of them even and
 one odd,
@@ -29,7 +29,7 @@ import numpy as np
 
 from ihcli.integration.ledger import Ledger
 from ihcli.integration.panels import Panels
-from ihcli.integration.quadrature import PanelRule
+from ihcli.integration.quadrature import TAIL, PanelRule
 
 SAFETY, SAFETY_OF_MEAN = 3.0, 1.25
 MOST_KAPPA, MOST_KAPPA_BY_ROOT = 10.0, 2.0
@@ -57,7 +57,9 @@ class MatrixErrors:
         norm = norms[:, 0] + panels.last_diagonal
         kappa = np.divide(norm, panels.last_rows, out=np.full_like(norm, np.inf), where=panels.last_rows > 0)
         kappa[norm == 0] = 1.0
-        leaks = np.abs(rule.leaks(panels.a, panels.b))
+        leaks = np.zeros((len(panels), TAIL))
+        for by, which in panels.by_rule(rule):
+            leaks[which] = np.abs(by.leaks(panels.a[which], panels.b[which]))
         most = max(MOST_KAPPA, MOST_KAPPA_BY_ROOT * panels.integral.shape[1] ** 0.5)
         is_blind = kappa > most
         tail = norm * _tail(leaks, np.where(is_blind, 1.0, panels.decay))

@@ -21,6 +21,8 @@ of this rule by about (3 + sqrt 8)^-80 (Trefethen 2013, Approximation Theory and
 
 TAIL = 16
 """Degrees beyond those that the rule resolves, of which it is known what it makes of them."""
+MOST_EXTENDED = 64
+"""Nodes of a rule that has an extension: of some more its table is not exact, and nobody extends such a rule."""
 OTHER_PARITY_SHARE = 0.6
 """How much of the coefficient before the last is taken for an error: all of it costs eg a tenth more evaluations."""
 
@@ -29,7 +31,7 @@ OTHER_PARITY_SHARE = 0.6
 class PanelNodes:
     """Nodes and weights of M panels: each (M, n), float64.
 
-    t            nodes, ascending within a panel
+    t            nodes, ascending within a panel; those that an extension adds come after them, ascending as well
     weights      for the density 1
     log_weights  for the density -ln t; multiply by t for -t ln t
     """
@@ -49,10 +51,14 @@ class PanelRule:
     other_parity_difference  (n,): the same for the Legendre coefficient before the last, times OTHER_PARITY_SHARE; of
                          even n, it sees what is symmetric about the panel's middle, where the last coefficient is 0
     coefficients         (n, n): row j gives the Legendre coefficient of degree j of the interpolant
+    degree               up to which `weights` are exact
+    extension            the rule of 2n + 1 nodes that begin with these; None: this is one itself, or of many nodes
     """
 
     nodes: np.ndarray
     weights: np.ndarray
+    degree: int
+    extension: "PanelRule | None"
     embedded_difference: np.ndarray
     other_parity_difference: np.ndarray
     coefficients: np.ndarray
@@ -66,7 +72,7 @@ class PanelRule:
         """Raise ValueError when a table does not integrate what it must."""
         for a, b in ((0.0, 1.0), (0.0, 0.125), (0.5, 1.0), (0.625, 0.75)):
             panel = self.on(np.array([a]), np.array([b]))
-            for degree in range(2 * len(self.nodes)):
+            for degree in range(self.degree + 1):
                 _check(panel.weights[0] @ panel.t[0] ** degree, _power_integral(degree, a, b), b)
             for degree in range(len(self.nodes)):
                 _check(panel.log_weights[0] @ panel.t[0] ** degree, _log_power_integral(degree, a, b), b)
@@ -84,6 +90,11 @@ class PanelRule:
         inside = a > 0
         log_weights[inside] = self._logarithms(a[inside], b[inside]) @ self._log_inside
         return PanelNodes(t=middle + half * self.nodes, weights=half * self.weights, log_weights=half * log_weights)
+
+    @property
+    def is_extended(self) -> bool:
+        """Return whether this is the extension of a rule of fewer nodes."""
+        return self.degree < 2 * len(self.nodes) - 1
 
     @property
     def last_pairs(self) -> np.ndarray:
@@ -120,16 +131,43 @@ def panel_rule(n: int) -> PanelRule:
     if n < 3:
         raise ValueError("a panel needs at least 3 nodes")
     nodes, weights = legendre.leggauss(n)
-    degrees = np.arange(n)
-    polynomials = legendre.legvander(nodes, n - 1)
-    to_coefficients = (2 * degrees + 1) / 2 * polynomials * weights[:, None]  # (n nodes, n degrees)
+    return _rule_of(nodes, weights, 2 * n - 1, _extension(nodes) if n <= MOST_EXTENDED else None)
+
+
+def _extension(nodes: np.ndarray) -> PanelRule:
+    """Return the rule that these nodes of Gauss and Legendre begin."""
+    n = len(nodes)
+    nodes = np.concatenate([nodes, _kronrod_nodes(n)])
+    weights = 2 * np.linalg.inv(legendre.legvander(nodes, 2 * n))[0]
+    return _rule_of(nodes, weights, 3 * n + 1, None)
+
+
+def _kronrod_nodes(n: int) -> np.ndarray:
+    """Return the zeros of the polynomial E of degree n + 1 with int P_n E P_j = 0 for j up to n (Stieltjes)."""
+    nodes, weights = legendre.leggauss(2 * n + 2)
+    polynomials = legendre.legvander(nodes, n + 1)
+    against = (weights * polynomials[:, n])[:, None] * polynomials[:, : n + 1]
+    moments = against.T @ polynomials  # (n + 1, n + 2)
+    like = slice((n + 1) % 2, n + 1, 2)  # E is even or odd, as its degree
+    series = np.zeros(n + 2)
+    series[-1] = 1
+    series[like] = np.linalg.lstsq(moments[:, like], -moments[:, -1], rcond=None)[0]
+    zeros = np.sort(legendre.legroots(series).real)
+    return (zeros - zeros[::-1]) / 2
+
+
+def _rule_of(nodes: np.ndarray, weights: np.ndarray, degree: int, extension: PanelRule | None) -> PanelRule:
+    n, middle = len(nodes), np.argsort(nodes)[len(nodes) // 2]
+    to_coefficients = np.linalg.inv(legendre.legvander(nodes, n - 1)).T  # (n nodes, n degrees)
     log_nodes, log_weights = _log_rule()
     inside = log_weights[:, None] * legendre.legvander(log_nodes, n - 1 + TAIL)
     return PanelRule(
         nodes=nodes,
         weights=weights,
-        embedded_difference=_null_rule(to_coefficients, weights, n - 1),
-        other_parity_difference=OTHER_PARITY_SHARE * _null_rule(to_coefficients, weights, n - 2),
+        degree=degree,
+        extension=extension,
+        embedded_difference=_null_rule(to_coefficients, weights, n - 1, middle),
+        other_parity_difference=OTHER_PARITY_SHARE * _null_rule(to_coefficients, weights, n - 2, middle),
         coefficients=to_coefficients.T,
         _log_at_zero=to_coefficients @ _log_moments(n),
         _log_inside=inside[:, :n] @ to_coefficients.T,
@@ -145,12 +183,11 @@ def _log_rule() -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights
 
 
-def _null_rule(to_coefficients: np.ndarray, weights: np.ndarray, degree: int) -> np.ndarray:
+def _null_rule(to_coefficients: np.ndarray, weights: np.ndarray, degree: int, middle: int) -> np.ndarray:
     """Return the rule for the Legendre coefficient of that degree, as large as the last must be to remove a node.
 
     The last coefficient is the one null rule of degree n - 2; so scaled, it takes the middle weight away.
     """
-    middle = len(weights) // 2
     return to_coefficients[:, degree] * (weights[middle] / to_coefficients[middle, -1])
 
 

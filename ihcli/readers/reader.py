@@ -79,6 +79,8 @@ class Reader(ABC):
 
     sample_records   how many of a sample the checks before a run take;  like_records  of one shape at most
     few_records      those to which paths are tried
+    start_records    of so many in a sample, 0 for none, it is found out with how many nodes their paths begin: fewer
+                     records of one shape do not repay that
     batch_bytes      most that a batch of an engine may hold on a CPU, whatever the memory
     unlike_chain     why no closed form is looked for, which keeps every array of a forward; empty: it is
     looks_for_kinks  whether kinks are looked for also where no operation hints at one
@@ -88,6 +90,7 @@ class Reader(ABC):
     sample_records: ClassVar[int] = 64
     like_records: ClassVar[int] = 8
     few_records: ClassVar[int] = 2
+    start_records: ClassVar[int] = 0
     batch_bytes: ClassVar[int] = 256 << 20
     unlike_chain: ClassVar[str] = ""
     looks_for_kinks: ClassVar[bool] = True

@@ -44,6 +44,7 @@ class TableReader(Reader):
 
     sample_records: ClassVar[int] = 256
     few_records: ClassVar[int] = 8
+    start_records: ClassVar[int] = 256
     batch_bytes: ClassVar[int] = CPU_BATCH_BYTES
 
     @property

@@ -1,14 +1,19 @@
 """What run.json tells of how values were computed: how exact, of which model, by whom and with which versions."""
 
-from ihcli.runs.told import Told, record
+from ihcli.runs.kinds import Nodes
+from ihcli.runs.told import Told, left_out, record
 
 
 @record
 class IntegralsInfo(Told):
-    """At which relative error rows are done, see `ihcli.integration.effort`; the share is 0 where it does not count."""
+    """At which relative error rows are done, see `ihcli.integration.effort`; the share is 0 where it does not count.
+
+    nodes  with which whole paths begin, where a sample of rows took less with so few; None: with as many as ever
+    """
 
     tolerance: float
     sampling_share: float
+    nodes: Nodes | None = left_out(None)
 
 
 @record

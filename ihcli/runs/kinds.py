@@ -42,6 +42,7 @@ PLAIN: Mapping[type, Kind] = {
 }
 Count = Annotated[int, Kind("a whole number of at least 0", lambda value: _is_count(value, 0))]
 Positive = Annotated[int, Kind("a whole number of at least 1", lambda value: _is_count(value, 1))]
+Nodes = Annotated[int, Kind("a whole number from 3 to 8", lambda value: _is_count(value, 3) and value <= 8)]
 
 
 @cache

@@ -91,6 +91,7 @@ class ParsedRequest:
     method   a row of the table
     storage  what is stored of the interactions of a row
     sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
+    start    with how many nodes paths begin, by a run that goes on; None: it is found out
     known    what the codes of categories stood for before; None: what the text says
     """
 
@@ -98,6 +99,7 @@ class ParsedRequest:
     method: Method
     storage: InteractionStorage
     sampling: Sampling | None = None
+    start: int | None = None
     known: Vocabulary | None = None
 
     @classmethod

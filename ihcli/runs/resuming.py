@@ -14,6 +14,7 @@ from ihcli.errors import RunError
 from ihcli.files.code import changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location
+from ihcli.integration.effort import NODES
 from ihcli.runs.info import RunInfo
 from ihcli.runs.names import INFO
 from ihcli.runs.request import ParsedRequest, RunRequest
@@ -53,12 +54,14 @@ class BegunRun:
         Its memory is that of the run, too, where none is asked for.
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded. The tolerance is that of
-        the begun run, be it one of before, when rows of drawn baselines were held to TOLERANCE as well.
+        the begun run, be it one of before, when rows of drawn baselines were held to TOLERANCE as well. So are the
+        nodes that paths begin with, which were NODES where nothing is told of them.
         """
         chunked = asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
         named = chunked.text.of_run(self.info.model.outputs)
         text = replace(named, tolerance=self.info.arguments.tolerance)
-        return replace(chunked, text=text, sampling=self.info.sampling)
+        start = if_told(lambda: self.info.integrals.nodes) or NODES
+        return replace(chunked, text=text, sampling=self.info.sampling, start=start)
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""

@@ -1,0 +1,63 @@
+"""With how many nodes whole paths begin: as few as take the least on some rows, and miss nothing there."""
+
+import numpy as np
+import pytest
+from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
+from test_longer import Bump, rows
+from torch import nn
+
+import ihcli
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
+from ihcli.integration.effort import NODES, Effort
+from ihcli.integration.starting import chosen_start
+from ihcli.quality import Status
+from ihcli.readers.tables import TableReader
+
+ORDERS = pytest.mark.parametrize("second_order", [False, True], ids=["first order", "second order"])
+N_INPUTS = 12
+
+
+def chosen(function: nn.Module, paths: Paths, second_order: bool, tolerance: float = 0.01) -> int:
+    return chosen_start(AutogradEngine(function, MEMORY_BYTES).along(paths), second_order, Effort(tolerance))
+
+
+@ORDERS
+@pytest.mark.parametrize("n_inputs", [3, N_INPUTS])
+def test_smooth_networks_begin_with_few_nodes_and_sharp_ones_with_as_many_as_ever(second_order, n_inputs) -> None:
+    paths = straight_paths(normal(16, n_inputs, seed=1))
+    assert chosen(network([n_inputs, 16], lambda: softplus(1), seed=2), paths, second_order, 0.1) < 6
+    sharp = network([n_inputs, 16, 16], lambda: softplus(100), seed=3, scale=1.6)
+    assert chosen(sharp, paths, second_order, 0.001) == NODES
+
+
+@ORDERS
+def test_no_start_is_taken_that_misses_a_row(second_order) -> None:
+    """One row of 16 crosses a band between the nodes of a short rule."""
+    ends = np.where(np.arange(16) == 5, 1.0, 0.2)
+    assert chosen(Bump(at=50.0, width=0.12), rows(16, ends), second_order) == 4
+    assert chosen(Bump(at=1.0, width=0.12), rows(16, ends), second_order) > 4
+
+
+@pytest.mark.parametrize("method", ["ig", "ih"])
+def test_tables_of_many_rows_begin_with_what_some_of_them_chose(method, monkeypatch) -> None:
+    net, x = network([N_INPUTS, 16], nn.Tanh, seed=4).float(), normal(400, N_INPUTS, seed=5).numpy()
+    found = ihcli.explain(net, x, method=method, tolerance=0.05)
+    assert np.median(found.evaluations) < NODES
+    fewer = ihcli.explain(net, x[: TableReader.start_records - 1], method=method, tolerance=0.05)
+    assert fewer.evaluations.min() == NODES
+    exact = ihcli.explain(net, x, method=method, tolerance=1e-6)
+    apart = np.abs(found.attributions - exact.attributions).sum(1) / np.abs(exact.attributions).sum(1)
+    assert (found.status == Status.OK).all()
+    assert np.mean(apart <= found.relative_error) >= 0.99
+
+
+@pytest.mark.parametrize("settings", [{"steps": 6}, {"max_evaluations": NODES}, {"method": "eg", "baseline_rows": 5}])
+def test_nothing_is_tried_where_nothing_is_open(settings, monkeypatch) -> None:
+    def tried(*_: object) -> int:
+        raise AssertionError
+
+    monkeypatch.setattr("ihcli.explainers.settling.chosen_start", tried)
+    net, x = network([4, 8], nn.Tanh, seed=6).float(), normal(TableReader.start_records, 4, seed=7).numpy()
+    settings = {"method": "ig", **settings}
+    ihcli.explain(net, x, **settings)
