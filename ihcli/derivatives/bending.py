@@ -133,13 +133,15 @@ def _glu(site: Site) -> Tensor:
     return left * gate + right * (a * slope)
 
 
-_ELEMENTWISE = """
+_NAMES = """
     softplus tanh sigmoid silu gelu elu celu relu leaky_relu hardtanh hardswish mish log_sigmoid_forward threshold
     softshrink clamp clamp_min clamp_max abs exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh asinh acosh atanh
     asin acos atan erf erfc sqrt rsqrt reciprocal
 """
+ELEMENTWISE = tuple(_NAMES.split())
+"""Functions of one number."""
 BENDING: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE.split(), _unary),
+    **dict.fromkeys(ELEMENTWISE, _unary),
     **dict.fromkeys(("mm", "bmm"), _mm),
     **dict.fromkeys(("addmm", "baddbmm"), _addmm),
     "pow": _power,

@@ -16,7 +16,7 @@ def _softmax(site: Site) -> Tensor:
     around = tangent - (share * tangent).sum(dim, keepdim=True)
     slope = site.slope
     site.bend(around * (share * (slope - (share * slope).sum(dim, keepdim=True))), around)
-    return around * share
+    return around.mul_(share)
 
 
 def _log_softmax(site: Site) -> Tensor:
@@ -116,7 +116,7 @@ def _normalised(site: Site, flat: tuple[Tensor, Tensor, Tensor], weight: Tensor 
     steep, square = (a * normal).sum(-1, keepdim=True), inverse * inverse
     site.bend(around * (steep * square / -d), around)
     site.bend(3 * steep * square * mean - 2 * square * (a * around).sum(-1, keepdim=True), mean)
-    return (around - normal * mean) * (inverse if weight is None else inverse * weight)
+    return around.addcmul_(normal, mean, value=-1).mul_(inverse if weight is None else inverse * weight)
 
 
 NORMALISING: dict[str, Rule] = {

@@ -8,6 +8,7 @@ tests/test_derivatives_operations.py proves it against automatic differentiation
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from ihcli.derivatives import Matrices
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.calling import guarded
 from ihcli.derivatives.curvature import CURVED, RULES
+from ihcli.derivatives.narrowing import narrowed
 from ihcli.derivatives.paths import Paths, Runs
-from ihcli.derivatives.program import Program, UnknownOperationError, filled, part_of, refs_in, watch
+from ihcli.derivatives.program import Program, UnknownOperationError, check, filled, part_of, refs_in, watch
 from ihcli.derivatives.recording import Ref
 from ihcli.derivatives.sites import Site, moves
 
-CACHE_BYTES = 2 << 20
-"""Tangents of the widest step that are handled at a time on CPU: more spill out of the cache and are slower."""
+CACHE_BYTES = 8 << 20
+"""Of so many bytes tangents of the widest step are taken together on CPU. Measured from 1/4 to 8 MiB: transformers of
+64 and 384 numbers a token are 1.5 and 1.1 times faster at 8 than at 2, residual networks as fast."""
 WATCHED_ROWS = 3
 """Points at which a program is tried."""
 HELD_MATRICES = 4
@@ -47,7 +50,9 @@ class OperationsEngine(AutogradEngine):
 
     def find_program(self, paths: Paths) -> Program:
         """Return the program for rows of such a D; raises UnknownOperationError where there is none."""
-        program = watch(self._function, _points_between(paths))
+        rows = _points_between(paths)
+        program = narrowed(watch(self._function, rows))
+        check(program, self._function, rows)
         for step in (program.steps[index] for index in sorted(program.alive)):
             if step.name not in RULES:
                 raise UnknownOperationError(f"there is no rule for {step.operation}")
@@ -183,12 +188,10 @@ def _detached(result: Any) -> Any:
 
 def push(program: Program, seen: Seen, gates: Tensor, second: Tensor) -> None:
     """Push tangents of gates (G, P, D) through a program and add what it bends to second derivatives (P, G, G)."""
-    g, p, _ = gates.shape
     tangents: dict[int, Any] = {-1: gates[:, :, None]}
 
     def bend(left: Tensor, right: Tensor) -> None:
-        a, b = (factor.to(second.dtype).reshape(g, p, -1).transpose(0, 1) for factor in (left, right))
-        second.baddbmm_(a, b.transpose(1, 2))
+        _add_products(second, left.to(second.dtype), right.to(second.dtype))
 
     def tangent(argument: Any) -> Any:
         if isinstance(argument, list):
@@ -212,3 +215,17 @@ def push(program: Program, seen: Seen, gates: Tensor, second: Tensor) -> None:
             tangents[index] = RULES[step.name](site)
         for done in program.last_uses.get(index, ()):
             tangents.pop(done, None)
+
+
+def _add_products(second: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left_g . right_h of tangents (G, P, ...) to (P, G, G), as they lie in memory.
+
+    Products of matrices leave gates between batches and rows, where putting them in front would take a copy.
+    """
+    g, p = left.shape[:2]
+    if left.dim() > 4 and not left.is_contiguous() and left.movedim(0, -3).is_contiguous():
+        a, b = (factor.movedim(0, -3).reshape(-1, g, prod(left.shape[-2:])) for factor in (left, right))
+        second += torch.bmm(a, b.transpose(1, 2)).unflatten(0, (p, -1)).sum(1)
+        return
+    a, b = (factor.reshape(g, p, -1).transpose(0, 1) for factor in (left, right))
+    second.baddbmm_(a, b.transpose(1, 2))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ihcli.wording import first_line
 _REPLAY = {torch.float32: 1e-3, torch.float64: 1e-7}
 
 
+Shape = tuple[int, ...]
 WORKING = 3
 """Arrays as large as what it takes or gives that an operation holds while it makes a tangent."""
 
@@ -32,13 +34,14 @@ class Program:
     """Steps of a function from (1, D) to (1, K), of which none works in place.
 
     result   what it returns;  alive the steps through which derivatives go
-    numbers  in the result of each step
+    shapes   of all that each step gives at one point;  width D
     """
 
     steps: tuple[Step, ...]
     result: Ref
     alive: frozenset[int]
-    numbers: tuple[int, ...]
+    shapes: tuple[tuple[Shape, ...], ...]
+    width: int
 
     def values(self, points: Tensor) -> list[Any]:
         """Return what every step gives at points (P, D), with P in front of its own shape."""
@@ -59,6 +62,17 @@ class Program:
         """Return the outputs (P, K) among these values."""
         outputs: Tensor = points[:, None] if self.result.step < 0 else part_of(results[self.result.step], self.result)
         return outputs[:, 0]
+
+    def shape_of(self, argument: Ref | Tensor) -> Shape:
+        """Return the shape of an argument at one point."""
+        if isinstance(argument, Tensor):
+            return tuple(argument.shape)
+        return (1, self.width) if argument.step < 0 else self.shapes[argument.step][argument.part]
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers in the result of each step."""
+        return tuple(sum(map(prod, shapes)) for shapes in self.shapes)
 
     @cached_property
     def widest(self) -> int:
@@ -94,7 +108,7 @@ class Program:
 
 
 def watch(function: Callable[[Tensor], Tensor], rows: Tensor) -> Program:
-    """Return the program of a function from (P, D) to (P, K), seen at the first of some rows and tried at all.
+    """Return the program of a function from (P, D) to (P, K), seen at the first of some rows: see `check`.
 
     Raises UnknownOperationError where what it does there does not say what it does elsewhere.
     """
@@ -111,9 +125,7 @@ def watch(function: Callable[[Tensor], Tensor], rows: Tensor) -> Program:
     result = recorder.ref(outputs)
     if result is None:
         raise UnknownOperationError("its output does not depend on its inputs")
-    program = _program(recorder, result)
-    _check(program, function, rows)
-    return program
+    return _program(recorder, result)
 
 
 def _program(recorder: Recorder, result: Ref) -> Program:
@@ -126,7 +138,7 @@ def _program(recorder: Recorder, result: Ref) -> Program:
 
     steps: list[Step] = []
     alive: set[int] = {-1}
-    numbers: list[int] = []
+    shapes: list[tuple[Shape, ...]] = []
     for index in used:
         step = recorder.steps[index]
         arguments = tuple(filled(argument, renumbered) for argument in step.arguments)
@@ -134,9 +146,11 @@ def _program(recorder: Recorder, result: Ref) -> Program:
         is_reached = any(ref.step in alive for ref in refs_in((arguments, list(options.values()))))
         if is_reached and step.name not in STEPWISE and recorder.result(Ref(index)).is_floating_point():
             alive.add(len(steps))
-        numbers.append(sum(part.numel() for part in recorder.results(index)))
+        shapes.append(tuple(tuple(part.shape) for part in recorder.results(index)))
         steps.append(out_of_place(Step(step.operation, arguments, options), recorder.results(index)[0]))
-    return Program(tuple(steps), renumbered(result), frozenset(alive - {-1}), tuple(numbers))
+    return Program(
+        tuple(steps), renumbered(result), frozenset(alive - {-1}), tuple(shapes), recorder.result(Ref(-1)).shape[1]
+    )
 
 
 _STEPS = """
@@ -165,7 +179,7 @@ def out_of_place(step: Step, result: Tensor) -> Step:
     raise UnknownOperationError(f"{operation} works in place")
 
 
-def _check(program: Program, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
+def check(program: Program, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
     """Raise UnknownOperationError where the program comes to something else, or cannot be done again."""
     try:
         with torch.no_grad():
