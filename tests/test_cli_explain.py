@@ -19,7 +19,8 @@ from rich.progress import TextColumn
 from runs import begun, made_up_explanation, on_terminal
 
 from ihcli.cli import main
-from ihcli.cli.showing.progress import BarNarrator, _interruption
+from ihcli.cli.showing.bar import BarNarrator
+from ihcli.cli.showing.progress import _interruption
 from ihcli.cli.showing.words import duration_in_words, number_in_words, share_in_words, size_in_words
 from ihcli.runs.info import RunInfo
 from ihcli.runs.progress import Progress

@@ -8,8 +8,9 @@ from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 from runs import made_up_explanation
 
+from ihcli.cli.showing.bar import BarNarrator
 from ihcli.cli.showing.lines import EVERY_S, Lines
-from ihcli.cli.showing.progress import BarNarrator, LineNarrator, Narrator
+from ihcli.cli.showing.narrators import LineNarrator, Narrator
 from ihcli.cli.showing.words import progress_in_words
 from ihcli.runs.progress import Progress
 
