@@ -52,12 +52,19 @@ bench: $(VENV)/installed-for-bench  ## measure speed and memory; writes benchmar
 	$(BIN)/python -m benchmarks.run
 
 .PHONY: bench-peers
-bench-peers: $(VENV)/installed-for-bench  ## the same for the reference implementation, in .venv-peers
+bench-peers: bench-tuned  ## the same for the reference implementation, in .venv-peers, and for tuned peers
 	$(PYTHON) -m venv .venv-peers
 	echo '*' > .venv-peers/.gitignore
 	-.venv-peers/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		path-explain tensorflow-cpu torch matplotlib pandas tqdm
 	$(BIN)/python -m benchmarks.run peers
+
+.PHONY: bench-tuned
+bench-tuned: $(VENV)/installed-for-bench  ## the same for jax, in .venv-jax, torch, captum and shap at their best
+	$(PYTHON) -m venv .venv-jax
+	echo '*' > .venv-jax/.gitignore
+	-.venv-jax/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt jax
+	$(BIN)/python -m benchmarks.run tuned
 
 .PHONY: honesty
 honesty: $(VENV)/installed-for-tests  ## judge what is reported of more trained networks' rows than tests do (HONESTY_ROWS)
@@ -86,5 +93,5 @@ bench-gpu: $(VENV)/installed-for-bench  ## the paper's table and a stream on a G
 	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run gpu
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) .venv-peers demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers .venv-jax demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,12 +20,13 @@ NAMES = (
     "wide",
     "executors",
 )
-APART = ("peers", "texts", "sentences", "gpu")
+APART = ("peers", "tuned", "texts", "sentences", "gpu")
 """Benchmarks that run only when named."""
 ORDER = (
     *(
         "paper",
         "peers",
+        "tuned",
         "ig",
         "eg",
         "rates",
