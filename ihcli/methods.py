@@ -4,35 +4,48 @@
     Gamma_gh = mean_x' [ int_0^1 -t ln t H_gh dt + [g = h] int_0^1 -ln t F_g dt ]                ih, eh
 
 ig: Sundararajan et al. (2017). eg: Erion et al. (2021). ih, eh: Janizek et al. (2021), with t = alpha * beta and the
-same baselines on both levels. ih and eh give phi as well.
+same baselines on both levels. ih and eh give phi as well. The others are there to compare with: their formulas stand in
+`ihcli.integration.compared`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from ihcli.errors import OptionError
+from ihcli.wording import all_of, did_you_mean
 
+COMPARED = "ihcli.integration.compared"
 CERTIFIED = "ihcli.integration.assembly:explain_rows"
+PHI, SUMS = "the attributions", "the row sums of the interactions"
+ROUNDING, DRAWS = "rounding of outputs", "rounding of outputs, or of more than 12 groups twice a standard error"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """A row of the table.
 
-    order           of the derivatives that it integrates; those of order 2 give interactions as well
+    order           2 where it gives interactions as well, else 1
     many_baselines  whether values are means over many baselines, or belong to one
     adds_up         whether the attributions of a row sum to f(x) - f(x'), up to their error (completeness)
+    by_outputs      whether it needs no derivatives of the model
     computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
-    error_of        what the reported error is the certified relative L1 error of; None: no error is known, none is
-                    reported, and rows with values are `uncertified`
+    error_of        what the reported relative L1 error is of: of an integral it is certified, of others in words what
+                    it comes of; None: no error is known, none is reported, and rows with values are `uncertified`
     """
 
     name: str
     title: str
     order: int
-    many_baselines: bool
+    many_baselines: bool = False
     adds_up: bool = True
+    by_outputs: bool = False
     computed_by: str = CERTIFIED
-    error_of: str | None
+    error_of: str | None = None
+
+    @property
+    def is_integral(self) -> bool:
+        """Whether its values are integrals along paths, to any accuracy that is asked for."""
+        return self.computed_by == CERTIFIED
 
     @property
     def second_order(self) -> bool:
@@ -40,7 +53,11 @@ class Method:
         return self.order == 2
 
 
-PHI, SUMS = "the attributions", "the row sums of the interactions"
+_at_x = partial(Method, adds_up=False)
+_closed = partial(
+    Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
+)
+_game = partial(Method, by_outputs=True, computed_by=f"{COMPARED}.shapley:shapley", error_of=DRAWS)
 METHODS = {
     method.name: method
     for method in (
@@ -48,6 +65,14 @@ METHODS = {
         Method(name="eg", title="Expected Gradients", order=1, many_baselines=True, error_of=PHI),
         Method(name="ih", title="Integrated Hessians", order=2, many_baselines=False, error_of=SUMS),
         Method(name="eh", title="Expected Hessians", order=2, many_baselines=True, error_of=SUMS),
+        _at_x(name="gradient", title="Gradient", order=1, computed_by=f"{COMPARED}.points:gradient"),
+        _at_x(name="gradient-input", title="Gradient x input", order=1, computed_by=f"{COMPARED}.points:times_input"),
+        _at_x(name="hessian", title="Hessian", order=2, computed_by=f"{COMPARED}.points:gradient"),
+        _at_x(name="hessian-input", title="Hessian x input", order=2, computed_by=f"{COMPARED}.points:times_input"),
+        _closed(name="occlusion", title="Occlusion", order=1),
+        _closed(name="occlusion-pairs", title="Occlusion of pairs", order=2),
+        _game(name="shapley", title="Shapley values", order=1),
+        _game(name="sii", title="Shapley interaction index", order=2),
     )
 }
 DEFAULT = "ih"
@@ -56,33 +81,48 @@ DEFAULT = "ih"
 def method_named(name: str) -> Method:
     """Return the method of that name; raises OptionError with the names there are."""
     if name not in METHODS:
-        raise OptionError(f"`method`: {name!r} is not a method. Expected one of {', '.join(METHODS)}.")
+        close = did_you_mean(name, tuple(METHODS))
+        raise OptionError(f"`method`: {name!r} is not a method. Expected one of {', '.join(METHODS)}.{close}")
     return METHODS[name]
 
 
 def partner(method: Method, *, order: int | None = None, many_baselines: bool | None = None) -> Method:
     """Return the first method that is like this one but for its order, or for its number of baselines."""
     wanted = order or method.order, method.many_baselines if many_baselines is None else many_baselines
-    return next(other for other in METHODS.values() if (other.order, other.many_baselines) == wanted)
+    found = [other for other in METHODS.values() if (other.order, other.many_baselines) == wanted]
+    room = method.computed_by.partition(":")[0]
+    return next((other for other in found if other.computed_by.partition(":")[0] == room), found[0])
 
 
-def names_of(*, order: int | None = None, many_baselines: bool | None = None) -> list[str]:
-    """Return the names of all methods, or of those of an order, or over one or many baselines."""
+def names_of(
+    *, order: int | None = None, many_baselines: bool | None = None, integrals: bool | None = None
+) -> list[str]:
+    """Return the names of all methods, or of those of an order, over one or many baselines, that are integrals."""
     return [
         method.name
         for method in METHODS.values()
-        if order in (None, method.order) and many_baselines in (None, method.many_baselines)
+        if order in (None, method.order)
+        and many_baselines in (None, method.many_baselines)
+        and integrals in (None, method.is_integral)
     ]
 
 
 def error_in_words() -> str:
     """Return what the reported error is, of each method."""
+    certified, others = (_by_error(integrals) for integrals in (True, False))
+    found = " or ".join(f"of {meaning} ({names})" for meaning, names in certified.items())
+    more = "".join(f"; for {names}: {meaning}" for meaning, names in others.items())
+    none = uncertified()
+    return f"certified relative L1 error {found}{more}{f'; null for {all_of(none)}' if none else ''}"
+
+
+def _by_error(integrals: bool) -> dict[str, str]:
+    """Return the names of the methods with each kind of error, of integrals or of others."""
     known: dict[str, list[str]] = {}
     for method in METHODS.values():
-        if method.error_of is not None:
+        if method.error_of is not None and method.is_integral == integrals:
             known.setdefault(method.error_of, []).append(method.name)
-    found = " or ".join(f"of {meaning} ({', '.join(names)})" for meaning, names in known.items())
-    return f"certified relative L1 error {found}{''.join(f'; null for {name}' for name in uncertified())}"
+    return {meaning: ", ".join(names) for meaning, names in known.items()}
 
 
 def uncertified() -> list[str]:

@@ -100,7 +100,7 @@ class Status(StrEnum):
     )
     UNCERTIFIED = (
         "uncertified",
-        "the method knows no error; none of those that come with ihcli",
+        "the method knows no error, as derivatives at a single point",
         "yes, without an error",
     )
     MISSING_INPUT = "missing_input", "an input is missing or infinite (`missing=flag`), or a text is empty", "null"

@@ -140,7 +140,7 @@ def test_methods_offered_are_all_there_are() -> None:
         (["--memory", "1.2.3"], "'--memory': Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got '1.2.3'."),
         (["--features", ","], "'--features': Expected a,b,c or @FILE with one column name a line, got no name in ','."),
         (["--features", "@no.txt"], "no.txt cannot be read: No such file or directory."),
-        (["--method", "shap"], "'shap' is not one of 'ig', 'eg', 'ih', 'eh'."),
+        (["--method", "shap"], "'shap' is not one of 'ig', 'eg', 'ih', 'eh', 'gradient',"),
     ],
 )
 def test_unusable_values_are_usage_errors(arguments: list[str], message: str) -> None:

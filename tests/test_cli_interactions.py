@@ -488,7 +488,8 @@ def test_a_run_without_interactions_names_the_methods_that_give_them(tmp_path: P
     done = ask(tmp_path / "run")
     assert done.exit_code == 1
     assert done.stderr == (
-        f"Error: {tmp_path / 'run'}: has no interactions, only attributions. Expected a run of ih or eh. "
+        f"Error: {tmp_path / 'run'}: has no interactions, only attributions. Expected a run of ih, eh, hessian, "
+        "hessian-input, occlusion-pairs or sii. "
         "Try ihcli explain with --method ih.\n"
     )
 
@@ -527,7 +528,8 @@ def test_first_order_methods_are_refused_before_any_work(monkeypatch: pytest.Mon
     monkeypatch.setattr("ihcli.cli.showing.progress.run", lambda *_: pytest.fail("computed"))
     done = ask("m.pt", "d.csv", "-m", "eg")
     assert done.exit_code == 1
-    assert done.stderr == "Error: --method eg: gives no interactions. Expected ih or eh. Try --method eh.\n"
+    others = "ih, eh, hessian, hessian-input, occlusion-pairs or sii"
+    assert done.stderr == f"Error: --method eg: gives no interactions. Expected {others}. Try --method eh.\n"
 
 
 @pytest.fixture

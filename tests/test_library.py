@@ -172,7 +172,7 @@ def test_memory_does_not_change_the_answer() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "shap"}, "`method`: 'shap' is not a method. Expected one of ig, eg, ih, eh."),
+        ({"method": "shap"}, "`method`: 'shap' is not a method. Expected one of ig, eg, ih, eh, gradient, "),
         (
             {"target": "high"},
             "`target`: 'high' is not an output of the model. Expected one of 'prediction', an index from 0 to 0",

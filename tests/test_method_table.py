@@ -11,12 +11,25 @@ import pytest
 from ihcli.errors import OptionError
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.computing import computation_of
-from ihcli.methods import DEFAULT, METHODS, error_in_words, method_named, names_of, partner, require_one_baseline
+from ihcli.methods import (
+    DEFAULT,
+    METHODS,
+    Method,
+    error_in_words,
+    method_named,
+    names_of,
+    partner,
+    require_one_baseline,
+)
 from ihcli.plots.canvas import source
 from ihcli.runs.request import RunRequest
 
 PACKAGE = Path(__file__).parents[1] / "ihcli"
-NAMES = re.compile("|".join([rf"\b({'|'.join(METHODS)})\b", *(method.title for method in METHODS.values())]))
+WORDS = ("gradient", "hessian", "occlusion")
+"""Names that are words as well, and titles too."""
+CALLED = [method for method in METHODS.values() if method.name not in WORDS]
+NAMES = re.compile("|".join([rf"\b({'|'.join(each.name for each in CALLED)})\b", *(each.title for each in CALLED)]))
+INTEGRALS = [method for method in METHODS.values() if method.is_integral]
 OLD_DEFINITION = (
     "certified relative L1 error of the attributions (ig, eg) or of the row sums of the interactions (ih, eh)"
 )
@@ -51,12 +64,13 @@ def test_a_name_in_a_message_is_noticed(tmp_path: Path) -> None:
 
 def test_the_table_fits_on_a_screen() -> None:
     table = (PACKAGE / "methods.py").read_text(encoding="utf-8")
-    assert len(table[: table.index("def method_named")].splitlines()) <= 66
+    assert len(table[table.index("class Method") : table.index("def method_named")].splitlines()) <= 66
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_every_row_names_who_computes_it(method: object) -> None:
-    assert computation_of(method) is explain_rows  # type: ignore[arg-type]
+    assert isinstance(method, Method)
+    assert (computation_of(method) is explain_rows) == method.is_integral
 
 
 def test_computing_is_looked_up_where_the_row_says() -> None:
@@ -73,12 +87,14 @@ def test_a_partner_differs_in_what_was_asked_for_alone() -> None:
 
 def test_names_are_chosen_by_what_the_rows_say() -> None:
     assert names_of() == list(METHODS)
-    assert names_of(order=2) == ["ih", "eh"]
+    assert names_of(order=2) == ["ih", "eh", "hessian", "hessian-input", "occlusion-pairs", "sii"]
     assert names_of(order=1, many_baselines=True) == ["eg"]
 
 
 def test_the_meaning_of_the_error_is_that_of_runs_written_before() -> None:
-    assert error_in_words() == OLD_DEFINITION
+    certified, *others = error_in_words().split("; ")
+    assert certified == OLD_DEFINITION
+    assert others[-1] == "null for gradient, gradient-input, hessian and hessian-input"
 
 
 def test_the_default_is_a_row() -> None:
@@ -86,7 +102,7 @@ def test_the_default_is_a_row() -> None:
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
-    with pytest.raises(OptionError, match=r"'lime' is not a method\. Expected one of ig, eg, ih, eh\."):
+    with pytest.raises(OptionError, match=r"'lime' is not a method\. Expected one of ig, eg, ih, eh, gradient, "):
         method_named("lime")
 
 
@@ -110,6 +126,7 @@ def test_pictures_of_a_method_that_is_not_known_give_its_name() -> None:
 
 
 def test_a_title_says_over_how_many_baselines_and_of_which_order() -> None:
-    for method in METHODS.values():
+    assert [method.name for method in INTEGRALS] == ["ig", "eg", "ih", "eh"]
+    for method in INTEGRALS:
         first = "Expected" if method.many_baselines else "Integrated"
         assert method.title == f"{first} {'Hessians' if method.second_order else 'Gradients'}"

@@ -153,7 +153,7 @@ def test_what_is_not_known_is_null(tried: Tried) -> None:
     assert set(entries["_status"].to_pylist()) == {Status.UNCERTIFIED}
     assert entries["_prediction"].null_count == entries["_baseline_prediction"].null_count == 0
     definitions = {field.name: field.metadata[b"definition"].decode() for field in entries.schema}
-    assert definitions["_relative_error"] == f"{error_in_words()}; null for gx"
+    assert definitions["_relative_error"] == error_in_words().replace(" and hessian-input", ", hessian-input and gx")
     assert definitions["_status"] == "ok, not_converged, rounding, uncertified, missing_input or non_finite"
 
 
@@ -167,13 +167,14 @@ def test_no_command_claims_a_tolerance(tried: Tried) -> None:
 
 def test_help_offers_it(tried: Tried) -> None:
     words = " ".join(tried.done["help"].out.split())
-    assert "ig, ih, gx: one baseline; eg, eh: the mean over many. ih and eh also give interactions." in words
-    assert "[ig|eg|ih|eh|gx]" in words
+    assert "eg and eh: the mean over many baselines, others: one. ih, eh, " in words
+    assert "|sii|gx]" in words
 
 
 def test_it_gives_no_interactions_and_says_which_do(tried: Tried) -> None:
-    assert "Expected a run of ih or eh. Try ihcli explain with --method ih." in tried.done["interactions"].err
-    assert "--method gx: gives no interactions. Expected ih or eh. Try --method ih." in (
+    others = ", eh, hessian, hessian-input, occlusion-pairs or sii."
+    assert f"Expected a run of ih{others} Try ihcli explain with --method ih." in tried.done["interactions"].err
+    assert f"--method gx: gives no interactions. Expected ih{others} Try --method ih." in (
         tried.done["interactions at once"].err
     )
 

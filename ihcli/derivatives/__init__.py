@@ -168,6 +168,11 @@ class Along:
         return self.paths.n_groups <= FEW_GROUPS
 
     @property
+    def dtype(self) -> type[np.floating]:
+        """The model's dtype, as numpy calls it."""
+        return np.float64 if self.paths.inputs.dtype == torch.float64 else np.float32
+
+    @property
     def eps(self) -> float:
         """Rounding of the model's dtype, or of what it computes in inside."""
         return max(float(torch.finfo(self.paths.inputs.dtype).eps), self.engine.rounding)
@@ -268,7 +273,6 @@ class Along:
 
     def placed(self, *values: np.ndarray) -> tuple[Tensor, ...]:
         """Return numbers beside the inputs, in the model's dtype, and indices as they are."""
-        dtype = np.float64 if self.paths.inputs.dtype == torch.float64 else np.float32
         return self.paths.placed(
-            *(part.astype(dtype, copy=False) if part.dtype.kind == "f" else part for part in values)
+            *(part.astype(self.dtype, copy=False) if part.dtype.kind == "f" else part for part in values)
         )

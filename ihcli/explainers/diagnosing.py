@@ -110,6 +110,8 @@ def diagnose(trial: Trial, method: Method, effort: Effort) -> Diagnosis:
 
     Raises ModelError where the output moves with columns that no gradient reaches, and with no others.
     """
+    if not method.is_integral:
+        return Diagnosis(effort)
     if not method.second_order:
         effort = replace(effort, follows_kinks=is_piecewise_linear(trial.along, trial.exact))
     in_float64 = _InFloat64(trial)

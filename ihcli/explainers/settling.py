@@ -50,7 +50,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     encoded = reader.encode(sample[: reader.sample_records])
     tried = reader.trial(encoded)
     noted = tuple(reader.warnings(encoded))
-    _check_effort(settings.effort, reader.n_baselines)
+    _check_effort(settings.effort, method, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
     original, finish = on_scale(original, settings.scale, batches[0])
     checked = _checked(original, batches, reader.is_open, method, settings)
@@ -65,7 +65,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         engine_bytes,
         settings.engine,
         unlike_chain=reader.unlike_chain,
-        second_order=method.second_order,
+        second_order=method.second_order and not method.by_outputs,
     )
     choice.engine.rounding = stable.rounding
     choice.engine.carried = carried(checked.stable, paths)
@@ -132,7 +132,7 @@ def _checked(
     target = resolve_target(settings.target, checked.n_outputs, model.output_names, settings.outputs)
     stable, warnings = _differentiated(model, probe, is_open, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
-        model, settings.smooth, batches, method.second_order, settings.smooth_tolerance
+        model, settings.smooth, batches, method.second_order and not method.by_outputs, settings.smooth_tolerance
     )
     if smoothing is not None:
         check_values(smooth, probe)
@@ -147,8 +147,12 @@ def _differentiated(
 ) -> tuple[Stable, tuple[str, ...]]:
     """Return a model in the form that is differentiated, and the warnings that come of checking that."""
     stable = stabilise(model, probe)
+    if method.by_outputs:
+        return stable, ()
     is_rounded = bool(stable.unknown)
-    return stable, check_derivatives(stable.model, probe, n_outputs, method.second_order, is_rounded, is_open)
+    return stable, check_derivatives(
+        stable.model, probe, n_outputs, method.second_order and not method.by_outputs, is_rounded, is_open
+    )
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:
@@ -174,7 +178,11 @@ def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
     ]
 
 
-def _check_effort(effort: Effort, n_baselines: int) -> None:
+def _check_effort(effort: Effort, method: Method, n_baselines: int) -> None:
+    if not method.is_integral:
+        if effort.steps is not None:
+            raise OptionError(f"`steps`: are of integrals, and {method.name} takes none. Try without.")
+        return
     if effort.steps is not None and effort.steps not in STEPS:
         raise OptionError(f"`steps`: {effort.steps} cannot be. Expected {STEPS[0]} to {STEPS[-1]}.")
     least = NODES * n_baselines

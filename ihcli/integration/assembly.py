@@ -44,11 +44,16 @@ class ExplainedRows:
 
     @classmethod
     def uncertified(
-        cls, attributions: np.ndarray, prediction: np.ndarray, baseline_prediction: np.ndarray, evaluations: int
+        cls,
+        attributions: np.ndarray,
+        prediction: np.ndarray,
+        baseline_prediction: np.ndarray,
+        evaluations: int,
+        interactions: np.ndarray | None = None,
     ) -> "ExplainedRows":
-        """Return rows of a first-order method that knows no error, after so many evaluations each.
+        """Return rows of a method that knows no error, after so many evaluations each.
 
-        attributions  (N, B, G);  prediction (N,) f(x);  baseline_prediction (N, B) f(x')
+        attributions  (N, B, G);  prediction (N,) f(x);  baseline_prediction (N, B) f(x');  interactions (N, G, G)
         """
         n = len(attributions)
         mean = attributions.mean(1, dtype=np.float64)
@@ -62,7 +67,8 @@ class ExplainedRows:
             prediction=prediction,
             baseline_prediction=baseline_prediction,
         )
-        return cls(settled, mean, None)
+        unknown = None if interactions is None else np.full(n, np.nan)
+        return cls(settled, mean, interactions, unknown)
 
 
 def explain_rows(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:

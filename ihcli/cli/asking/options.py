@@ -22,7 +22,7 @@ from ihcli.methods import DEFAULT, METHODS, names_of
 from ihcli.scales import MODEL, SCALES
 from ihcli.wording import all_of
 
-ONE, MANY, SECOND = names_of(many_baselines=False), names_of(many_baselines=True), names_of(order=2)
+MANY, SECOND, OTHERS_TO_COMPARE = names_of(many_baselines=True), names_of(order=2), names_of(integrals=False)
 
 
 def declared(*names: str, **settings: Any) -> Declaration:
@@ -48,15 +48,15 @@ DAILY = (
         type=click.Choice(list(METHODS)),
         default=DEFAULT,
         show_default=True,
-        help=f"{', '.join(ONE)}: one baseline; {', '.join(MANY)}: the mean over many. {all_of(SECOND)} also give "
-        "interactions.",
+        help=f"{all_of(MANY)}: the mean over many baselines, others: one. {all_of(SECOND)} also give interactions. "
+        f"From {OTHERS_TO_COMPARE[0]} on there to compare with.",
     ),
     declared(
         "--baseline",
         metavar="[zeros|mean|median|mode|data|FILE]",
-        help=f"Where paths start; a FILE has one row ({', '.join(ONE)}) or many ({', '.join(MANY)}) with the feature "
-        f"columns; mode is the most frequent codes and the mean of numbers. For texts: zeros, pad or mask.  [default: "
-        f"zeros for {all_of(ONE)}, mode where codes are looked up, data for {all_of(MANY)}]",
+        help=f"Where paths start; a FILE has one row, or many ({', '.join(MANY)}), with the feature columns; mode is "
+        "the most frequent codes and the mean of numbers. For texts: zeros, pad or mask.  [default: zeros, mode where "
+        f"codes are looked up, data for {all_of(MANY)}]",
     ),
     TARGET,
     declared(

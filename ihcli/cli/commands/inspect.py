@@ -167,7 +167,7 @@ def _opened(probe: "Probe") -> list[tuple[str, str]]:
         return []
     columns = [("Looked up", f"{name}: {words}") for name, words in columns_in_words(probe.openings)]
     more = [("Looked up", f"... {len(columns) - MOST_COLUMNS} more columns")] if len(columns) > MOST_COLUMNS else []
-    one, many = (all_of(names_of(many_baselines=are_many)) for are_many in (False, True))
+    one, many = (all_of(names_of(many_baselines=are_many, integrals=True)) for are_many in (False, True))
     start = f"{one}: mode, the most frequent codes and the mean of numbers; {many}: data, rows of the table"
     return [*columns[:MOST_COLUMNS], *more, ("Baseline", start)]
 

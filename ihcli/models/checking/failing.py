@@ -13,7 +13,7 @@ from ihcli.models.model import Model
 from ihcli.models.wrapping import FULL_DTYPES, named
 from ihcli.wording import either, listed
 
-FIRST_ORDER = f"methods {either(names_of(order=1))}"
+FIRST_ORDER = f"methods {either(names_of(order=1, integrals=True))}"
 _SHAPES = re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)")
 _ARGUMENTS = re.compile(r"missing (?:\d+ required positional arguments?|value for argument)")
 _UNDERIVED = re.compile(r"derivative for aten::(\w+) is not implemented")

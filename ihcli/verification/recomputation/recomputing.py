@@ -18,6 +18,7 @@ from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.integration.spread import sampling_error
+from ihcli.methods import METHODS
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.code import CodeInfo
@@ -167,7 +168,8 @@ class Recomputation:
             )
             return
         yield self._phi.finding()
-        yield self._plain_phi.finding()
+        is_integral = METHODS[self._run.method].is_integral
+        yield self._plain_phi.finding() if is_integral else self._no_integral("attributions")
         if not self._run.second_order:
             return
         if self._run.stores_matrices:
@@ -176,9 +178,12 @@ class Recomputation:
             yield not_checked("interactions", "the run stores no interactions of single rows")
             return
         yield self._gamma.finding()
-        yield self._plain_gamma.finding()
+        yield self._plain_gamma.finding() if is_integral else self._no_integral("interactions")
         if INTERACTION_ERROR in self._run.measures:
             yield from self._pairs.findings()
+
+    def _no_integral(self, values: str) -> Finding:
+        return not_checked(f"{values}, independent", f"{self._run.method} takes no integral to compute in another way")
 
     def _compare(self, drawn: Drawn) -> None:
         self._compare_identity(drawn)
@@ -239,7 +244,8 @@ class Recomputation:
             unsure = unsure if found.interaction_error is None else float(found.interaction_error[0])
             self._gamma.see(of_matrix, gamma_error(record, gamma), size, unsure)
             self._pairs.see(record, found, of_matrix, drawn.name)
-        self._compare_with_plain(drawn, truth, of_matrix, size)
+        if METHODS[self._run.method].is_integral:
+            self._compare_with_plain(drawn, truth, of_matrix, size)
 
     def _compare_spreads(self, drawn: Drawn, found: ExplainedRows) -> None:
         """Compare the standard errors over drawn baselines."""

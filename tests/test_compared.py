@@ -1,0 +1,318 @@
+"""Methods to compare with, against their definitions written out, closed forms, and what runs of them claim."""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from model_files import save_script
+from problems import normal
+from torch import Tensor, nn
+
+import ihcli
+from ihcli.cli import main
+from ihcli.errors import OptionError
+from ihcli.integration.compared.shapley import EXACT_GROUPS, _paths_through_all
+from ihcli.methods import METHODS, names_of
+from ihcli.models import wrap_module
+
+COMPARED = [name for name, method in METHODS.items() if not method.is_integral]
+PAIRS = [name for name in COMPARED if METHODS[name].second_order]
+
+
+class Of(nn.Module):
+    """A function of rows (P, D) as a module in float64."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def explain(function: Callable[[Tensor], Tensor], x: np.ndarray, method: str, **settings: object) -> ihcli.Explanation:
+    model = wrap_module(Of(function), n_inputs=x.shape[1], dtype=torch.float64)
+    return ihcli.explain(model, x, method=method, **settings)
+
+
+def network(n_inputs: int, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(n_inputs, 12), nn.Tanh(), nn.Linear(12, 2)).double().eval()
+
+
+X = normal(3, 5, seed=3).numpy()
+START = normal(1, 5, seed=4).numpy()
+GROUPS = {"left": ["0", "1"], "right": ["2"], "rest": ["3", "4"]}
+MEMBERS = [[0, 1], [2], [3, 4]]
+
+
+def game(net: nn.Module, x: np.ndarray, start: np.ndarray, members: list[list[int]], output: int = 0):
+    """Return v(S), of a tuple of groups."""
+
+    def value(open_groups: tuple[int, ...]) -> float:
+        point = start.copy()
+        for group in open_groups:
+            point[members[group]] = x[members[group]]
+        with torch.no_grad():
+            return float(net(torch.tensor(point)[None])[0, output])
+
+    return value
+
+
+def by_definition(value: Callable[[tuple[int, ...]], float], g: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return Shapley values and interaction indices, sums over subsets as they are printed."""
+    phi, pairs = np.zeros(g), np.zeros((g, g))
+    for i in range(g):
+        others = [k for k in range(g) if k != i]
+        for size in range(g):
+            weight = math.factorial(size) * math.factorial(g - size - 1) / math.factorial(g)
+            for subset in itertools.combinations(others, size):
+                phi[i] += weight * (value((*subset, i)) - value(subset))
+    for i, j in itertools.combinations(range(g), 2):
+        others = [k for k in range(g) if k not in (i, j)]
+        for size in range(g - 1):
+            weight = math.factorial(size) * math.factorial(g - size - 2) / math.factorial(g - 1)
+            for subset in itertools.combinations(others, size):
+                second = value((*subset, i, j)) - value((*subset, i)) - value((*subset, j)) + value(subset)
+                pairs[i, j] += weight * second
+    return phi, pairs + pairs.T
+
+
+@pytest.mark.parametrize(("members", "groups"), [([[i] for i in range(5)], None), (MEMBERS, GROUPS)])
+def test_shapley_values_and_indices_are_those_of_their_definition(members: list[list[int]], groups: object) -> None:
+    net, g = network(5), len(members)
+    found = ihcli.explain(net, X, method="sii", baseline=START, groups=groups, target=1)
+    alone = ihcli.explain(net, X, method="shapley", baseline=START, groups=groups, target=1)
+    for row, x in enumerate(X):
+        phi, pairs = by_definition(game(net, x, START[0], members, 1), g)
+        np.testing.assert_allclose(found.attributions[row], phi, atol=1e-13)
+        np.testing.assert_allclose(alone.attributions[row], phi, atol=1e-13)
+        gamma = found.interactions[row]
+        np.testing.assert_allclose((gamma + gamma.T)[~np.eye(g, dtype=bool)], pairs[~np.eye(g, dtype=bool)], atol=1e-13)
+        np.testing.assert_allclose(gamma.sum(1), phi, atol=1e-13)
+    assert (found.status == "ok").all()
+    assert (found.evaluations == 2**g).all()
+    assert found.relative_error.max() < 1e-13
+
+
+@pytest.mark.parametrize(("members", "groups"), [([[i] for i in range(5)], None), (MEMBERS, GROUPS)])
+def test_occlusion_closes_one_gate_or_two(members: list[list[int]], groups: object) -> None:
+    net, g = network(5), len(members)
+    found = ihcli.explain(net, X, method="occlusion-pairs", baseline=START, groups=groups, target=0)
+    everything = tuple(range(g))
+    for row, x in enumerate(X):
+        value = game(net, x, START[0], members)
+
+        def without(*closed: int, value: Callable[[tuple[int, ...]], float] = value) -> float:
+            return value(tuple(group for group in everything if group not in closed))
+
+        phi = [without() - without(i) for i in everything]
+        np.testing.assert_allclose(found.attributions[row], phi, atol=1e-13)
+        gamma = found.interactions[row]
+        for i, j in itertools.combinations(everything, 2):
+            second = without() - without(i) - without(j) + without(i, j)
+            assert gamma[i, j] + gamma[j, i] == pytest.approx(second, abs=1e-13)
+        np.testing.assert_allclose(gamma.sum(1), phi, atol=1e-13)
+    alone = ihcli.explain(net, X, method="occlusion", baseline=START, groups=groups, target=0)
+    np.testing.assert_array_equal(alone.attributions, found.attributions)
+    assert alone.interactions is None
+
+
+@pytest.mark.parametrize("groups", [None, GROUPS])
+def test_derivatives_are_those_at_the_record(groups: dict[str, list[str]] | None) -> None:
+    net, members = network(5), MEMBERS if groups else [[i] for i in range(5)]
+    into = torch.zeros(5, len(members), dtype=torch.float64)
+    for group, inputs in enumerate(members):
+        into[inputs, group] = 1
+    found = {m: ihcli.explain(net, X, method=m, baseline=START, groups=groups, target=0) for m in PAIRS[:2]}
+    first = {m: ihcli.explain(net, X, method=m, baseline=START, groups=groups, target=0) for m in COMPARED[:2]}
+    for row, x in enumerate(torch.tensor(X)):
+        slope = torch.autograd.functional.jacobian(lambda z: net(z[None])[0, 0], x)
+        bend = torch.autograd.functional.hessian(lambda z: net(z[None])[0, 0], x)
+        delta = (x - torch.tensor(START[0]))[:, None] * into
+        for name, there in (("hessian", into), ("hessian-input", delta)):
+            np.testing.assert_allclose(found[name].attributions[row], there.T @ slope, atol=1e-12)
+            np.testing.assert_allclose(found[name].interactions[row], there.T @ bend @ there, atol=1e-12)
+        np.testing.assert_allclose(first["gradient"].attributions[row], into.T @ slope, atol=1e-12)
+        np.testing.assert_allclose(first["gradient-input"].attributions[row], delta.T @ slope, atol=1e-12)
+    for name in ("hessian", "hessian-input"):
+        assert (found[name].status == "uncertified").all()
+        assert np.isnan(found[name].relative_error).all()
+        gamma = found[name].interactions
+        np.testing.assert_array_equal(gamma, gamma.transpose(0, 2, 1))
+
+
+def test_a_gradient_needs_no_baseline_near_by() -> None:
+    model = wrap_module(Of(lambda z: 3 * z.sum(1)), n_inputs=2, dtype=torch.float32)
+    found = ihcli.explain(model, np.array([[1e9, -2e9]], np.float32), method="gradient")
+    np.testing.assert_array_equal(found.attributions, [[3, 3]])
+
+
+MONOMIAL = {  # pair effect of x0 x1^2 at (2, 3) from zeros, by each method
+    "hessian": 2 * 2 * 3,
+    "hessian-input": 2 * (2 * 3) * (2 * 3),
+    "occlusion-pairs": 18,
+    "sii": 18,
+}
+
+
+@pytest.mark.parametrize("name", MONOMIAL)
+def test_a_monomial_has_the_effect_that_each_method_is_known_for(name: str) -> None:
+    found = explain(lambda z: z[:, 0] * z[:, 1] ** 2, np.array([[2.0, 3.0]]), name)
+    gamma = found.interactions[0]
+    assert gamma[0, 1] + gamma[1, 0] == pytest.approx(MONOMIAL[name], rel=1e-12)
+
+
+def quadratic(g: int, seed: int) -> tuple[Callable[[Tensor], Tensor], np.ndarray, np.ndarray]:
+    """Return sum_i a_i x_i + sum_{i<j} c_ij x_i x_j, with a and the symmetric c."""
+    a, c = normal(g, seed=seed).numpy(), normal(g, g, seed=seed + 1).numpy() / g
+    c = np.triu(c, 1)
+    return (
+        lambda z: z @ torch.tensor(a).to(z) + torch.einsum("pi,ij,pj->p", z, torch.tensor(c).to(z), z),
+        a,
+        c + c.T,
+    )
+
+
+@pytest.mark.parametrize("g", [EXACT_GROUPS + 1, EXACT_GROUPS + 2])
+@pytest.mark.parametrize("method", ["shapley", "sii"])
+def test_sums_over_permutations_are_within_the_error_that_they_report(method: str, g: int) -> None:
+    function, _, _ = quadratic(g, seed=g)
+    x = normal(20, g, seed=1).numpy()
+
+    def bent(z: Tensor) -> Tensor:
+        return function(z) + torch.sin(z.sum(1))
+
+    found = explain(bent, x, method, tolerance=0.03, max_evaluations=8000)
+    exact = explain(bent, x, method, tolerance=1e-9)
+    assert exact.relative_error.max() < 1e-12
+    np.testing.assert_allclose(found.attributions.sum(1), found.prediction - found.baseline_prediction, atol=1e-12)
+    off = np.abs(found.attributions - exact.attributions).sum(1) / np.abs(exact.attributions).sum(1)
+    assert (off <= found.relative_error).all()
+    assert np.median(found.relative_error / off) < 5
+    if found.interactions is not None and exact.interactions is not None:
+        sizes = np.abs(exact.interactions).sum((1, 2))
+        off = np.abs(found.interactions - exact.interactions).sum((1, 2)) / sizes
+        assert (off <= found.interaction_error).all()
+        assert np.median(found.interaction_error / off) < 5
+
+
+def test_products_are_found_exactly_by_any_permutation() -> None:
+    function, _, c = quadratic(22, seed=5)
+    x = normal(4, 22, seed=6).numpy()
+    found = explain(function, x, "sii", tolerance=1e-6)
+    effects = found.interactions + found.interactions.transpose(0, 2, 1)
+    expected = c * x[:, :, None] * x[:, None, :]
+    places = ~np.eye(22, dtype=bool)
+    np.testing.assert_allclose(effects[:, places], expected[:, places], atol=1e-12)
+    assert (found.evaluations < 22_000).all()
+
+
+def test_all_subsets_are_taken_where_permutations_would_cost_as_much() -> None:
+    net = network(EXACT_GROUPS + 1)
+    x = normal(2, EXACT_GROUPS + 1, seed=2).numpy()
+    found = ihcli.explain(net, x, method="sii", tolerance=1e-9, target=0)
+    assert found.relative_error.max() < 1e-12
+    missed = ihcli.explain(net, x, method="sii", tolerance=1e-9, target=0, max_evaluations=3000)
+    assert (missed.status == "not_converged").all()
+    assert (missed.evaluations <= 3000).all()
+    off = np.abs(missed.interactions - found.interactions).sum((1, 2)) / np.abs(found.interactions).sum((1, 2))
+    assert (off <= missed.interaction_error).all()
+
+
+def test_rows_do_not_depend_on_those_beside_them() -> None:
+    net, x = network(EXACT_GROUPS + 3), normal(5, EXACT_GROUPS + 3, seed=2).numpy()
+    together = ihcli.explain(net, x, method="shapley", target=0, tolerance=0.02)
+    alone = ihcli.explain(net, x[3:4], method="shapley", target=0, tolerance=0.02)
+    np.testing.assert_allclose(together.attributions[3:4], alone.attributions, rtol=1e-12)
+    assert together.evaluations[3] == alone.evaluations[0]
+
+
+@pytest.mark.parametrize("n", [2, 4, 10, 30])
+def test_every_two_nodes_are_neighbours_once(n: int) -> None:
+    orders = _paths_through_all(n)
+    assert all(sorted(order) == list(range(n)) for order in orders.tolist())
+    neighbours = {frozenset(pair) for order in orders.tolist() for pair in itertools.pairwise(order)}
+    assert len(neighbours) == n * (n - 1) // 2 == (n - 1) * len(orders)
+
+
+@pytest.mark.parametrize("name", [name for name in COMPARED if METHODS[name].by_outputs])
+def test_models_without_derivatives_are_explained_by_their_outputs(name: str) -> None:
+    found = explain(lambda z: (z > 0).to(z.dtype).prod(1), np.array([[1.0, 2.0, -1.0], [1.0, 1.0, 1.0]]), name)
+    assert (found.status == "ok").all()
+    assert found.attributions[1].sum() > 0
+
+
+def test_relus_are_smoothed_only_where_second_derivatives_are_taken() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)).eval()
+    x = normal(6, 3, seed=0, dtype=torch.float32).numpy()
+    smoothed = {name for name in COMPARED if ihcli.explain(net, x, method=name).drift is not None}
+    assert smoothed == {"hessian", "hessian-input"}
+
+
+def test_rows_that_are_not_finite_are_told() -> None:
+    x = np.abs(normal(40, 2, seed=0).numpy()) + 0.1
+    x[-1, 1] = -1.0  # behind the rows that are looked at before
+    found = explain(lambda z: torch.log(z).sum(1), x, "sii", baseline=np.ones((1, 2)))
+    assert found.status.tolist() == ["ok"] * 39 + ["non_finite"]
+
+
+def test_steps_are_refused() -> None:
+    with pytest.raises(OptionError, match="`steps`: are of integrals, and shapley takes none"):
+        ihcli.explain(network(3), X[:, :3], method="shapley", steps=8)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compared")
+    torch.manual_seed(1)
+    save_script(nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2)), folder / "model.pt")
+    pd.DataFrame(normal(20, 5, seed=7).numpy(), columns=list("abcde")).to_csv(folder / "data.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_runs_are_ranked_and_verified(name: str, files: Path) -> None:
+    inputs, run = [str(files / "model.pt"), str(files / "data.csv")], str(files / name)
+    done = CliRunner().invoke(main, ["explain", *inputs, "-m", name, "--target", "1", "-o", run])
+    assert done.exit_code == 0, done.output
+    ranked = CliRunner().invoke(main, ["attributions", run])
+    assert len(ranked.stdout.splitlines()) == 6
+    verified = CliRunner().invoke(main, ["verify", run, *inputs])
+    assert verified.exit_code == 0, verified.output
+    if name in names_of(order=2):
+        assert len(CliRunner().invoke(main, ["interactions", run]).stdout.splitlines()) == 11
+
+
+def test_methods_without_pairs_name_the_one_that_has_them(files: Path) -> None:
+    for name, other in (("gradient", "hessian"), ("occlusion", "occlusion-pairs"), ("shapley", "sii"), ("ig", "ih")):
+        inputs = [str(files / "model.pt"), str(files / "data.csv")]
+        done = CliRunner().invoke(main, ["interactions", *inputs, "-m", name, "--target", "1"])
+        assert done.exit_code != 0
+        assert f"Try --method {other}." in done.output
+        assert CliRunner().invoke(main, ["interactions", *inputs, "-m", other, "--target", "1"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["shapley", "sii"])
+def test_shapiq_agrees_on_eight_players(name: str) -> None:
+    shapiq = pytest.importorskip("shapiq")
+    net, x, start = network(8), normal(1, 8, seed=2).numpy(), normal(1, 8, seed=3).numpy()
+    value = game(net, x[0], start[0], [[i] for i in range(8)])
+    playing = shapiq.Game(n_players=8, normalize=False)
+    playing.value_function = lambda sets: np.array([value(tuple(np.flatnonzero(one))) for one in sets])
+    computer = shapiq.ExactComputer(playing, n_players=8)
+    found = ihcli.explain(net, x, method=name, baseline=start, target=0)
+    if name == "shapley":
+        np.testing.assert_allclose(found.attributions[0], computer("SV").get_n_order_values(1), atol=1e-6)
+        return
+    gamma = found.interactions[0]
+    theirs = computer("SII", order=2).get_n_order_values(2)
+    places = ~np.eye(8, dtype=bool)
+    np.testing.assert_allclose((gamma + gamma.T)[places], theirs[places], atol=1e-6)
