@@ -1,6 +1,8 @@
 """Chains are found in every kind of model that is one, refused with a reason elsewhere, and replay the model."""
 
+import gc
 import io
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from problems import Function, normal
+from problems import Function, network, normal
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
@@ -344,3 +346,18 @@ def test_the_model_and_the_rows_are_left_as_they_were() -> None:
     find_chain(as_function(net), rows)
     assert torch.equal(rows, before[0])
     assert all(torch.equal(tensor, before[1][name]) for name, tensor in net.state_dict().items())
+
+
+def test_jets_leave_nothing_for_the_garbage_collector() -> None:
+    """A cycle would keep the arrays of every layer until it is looked for: memory is not written again, but new."""
+    chain = find_chain(network([4, 6, 5], nn.Tanh, seed=3), normal(7, 4, seed=4))
+    inputs = normal(3, 6, seed=5)
+    kept = weakref.ref(inputs)
+    gc.collect()
+    gc.disable()
+    try:
+        chain.activations[0].jet(inputs)
+        del inputs
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ from problems import normal
 from torch import Tensor
 
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply, aten
+from ihcli.derivatives.room import Room
 
 EXACT = 1e-12
 """Float64, relative to the largest entry or 1: a handful of operations on each side, in another order."""
@@ -100,6 +101,18 @@ def test_a_function_of_a_function_has_the_derivatives_of_autograd(
     inner = apply(aten.silu.default, (Jet.of(a),), {})
     expected = derivatives(lambda z: in_torch(operation, (torch.nn.functional.silu(z), *settings), options), a)
     assert_equal(apply(operation, (inner, *settings), options), expected)
+
+
+@pytest.mark.parametrize(("operation", "settings", "options"), UNARY_CASES)
+def test_a_function_is_the_same_in_arrays_that_are_given_to_it(
+    operation: Any, settings: Arguments, options: dict
+) -> None:
+    grid = off_the_bend(operation, settings)
+    room, before = Room(), grid.clone()
+    found = apply(operation, (Jet.of(grid), *settings), options, out=room.like(grid))
+    expected = parts(apply(operation, (Jet.of(grid), *settings), options))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(parts(found), expected, strict=True))
+    assert torch.equal(grid, before)
 
 
 @pytest.mark.parametrize(("operation", "settings", "options"), UNARY_CASES)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -105,8 +106,8 @@ def everything(
     """Return what an engine says, matrices put in their rows' places."""
     path, t, weights = points
     found = {"values": engine.values(paths, path, t)}
-    for kind in ("gradients", "curvatures"):
-        for part, tensor in zip(("f", "F", "F'"), getattr(engine, kind)(paths, path, t), strict=False):
+    for kind, last in (("gradients", ""), ("curvatures", "F'"), ("hessians", "H")):
+        for part, tensor in zip(("f", "F", last), getattr(engine, kind)(paths, path, t), strict=False):
             found[f"{kind}: {part}"] = tensor
     rows, matrices = engine.assemble(paths, path, t, weights)
     whole = matrices.new_zeros(paths.n_rows, paths.n_groups, paths.n_groups)
@@ -272,6 +273,28 @@ def test_the_size_of_the_cache_does_not_change_results(
     usual = everything(engine, paths, points)
     monkeypatch.setattr(mlp, "CACHE_BYTES", cache_bytes)
     assert_close(everything(engine, paths, points), usual, 1e-13)
+
+
+@pytest.mark.parametrize("n_inputs", [4, D])
+def test_what_a_call_returned_stays_when_others_follow(n_inputs: int) -> None:
+    paths = some_paths(n_inputs, n_baselines=2)
+    engine = closed(network([n_inputs, WIDTH, 7], nn.Tanh, seed=29), paths)
+    first = everything(engine, paths, mixed_points(paths))
+    kept = {name: tensor.clone() for name, tensor in first.items()}
+    everything(engine, paths, mixed_points(paths, seed=7))
+    assert_close(first, kept, 0)
+
+
+def test_an_engine_serves_several_threads_at_once() -> None:
+    paths = some_paths(n_baselines=2)
+    engine = closed(network([D, 40, 40], nn.Tanh, seed=30), paths)
+    points = [mixed_points(paths, seed) for seed in range(8)]
+    alone = [everything(engine, paths, some) for some in points]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            together = list(threads.map(lambda some: everything(engine, paths, some), points))
+            for got, expected in zip(together, alone, strict=True):
+                assert_close(got, expected, 0)
 
 
 @pytest.mark.parametrize("method", METHODS)

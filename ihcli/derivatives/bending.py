@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ihcli.derivatives import jets
+from ihcli.derivatives.room import nowhere
 from ihcli.derivatives.sites import Rule, Site, from_last, plus, tangent_at, value_at, whole
 
 # Element by element
@@ -17,7 +18,7 @@ def _unary(site: Site) -> Tensor:
     settings = site.values[1:]
     rule = jets.UNARY.get(site.step.operation)
     if rule is not None and site.step.name != "pow":
-        _, first, bend = rule(site.values[0], *settings, **site.options)
+        _, first, bend = rule(site.values[0], nowhere, *settings, **site.options)
         second = None if bend is None else bend()
     else:
         first, second = _differentiated(site)

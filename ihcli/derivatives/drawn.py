@@ -45,8 +45,8 @@ class Drawn:
         return replace(self, index=self.index[path], directions=self.directions[path], inverse=self.inverse[path])
 
     def taken(self, tangents: Tensor) -> Tensor:
-        """Return the tangents (blocks, G, n, m) of the drawn gates, (blocks, s, n, m)."""
-        return tangents.gather(1, self.index[:, :, None, None].expand(-1, -1, *tangents.shape[2:]))
+        """Return the tangents (blocks, m, n, G) of the drawn gates, (blocks, m, n, s)."""
+        return tangents.gather(3, self.index[:, None, None].expand(-1, *tangents.shape[1:3], -1))
 
     def norms(self, rows: Tensor, path: Tensor) -> Tensor:
         """Return estimates of the norms of matrices (blocks,), given drawn rows (blocks, s, G) of each and its path."""

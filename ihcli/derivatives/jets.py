@@ -10,10 +10,13 @@ tests/test_derivatives_jets.py compares every entry of the table with automatic 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ihcli.derivatives.room import Out, nowhere
 
 aten = torch.ops.aten
 
@@ -33,7 +36,12 @@ class Jet:
     @classmethod
     def of(cls, inputs: Tensor) -> "Jet":
         """Return the identity at these inputs."""
-        return cls(inputs, inputs.new_ones(1).expand_as(inputs), None, is_start=True)
+        return cls(inputs, _one(inputs.dtype, inputs.device).expand_as(inputs), None, is_start=True)
+
+
+@cache
+def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(1, dtype=dtype, device=device)
 
 
 Parts = tuple[Tensor, Tensor, Callable[[], Tensor] | None]
@@ -57,41 +65,51 @@ def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:
     return left + right
 
 
-def _softplus(v: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Parts:
-    value = torch.nn.functional.softplus(v, beta, threshold)
-    steep = v if beta == 1 else beta * v
-    first = torch.sigmoid(steep)
-    if v.dtype == torch.float32 and threshold >= 20:  # the switch below is less than rounding there
-        return value, first, lambda: torch.sigmoid(-steep).mul_(first).mul_(beta)
-    linear = steep > threshold  # where torch switches to the identity, derivatives and all
-    first = first.masked_fill_(linear, 1.0)
-    return value, first, lambda: torch.sigmoid(-steep).mul_(first).mul_(beta).masked_fill_(linear, 0.0)
+def _softplus(v: Tensor, out: Out, beta: float = 1.0, threshold: float = 20.0) -> Parts:
+    value = torch.nn.functional.softplus(v, beta, threshold, out=out())  # type: ignore[call-arg]
+    steep = torch.mul(v, beta, out=out())
+    first = torch.sigmoid(steep, out=out())
+    # The switch to the identity, derivatives and all, is less than rounding there.
+    linear = None if v.dtype == torch.float32 and threshold >= 20 else steep > threshold
+    if linear is not None:
+        first.masked_fill_(linear, 1.0)
+
+    def second() -> Tensor:
+        bent = steep.neg_().sigmoid_().mul_(first).mul_(beta)
+        return bent if linear is None else bent.masked_fill_(linear, 0.0)
+
+    return value, first, second
 
 
-def _tanh(v: Tensor) -> Parts:
-    value = torch.tanh(v)
-    first = 1 - value * value
-    return value, first, lambda: -2 * value * first
+def _tanh(v: Tensor, out: Out) -> Parts:
+    value = torch.tanh(v, out=out())
+    first = torch.mul(value, value, out=out()).neg_().add_(1)
+    return value, first, lambda: torch.mul(value, first, out=out()).mul_(-2)
 
 
-def _sigmoid(v: Tensor) -> Parts:
-    value = torch.sigmoid(v)
-    first = value * (1 - value)
-    return value, first, lambda: first * (1 - 2 * value)
+def _sigmoid(v: Tensor, out: Out) -> Parts:
+    value = torch.sigmoid(v, out=out())
+    rest = torch.sub(1, value, out=out())
+    first = torch.mul(value, rest, out=out())
+    return value, first, lambda: rest.sub_(value).mul_(first)
 
 
-def _silu(v: Tensor) -> Parts:
-    gate = torch.sigmoid(v)
-    slope = gate * (1 - gate)
-    return v * gate, gate + v * slope, lambda: slope * (2 + v * (1 - 2 * gate))
+def _silu(v: Tensor, out: Out) -> Parts:
+    gate = torch.sigmoid(v, out=out())
+    rest = torch.sub(1, gate, out=out())
+    slope = torch.mul(gate, rest, out=out())
+    first = torch.addcmul(gate, v, slope, out=out())
+    return torch.mul(v, gate, out=out()), first, lambda: rest.sub_(gate).mul_(v).add_(2).mul_(slope)
 
 
-def _gelu(v: Tensor, approximate: str = "none") -> Parts:
+def _gelu(v: Tensor, out: Out, approximate: str = "none") -> Parts:
     if approximate == "tanh":
         return _gelu_tanh(v)
-    below = 0.5 * torch.erfc(-v / math.sqrt(2))
-    density = torch.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
-    return v * below, below + v * density, lambda: density * (2 - v * v)
+    below = torch.mul(v, -1 / math.sqrt(2), out=out()).erfc_().mul_(0.5)
+    square = torch.mul(v, v, out=out())
+    density = torch.mul(square, -0.5, out=out()).exp_().mul_(1 / math.sqrt(2 * math.pi))
+    first = torch.addcmul(below, v, density, out=out())
+    return torch.mul(v, below, out=out()), first, lambda: square.neg_().add_(2).mul_(density)
 
 
 def _gelu_tanh(v: Tensor) -> Parts:
@@ -103,7 +121,7 @@ def _gelu_tanh(v: Tensor) -> Parts:
     return 0.5 * v * (1 + t), first, lambda: slope * (inner + v * (scale * 3 * cubic * v - t * inner * inner))
 
 
-def _elu(v: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Parts:
+def _elu(v: Tensor, out: Out, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Parts:
     grown = alpha * torch.exp(torch.clamp(input_scale * v, max=0))
     positive = v > 0
     value = scale * torch.where(positive, v, grown - alpha)
@@ -111,24 +129,24 @@ def _elu(v: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float =
     return value, first, lambda: (scale * input_scale**2 * grown).masked_fill_(positive, 0.0)
 
 
-def _celu(v: Tensor, alpha: float = 1.0) -> Parts:
-    return _elu(v, alpha, 1.0, 1 / alpha)
+def _celu(v: Tensor, out: Out, alpha: float = 1.0) -> Parts:
+    return _elu(v, out, alpha, 1.0, 1 / alpha)
 
 
-def _relu(v: Tensor) -> Parts:
-    return torch.relu(v), (v > 0).to(v.dtype), None
+def _relu(v: Tensor, out: Out) -> Parts:
+    return torch.clamp(v, min=0, out=out()), (v > 0).to(v.dtype), None
 
 
-def _leaky_relu(v: Tensor, negative_slope: float = 0.01) -> Parts:
+def _leaky_relu(v: Tensor, out: Out, negative_slope: float = 0.01) -> Parts:
     slope = torch.full_like(v, negative_slope).masked_fill_(v > 0, 1.0)
     return v * slope, slope, None
 
 
-def _hardtanh(v: Tensor, low: float = -1.0, high: float = 1.0) -> Parts:
+def _hardtanh(v: Tensor, out: Out, low: float = -1.0, high: float = 1.0) -> Parts:
     return torch.clamp(v, low, high), ((v > low) & (v < high)).to(v.dtype), None
 
 
-def _pow(v: Tensor, exponent: float) -> Parts:
+def _pow(v: Tensor, out: Out, exponent: float) -> Parts:
     def second() -> Tensor:
         return exponent * (exponent - 1) * v ** (exponent - 2)
 
@@ -259,14 +277,16 @@ UNARY = _with_in_place_forms(UNARY)
 ARITHMETIC = _with_in_place_forms(ARITHMETIC)
 
 
-def apply(operation: Any, arguments: tuple[Any, ...], options: dict[str, Any], bending: bool = True) -> Jet:
+def apply(
+    operation: Any, arguments: tuple[Any, ...], options: dict[str, Any], bending: bool = True, out: Out = nowhere
+) -> Jet:
     """Return what an element-wise operation makes of its arguments, of which at least one is a Jet.
 
-    Without `bending` second derivatives may be left out.
+    Without `bending` second derivatives may be left out. `out` gives arrays for what functions of one number compute.
 
     Raises KeyError for an operation that is not in the tables, TypeError for a jet where a constant must stand.
     """
     if operation in UNARY:
         jet, *settings = arguments
-        return compose(jet, UNARY[operation](jet.value, *settings, **options), bending)
+        return compose(jet, UNARY[operation](jet.value, out, *settings, **options), bending)
     return ARITHMETIC[operation](*arguments, **options)

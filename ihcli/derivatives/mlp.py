@@ -25,6 +25,7 @@ from ihcli.derivatives.columns import columns_at_once, columns_in_turn
 from ihcli.derivatives.drawn import Drawn
 from ihcli.derivatives.jets import Jet
 from ihcli.derivatives.paths import Paths, Runs
+from ihcli.derivatives.room import Room
 
 CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""
@@ -103,6 +104,7 @@ class MlpEngine(Engine):
     def __init__(self, chain: Chain, memory_bytes: int) -> None:
         self._chain = chain
         self.memory_bytes = memory_bytes
+        self._room = Room()
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the arrays that a point leaves behind, and its share of the matrices."""
@@ -124,51 +126,52 @@ class MlpEngine(Engine):
     @torch.no_grad()
     def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(z(t)) and F."""
-        rays = self._rays(paths, Runs.of(path))
+        rays, room = self._rays(paths, Runs.of(path)), self._room
         value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
-        for some, here in self._in_cache(rays, 1):
-            done = self._pass(paths, here, here.at(t[some]), bending=False)
+        for some, here in self._in_cache(rays, 1, room):
+            done = self._pass(paths, here, t[some], room, bending=False)
             value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
         return value, gradient
 
     @torch.no_grad()
     def curvatures(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and F': the tangent along the path, and the derivative of the backward pass along it."""
-        rays = self._rays(paths, Runs.of(path))
+        rays, room = self._rays(paths, Runs.of(path)), self._room
         value, gradient = t.new_empty(len(t)), t.new_empty(len(t), paths.n_groups)
         curvature = torch.empty_like(gradient)
-        for some, here in self._in_cache(rays, 1):
-            done = self._pass(paths, here, here.at(t[some]))
+        for some, here in self._in_cache(rays, 1, room):
+            done = self._pass(paths, here, t[some], room)
             value[some], gradient[some] = done.value, self._to_gates(paths, here, done.first)
-            curvature[some] = self._to_gates(paths, here, self._turned(done, here.slope[here.point]))
+            curvature[some] = self._to_gates(paths, here, self._turned(done, here.slope[here.point], room))
         return value, gradient, curvature
 
     @torch.no_grad()
     def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and H: tangents of all gates forwards."""
-        rays, g = self._rays(paths, Runs.of(path)), paths.n_groups
-        basis = _maps(paths, self._chain.affines[0].weight, rays).transpose(1, 2).contiguous()
+        rays, room, g = self._rays(paths, Runs.of(path)), self._room, paths.n_groups
+        basis = _maps(paths, self._chain.affines[0].weight, rays).permute(2, 0, 1).contiguous()
         value, gradient, second = t.new_empty(len(t)), t.new_empty(len(t), g), t.new_empty(len(t), g, g)
-        for some, here in self._in_cache(rays, g):
-            done, gates = self._pass(paths, here, here.at(t[some])), basis[here.owner]
-            first = done.first.view(len(gates), here.block, -1)
-            value[some], gradient[some] = done.value, torch.bmm(first, gates.transpose(1, 2)).flatten(0, 1)
-            second[some] = point_matrices(self._chain.affines, gates, _bends(done, t[some], None))
+        for some, here in self._in_cache(rays, g, room):
+            done, gates = self._pass(paths, here, t[some], room), basis[:, here.owner]
+            first = done.first.view(-1, here.block, basis.shape[2])
+            value[some], gradient[some] = done.value, torch.bmm(first, gates.permute(1, 2, 0)).flatten(0, 1)
+            second[some] = point_matrices(self._chain.affines, gates, _bends(done, t[some], None), room)
         return value, gradient, second
 
-    def _turned(self, done: _Pass, along: Tensor) -> Tensor:
+    def _turned(self, done: _Pass, along: Tensor, room: Room) -> Tensor:
         """Return the derivative of g_1 where a_1 moves along (P, m_1)."""
         tangents = [along]
         for jet, affine in zip(done.jets, self._chain.affines[1:], strict=True):
-            along = (jet.first * along) @ affine.weight.T
-            tangents.append(along)
-        turned = torch.zeros_like(along) if done.bend is None else torch.einsum("pij,pj->pi", done.bend, along)
+            tangents.append(room.product(room.times(jet.first, tangents[-1]), affine.transposed))
+        turned = torch.einsum("pij,pj->pi", done.bend, tangents[-1]) if done.bend is not None else None
         for level in reversed(range(len(done.jets))):
-            jet, carried = done.jets[level], turned @ self._chain.affines[level + 1].weight
-            turned = jet.first * carried
+            jet, weight = done.jets[level], self._chain.affines[level + 1].weight
+            moved = None if turned is None else room.times(jet.first, room.product(turned, weight))
             if jet.second is not None:
-                turned += jet.second * done.backward[level] * tangents[level]
-        return turned
+                bent = room.times(jet.second, done.backward[level]).mul_(tangents[level])
+                moved = bent if moved is None else moved.add_(bent)
+            turned = moved
+        return torch.zeros_like(along) if turned is None else turned
 
     def core_width(self, n_groups: int, n_baselines: int) -> int | None:
         """Return m of the first layer where there are far more gates, and a row has one path."""
@@ -205,17 +208,21 @@ class MlpEngine(Engine):
         """Return sums in the basis or in the gates, and the maps between; norms are of the first combination of H."""
         runs = Runs.of(path)
         rays = self._rays(paths, runs, None if combinations is None else combinations.shape[1])
-        done = self._pass(paths, rays, rays.at(t))
-        maps = _maps(paths, self._chain.affines[0].weight, rays)
-        drawn = None if combinations is None else Drawn.of(maps)
-        probe = None
+        maps, room = _maps(paths, self._chain.affines[0].weight, rays), self._room
+        drawn, probe = None, None
         if combinations is not None:
-            probe = (t.view(-1, combinations.shape[1]) * combinations[0]).flatten()
-        sums, norms = self._sums(rays, _bends(done, weights, probe), maps, in_gates, drawn)
-        if norms is not None and combinations is not None:
-            untold = [torch.full_like(norms, torch.nan)] * (len(combinations) - 1)
-            norms = torch.stack([norms, *untold], dim=1)
-        return Matrices(runs.path, sums, norms), maps
+            drawn, probe = Drawn.of(maps), (t.view(-1, combinations.shape[1]) * combinations[0]).flatten()
+        k = maps.shape[2 if in_gates else 1]
+        sums, told = t.new_zeros(len(runs.path), k, k), []
+        for some, here in self._in_cache(rays, 1, room):
+            done = self._pass(paths, here, t[some], room)
+            bends = _bends(done, weights[some], None if probe is None else probe[some])
+            told += self._add_sums(sums, here, bends, maps, drawn, room)
+        if combinations is None:
+            return Matrices(runs.path, sums, None), maps
+        norms = torch.cat(told)
+        untold = [torch.full_like(norms, torch.nan)] * (len(combinations) - 1)
+        return Matrices(runs.path, sums, torch.stack([norms, *untold], dim=1)), maps
 
     def _rays(self, paths: Paths, runs: Runs, together: int | None = None) -> _Rays:
         """Return the rays of these points, which come in blocks of so many, or of as many as every path has."""
@@ -230,26 +237,31 @@ class MlpEngine(Engine):
         room = bytes_on_cpu if like.device.type == "cpu" else self.memory_bytes // DEVICE_SHARE
         return max(1, room // (numbers * like.element_size()))
 
-    def _in_cache(self, rays: _Rays, directions: int) -> Iterator[tuple[slice, _Rays]]:
-        """Yield which points come together, on CPU as many as stay in cache with so many directions each."""
+    def _in_cache(self, rays: _Rays, directions: int, room: Room) -> Iterator[tuple[slice, _Rays]]:
+        """Yield which points come together, on CPU as many as stay in cache with so many directions each.
+
+        What stands in the room for some points is no longer needed for the next.
+        """
         numbers = directions * max(self._chain.widths) * rays.block
         together = self._blocks_at_once(rays.start, numbers, POINT_BYTES) * rays.block
         for first in range(0, len(rays.point), together):
             some = slice(first, first + together)
+            room.again()
             yield some, rays.some(some)
 
-    def _pass(self, paths: Paths, rays: _Rays, a: Tensor, bending: bool = True) -> _Pass:
+    def _pass(self, paths: Paths, rays: _Rays, t: Tensor, room: Room, bending: bool = True) -> _Pass:
+        a = rays.at(t)
         jets = []
         for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
-            jets.append(activation.jet(a, bending))
-            a = torch.addmm(affine.bias, jets[-1].value, affine.weight.T)
+            jets.append(activation.jet(a, bending, room.like(a)))
+            a = torch.addmm(affine.bias, jets[-1].value, affine.transposed, out=room.next(a, len(a), len(affine.bias)))
         value, g, bend = self._head(paths, rays.row[rays.point], a, bending)
         backward: list[Tensor] = []
         for jet, affine in zip(reversed(jets), reversed(self._chain.affines[1:]), strict=True):
-            carried = g @ affine.weight
+            carried = room.product(g, affine.weight)
             if bending:
                 backward.insert(0, carried)
-            g = jet.first * carried if bending else carried.mul_(jet.first)
+            g = room.times(jet.first, carried) if bending else carried.mul_(jet.first)
         return _Pass(value, jets, backward, g, bend)
 
     def _head(self, paths: Paths, row: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -275,32 +287,30 @@ class MlpEngine(Engine):
         per_input = g @ self._chain.affines[0].weight
         return paths.to_groups(rays.times_delta(per_input), rays.row[rays.point])
 
-    def _sums(
-        self, rays: _Rays, bends: Bends, maps: Tensor, in_gates: bool, drawn: Drawn | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the sums over each path's points in the basis, (U, k, k), and norms of the blocks' probes, (blocks,).
+    def _add_sums(
+        self, sums: Tensor, rays: _Rays, bends: Bends, maps: Tensor, drawn: Drawn | None, room: Room
+    ) -> list[Tensor]:
+        """Add the sums over each path's points in the basis, (U, k, k), and return norms of the blocks' probes.
 
         Blocks of n points of one path at a time.
         """
-        n, owner = rays.block, rays.owner
-        k = maps.shape[2] if in_gates else maps.shape[1]
-        sums = rays.start.new_zeros(len(rays.row), k, k)
-        directions = k if drawn is None else k + drawn.index.shape[1]
-        size = self._blocks_at_once(sums, n * directions * max(self._chain.widths), CACHE_BYTES)
+        n, owner, k = rays.block, rays.owner, sums.shape[1]
+        s, in_gates = 0 if drawn is None else drawn.index.shape[1], k < maps.shape[1]
+        size = self._blocks_at_once(sums, n * (s + k) * max(self._chain.widths), CACHE_BYTES)
         norms = []
         for first in range(0, len(owner), size):
             here, path = bends.of_blocks(slice(first * n, (first + size) * n), n), owner[first : first + size]
-            basis = maps[path].transpose(1, 2) if in_gates else None
-            total = block_sums(self._chain.affines, basis, here, drawn and drawn.of_paths(path))
-            sums.index_add_(0, path, total[:, :k])
+            basis = maps[path] if in_gates else None
+            total = block_sums(self._chain.affines, basis, here, drawn and drawn.of_paths(path), room)
+            sums.index_add_(0, path, total[:, s:])
             if drawn is not None:
-                rows = total[:, k:]
+                rows = total[:, :s]
                 norms.append(drawn.norms(rows if in_gates else rows @ maps[path], path))
-        return sums, torch.cat(norms) if norms else None
+        return norms
 
 
 def _bends(done: _Pass, weights: Tensor, probe: Tensor | None) -> Bends:
-    second = [None if j.second is None else j.second * b for j, b in zip(done.jets, done.backward, strict=True)]
+    second = [None if j.second is None else b.mul_(j.second) for j, b in zip(done.jets, done.backward, strict=True)]
     return Bends([jet.first for jet in done.jets], second, done.bend, weights, probe)
 
 
