@@ -44,7 +44,7 @@ ON_CPU = 10
 """Of ihcli's rows one in so many runs on the CPU too, to compare."""
 TRUTH_ROWS = {"ih": 20, "eh": 5}
 STREAM_ROWS = 1_000_000
-WAITED_ROWS, WAITED_FEATURES = 2_000, (5, 50)
+WAITED_ROWS, WAITED_FEATURES = 500, (5, 50)
 WAIT_COLUMNS = ("method", "engine", "device", "D", "rows", "s", "batches", "waits", "waits per batch")
 TEXT_COLUMNS = ("device", *texts.COLUMNS)
 WAIT_NOTES = (

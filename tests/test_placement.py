@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from architectures import FeatureTransformer, Gated
 from placement import CUDA, fake_device, placed
 from problems import MEMORY_BYTES, baselines_for, network, normal, softplus, straight_paths
 from torch import Tensor, nn
@@ -14,8 +15,12 @@ from torch import Tensor, nn
 from ihcli.derivatives import mlp
 from ihcli.derivatives.autograd import DIRECTIONS, AutogradEngine
 from ihcli.derivatives.chain import find_chain
+from ihcli.derivatives.curvature import CURVED
 from ihcli.derivatives.mlp import MlpEngine
+from ihcli.derivatives.operations import OperationsEngine, Seen, push
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.program import part_of
+from ihcli.derivatives.recording import Ref
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
@@ -27,6 +32,10 @@ GROUPS: dict[str, list[int] | None] = {
     "as many groups as units": [*range(WIDTH), 0, 4, 4],
 }
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"softplus": lambda: softplus(3), "gelu": nn.GELU, "elu": nn.ELU}
+UNCHAINED: dict[str, Callable[[], nn.Module]] = {
+    "gates": lambda: Gated(12, 2, torch.sigmoid),
+    "attention": lambda: FeatureTransformer(12, 2),
+}
 
 
 def moved(what: Any) -> Any:
@@ -37,6 +46,8 @@ def moved(what: Any) -> Any:
         return tuple(map(moved, what))
     if isinstance(what, list):
         return list(map(moved, what))
+    if isinstance(what, dict):
+        return {key: moved(value) for key, value in what.items()}
     if is_dataclass(what):
         return replace(what, **{field.name: moved(getattr(what, field.name)) for field in fields(what) if field.init})
     return what
@@ -58,6 +69,26 @@ def test_answers_of_the_closed_form_lie_beside_the_inputs(activation: str, group
         found = along.matrices(path, t, t, combinations)
         answers += [*along.hessians(path, t), found.sums, found.norms]
     assert {answer.device for answer in answers} == {CUDA}
+
+
+@pytest.mark.parametrize("grouping", ["ungrouped", "few groups"])
+@pytest.mark.parametrize("model", UNCHAINED)
+def test_tangents_by_operation_lie_beside_the_points(model: str, grouping: str) -> None:
+    """All but the one backward pass that gives adjoints, in whose place are zeros."""
+    paths = some_paths("ih", grouping)
+    engine = OperationsEngine(UNCHAINED[model]().double().eval().requires_grad_(False), MEMORY_BYTES)
+    program = engine.find_program(paths)
+    with fake_device():
+        there, paths = moved(program), moved(paths)
+        results = there.values(paths.inputs)
+        bending = [index for index in there.alive if there.steps[index].name in CURVED]
+        adjoints = {index: torch.zeros_like(part_of(results[index], Ref(index))) for index in bending}
+        seen = Seen(paths.inputs, results, results[-1], adjoints | {-1: paths.inputs})
+        second = paths.inputs.new_zeros(3, paths.n_groups, paths.n_groups)
+        (row,) = paths.placed(np.arange(3))
+        push(there, seen, paths.gates(row, paths.inputs), second)
+    assert bending
+    assert second.device == CUDA
 
 
 @pytest.mark.parametrize("grouping", ["ungrouped", "few groups"])

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from architectures import FeatureTransformer, Gated, Recurrent
 from engine_contract import N_INPUTS, N_OUTPUTS, network, paths_of, some_points
 from problems import MEMORY_BYTES, baselines_for, normal, softplus, straight_paths
 from problems import network as layers
@@ -41,9 +43,14 @@ def by_operation(function: Callable[[Tensor], Tensor], paths: Paths) -> Engine:
 
 
 ENGINES: dict[str, Make] = {"autograd": autograd, "mlp": closed, "operations": by_operation}
-MODELS: dict[str, Callable[[], nn.Module]] = {
+CHAINS: dict[str, Callable[[], nn.Module]] = {
     "chain": network,
     "chain whose head bends": lambda: nn.Sequential(network(), nn.Softmax(dim=1)),
+}
+MODELS = CHAINS | {
+    "gates": lambda: Gated(N_INPUTS, N_OUTPUTS, torch.sigmoid).double().eval(),
+    "steps": lambda: Recurrent(N_INPUTS, N_OUTPUTS).double().eval(),
+    "attention": lambda: FeatureTransformer(N_INPUTS, N_OUTPUTS).double().eval(),
 }
 MOST_BESIDE, MOST_A_ROUND = 6, 3
 """Waits of a whole explanation beside one for each batch: for the outputs of rows, the sizes of matrices, their mean
@@ -52,8 +59,9 @@ GROUPS: dict[str, list[int] | None] = {"ungrouped": None, "grouped": [0, 1, 0, 2
 
 
 @pytest.mark.parametrize("grouping", GROUPS)
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("make", ENGINES)
+@pytest.mark.parametrize(
+    ("make", "model"), [*product(ENGINES, CHAINS), *product(["autograd", "operations"], [*MODELS][len(CHAINS) :])]
+)
 def test_no_engine_waits_for_a_device(make: str, model: str, grouping: str) -> None:
     paths = paths_of(GROUPS[grouping])
     path, t = some_points(paths)
@@ -99,7 +107,7 @@ def test_an_explanation_waits_once_a_batch_and_a_few_times_more(
 ) -> None:
     """At most once for each answer of an engine; the rest does not grow with rows, baselines or batches."""
     model, beyond = layers([n_groups, 9, 8], nn.Tanh, seed=1), {}
-    for n_rows, points in ((2, 1000), (2, 8), (40, 1000), (40, 8)):
+    for n_rows, points in ((2, 1000), (20, 8)):
         paths = straight_paths(normal(n_rows, n_groups, seed=2), baselines_for(method, n_groups, seed=3))
         engine = Asked(ENGINES[make](model, paths), points)
         with waits:
