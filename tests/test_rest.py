@@ -200,3 +200,9 @@ def test_odd_words_on_the_rest_are_one_message(run_path: Path, told: bytes) -> N
     pq.write_table(table, run_path / SUMMARY)
     with pytest.raises(RunError, match=r"interactions\.parquet: cannot be read .* Try ihcli verify"):
         open_run(run_path).summary_interactions()
+
+
+def test_a_summary_says_how_much_it_holds_beside_what_it_lists(narrow: None) -> None:
+    summary = summed(0)
+    assert summary.lines == (2 * len(NAMES), 2 * LISTED)
+    assert summary.held == 2 * (len(NAMES) + 10)

@@ -256,7 +256,8 @@ def _peak_bytes(prepared: PreparedRun, pilot: Pilot, rows: int, lines: tuple[flo
     explainer, chunk_rows = prepared.explainer, min(rows, prepared.chunk_rows)
     results = explainer.row_bytes * (RESULTS_ALIVE * chunk_rows - pilot.rows)
     work = explainer.working_bytes(chunk_rows) - explainer.working_bytes(pilot.rows)
-    return int(pilot.peak_bytes + max(0, results) + max(0, work) + LINE_BYTES * sum(lines))
+    held = max(pilot.progress.summary.held, sum(lines))  # of wide tables all pairs, and few of them in lines
+    return int(pilot.peak_bytes + max(0, results) + max(0, work) + LINE_BYTES * held)
 
 
 def _info_bytes(prepared: PreparedRun) -> int:

@@ -83,6 +83,11 @@ class RankedSummary:
         return self._parts["ranked"].lines
 
     @property
+    def held(self) -> int:
+        """How many features and pairs there are figures of, those of entries that do not rank apart."""
+        return sum(summary.held for summary in self._parts.values())
+
+    @property
     def most_lines(self) -> int | None:
         """How many lines a table can grow to, see `AnySummary`."""
         return self._parts["ranked"].most_lines

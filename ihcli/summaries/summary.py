@@ -22,6 +22,10 @@ class AnySummary(Protocol[E]):
         """How many lines both tables have, over all targets."""
 
     @property
+    def held(self) -> int:
+        """How many features and pairs it has figures of, over all targets: more than lines where some are summed up."""
+
+    @property
     def most_lines(self) -> int | None:
         """How many lines a table can grow to as entries are added; None where it does not, as all have the same."""
 

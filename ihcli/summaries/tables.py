@@ -80,6 +80,12 @@ class Summary:
         return n * targets, min(n * (n - 1) // 2, MOST_PAIRS) * targets if self._has_interactions else 0
 
     @property
+    def held(self) -> int:
+        """Return how many features and pairs there are figures of, over all targets."""
+        n, targets = len(self._names), len(self._targets)
+        return targets * (n * (n + 1) // 2 if self._has_interactions else n)
+
+    @property
     def most_lines(self) -> None:
         """Return None: all rows have the same features."""
 

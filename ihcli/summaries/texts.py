@@ -87,6 +87,11 @@ class TextSummary:
         return len(self._units.settled().frame), len(self._pairs.settled().frame)
 
     @property
+    def held(self) -> int:
+        """Return how many units and pairs there are figures of: a line for each."""
+        return sum(self.lines)
+
+    @property
     def most_lines(self) -> int:
         """Return how many lines a table can have; what would be beyond is dropped."""
         from ihcli.summaries.occurrences import MOST_KEPT
