@@ -18,6 +18,8 @@ from ihcli.derivatives import mlp
 from ihcli.derivatives.chain import find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.execution.pipeline import run
+from ihcli.execution.preparation import prepare_run
+from ihcli.execution.refusals import parse
 from ihcli.explanation import Explanation, in_order, join_explanations, scatter, selected
 from ihcli.explanation.factors import Factored, above, members, runs_of_rows, whole
 from ihcli.integration.assembly import explain_rows
@@ -192,6 +194,15 @@ def test_runs_of_products_have_the_figures_of_runs_of_whole_matrices(wide: Path,
         assert [pair[:2] for pair in found] == [pair[:2] for pair in pairs[:7]]
         assert [pair.effect for pair in found] == pytest.approx([pair.effect for pair in pairs[:7]], rel=SINGLE)
     assert made["top:7"].record(2).pairs is None
+
+
+@pytest.mark.parametrize("storage", ["full", "top:7", "none"])
+def test_workers_keep_products_as_the_driver_does(wide: Path, storage: str) -> None:
+    asked = RunRequest(str(wide / "net.pt"), str(wide / "rows.parquet"), missing="flag", interactions=storage)
+    prepared = quietly(prepare_run, parse(asked))
+    for explainer in (prepared.explainer, quietly(prepared.recipe("cpu", 1 << 26).explainer)):
+        assert explainer.in_factors == (storage != "full")
+        assert (explainer.load.core_width is None) == (storage == "full")
 
 
 def test_pairs_of_products_are_the_same_in_chunks_of_any_size(wide: Path) -> None:

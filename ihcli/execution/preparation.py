@@ -28,7 +28,7 @@ from ihcli.readers import Reader
 from ihcli.readers.sequences import FlatSequences
 from ihcli.readers.steps import LongSequences
 from ihcli.runs.request import ParsedRequest, RunRequest
-from ihcli.runs.storage import FULL, InteractionStorage
+from ihcli.runs.storage import FULL
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -106,7 +106,9 @@ class PreparedRun:
         )
         made_by, axes = explainer.original.code, None if self.sequences is None else self.sequences.axes
         files = None if made_by is None else made_by.files
-        return Recipe(settled, self.reader, self.sample, explainer.effort.start, self.asked.code, files, axes)
+        whole_matrices = self.asked.storage == FULL
+        start = explainer.effort.start
+        return Recipe(settled, self.reader, self.sample, start, self.asked.code, files, axes, whole_matrices)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -125,6 +127,7 @@ class Recipe:
     start    nodes that were chosen for paths to begin with
     code     that makes the network;  files: SHA-256 of what was run of it
     axes     how rows that are sequences are put to the model
+    whole_matrices  see `Settings`
     """
 
     request: RunRequest
@@ -134,6 +137,7 @@ class Recipe:
     code: Code | None = None
     files: Mapping[str, str] | None = None
     axes: Axes | None = None
+    whole_matrices: bool = True
 
     def explainer(self) -> Explainer:
         """Load the model and make the explainer; raises RunError where code of the model is another by now."""
@@ -146,7 +150,7 @@ class Recipe:
                 "end. Try `overwrite` to start over, once nothing writes to it."
             )
         model = model if self.axes is None else self.axes.of_rows(model)
-        return prepare(model, self.reader, self.sample, _settings(self.request, self.start))
+        return prepare(model, self.reader, self.sample, _settings(self.request, self.start, self.whole_matrices))
 
 
 def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
@@ -163,7 +167,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
         model_files = model_files.with_files(model.code.root / file for file in model.code.files)
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
-    settings = _settings(request, asked.start)
+    settings = _settings(request, asked.start, asked.storage == FULL)
     reader = settle_baselines(opened.model, opened.reader, sample, settings)
     explainer = prepare(opened.model, reader, sample, settings)
     return PreparedRun(
@@ -194,7 +198,7 @@ def _snapshot(model: Location) -> Snapshot:
         return Snapshot({})
 
 
-def _settings(request: RunRequest, start: int | None) -> Settings:
+def _settings(request: RunRequest, start: int | None, whole_matrices: bool) -> Settings:
     return Settings(
         method=request.method,
         target=request.target,
@@ -206,7 +210,7 @@ def _settings(request: RunRequest, start: int | None) -> Settings:
         memory_bytes=request.memory_bytes,
         engine=request.engine_derivatives,
         sampling_tolerance=request.sampling_tolerance,
-        whole_matrices=InteractionStorage.parse(request.interactions) == FULL,
+        whole_matrices=whole_matrices,
     )
 
 
