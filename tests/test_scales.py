@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
@@ -339,6 +340,10 @@ def run_of_logits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_runs_tell_their_scale_everywhere(run_of_logits: Path) -> None:
     told = json.loads((run_of_logits / "run" / "run.json").read_text())
     assert told["scale"] == {"name": "margin", "ending": "a softmax"}
+    schema = pq.read_schema(run_of_logits / "run" / "attributions" / "part-000000.parquet")
+    units = {field.name: field.metadata[b"unit"].decode() for field in schema}
+    assert units["a"] == units["_prediction"] == "units of the explained output (margin)"
+    assert units["_relative_error"] == "1"
     ranked = CliRunner().invoke(main, ["attributions", str(run_of_logits / "run"), "--format", "table"])
     assert "target 2 (margin), 24 rows" in ranked.output
     one = CliRunner().invoke(main, ["attributions", str(run_of_logits / "run"), "--row", "0", "--format", "table"])

@@ -123,7 +123,7 @@ def _explain_into(
     asked = question_sha256(info)
     effort = prepared.explainer.effort
     most = most_error(effort.tolerance, effort.steps)
-    writer = replace(writer, question=asked, most_error=most)
+    writer = replace(writer, question=asked, scale=info.arguments.scale, most_error=most)
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)

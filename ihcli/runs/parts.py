@@ -14,32 +14,40 @@ from ihcli.files.arrays import numbers, strings
 from ihcli.layouts.choosing import layout_of
 from ihcli.layouts.columns import with_gaps
 from ihcli.layouts.layout import Columns, Layout
-from ihcli.quality import FIGURES, IDENTITY, QualityColumn, field_metadata
+from ihcli.quality import FIGURES, IDENTITY, OUTPUT_UNIT, QualityColumn, field_metadata
 from ihcli.runs.seals import QUESTION
 from ihcli.runs.storage import InteractionStorage
+from ihcli.scales import MODEL
 
 
-def attributions_table(explanation: AnyExplanation, keys: pa.Table, question: str | None = None) -> pa.Table:
+def attributions_table(
+    explanation: AnyExplanation, keys: pa.Table, question: str | None = None, scale: str = MODEL
+) -> pa.Table:
     """Return the attributions part: who the row is, how well it was explained, and the values as they are laid out.
 
     Parameters:
         keys: one row of key columns for every data row of the explanation, in row order.
         question: SHA-256 of what was asked, which the part keeps.
+        scale: on which outputs are explained, which its units tell.
     """
     layout = layout_of(explanation)
     values = layout.attributions(explanation, ~explanation.has_values)
-    return _table([*_identity(explanation, keys), *_beside(explanation, FIGURES), *values], layout, question)
+    return _table([*_identity(explanation, keys), *_beside(explanation, FIGURES), *values], layout, question, scale)
 
 
 def interactions_table(
-    explanation: AnyExplanation, keys: pa.Table, storage: InteractionStorage, question: str | None = None
+    explanation: AnyExplanation,
+    keys: pa.Table,
+    storage: InteractionStorage,
+    question: str | None = None,
+    scale: str = MODEL,
 ) -> pa.Table | None:
     """Return the interactions part, or None where there are no interactions or none are stored."""
     if explanation.interactions is None or storage.kind == "none":
         return None
     layout, top = layout_of(explanation), storage.top if storage.kind == "top" else None
     values = layout.interactions(explanation, ~explanation.has_values, top)
-    return _table([*_identity(explanation, keys), *values], layout, question)
+    return _table([*_identity(explanation, keys), *values], layout, question, scale)
 
 
 def _identity(explanation: AnyExplanation, keys: pa.Table) -> Columns:
@@ -74,11 +82,19 @@ def _stored(column: QualityColumn, values: np.ndarray, is_empty: np.ndarray) -> 
     return pa.field(column.name, stored.type, metadata=column.metadata), stored
 
 
-def _table(columns: Columns, layout: Layout[Any], question: str | None) -> pa.Table:
-    fields = [field for field, _ in columns]
+def _table(columns: Columns, layout: Layout[Any], question: str | None, scale: str) -> pa.Table:
+    fields = [field if scale == MODEL else _on_scale(field, scale) for field, _ in columns]
     name, count = Counter(field.name for field in fields).most_common(1)[0]
     if count > 1:
         raise RunError(f"{name}: two columns of the run would have this name. Try to rename the key or the group.")
     metadata = {key: json.dumps(value) for key, value in layout.metadata.items()}
     metadata |= {} if question is None else {QUESTION: question}
     return pa.Table.from_arrays([column for _, column in columns], schema=pa.schema(fields, metadata=metadata or None))
+
+
+def _on_scale(field: pa.Field, scale: str) -> pa.Field:
+    """Return a field whose unit, where it is that of the explained output, says on which scale that is."""
+    told = field.metadata or {}
+    if told.get(b"unit") != OUTPUT_UNIT.encode():
+        return field
+    return field.with_metadata({**told, b"unit": f"{OUTPUT_UNIT} ({scale})".encode()})
