@@ -15,6 +15,7 @@ from ihcli.methods import names_of
 from ihcli.wording import all_of, argument
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ihcli.execution.probing import Probe
@@ -34,6 +35,11 @@ MOST_COLUMNS = 20
 @CODE_WEIGHTS.declare(OPTIONS)
 @TRUST.declare(OPTIONS)
 @option("--layers", is_flag=True, help="List the names that --layer of ihcli explain takes, and nothing else.")
+@option(
+    "--nid",
+    is_flag=True,
+    help="List the pairs of inputs that the weights let come together most (Neural Interaction Detection).",
+)
 @computing_options({COLUMNS: OF_DATA})
 @debug_option
 @click.pass_context
@@ -46,6 +52,7 @@ def inspect(
     code_weights: str | None,
     trust: bool,
     layers: bool,
+    nid: bool,
     computation: Computation,
 ) -> None:
     """Show what MODEL is: format, inputs, outputs, activations, what SoftPlus would replace, and warnings.
@@ -71,7 +78,11 @@ def inspect(
         if layers:
             _tell_layers(loaded)
             return
-        for name, finding in _findings(loaded, probe_of(loaded, asked)):
+        probe = probe_of(loaded, asked)
+        if nid:
+            _tell_pairs(loaded, probe)
+            return
+        for name, finding in _findings(loaded, probe):
             tell(f"{name:22}{finding}")
 
 
@@ -80,6 +91,33 @@ def _tell_layers(model: "Model") -> None:
 
     for name in layer_names(model):
         tell(name)
+
+
+def _tell_pairs(model: "Model", probe: "Probe") -> None:
+    """List the strongest pairs of each output; raises ModelError where the network is not a chain."""
+    from ihcli.derivatives.chain import NotAChainError, find_chain
+    from ihcli.integration.compared.nid import strengths
+
+    if probe.inputs is None or probe.openings is not None:
+        reason = "looks up columns" if probe.openings is not None else "does not say how many inputs it takes"
+        raise ModelError(f"{model.subject}: {reason}. Expected a network of numbers for --nid. Try it with DATA.")
+    try:
+        found = strengths(find_chain(probe.model.outputs, probe.inputs))
+    except NotAChainError as error:
+        raise ModelError(
+            f"{model.subject}: {error}. Expected a chain of affine layers for --nid. Try ihcli interactions."
+        ) from None
+    names = probe.names or tuple(map(str, range(found.shape[1])))
+    outputs = model.output_names if model.output_names and len(model.output_names) == len(found) else None
+    for output, matrix in zip(outputs or map(str, range(len(found))), found, strict=True):
+        tell(f"output {output}")
+        for strength, first, second in _strongest(matrix):
+            tell(f"  {strength:<12.4g}{names[first]}, {names[second]}")
+
+
+def _strongest(matrix: "np.ndarray") -> list[tuple[float, int, int]]:
+    pairs = [(float(matrix[i, j]), i, j) for i in range(len(matrix)) for j in range(i + 1, len(matrix))]
+    return sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))[:MOST_COLUMNS]
 
 
 def _findings(model: "Model", probe: "Probe") -> list[tuple[str, str]]:
