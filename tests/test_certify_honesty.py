@@ -103,13 +103,15 @@ IN_FLOAT32 = (
     "scikit-learn tanh",
 )
 
+STARTED = ("SoftPlus beta=1 depth=5", "SoftPlus beta=10 depth=5", "tanh depth=3", "scikit-learn tanh")
 
-def _cases(names: tuple[str, ...]) -> list[object]:
+
+def _cases(names: tuple[str, ...], many_baselines: bool = True) -> list[object]:
     return [
         pytest.param(FAMILIES[name], method, id=f"{name}, {method.name}")
         for name in names
         for method in METHODS.values()
-        if FAMILIES[name].suits(method)
+        if FAMILIES[name].suits(method) and many_baselines >= method.many_baselines
     ]
 
 
@@ -171,3 +173,10 @@ def test_the_reported_error_is_at_least_the_true_one(family, method, request):
 def test_the_reported_error_covers_the_rounding_of_float32(family, method, request):
     efforts = [Effort(tolerance, FLOAT32_BUDGET) for tolerance in FLOAT32_TOLERANCES]
     _hold(_table(family, method, torch.float32, efforts), request.node.callspec.id)
+
+
+@pytest.mark.parametrize("start", [4, 5, 6])
+@pytest.mark.parametrize(("family", "method"), _cases(STARTED, many_baselines=False))
+def test_the_reported_error_of_paths_that_begin_with_few_nodes_is_at_least_the_true_one(family, method, start, request):
+    efforts = [Effort(tolerance, family.budget, start=start) for tolerance in TOLERANCES]
+    _hold(_table(family, method, torch.float64, efforts), request.node.callspec.id)

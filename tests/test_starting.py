@@ -1,7 +1,12 @@
 """With how many nodes whole paths begin: as few as take the least on some rows, and miss nothing there."""
 
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+
 import numpy as np
 import pytest
+import torch
+from judging import Case, judge
 from problems import MEMORY_BYTES, network, normal, softplus, straight_paths
 from test_longer import Bump, rows
 from torch import nn
@@ -61,3 +66,35 @@ def test_nothing_is_tried_where_nothing_is_open(settings, monkeypatch) -> None:
     net, x = network([4, 8], nn.Tanh, seed=6).float(), normal(TableReader.start_records, 4, seed=7).numpy()
     settings = {"method": "ig", **settings}
     ihcli.explain(net, x, **settings)
+
+
+@dataclass(frozen=True)
+class Repeated(Case):
+    """The rows of a case again and again, so that there are enough for some of them to choose."""
+
+    def answered(self, method: str, tolerance: float, dtype: torch.dtype) -> ihcli.Explanation:
+        times = -(-TableReader.start_records // self.n_rows)
+        found = ihcli.explain(
+            deepcopy(self.trained.module).to(dtype),
+            np.tile(self.rows.numpy(), (times, 1)),
+            method=method,
+            baseline=self.baselines[0].numpy(),
+            tolerance=tolerance,
+        )
+        of_rows = {each.name: getattr(found, each.name) for each in fields(found)}
+        n = times * self.n_rows
+        kept = {name: it[: self.n_rows] for name, it in of_rows.items() if isinstance(it, np.ndarray) and len(it) == n}
+        return replace(found, **kept)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ihcli.library.IhcliWarning")
+@pytest.mark.parametrize("method", ["ig", "ih"])
+@pytest.mark.parametrize("name", ["band, width 0.2", "band, width 0.1", "step of 30, nearly equal"])
+def test_no_row_of_a_deceiving_network_is_certified_too_soon(name: str, method: str) -> None:
+    for tolerance in (0.01, 0.001):
+        found = judge(Repeated(name, 40), method, tolerance, torch.float64)
+        assert found.is_ok.mean() >= 0.9
+        assert found.is_within_tolerance[found.is_ok].all()
+        honest = found.is_honest & found.is_honest_of_all
+        assert honest.mean() >= 0.95, f"{tolerance}: {honest.mean()}"

@@ -4,8 +4,8 @@ import numpy as np
 
 from ihcli.integration.quadrature import PanelRule
 
-DECAY_POWER, NODES_BY_POWER = 1.75, 4
-"""How far decay is trusted: the power of rules of 7 nodes and more, and by how much that of shorter ones is smaller."""
+DECAY_POWER = 1.75
+"""How far the decay of coefficients is trusted, by rules of 7 nodes and more: as this power."""
 
 
 def embedded_difference(rule: PanelRule, gradient: np.ndarray, resolved: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -16,7 +16,7 @@ def embedded_difference(rule: PanelRule, gradient: np.ndarray, resolved: np.ndar
     of it: p is DECAY_POWER, or less.
     """
     seen = np.stack([rule.embedded_difference, rule.other_parity_difference]) @ gradient
-    factor = width / 2 * resolved ** min(DECAY_POWER, len(rule.nodes) / NODES_BY_POWER)
+    factor = width / 2 * resolved ** _power(len(rule.nodes))
     found: np.ndarray = seen * factor[:, None, None]
     return found
 
@@ -39,3 +39,8 @@ def decay(coefficients: np.ndarray) -> np.ndarray:
     pairs = np.hypot(size[:, 0::2], size[:, 1::2])
     before = pairs[:, :-1].min(1)
     return np.minimum(1, np.divide(pairs[:, -1], before, out=np.ones_like(before), where=before > 0))
+
+
+def _power(n: int) -> float:
+    """Return the power of n nodes: 1 of up to 5, whose decay may be chance, and 1.5 of 6."""
+    return min(DECAY_POWER, max(1.0, (n - 3) / 2))

@@ -45,15 +45,14 @@ def chosen_start(along: Along, second_order: bool, effort: Effort) -> int:
 
 def _cost(refinement: Refinement, second_order: bool) -> float:
     """Refine, and return what rows take, in evaluations: too much where many of them are halved all the same."""
+    along, n_rows = refinement.along, refinement.along.paths.n_rows
     refinement.settle()
-    if len(refinement.panels) > (1 + MOST_HALVED) * refinement.along.paths.n_rows:
-        return np.inf
-    if second_order and refinement.along.has_few_groups:
+    if second_order and along.has_few_groups:
         settle_matrices(refinement)
-    evaluations = float(refinement.evaluations.sum())
-    if not second_order or refinement.along.has_few_groups:
-        return evaluations
-    rows = refinement.ledger()
-    again = OF_MATRIX * rows.relative_error > rows.tolerance  # halved once more, and assembled anew
-    nodes = refinement.nodes().sum() + 2 * len(refinement.rule.nodes) * np.count_nonzero(again)
-    return evaluations + assembling(refinement.along) * float(nodes)
+    halves, cost = len(refinement.panels) - n_rows, float(refinement.evaluations.sum())
+    if second_order and not along.has_few_groups:
+        rows = refinement.ledger()
+        again = int(np.count_nonzero(OF_MATRIX * rows.relative_error > rows.tolerance))
+        halves += again
+        cost += assembling(along) * float(refinement.nodes().sum() + 2 * len(refinement.rule.nodes) * again)
+    return np.inf if halves > MOST_HALVED * n_rows else cost
