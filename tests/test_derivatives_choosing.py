@@ -20,6 +20,7 @@ from ihcli.derivatives.curvature import RULES
 from ihcli.derivatives.jets import aten
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.room import Out
 from ihcli.errors import OptionError
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
@@ -125,9 +126,9 @@ def test_an_engine_that_is_none_is_an_error(wanted: str) -> None:
         choose_engine(chain(), probe(), MEMORY_BYTES, wanted)
 
 
-def off_by(part: int, factor: float) -> Callable[[Tensor], Parts]:
-    def wrong(v: Tensor) -> Parts:
-        value, slope, bend = jets._tanh(v)
+def off_by(part: int, factor: float) -> Callable[[Tensor, Out], Parts]:
+    def wrong(v: Tensor, out: Out) -> Parts:
+        value, slope, bend = jets._tanh(v, out)
         assert bend is not None
         factors = [factor if i == part else 1.0 for i in range(3)]
         return factors[0] * value, factors[1] * slope, lambda: factors[2] * bend()
