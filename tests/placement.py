@@ -35,7 +35,12 @@ class _Plain(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = getattr(func, "__name__", "")
+        name, options = getattr(func, "__name__", ""), dict(kwargs or {})
+        written = options.pop("out", None)
+        if written is not None:
+            return torch.ops.aten.copy_.default(written, func(*args, **options))
+        if name == "copy_":
+            return torch.ops.aten.copy_.default(*args)
         if name == "contiguous":
             return args[0].clone(memory_format=torch.contiguous_format)
         if name == "numpy" and args[0].device.type == "cpu":
@@ -47,12 +52,15 @@ class _Plain(TorchFunctionMode):
             part = _taken(where, key)
             assert part._is_view(), "setting by indices is not known here"
             return part.fill_(values) if not isinstance(values, Tensor) else torch.ops.aten.copy_.default(part, values)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **options)
 
 
 def _taken(values: Tensor, key: Any) -> Tensor:
-    dim, by_dim = 0, {}
-    for part in key if isinstance(key, tuple) else (key,):
+    dim, by_dim, parts = 0, {}, key if isinstance(key, tuple) else (key,)
+    for place, part in enumerate(parts):
+        if part is Ellipsis:
+            dim = values.dim() - sum(after is not None for after in parts[place + 1 :])
+            continue
         if part is None:
             values = values.unsqueeze(dim)
         elif isinstance(part, slice):

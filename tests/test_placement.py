@@ -21,7 +21,7 @@ from ihcli.derivatives.operations import OperationsEngine, Seen, push
 from ihcli.derivatives.paths import Paths
 from ihcli.derivatives.program import part_of
 from ihcli.derivatives.recording import Ref
-from ihcli.integration.assembly import explain_rows
+from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
@@ -101,7 +101,7 @@ def test_whole_explanations_mix_no_devices(
     with fake_device():
         engine = MlpEngine(moved(chain), MEMORY_BYTES)
         monkeypatch.setattr(engine, "batch_points", lambda *_: 24)
-        explained = explain_rows(engine.along(moved(paths)), METHODS[method], effort)
+        explained = computation_of(METHODS[method])(engine.along(moved(paths)), METHODS[method], effort)
     assert explained.attributions.shape == (3, paths.n_groups)
     if METHODS[method].second_order:
         assert explained.interactions.shape == (3, paths.n_groups, paths.n_groups)

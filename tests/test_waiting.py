@@ -22,6 +22,7 @@ from ihcli.derivatives.operations import OperationsEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.certify import Refinement
+from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS
 
@@ -99,8 +100,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     return waits
 
 
-@pytest.mark.parametrize("n_groups", [N_INPUTS, 12])
-@pytest.mark.parametrize("method", METHODS)
+INTEGRALS = [method.name for method in METHODS.values() if method.is_integral]
+
+
+@pytest.mark.parametrize(("method", "n_groups"), [*product(METHODS, [N_INPUTS]), *product(INTEGRALS, [12])])
 @pytest.mark.parametrize("make", ENGINES)
 def test_an_explanation_waits_once_a_batch_and_a_few_times_more(
     capsys: pytest.CaptureFixture[str], waits: Waits, make: str, method: str, n_groups: int
@@ -110,15 +113,16 @@ def test_an_explanation_waits_once_a_batch_and_a_few_times_more(
     for n_rows, points in ((2, 1000), (20, 8)):
         paths = straight_paths(normal(n_rows, n_groups, seed=2), baselines_for(method, n_groups, seed=3))
         engine = Asked(ENGINES[make](model, paths), points)
+        compute = computation_of(METHODS[method])
         with waits:
-            explain_rows(engine.along(paths), METHODS[method], Effort(steps=8, population=100))
+            compute(engine.along(paths), METHODS[method], Effort(steps=8, population=100))
         beyond[n_rows, points] = waits.taken() - engine.times
     with capsys.disabled():
         print(f"\n{make}, {method}, G = {n_groups}: waits once a batch, and {max(beyond.values())} times beside")
     assert max(beyond.values()) == beyond[2, 1000] <= MOST_BESIDE, beyond
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", INTEGRALS)
 @pytest.mark.parametrize("make", ENGINES)
 def test_refining_waits_a_few_times_more_a_round(
     monkeypatch: pytest.MonkeyPatch, waits: Waits, make: str, method: str

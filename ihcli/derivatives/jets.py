@@ -10,7 +10,6 @@ tests/test_derivatives_jets.py compares every entry of the table with automatic 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -36,12 +35,7 @@ class Jet:
     @classmethod
     def of(cls, inputs: Tensor) -> "Jet":
         """Return the identity at these inputs."""
-        return cls(inputs, _one(inputs.dtype, inputs.device).expand_as(inputs), None, is_start=True)
-
-
-@cache
-def _one(dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.ones(1, dtype=dtype, device=device)
+        return cls(inputs, inputs.new_ones(1).expand_as(inputs), None, is_start=True)
 
 
 Parts = tuple[Tensor, Tensor, Callable[[], Tensor] | None]

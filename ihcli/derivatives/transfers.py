@@ -66,7 +66,7 @@ class Coming:
         here.copy_(there, non_blocking=has_cuda)
         if has_cuda:
             self._arrived = torch.cuda.Event()
-            self._arrived.record()
+            self._arrived.record(torch.cuda.current_stream(there.device))
         sizes = [part.numel() for part in self._parts]
         self._parts = [some.view(part.shape) for some, part in zip(here.split(sizes), self._parts, strict=True)]
 

@@ -17,6 +17,7 @@ import torch
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.transfers import Coming
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.certify import Settled
 from ihcli.integration.effort import Effort
@@ -35,20 +36,20 @@ class Gates:
         count = len(rows) * len(sets)
         found = np.empty(count)
         done = 0
-        for values in self.along.in_batches(count, 1, 0, lambda some: self._values(some, rows, sets)):
+        for coming in self.along.in_batches(count, 1, 0, lambda some: self._values(some, rows, sets)):
+            (values,) = coming.arrays()
             found[done : done + len(values)] = values
             done += len(values)
             tell(done / count)
         return found.reshape(len(rows), len(sets))
 
-    def _values(self, some: slice, rows: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    def _values(self, some: slice, rows: np.ndarray, sets: np.ndarray) -> Coming:
         paths, place = self.along.paths, np.arange(some.start, some.stop)
         row, is_open = paths.placed(rows[place // len(sets)], sets[place % len(sets)])
         start, _ = paths.ends(row)
         points = torch.where(paths.to_inputs(is_open, row), paths.inputs[row], start)
         there = Paths(points, points[:, None], paths.outputs[row], paths.n_groups, None)
-        values = Along(self.along.engine, there).values(np.arange(len(place)), np.zeros(len(place)))
-        return values.double().cpu().numpy()
+        return Coming(Along(self.along.engine, there).values(np.arange(len(place)), np.zeros(len(place))))
 
 
 @dataclass(frozen=True)

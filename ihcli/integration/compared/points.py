@@ -16,6 +16,7 @@ from torch import Tensor
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives.paths import Paths
+from ihcli.derivatives.transfers import Coming
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method
@@ -64,10 +65,10 @@ def _explained(along: Along, lines: Along, t: float, method: Method) -> Explaine
 def _hessians(lines: Along, row: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return F (N, G) and H (N, G, G), symmetric to the bit."""
 
-    def taken(some: slice) -> tuple[Tensor, Tensor]:
+    def taken(some: slice) -> Coming:
         _, slopes, bends = lines.hessians(row[some], t[some])
-        return slopes.cpu(), ((bends + bends.transpose(1, 2)) / 2).cpu()
+        return Coming(slopes, (bends + bends.transpose(1, 2)) / 2)
 
-    parts = list(lines.in_batches(len(row), 1, lines.paths.n_groups, taken))
-    slopes, bends = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    parts = [coming.arrays() for coming in lines.in_batches(len(row), 1, lines.paths.n_groups, taken)]
+    slopes, bends = (np.concatenate(part) for part in zip(*parts, strict=True))
     return slopes, bends
