@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ihcli.derivatives import jets
 from ihcli.derivatives.room import nowhere
+from ihcli.derivatives.leading import ELEMENTWISE
 from ihcli.derivatives.sites import Rule, Site, from_last, plus, tangent_at, value_at, whole
 
 # Element by element
@@ -134,13 +135,6 @@ def _glu(site: Site) -> Tensor:
     return left * gate + right * (a * slope)
 
 
-_NAMES = """
-    softplus tanh sigmoid silu gelu elu celu relu leaky_relu hardtanh hardswish mish log_sigmoid_forward threshold
-    softshrink clamp clamp_min clamp_max abs exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh asinh acosh atanh
-    asin acos atan erf erfc sqrt rsqrt reciprocal
-"""
-ELEMENTWISE = tuple(_NAMES.split())
-"""Functions of one number."""
 BENDING: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, _unary),
     **dict.fromkeys(("mm", "bmm"), _mm),

@@ -9,6 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_NAMES = """
+    softplus tanh sigmoid silu gelu elu celu relu leaky_relu hardtanh hardswish mish log_sigmoid_forward threshold
+    softshrink clamp clamp_min clamp_max abs exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh asinh acosh atanh
+    asin acos atan erf erfc sqrt rsqrt reciprocal
+"""
+ELEMENTWISE = tuple(_NAMES.split())
+"""Functions of one number."""
+BROADCAST = frozenset((*ELEMENTWISE, "neg", "add", "sub", "rsub", "mul", "div", "pow"))
 Shaped = Callable[..., Any]
 _LAYOUT = frozenset(("memory_format", "implicit"))
 """Options that change no number."""
@@ -21,9 +29,18 @@ def over(
 
     Raises RuntimeError where torch cannot do so.
     """
-    shaped = SHAPED.get(str(operation.overloadpacket.__name__))
+    name = str(operation.overloadpacket.__name__)
+    if name in BROADCAST and _is_aligned(lead, arguments, leading):
+        return operation(*arguments, **options)
+    shaped = SHAPED.get(name)
     if shaped is not None and options.keys() <= _LAYOUT and len(leading) == 1 and arguments[0] is leading[0]:
         return shaped(lead, *arguments)
+
+    if name == "bmm" and len(leading) == 2:
+        return torch.matmul(*arguments)
+    if name == "addmm" and not options and len(leading) == 1 and arguments[1] is leading[0]:
+        bias, x, matrix = arguments
+        return torch.nn.functional.linear(x, matrix.T, bias)
 
     def noted(argument: Any) -> Any:
         if isinstance(argument, list):
@@ -39,6 +56,13 @@ def over(
     for _ in range(lead):
         once = torch.vmap(once)
     return once(*leading)
+
+
+def _is_aligned(lead: int, arguments: Sequence[Any], leading: Sequence[Tensor]) -> bool:
+    """Return whether leading dimensions stand above each other, and nothing of a constant stands below them."""
+    most = leading[0].dim()
+    shorter = (x for x in arguments if isinstance(x, Tensor) and all(x is not tensor for tensor in leading))
+    return all(tensor.dim() == most for tensor in leading) and all(x.dim() <= most - lead for x in shorter)
 
 
 class _Place(int):
@@ -106,6 +130,14 @@ def _mm(lead: int, x: Tensor, matrix: Tensor) -> Tensor:
     return x @ matrix
 
 
+def _layer_norm(lead: int, x: Tensor, *settings: Any) -> Any:
+    return torch.ops.aten.native_layer_norm.default(x, *settings)
+
+
+def _softmax(lead: int, x: Tensor, dim: int, *settings: Any) -> Tensor:
+    return torch.ops.aten._softmax.default(x, _at(lead, dim, x), *settings)
+
+
 SHAPED: dict[str, Shaped] = {
     "view": _view,
     "_unsafe_view": _view,
@@ -123,5 +155,7 @@ SHAPED: dict[str, Shaped] = {
     "clone": _same,
     "alias": _same,
     "mm": _mm,
+    "native_layer_norm": _layer_norm,
+    "_softmax": _softmax,
 }
 """Of one tensor with leading dimensions and constants: what torch.vmap does as well, at several times the cost."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ihcli.derivatives.bending import ELEMENTWISE
+from ihcli.derivatives.leading import ELEMENTWISE
 from ihcli.derivatives.program import Program, Shape, refs_in
 from ihcli.derivatives.recording import Ref, Step
 
