@@ -34,6 +34,7 @@ ORDER = (
         "growth",
         "exponents",
         "general",
+        "operations",
         "relu",
         "stream",
         "wide",

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ihcli.derivatives import jets
-from ihcli.derivatives.room import nowhere
 from ihcli.derivatives.leading import ELEMENTWISE
+from ihcli.derivatives.room import nowhere
 from ihcli.derivatives.sites import Rule, Site, from_last, plus, tangent_at, value_at, whole
 
 # Element by element
