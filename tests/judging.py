@@ -38,7 +38,9 @@ class Case:
         return tuple(
             name
             for name, method in METHODS.items()
-            if method.many_baselines == self.many_baselines and (self.trained.second_order or not method.second_order)
+            if method.is_integral
+            and method.many_baselines == self.many_baselines
+            and (self.trained.second_order or not method.second_order)
         )
 
     @property

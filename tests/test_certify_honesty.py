@@ -111,7 +111,7 @@ def _cases(names: tuple[str, ...], many_baselines: bool = True) -> list[object]:
         pytest.param(FAMILIES[name], method, id=f"{name}, {method.name}")
         for name in names
         for method in METHODS.values()
-        if FAMILIES[name].suits(method) and many_baselines >= method.many_baselines
+        if method.is_integral and FAMILIES[name].suits(method) and many_baselines >= method.many_baselines
     ]
 
 

@@ -26,7 +26,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation import Explanation
 from ihcli.integration.effort import Effort
-from ihcli.methods import METHODS
+from ihcli.methods import METHODS, names_of
 from ihcli.models import wrap_module
 from ihcli.readers.tables import TableReader
 
@@ -283,7 +283,7 @@ def explained(module: nn.Module, engine: str, method: str, groups: dict[str, lis
     return prepared.explain(x)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names_of(integrals=True))
 @pytest.mark.parametrize("groups", [None, {"a": ["x0", "x3"]}], ids=["ungrouped", "grouped"])
 def test_results_are_the_same_with_either_engine(method: str, groups: dict[str, list[str]] | None) -> None:
     for module in (nn.Sequential(chain(), nn.Softmax(dim=1)).eval(), network([D, 8, 8], nn.ReLU, seed=32).eval()):

@@ -28,7 +28,7 @@ from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows, explain_rows
 from ihcli.integration.effort import Effort
-from ihcli.methods import METHODS
+from ihcli.methods import METHODS, names_of
 from ihcli.models import wrap_module
 from ihcli.smoothing import smooth_model
 
@@ -297,7 +297,7 @@ def test_an_engine_serves_several_threads_at_once() -> None:
                 assert_close(got, expected, 0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names_of(integrals=True))
 @pytest.mark.parametrize("grouping", ["ungrouped", "few groups"])
 def test_whole_explanations_are_those_of_autograd(method: str, grouping: str) -> None:
     net = network([D, WIDTH, 7], lambda: softplus(10), seed=22, n_outputs=2)

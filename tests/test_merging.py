@@ -15,7 +15,7 @@ from torch import nn
 
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import run
-from ihcli.methods import METHODS, names_of
+from ihcli.methods import names_of
 from ihcli.runs import merging
 from ihcli.runs.merging import merge
 from ihcli.runs.request import RunRequest
@@ -158,7 +158,10 @@ def test_shards_of_different_runs_are_refused(folder: Path, tmp_path: Path, chan
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [*((name, "attributions") for name in METHODS), *((name, "interactions") for name in names_of(order=2))],
+    [
+        *((name, "attributions") for name in names_of(integrals=True)),
+        *((name, "interactions") for name in names_of(order=2, integrals=True)),
+    ],
 )
 def test_a_lost_part_is_named(folder: Path, tmp_path: Path, method: str, kind: str) -> None:
     out = tmp_path / "run"

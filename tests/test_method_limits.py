@@ -11,7 +11,7 @@ from ihcli.derivatives.paths import Paths
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.quadrature import panel_rule
-from ihcli.methods import METHODS
+from ihcli.methods import names_of
 from ihcli.quality import Status
 
 UNSEEN = 1e-9
@@ -54,7 +54,7 @@ def test_the_nodes_of_a_panel_leave_gaps() -> None:
 
 
 @pytest.mark.parametrize("tolerance", [0.01, 1e-6])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names_of(integrals=True))
 def test_a_narrow_antisymmetric_feature_certifies_wrongly(method: str, tolerance: float) -> None:
     explained = explain(hides_between_nodes, straight_paths(ones()), method, Effort(tolerance))
     certificate = explained.certificate
@@ -64,7 +64,7 @@ def test_a_narrow_antisymmetric_feature_certifies_wrongly(method: str, tolerance
     np.testing.assert_allclose(explained.attributions[0], [0, 0, 1], atol=UNSEEN)  # the truth is [1, -1, 1]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names_of(integrals=True))
 def test_many_steps_show_the_narrow_feature(method: str) -> None:
     explained = explain(hides_between_nodes, straight_paths(ones()), method, Effort(steps=STEPS))
     assert explained.attributions[0, 0] > 0.5
