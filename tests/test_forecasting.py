@@ -82,7 +82,7 @@ def test_sizes_of_texts_are_foreseen(tmp_path: Path, method: str) -> None:
 def test_the_summary_of_pairs_takes_time_and_memory_whatever_is_stored_of_rows(tmp_path: Path) -> None:
     narrow, wide = (make(folder, n, 3, interactions="none") for n, folder in made(tmp_path, 30, 800))
     few, many = estimate(narrow, Observer()), estimate(wide, Observer())
-    assert many.summary_s > 10 * few.summary_s
+    assert many.summary_s > few.summary_s
     assert many.peak_bytes - few.peak_bytes > 80 * 800 * 799 // 2  # moments, and the ranked table
     assert many.wall_s == many.checks_s + many.rows_s + many.summary_s
 

@@ -307,5 +307,5 @@ def test_outputs_within_their_range_are_not_warned_of(head: Curve) -> None:
     ],
 )
 def test_outputs_at_the_ends_of_their_range_are_warned_of(head: Curve, bias: float) -> None:
-    with pytest.warns(ihcli.IhcliWarning, match=r"saturated, beyond 0\.999 .* Try explaining its logits"):
+    with pytest.warns(ihcli.IhcliWarning, match=r"saturated, beyond 0\.999 .* Try `scale=logit`"):
         ihcli.explain(Saturated(Head(1, head), bias).eval(), rows(), method="ig")
