@@ -28,6 +28,7 @@ class Method:
     many_baselines  whether values are means over many baselines, or belong to one
     adds_up         whether the attributions of a row sum to f(x) - f(x'), up to their error (completeness)
     by_outputs      whether it needs no derivatives of the model
+    is_slope        whether values are derivatives, for each unit of the inputs, and no parts of a change in the output
     computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
     error_of        what the reported relative L1 error is of: of an integral it is certified, of others in words what
                     it comes of; None: no error is known, none is reported, and rows with values are `uncertified`
@@ -39,6 +40,7 @@ class Method:
     many_baselines: bool = False
     adds_up: bool = True
     by_outputs: bool = False
+    is_slope: bool = False
     computed_by: str = CERTIFIED
     error_of: str | None = None
 
@@ -52,8 +54,14 @@ class Method:
         """Whether it gives interactions."""
         return self.order == 2
 
+    @property
+    def derivatives(self) -> int:
+        """The order of the derivatives that it takes of the model, 0 for none."""
+        return 0 if self.by_outputs else self.order
 
-_at_x = partial(Method, adds_up=False)
+
+_at_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:gradient", is_slope=True)
+_times_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:times_input")
 _closed = partial(
     Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
 )
@@ -65,10 +73,10 @@ METHODS = {
         Method(name="eg", title="Expected Gradients", order=1, many_baselines=True, error_of=PHI),
         Method(name="ih", title="Integrated Hessians", order=2, many_baselines=False, error_of=SUMS),
         Method(name="eh", title="Expected Hessians", order=2, many_baselines=True, error_of=SUMS),
-        _at_x(name="gradient", title="Gradient", order=1, computed_by=f"{COMPARED}.points:gradient"),
-        _at_x(name="gradient-input", title="Gradient x input", order=1, computed_by=f"{COMPARED}.points:times_input"),
-        _at_x(name="hessian", title="Hessian", order=2, computed_by=f"{COMPARED}.points:gradient"),
-        _at_x(name="hessian-input", title="Hessian x input", order=2, computed_by=f"{COMPARED}.points:times_input"),
+        _at_x(name="gradient", title="Gradient", order=1),
+        _times_x(name="gradient-input", title="Gradient x input", order=1),
+        _at_x(name="hessian", title="Hessian", order=2),
+        _times_x(name="hessian-input", title="Hessian x input", order=2),
         _closed(name="occlusion", title="Occlusion", order=1),
         _closed(name="occlusion-pairs", title="Occlusion of pairs", order=2),
         _game(name="shapley", title="Shapley values", order=1),

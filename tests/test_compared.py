@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
@@ -249,6 +250,43 @@ def test_models_without_derivatives_are_explained_by_their_outputs(name: str) ->
     assert found.attributions[1].sum() > 0
 
 
+class _Refusing(torch.autograd.Function):
+    @staticmethod
+    def forward(context: object, x: Tensor) -> Tensor:
+        return x.sin().sum(1)
+
+    @staticmethod
+    def backward(context: object, slope: Tensor) -> Tensor:
+        raise RuntimeError("no derivative")
+
+
+UNDERIVED = {
+    "refusing": _Refusing.apply,
+    "detached": lambda z: torch.sin(z.detach()).sum(1),
+    "numpy": lambda z: torch.from_numpy(np.sin(z.detach().numpy()).sum(1)),
+    "buckets": lambda z: torch.bucketize(z, torch.linspace(-2, 2, 50).to(z)).sum(1).to(z.dtype),
+}
+
+
+@pytest.mark.parametrize("n_rows", [8, 300], ids=["few rows", "rows that a start is chosen for"])
+@pytest.mark.parametrize("name", [name for name in COMPARED if METHODS[name].by_outputs])
+@pytest.mark.parametrize("function", UNDERIVED)
+def test_no_derivative_is_asked_for_by_methods_of_outputs(function: str, name: str, n_rows: int) -> None:
+    x = normal(n_rows, 3, seed=9).numpy()
+    found = explain(UNDERIVED[function], x, name)
+    net = explain(lambda z: torch.sin(z).sum(1), x, name)
+    assert set(found.status) <= {"ok", "rounding"}
+    if function != "buckets":
+        np.testing.assert_allclose(found.attributions, net.attributions, atol=1e-12)
+
+
+def test_rows_of_which_nothing_is_left_are_rounding_with_an_error_of_1() -> None:
+    found = explain(lambda z: 3.0 + 0 * z.sum(1), X, "sii")
+    assert (found.attributions == 0).all()
+    assert found.relative_error.tolist() == found.interaction_error.tolist() == [1.0] * len(X)
+    assert found.status.tolist() == ["rounding"] * len(X)
+
+
 def test_relus_are_smoothed_only_where_second_derivatives_are_taken() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)).eval()
@@ -289,6 +327,22 @@ def test_runs_are_ranked_and_verified(name: str, files: Path) -> None:
     assert verified.exit_code == 0, verified.output
     if name in names_of(order=2):
         assert len(CliRunner().invoke(main, ["interactions", run]).stdout.splitlines()) == 11
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_what_values_are_is_told_in_files_and_pictures(name: str, files: Path) -> None:
+    run, picture = files / f"{name}-told", files / f"{name}.svg"
+    inputs = [str(files / "model.pt"), str(files / "data.csv")]
+    done = CliRunner().invoke(main, ["explain", *inputs, "-m", name, "--target", "1", "-o", str(run)])
+    assert done.exit_code == 0, done.output
+    schema = pq.read_schema(run / "attributions" / "part-000000.parquet")
+    unit = {field.name: field.metadata[b"unit"].decode() for field in schema}
+    is_slope = name in ("gradient", "hessian")
+    assert unit["a"] == "units of the explained output" + " per unit of the inputs" * is_slope
+    assert unit["_prediction"] == "units of the explained output"
+    assert CliRunner().invoke(main, ["plot", str(run), "bar", "-o", str(picture)]).exit_code == 0
+    drawn = picture.read_text(encoding="utf-8")
+    assert (f"attribution ({'slope of' if is_slope else 'change in'} output 1)") in drawn
 
 
 def test_methods_without_pairs_name_the_one_that_has_them(files: Path) -> None:

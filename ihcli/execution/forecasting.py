@@ -267,7 +267,8 @@ def _info_bytes(prepared: PreparedRun) -> int:
 
 def _notes(prepared: PreparedRun) -> Iterator[str]:
     explainer = prepared.explainer
-    yield f"{explainer.method.title}, derivatives by {explainer.engine.name}"
+    by = f"derivatives by {explainer.engine.name}" if explainer.method.derivatives else "by outputs alone"
+    yield f"{explainer.method.title}, {by}"
     yield f"model: {explainer.original.format}, {prepared.request.model}"
     yield f"baseline: {explainer.description()['baseline']['source']}"
     yield from prepared.settled_in_words()

@@ -55,9 +55,9 @@ def look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None
 
 def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | None:
     explainer, scale = prepared.explainer, 1.0
-    if explainer.method.second_order and isinstance(explainer.engine, AutogradEngine):
+    if explainer.method.derivatives == 2 and isinstance(explainer.engine, AutogradEngine):
         begin_taking_directions()
-    if rows < FEW_ROWS:
+    if rows < FEW_ROWS and explainer.method.is_integral:
         explainer, scale = _hurried(explainer)
     inputs, labels, _ = rows_to_try(prepared, FEW_ROWS)
     spent, n, others_s = 0.0, 1, _others_s(prepared, rows)

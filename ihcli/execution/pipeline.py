@@ -37,6 +37,7 @@ from ihcli.runs.info import (
 from ihcli.runs.keeping import Keeper
 from ihcli.runs.openings import openings_told
 from ihcli.runs.origins import origins_of
+from ihcli.runs.parts import Units
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun, settled_by_others
@@ -123,7 +124,8 @@ def _explain_into(
     asked = question_sha256(info)
     effort = prepared.explainer.effort
     most = most_error(effort.tolerance, effort.steps)
-    writer = replace(writer, question=asked, scale=info.arguments.scale, most_error=most)
+    units = Units(info.arguments.scale, prepared.explainer.method.is_slope)
+    writer = replace(writer, question=asked, units=units, most_error=most)
     with _kept_honest(writer, info):
         writer.write_info(info)
         done = _done_before(writer, begun, observer)

@@ -65,7 +65,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         engine_bytes,
         settings.engine,
         unlike_chain=reader.unlike_chain,
-        second_order=method.second_order and not method.by_outputs,
+        second_order=method.derivatives == 2,
     )
     choice.engine.rounding = stable.rounding
     choice.engine.carried = carried(checked.stable, paths)
@@ -74,7 +74,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
     obstacle, effort = diagnosed.obstacle, diagnosed.effort
     if (
-        obstacle is None
+        method.is_integral
+        and obstacle is None
         and len(encoded.kind) >= reader.start_records > 0
         and effort.may_start_short(reader.n_baselines)
     ):
@@ -132,7 +133,7 @@ def _checked(
     target = resolve_target(settings.target, checked.n_outputs, model.output_names, settings.outputs)
     stable, warnings = _differentiated(model, probe, is_open, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
-        model, settings.smooth, batches, method.second_order and not method.by_outputs, settings.smooth_tolerance
+        model, settings.smooth, batches, method.derivatives == 2, settings.smooth_tolerance
     )
     if smoothing is not None:
         check_values(smooth, probe)
@@ -147,12 +148,10 @@ def _differentiated(
 ) -> tuple[Stable, tuple[str, ...]]:
     """Return a model in the form that is differentiated, and the warnings that come of checking that."""
     stable = stabilise(model, probe)
-    if method.by_outputs:
+    if not method.derivatives:
         return stable, ()
     is_rounded = bool(stable.unknown)
-    return stable, check_derivatives(
-        stable.model, probe, n_outputs, method.second_order and not method.by_outputs, is_rounded, is_open
-    )
+    return stable, check_derivatives(stable.model, probe, n_outputs, method.derivatives == 2, is_rounded, is_open)
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from ihcli.bars import DEVIATIONS
 from ihcli.layouts.columns import ERROR_BAR, STANDARD_ERROR
-from ihcli.plots.canvas import NAME_WIDTH, entitle, explained, name_rows, new_figure, rows_height, short, source
+from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source, values_in_words
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import Choice, by_target, ranked_features, ranked_pairs
@@ -46,7 +46,7 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
         axes.plot(means[chosen], places[chosen], "D", color=colour, markersize=5, label=words)
     name_rows(axes, names, height, width=len(" · ") + 2 * HALF_NAME + len(" (main)") if request.pairs else NAME_WIDTH)
     what = "effect" if request.main_effects else "pair effect" if request.pairs else "attribution"
-    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what} (change in {explained(result, target)})")
+    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what} ({values_in_words(result, target)})")
     axes.grid(axis="x")
     axes.axvline(0, color="#808080", linewidth=0.8)
     axes.legend(loc="lower right")

@@ -101,6 +101,12 @@ def explained(result: Result, target: str) -> str:
     return result.told.explained_in_words(short(target))
 
 
+def values_in_words(result: Result, target: str) -> str:
+    """Return what the values of a run are parts of, or of what they are slopes."""
+    is_slope = result.method in METHODS and METHODS[result.method].is_slope
+    return f"{'slope of' if is_slope else 'change in'} {explained(result, target)}"
+
+
 def short(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name on one line; of a long one its start and its end."""
     return shortened(name, width)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ihcli.errors import DataError, OptionError
 from ihcli.methods import names_of
-from ihcli.plots.canvas import entitle, explained, new_figure, short, source
+from ihcli.plots.canvas import entitle, new_figure, short, source, values_in_words
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
 from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_feature
@@ -93,7 +93,7 @@ class _Panels:
                 panel.set_xticks(distinct[::step], (ticks or [f"{value:g}" for value in distinct])[::step])
                 if ticks is not None and sum(map(len, ticks)) > MOST_LETTERS:
                     panel.tick_params("x", rotation=90, labelsize=8)
-        axes[0, 0].set_ylabel(f"change in {explained(self._result, self._target)}")
+        axes[0, 0].set_ylabel(values_in_words(self._result, self._target))
         if isinstance(shade, list) and self._partner is not None:
             draw_legend(figure, {self._partner: shade})
         elif points is not None and shade is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ihcli.errors import OptionError, RunError
-from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, short, source
+from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source, values_in_words
 from ihcli.plots.colours import colour_bar, sign_map, size_map
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import MAIN, by_target
@@ -43,7 +43,7 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     for axis in ("x", "y"):
         name_rows(axes, names, inches, axis)
     axes.spines[:].set_visible(False)
-    colour_bar(figure, axes, image, f"{request.by} of the effect\n(change in {explained(result, target)})")
+    colour_bar(figure, axes, image, f"{request.by} of the effect\n({values_in_words(result, target)})")
     what = "mean over rows, with its sign" if signed else "mean of the absolute values over rows"
     who = [source(result, result.layout.row_count(found.pairs)), *left_out(found.pairs)]
     notes = [*who, f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]

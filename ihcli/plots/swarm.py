@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, rows_height, short, source
+from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source, values_in_words
 from ihcli.plots.categories import Level, colours_of, draw_legend, legend_height, levels
 from ihcli.plots.colours import LOW, MISSING, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, strongest
@@ -41,7 +41,7 @@ def draw_swarm(result: Result, request: PlotRequest) -> "Figure":
     figure, axes = new_figure(10.0 if groups else 8.2, max(height + 1.5, legend_height(groups) + 0.4))
     _draw_points(axes, phi, _colours(values, names, groups))
     name_rows(axes, names, height)
-    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"attribution (change in {explained(result, target)})")
+    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"attribution ({values_in_words(result, target)})")
     axes.grid(axis="x")
     axes.axvline(0, color="#808080", linewidth=0.8, zorder=0.5)
     has_numbers = bool(np.isfinite(_numbers(values, names)).any())

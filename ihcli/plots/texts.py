@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, short, source
+from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source, values_in_words
 from ihcli.plots.colours import LOWERS, RAISES, colour_bar, sign_map
 from ihcli.plots.heatmap import chosen
 from ihcli.plots.request import PlotRequest
@@ -43,7 +43,7 @@ class _Word:
 def draw_text(result: Result, request: PlotRequest) -> "Figure":
     """Draw one text; see `ihcli.plots.draw`."""
     record = record_of_request(result, request)
-    words, unit = list(_laid_out(record.names)), explained(result, record.target)
+    words, unit = list(_laid_out(record.names)), values_in_words(result, record.target)
     effects = pair_effects(record)
     if effects is None or not len(effects.values):
         figure = _with_words_only(record, words)
@@ -144,7 +144,7 @@ def _with_matrix(record: Record, words: list[_Word], gamma: np.ndarray, top: int
     axis: Literal["x", "y"]
     for axis in ("x", "y"):
         name_rows(axes[1], [f"{short(record.names[place], 20)} ({place})" for place in order], inches, axis)
-    colour_bar(figure, axes[1], image, f"change in {unit}")
+    colour_bar(figure, axes[1], image, unit)
     return figure
 
 

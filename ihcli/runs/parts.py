@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,36 @@ from ihcli.runs.storage import InteractionStorage
 from ihcli.scales import MODEL
 
 
+@dataclass(frozen=True)
+class Units:
+    """Of what is stored: the scale of the explained output, and whether values are for each unit of the inputs."""
+
+    scale: str = MODEL
+    are_slopes: bool = False
+
+    def told(self, columns: Columns, *, are_values: bool) -> Columns:
+        """Return columns whose unit, where it is that of the explained output, says so."""
+        output = OUTPUT_UNIT if self.scale == MODEL else f"{OUTPUT_UNIT} ({self.scale})"
+        unit = f"{output} per unit of the inputs" if are_values and self.are_slopes else output
+        return [(_in_unit(field, unit), column) for field, column in columns]
+
+
+OF_OUTPUT = Units()
+
+
 def attributions_table(
-    explanation: AnyExplanation, keys: pa.Table, question: str | None = None, scale: str = MODEL
+    explanation: AnyExplanation, keys: pa.Table, question: str | None = None, units: Units = OF_OUTPUT
 ) -> pa.Table:
     """Return the attributions part: who the row is, how well it was explained, and the values as they are laid out.
 
     Parameters:
         keys: one row of key columns for every data row of the explanation, in row order.
         question: SHA-256 of what was asked, which the part keeps.
-        scale: on which outputs are explained, which its units tell.
     """
     layout = layout_of(explanation)
-    values = layout.attributions(explanation, ~explanation.has_values)
-    return _table([*_identity(explanation, keys), *_beside(explanation, FIGURES), *values], layout, question, scale)
+    values = units.told(layout.attributions(explanation, ~explanation.has_values), are_values=True)
+    beside = units.told(_beside(explanation, FIGURES), are_values=False)
+    return _table([*_identity(explanation, keys), *beside, *values], layout, question)
 
 
 def interactions_table(
@@ -40,14 +58,14 @@ def interactions_table(
     keys: pa.Table,
     storage: InteractionStorage,
     question: str | None = None,
-    scale: str = MODEL,
+    units: Units = OF_OUTPUT,
 ) -> pa.Table | None:
     """Return the interactions part, or None where there are no interactions or none are stored."""
     if explanation.interactions is None or storage.kind == "none":
         return None
     layout, top = layout_of(explanation), storage.top if storage.kind == "top" else None
-    values = layout.interactions(explanation, ~explanation.has_values, top)
-    return _table([*_identity(explanation, keys), *values], layout, question, scale)
+    values = units.told(layout.interactions(explanation, ~explanation.has_values, top), are_values=True)
+    return _table([*_identity(explanation, keys), *values], layout, question)
 
 
 def _identity(explanation: AnyExplanation, keys: pa.Table) -> Columns:
@@ -82,8 +100,8 @@ def _stored(column: QualityColumn, values: np.ndarray, is_empty: np.ndarray) -> 
     return pa.field(column.name, stored.type, metadata=column.metadata), stored
 
 
-def _table(columns: Columns, layout: Layout[Any], question: str | None, scale: str) -> pa.Table:
-    fields = [field if scale == MODEL else _on_scale(field, scale) for field, _ in columns]
+def _table(columns: Columns, layout: Layout[Any], question: str | None) -> pa.Table:
+    fields = [field for field, _ in columns]
     name, count = Counter(field.name for field in fields).most_common(1)[0]
     if count > 1:
         raise RunError(f"{name}: two columns of the run would have this name. Try to rename the key or the group.")
@@ -92,9 +110,8 @@ def _table(columns: Columns, layout: Layout[Any], question: str | None, scale: s
     return pa.Table.from_arrays([column for _, column in columns], schema=pa.schema(fields, metadata=metadata or None))
 
 
-def _on_scale(field: pa.Field, scale: str) -> pa.Field:
-    """Return a field whose unit, where it is that of the explained output, says on which scale that is."""
+def _in_unit(field: pa.Field, unit: str) -> pa.Field:
     told = field.metadata or {}
-    if told.get(b"unit") != OUTPUT_UNIT.encode():
+    if told.get(b"unit") != OUTPUT_UNIT.encode() or unit == OUTPUT_UNIT:
         return field
-    return field.with_metadata({**told, b"unit": f"{OUTPUT_UNIT} ({scale})".encode()})
+    return field.with_metadata({**told, b"unit": unit.encode()})

@@ -30,12 +30,11 @@ from ihcli.runs.names import (
     part_files,
     part_name,
 )
-from ihcli.runs.parts import attributions_table, interactions_table
+from ihcli.runs.parts import OF_OUTPUT, Units, attributions_table, interactions_table
 from ihcli.runs.seals import Digests, sealed
 from ihcli.runs.states import StateFiles
 from ihcli.runs.storage import FULL, InteractionStorage
 from ihcli.runs.told import if_told
-from ihcli.scales import MODEL
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,14 @@ class RunWriter:
     """Writes the files of one run; every file appears under its final name only when it is whole and on disk.
 
     question    SHA-256 of what was asked, which every part keeps
-    scale       on which outputs are explained
+    units       of what is stored
     most_error  with which entries rank, see `ihcli.summaries.ranked`; None: all do
     """
 
     path: Location
     storage: InteractionStorage = FULL
     question: str | None = None
-    scale: str = MODEL
+    units: Units = OF_OUTPUT
     most_error: float | None = None
 
     @property
@@ -75,10 +74,10 @@ class RunWriter:
         Raises:
             RunError: the disk is full or refuses.
         """
-        interactions, written = interactions_table(explanation, keys, self.storage, self.question, self.scale), []
+        interactions, written = interactions_table(explanation, keys, self.storage, self.question, self.units), []
         if interactions is not None:
             written = [write_table(self.path / INTERACTIONS / part_name(index), interactions)]
-        attributions = attributions_table(explanation, keys, self.question, self.scale)
+        attributions = attributions_table(explanation, keys, self.question, self.units)
         return (write_table(self.path / ATTRIBUTIONS / part_name(index), attributions), *written)
 
     def digests_of(self, index: int) -> Digests:

@@ -159,6 +159,7 @@ def with_diagonal(pairs: np.ndarray, attributions: np.ndarray) -> np.ndarray:
 
 
 def _share(error: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return errors relative to sizes; 0 where both are, infinity where only the size is."""
-    found: np.ndarray = np.divide(error, size, out=np.where(error > 0, np.inf, 0.0), where=size > 0)
+    """Return errors relative to sizes, or to themselves where nothing larger is left; 0 where both are 0."""
+    most = np.maximum(size, error)
+    found: np.ndarray = np.divide(error, most, out=np.zeros_like(most), where=most > 0)
     return found
