@@ -87,6 +87,25 @@ def test_what_has_no_rule_is_served_by_autograd_and_named(monkeypatch: pytest.Mo
     assert choose_engine(Skipping(), probe(), MEMORY_BYTES, "auto").engine.name == "autograd"
 
 
+class Paired(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.pairs = nn.Bilinear(2, D - 2, 1).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pairs(x[:, :2].sin(), x[:, 2:])
+
+
+def test_what_torch_would_do_point_by_point_is_served_by_autograd_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    choice = choose_engine(Paired(), probe(), MEMORY_BYTES)
+    assert choice.engine.name == "autograd"
+    assert "not by operation: its operations cannot be done at several rows" in choice.reason
+    assert not capfd.readouterr().err  # torch warns there, whatever Python filters
+
+
 @pytest.mark.parametrize("part", [1, 2], ids=["slope", "bend"])
 def test_operations_that_disagree_with_autograd_are_not_used(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     monkeypatch.setitem(jets.UNARY, aten.tanh.default, off_by(part, 1.001))

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -187,6 +188,17 @@ def _onednn_off() -> Iterator[None]:
 
 
 @contextmanager
+def _loops_off() -> Iterator[None]:
+    vmap: Any = torch._C._functorch
+    before = vmap._is_vmap_fallback_enabled()
+    vmap._set_vmap_fallback_enabled(False)
+    try:
+        yield
+    finally:
+        vmap._set_vmap_fallback_enabled(before)
+
+
+@contextmanager
 def _silence() -> Iterator[None]:
     # TorchScript prints by way of sys.stdout, and warns by way of this module.
     with warnings.catch_warnings(), redirect_stdout(_Nowhere()):
@@ -203,5 +215,7 @@ _DIFFERENTIABLE = _Shared(_differentiable_kernels)
 _WITHOUT_CUDNN = _Shared(_cudnn_off)
 WITHOUT_ONEDNN = _Shared(_onednn_off)
 """Where widths are tried: its recurrent layers take any width in float32, and read beyond the weights."""
+WITHOUT_LOOPS = _Shared(_loops_off)
+"""Where programs are tried: torch.vmap does what it has no rule for once for each point, and warns of it."""
 SILENCE = _Shared(_silence)
 """Inside of it, what is printed to standard output and warned of goes nowhere."""

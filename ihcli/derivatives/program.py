@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ihcli.derivatives.calling import WITHOUT_ONEDNN
+from ihcli.derivatives.calling import WITHOUT_LOOPS, WITHOUT_ONEDNN
 from ihcli.derivatives.front import used_steps
 from ihcli.derivatives.leading import over
 from ihcli.derivatives.recording import Recorder, Ref, Step
@@ -182,7 +182,7 @@ def out_of_place(step: Step, result: Tensor) -> Step:
 def check(program: Program, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
     """Raise UnknownOperationError where the program comes to something else, or cannot be done again."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), WITHOUT_LOOPS:
             got, expected = program.outputs(program.values(rows), rows), function(rows)
         tolerance = _REPLAY.get(rows.dtype, 1e-3)
         agrees = got.shape == expected.shape and torch.allclose(
