@@ -23,6 +23,7 @@ from ihcli.heads.scales import finish_of, highest_other, on_scale
 from ihcli.models import Model, wrap_module
 from ihcli.models.formats.exported import Batch, read_program
 from ihcli.models.model import MANY_LABELS
+from ihcli.report.facts import facts_of
 from ihcli.scales import MODEL, SCALES
 
 D = 4
@@ -348,6 +349,13 @@ def test_runs_tell_their_scale_everywhere(run_of_logits: Path) -> None:
     assert "target 2 (margin), 24 rows" in ranked.output
     one = CliRunner().invoke(main, ["attributions", str(run_of_logits / "run"), "--row", "0", "--format", "table"])
     assert "target 2 (margin): " in one.output
+
+
+def test_reports_say_the_scale_on_their_first_screen(run_of_logits: Path) -> None:
+    assert ("Scale", "margin, of a model that ends in a softmax") in facts_of(ihcli.read(run_of_logits / "run"))
+    page = (Path(ihcli.__file__).parent / "report" / "page.js").read_text(encoding="utf-8")
+    subtitle = next(line for line in page.splitlines() if "shown = [" in line)
+    assert '"Scale"' in subtitle
 
 
 def test_runs_on_a_scale_are_verified_with_their_model(run_of_logits: Path) -> None:

@@ -7,7 +7,7 @@ function drawHeader() {
   document.title = `${contents.title} – ihcli report`;
   byId("title").textContent = contents.title;
   const told = Object.fromEntries(contents.facts);
-  const shown = ["Method", "Rows", "Features", "Baseline"].filter((name) => told[name]);
+  const shown = ["Method", "Rows", "Features", "Scale", "Baseline"].filter((name) => told[name]);
   byId("subtitle").textContent = shown.map((name) => (name === "Method" ? told[name] : `${name.toLowerCase()}: ${told[name]}`)).join(" · ");
   fill(byId("target"), ...contents.targets.map((target, place) => make("option", { value: String(place) }, target.name)));
   byId("target-choice").hidden = contents.targets.length < 2;
