@@ -1,7 +1,7 @@
 """The best of a ranking, of features or of pairs, over rows or in one: chosen, titled and written."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, Ranking
 from ihcli.cli.asking.values import values_of_keys
 from ihcli.cli.computed import computed_run
 from ihcli.cli.showing.certainty import left_out_of_ranking, not_listed_in_ranking, notes_of_ranking
+from ihcli.cli.showing.drawn import Section
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.showing.tables import Shown
 from ihcli.cli.showing.terminal import say
@@ -81,7 +82,7 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
         missing := (*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
     ):
         say(*missing)
-    return Shown(table, kind.columns, _titles(run, table, choice.min_count), notes)
+    return _by_target(table, kind.columns, _titles(run, table, choice.min_count), notes)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
@@ -107,7 +108,25 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
         drawings = {record.target: kind.drawing(record) for record in records}
     titles = {record.target: _title(record, of_scale(run)) for record in records}
     notes = {record.target: tuple(kind.notes_of_record(record, choice)) for record in records}
-    return Shown(table, kind.record_columns, titles, notes, drawings)
+    return _by_target(table, kind.record_columns, titles, notes, drawings)
+
+
+def _by_target(
+    table: "pa.Table",
+    columns: Sequence[str],
+    titles: Mapping[str, str],
+    notes: Mapping[str, Sequence[str]],
+    drawings: Mapping[str, Any] | None = None,
+) -> Shown:
+    """Return a ranking, of which a person sees some columns, one target below the other."""
+    from ihcli.results.rankings import by_target
+
+    names = [name for name in columns if name in table.column_names]
+    sections = (
+        Section(titles[target], ranked.select(names), notes.get(target, ()), (drawings or {}).get(target))
+        for target, ranked in by_target(table).items()
+    )
+    return Shown(table.schema, [table], sections)
 
 
 def _titles(run: "Run", table: "pa.Table", min_count: int) -> dict[str, str]:

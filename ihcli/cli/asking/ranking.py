@@ -9,9 +9,10 @@ import click
 
 from ihcli.cli.asking.computation import Computation, computing_options, debug_option, reporting_options
 from ihcli.cli.asking.options import DAILY, OTHERS, TARGET
-from ihcli.cli.asking.sections import Command, Conflict, Declaration, option
+from ihcli.cli.asking.sections import OPTIONS, Command, Conflict, Declaration, option
+from ihcli.cli.asking.tables import FORMAT, OUT
 from ihcli.cli.asking.values import WholeNumber
-from ihcli.cli.showing.tables import FORMATS, Destination
+from ihcli.cli.showing.tables import Destination
 
 WITH_DATA = "With MODEL and DATA"
 STATISTICS = ("mean_abs", "mean", "std", "share")
@@ -30,10 +31,6 @@ KEY_HELP = (
 )
 TARGET_HELP = (
     "With RUN: the target to show.  [default: all]  With MODEL and DATA: what to explain, as in ihcli explain."
-)
-FORMAT_HELP = (
-    "How to write; arrow is an IPC stream.  "
-    "[default: as -o FILE is named, else a table on a terminal and csv in a pipe]"
 )
 KEEP_HELP = "Directory in which to keep the run, with the interactions of every row.  [default: nothing is kept]"
 OVERWRITE_HELP = "Replace the file that is there, and the run of --keep."
@@ -139,8 +136,7 @@ def _computing() -> tuple[Callable[[Command], Command], ...]:
     daily = tuple(KEY if declared.parameter == "key" else declared for declared in DAILY if declared is not TARGET)
     return (
         option("--target", metavar="NAME", help=TARGET_HELP),
-        option("--format", "format_name", type=click.Choice(FORMATS), help=FORMAT_HELP),
-        option("-o", "--out", metavar="FILE", default="-", help="File to write.  [default: - (standard output)]"),
+        *(declared.declare(OPTIONS) for declared in (FORMAT, OUT)),
         option("--overwrite", is_flag=True, help=OVERWRITE_HELP),
         option("--keep", section=WITH_DATA, metavar="RUN", help=KEEP_HELP),
         computing_options({WITH_DATA: daily, **OTHERS}),
