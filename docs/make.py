@@ -20,6 +20,7 @@ from ihcli.explanation import Explanation, TextExplanation
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
+from ihcli.summaries.figures import figures_table
 from ihcli.summaries.ranking import SUMMARIES, statistics_table
 
 DOCS = Path(__file__).parent
@@ -66,6 +67,7 @@ def column_tables() -> Iterator[tuple[str, str]]:
     yield "statuses", _of_statuses()
     for kind, columns in SUMMARIES.items():
         yield f"summary {kind}", _of_schema(statistics_table(columns, []).schema)
+    yield "summary model", _of_schema(figures_table(()).schema)
 
 
 def _sections(command: click.Command, parent: click.Context | None) -> Iterator[str]:

@@ -33,9 +33,9 @@ def damaged(folder: Folder, to: Path) -> Path:
 def test_a_good_run_ends_with_one_line_and_code_0(folder: Folder) -> None:
     done = ask(folder.run("ih"))
     assert done.exit_code == 0
-    assert done.stderr == f"{folder.run('ih')}: all 25 checks passed.\n"
+    assert done.stderr == f"{folder.run('ih')}: all 26 checks passed.\n"
     lines = done.stdout.splitlines()
-    assert len(lines) == 25
+    assert len(lines) == 26
     assert lines[0] == f"{'passed':12}{'run.json':28}a finished run of ih, 14 rows (1 checked)"
     (sums,) = (line for line in lines if "row sums  " in line)
     assert "(14 checked, worst " in sums
@@ -49,7 +49,7 @@ def test_a_bad_run_ends_with_the_names_of_what_failed_and_code_1(folder: Folder,
     failed = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     names = ["completeness gap", "row sums", "summary of attributions", "SHA-256"]
     assert [line[12:38].strip() for line in failed] == names
-    assert done.stderr == f"Error: {path}: 4 of 25 checks failed: {', '.join(names)}.\n"
+    assert done.stderr == f"Error: {path}: 4 of 26 checks failed: {', '.join(names)}.\n"
     assert "the worst row 4, target " in failed[0]
 
 
@@ -65,11 +65,11 @@ def test_with_model_and_data_rows_are_recomputed(folder: Folder, tmp_path: Path)
     asked = folder.request("ih")
     done = ask(folder.run("ih"), asked.model, asked.data, "--sample", 3, "--seed", 5)
     assert done.exit_code == 0, done.stdout
-    assert "all 37 checks passed." in done.stderr
+    assert "all 38 checks passed." in done.stderr
     assert "0 of 3 rows beyond the reported error, 1 may be (3 checked, worst " in done.stdout
     done = ask(folder.run("ih"), folder.path / "relu.pt", asked.data)
     assert done.exit_code == 1
-    assert "1 of 27 checks failed: MODEL." in done.stderr
+    assert "1 of 28 checks failed: MODEL." in done.stderr
 
 
 @pytest.mark.parametrize("name", ["model", "data"])

@@ -121,7 +121,7 @@ def test_tables_have_the_specified_columns():
     summary = summed(explained(5))
     assert summary.attributions().column_names == [
         *("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows"),
-        *("main_mean_abs", "main_mean", "main_std", "main_rows", "main_error_bar"),
+        *("main_mean_abs", "main_mean", "main_std", "main_rows", "main_opposed", "main_error_bar"),
     ]
     expected = ["target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows", "error_bar"]
     assert summary.interactions().column_names == expected

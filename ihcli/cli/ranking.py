@@ -13,6 +13,7 @@ from ihcli.cli.computed import computed_run
 from ihcli.cli.showing.certainty import left_out_of_ranking, not_listed_in_ranking, notes_of_ranking
 from ihcli.cli.showing.drawn import Section
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
+from ihcli.cli.showing.model import NOTHING_TOLD, Told, told_of_model
 from ihcli.cli.showing.tables import Shown
 from ihcli.cli.showing.terminal import say
 from ihcli.errors import OptionError
@@ -75,14 +76,15 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
         return _shown_row(ranking, run, kind, choice, target)
     choice = replace(choice, min_count=_least_count(ranking, run))
     table = _of_target(kind.of_run(run, choice), run, target)
-    notes = {}
+    notes, told = dict[str, tuple[str, ...]](), NOTHING_TOLD
     if ranking.destination.format == "table":
+        told = told_of_model(run)
         notes = notes_of_ranking(kind.of_run(run, replace(choice, top_k=sys.maxsize, features=())), run, kind.noun)
     elif not ranking.quiet and (
         missing := (*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
     ):
         say(*missing)
-    return _by_target(table, kind.columns, _titles(run, table, choice.min_count), notes)
+    return _by_target(table, kind.columns, _titles(run, table, choice.min_count), notes, told=told)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
@@ -117,14 +119,19 @@ def _by_target(
     titles: Mapping[str, str],
     notes: Mapping[str, Sequence[str]],
     drawings: Mapping[str, Any] | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Shown:
     """Return a ranking, of which a person sees some columns, one target below the other."""
-    from ihcli.results.rankings import by_target
+    from ihcli.summaries.ranking import by_target
 
     names = [name for name in columns if name in table.column_names]
     sections = (
-        Section(titles[target], ranked.select(names), notes.get(target, ()), (drawings or {}).get(target))
-        for target, ranked in by_target(table).items()
+        Section(
+            *(titles[target], ranked.select(names), notes.get(target, ()), (drawings or {}).get(target)),
+            before=() if place else told.of_model,
+            above=told.of_targets.get(target, ()),
+        )
+        for place, (target, ranked) in enumerate(by_target(table).items())
     )
     return Shown(table.schema, [table], sections)
 
@@ -162,7 +169,7 @@ def _title(record: "Record", scale: str) -> str:
 
 
 def _of_target(table: "pa.Table", run: "Run", target: str | None) -> "pa.Table":
-    from ihcli.results.rankings import by_target
+    from ihcli.summaries.ranking import by_target
 
     if target in (None, "all"):
         return table

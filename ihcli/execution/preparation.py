@@ -211,6 +211,7 @@ def _settings(request: RunRequest, start: int | None, whole_matrices: bool) -> S
         engine=request.engine_derivatives,
         sampling_tolerance=request.sampling_tolerance,
         whole_matrices=whole_matrices,
+        sees_model=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,9 @@ from ihcli.derivatives import Engine
 from ihcli.derivatives.transfers import Coming
 from ihcli.errors import ModelCallError
 from ihcli.explainers.gathering import Form, gathered, nothing
+from ihcli.explainers.seeing import Spreads, seen_of
 from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
+from ihcli.explanation.seen import Meaning
 from ihcli.heads.scales import Finish
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
@@ -46,6 +49,7 @@ class Explainer:
     warnings   sentences the user should read before trusting the result
     jumps      what helps where jumps, or steeper parts than float32 resolves, were found that no evaluations mend, in
                words; empty: none were
+    meaning    what the outputs mean; None where it is not told what rows show of the model
     in_factors  whether matrices may stay products of smaller ones, see `ihcli.explanation.factors`
     """
 
@@ -66,6 +70,7 @@ class Explainer:
     largest: Shape
     warnings: tuple[str, ...]
     jumps: str = ""
+    meaning: Meaning | None = None
     in_factors: bool = False
 
     @property
@@ -116,7 +121,9 @@ class Explainer:
         """
         encoded = self.reader.encode(records)
         numbers = first_row + np.arange(len(records))
-        row, output, original = self._entries(encoded, labels, first_row)
+        outputs = self._outputs_of(encoded, numbers)
+        row, output = self.target.select(outputs, labels, first_row)
+        original = outputs[row, output]
         blocks = list(self._blocks(encoded, row))
 
         def explained(block: np.ndarray, told: Tell) -> AnyExplanation:
@@ -133,7 +140,8 @@ class Explainer:
         names = np.array(self.target.names, dtype=object)[output]
         if self.target.spec == PREDICTED:
             names[~known] = None
-        return replace(explanation, row=numbers[row], target=names)
+        seen = None if self.meaning is None else seen_of(self.meaning, self._spreads, records, outputs, labels)
+        return replace(explanation, row=numbers[row], target=names, seen=seen)
 
     def outputs(self, inputs: Tensor) -> np.ndarray:
         """Return the original model's outputs (n, K) as float64, in batches that fit."""
@@ -161,18 +169,18 @@ class Explainer:
                 reason,
             ) from error
 
-    def _entries(
-        self, encoded: Encoded, labels: np.ndarray | None, first_row: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return for each entry its record, the output that is explained, and what the original model gives there."""
-        numbers = first_row + np.arange(len(encoded.kind))
+    @cached_property
+    def _spreads(self) -> Spreads | None:
+        return Spreads.of(self.reader, self.original, self.target.names, self.outputs)
+
+    def _outputs_of(self, encoded: Encoded, numbers: np.ndarray) -> np.ndarray:
+        """Return what the original model gives for records of these numbers (N,), (N, K), NaN without input."""
         outputs = np.full((len(numbers), len(self.target.names)), np.nan)
         for _, alike in encoded.alike():
             outputs[alike] = self.telling_rows(
                 lambda some: self.outputs(inputs_of(self.reader, self.original, encoded.values[some])), alike, numbers
             )
-        row, output = self.target.select(outputs, labels, first_row)
-        return row, output, outputs[row, output]
+        return outputs
 
     def _blocks(self, encoded: Encoded, row: np.ndarray) -> Iterator[np.ndarray]:
         """Put entries of one shape together, as many as half of the memory budget holds."""

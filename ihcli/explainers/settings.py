@@ -20,6 +20,7 @@ class Settings:
     memory_bytes      bound on the working set; None: a share of what is free
     engine            "auto", "mlp", "operations" or "autograd": who takes derivatives
     whole_matrices    whether each row's matrix is wanted whole, or its largest entries and sums alone
+    sees_model        whether it is told what rows show of the model as well, which runs keep
     sampling_tolerance  sampling error that decides how many baselines are drawn, where nobody says how many
     """
 
@@ -34,3 +35,4 @@ class Settings:
     engine: str = "auto"
     sampling_tolerance: float = SAMPLING_TOLERANCE
     whole_matrices: bool = True
+    sees_model: bool = False

@@ -13,6 +13,7 @@ from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import OptionError
 from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
 from ihcli.explainers.explainer import Explainer
+from ihcli.explainers.seeing import meaning_of
 from ihcli.explainers.settings import Settings
 from ihcli.heads import Stable, stabilise
 from ihcli.heads.rounding import carried
@@ -81,6 +82,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     ):
         effort = _started(effort, method, choice.engine, reader, smooth, encoded)
     warnings.extend([] if obstacle is None else [obstacle.warning])
+    scaled, told = (settings.scale, finish), (checked.target, settings.outputs)
     return Explainer(
         model=stable,
         original=original,
@@ -99,6 +101,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         largest=encoded.shapes[-1],
         warnings=(*original.notes, *dict.fromkeys(warnings), *noted),
         jumps=diagnosed.remedy,
+        meaning=meaning_of(original, batches[0], scaled, *told) if settings.sees_model else None,
         in_factors=not settings.whole_matrices and reader.units is not None,
     )
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ihcli.explanation.factors import Factored, Matrices
+from ihcli.explanation.seen import Seen
 from ihcli.quality import Entries, Status
 
 
@@ -20,12 +21,14 @@ class Explanation(Entries):
                    of wide chains, as products of smaller ones
     interaction_spread  (N, G, G) standard error of every interaction over the baselines that were drawn; None where
                         all there are were used, or only one
+    seen           what the rows show of the model, in a run; of all of them, whichever entries are chosen
     """
 
     feature_names: tuple[str, ...]
     attributions: np.ndarray
     interactions: Matrices | None
     interaction_spread: np.ndarray | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +40,18 @@ class TextExplanation(Entries):
     units         tuples of n words or tokens, in reading order
     attributions  (n,): phi; sums to prediction - baseline_prediction
     interactions  (n, n) symmetric: Gamma; rows sum to phi; None under ig
+    seen          what the texts show of the model, as above
     """
 
     units: np.ndarray
     attributions: np.ndarray
     interactions: np.ndarray | None
+    seen: Seen | None = None
 
 
 AnyExplanation = Explanation | TextExplanation
 E = TypeVar("E", bound=Entries)
-_SHARED = ("feature_names",)
+_SHARED = ("feature_names", "seen")
 
 
 def join_explanations(parts: Sequence[E]) -> E:

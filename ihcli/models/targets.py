@@ -92,7 +92,7 @@ class Target:
     def _labelled(self, labels: np.ndarray | None, first_row: int) -> np.ndarray:
         if labels is None:
             raise DataError("`target=label`: the data has no label column. Try `label=COLUMN`.")
-        chosen = [_label_index(value, self.names) for value in labels]
+        chosen = [label_index(value, self.names) for value in labels]
         if None in chosen:
             row = chosen.index(None)
             raise DataError(
@@ -161,7 +161,7 @@ def _own(n_outputs: int, output_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(output_names)
 
 
-def _label_index(value: Any, names: tuple[str, ...]) -> int | None:
+def label_index(value: Any, names: tuple[str, ...]) -> int | None:
     """Return the output that a label value names; where all names are numbers, an index would be a guess."""
     candidates = [str(value)]
     if isinstance(value, (bool, np.bool_)):

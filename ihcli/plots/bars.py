@@ -10,8 +10,9 @@ from ihcli.layouts.columns import ERROR_BAR, STANDARD_ERROR
 from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source, values_in_words
 from ihcli.plots.colours import LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
-from ihcli.results.rankings import Choice, by_target, ranked_features, ranked_pairs
+from ihcli.results.rankings import Choice, ranked_features, ranked_pairs
 from ihcli.results.result import Result
+from ihcli.summaries.ranking import by_target
 from ihcli.summaries.rest import rest_of
 from ihcli.wording import told_apart
 

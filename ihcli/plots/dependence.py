@@ -13,8 +13,9 @@ from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
 from ihcli.plots.request import PlotRequest, one_target, require_feature
 from ihcli.plots.sample import DrawnRows, attributions, gammas, matrix_rows, sample_rows
 from ihcli.results.explained_data import FeatureValues, feature_values
-from ihcli.results.rankings import Choice, by_target, ranked_pairs
+from ihcli.results.rankings import Choice, ranked_pairs
 from ihcli.results.result import Result
+from ihcli.summaries.ranking import by_target
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from ihcli.errors import OptionError, RunError
 from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source, values_in_words
 from ihcli.plots.colours import colour_bar, sign_map, size_map
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
-from ihcli.results.rankings import MAIN, by_target
+from ihcli.results.rankings import MAIN
 from ihcli.results.result import Result
+from ihcli.summaries.ranking import by_target
 from ihcli.summaries.rest import rest_of
 
 if TYPE_CHECKING:

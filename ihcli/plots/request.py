@@ -7,9 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from ihcli.errors import OptionError, RunError
-from ihcli.results.rankings import by_target
 from ihcli.results.result import Result
-from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.ranking import LEFT_OUT, by_target
 from ihcli.wording import did_you_mean, listed
 
 

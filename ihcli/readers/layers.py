@@ -12,7 +12,7 @@ from torch import Tensor
 from ihcli.models.model import Model
 from ihcli.openings import Layers
 from ihcli.readers.encoded import Encoded, Shape
-from ihcli.readers.reader import Load
+from ihcli.readers.reader import Compared, Load
 from ihcli.readers.tables import TableReader
 
 
@@ -42,6 +42,10 @@ class LayerReader(TableReader):
         """The value of a layer that each flat input is, None where it is held."""
         held = len(self.layers.placeholder) if self.layers.is_around else 0
         return (*self.groups.inputs, *[None] * held)
+
+    def compared(self) -> Compared | None:
+        """Return the baselines, none of whose columns is what is explained; outputs are compared alone."""
+        return Compared(self.baselines.values, np.zeros(0, np.int64), ())
 
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Mark the complete rows; their shape is that of the flat inputs."""

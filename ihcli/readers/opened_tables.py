@@ -16,7 +16,7 @@ from ihcli.models.model import Model
 from ihcli.openings import Openings
 from ihcli.openings.words import opened_in_words
 from ihcli.readers.encoded import Encoded, Shape
-from ihcli.readers.reader import Load
+from ihcli.readers.reader import Compared, Load
 from ihcli.readers.tables import TableReader
 from ihcli.wording import listed
 
@@ -70,6 +70,11 @@ class OpenedTableReader(TableReader):
         """The column of every flat input, None of those that are held."""
         names = [self.groups.inputs[column] for column in self.openings.owner.tolist()]
         return (*names[: len(names) - len(self.openings.held)], *[None] * len(self.openings.held))
+
+    def compared(self) -> Compared | None:
+        """Return the baselines, and the columns that are no codes."""
+        numeric = np.array(self.openings.numeric, np.int64)
+        return Compared(self.baselines.values, numeric, [self.groups.inputs[column] for column in numeric])
 
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Mark the complete rows; their shape is that of the flat inputs."""

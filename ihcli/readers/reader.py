@@ -70,6 +70,15 @@ class TrialRows:
     few: np.ndarray
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Baselines that are rows, as the data have them: (B, C), and which columns are numbers that can be compared."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    names: Sequence[str]
+
+
 class Reader(ABC):
     """How one kind of record becomes inputs that gates open, and where the paths to it start.
 
@@ -182,6 +191,10 @@ class Reader(ABC):
     @property
     def pool(self) -> Pool | None:
         """What more baselines can be drawn from, until it is settled how many are enough; None: it is."""
+        return None
+
+    def compared(self) -> Compared | None:
+        """Return the baselines beside which rows of the data can be set; None where they are none."""
         return None
 
     def starting_from(self, baselines: Baselines) -> Self:

@@ -17,7 +17,7 @@ from ihcli.methods import Method
 from ihcli.models.model import Model
 from ihcli.models.signatures import Signature
 from ihcli.readers.encoded import Encoded, Shape
-from ihcli.readers.reader import Load, Reader, TrialRows
+from ihcli.readers.reader import Compared, Load, Reader, TrialRows
 
 CPU_BATCH_BYTES = 64 << 20
 """Larger batches on a CPU are slower (0.54 s against 0.91 at 256 MiB for 32,768 rows of ig) and scatter its memory."""
@@ -107,6 +107,11 @@ class TableReader(Reader):
     def with_one_baseline(self) -> "TableReader":
         """Return the same with the first baseline."""
         return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:1]))
+
+    def compared(self) -> Compared | None:
+        """Return the baselines, and all columns."""
+        values = self.baselines.values
+        return Compared(values, np.arange(values.shape[1]), self.groups.inputs)
 
     def starting_from(self, baselines: Baselines) -> "TableReader":
         """Return the same with these baselines, and no others to draw."""

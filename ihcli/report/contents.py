@@ -18,10 +18,10 @@ from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
 from ihcli.results.certainty import certain_of, judged
 from ihcli.results.explained_data import FeatureValues, feature_values
-from ihcli.results.rankings import by_target
+from ihcli.results.model_quality import ModelQuality
 from ihcli.results.result import Result
 from ihcli.runs.told import if_told, plain
-from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.ranking import LEFT_OUT, by_target
 from ihcli.summaries.rest import rest_of
 from ihcli.wording import either
 
@@ -47,6 +47,7 @@ class Target:
     none_rank     whether that would be all of them, and all are taken
     certain       how many of the leading ranks of pairs are certain; None where that is not known
     not_listed    a sentence on pairs that the summary does not list; None where it lists all
+    spread        sentences on how the explanation is spread over features and pairs
     """
 
     name: str
@@ -60,12 +61,14 @@ class Target:
     none_rank: bool
     certain: int | None
     not_listed: str | None
+    spread: list[str]
 
 
 @dataclass(frozen=True)
 class Contents:
     """All of a page, as plain values.
 
+    model              figures of the model beside labels, as they are called; labels is how many rows have one
     names              of features, groups or units, clipped
     texts              whether rows are texts
     unit               word or token; None for a table
@@ -81,6 +84,8 @@ class Contents:
     facts: list[tuple[str, str]]
     warnings: list[str]
     trust: Trust
+    model: list[tuple[str, float]]
+    labels: int
     texts: bool
     unit: str | None
     features: int | None
@@ -119,9 +124,17 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     all_ranked, all_pairs = _rankings(replace(result, run=replace(result.run, all_rows=True)))
     shown = list(all_ranked)[:MOST_TARGETS]
     names = _Names({})
+    quality = result.model_quality
     targets = [
         _target(
-            *(names, name, ranked.get(name, all_ranked[name]), pairs.get(name, all_pairs.get(name)), result.layout),
+            *(
+                names,
+                quality,
+                name,
+                ranked.get(name, all_ranked[name]),
+                pairs.get(name, all_pairs.get(name)),
+                result.layout,
+            ),
             none_rank=name not in ranked or (name in all_pairs and name not in pairs),
         )
         for name in shown
@@ -139,8 +152,10 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
     return Contents(
         title=_title(result),
         facts=facts_of(result),
-        warnings=warnings_of(result),
+        warnings=[*quality.warnings(), *warnings_of(result)],
         trust=trust,
+        model=[(words, value) for words, value in quality.beside_labels()],
+        labels=int(quality.figure("labels") or 0),
         texts=result.layout.in_reading_order,
         unit=result.told.units,
         features=len(result.feature_names) if result.layout.is_aligned else None,
@@ -158,13 +173,21 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
 
 def _rankings(result: Result) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     """Return the rankings of features and of pairs by target."""
-    pairs = result.summary_interactions() if _has_summary_of_pairs(result) else None
+    pairs = result.summary_interactions() if result.run.has_summary_of_pairs else None
     return by_target(result.summary_attributions()), {} if pairs is None else by_target(pairs)
 
 
 def _target(
-    names: _Names, name: str, ranked: pa.Table, pairs: pa.Table | None, layout: Layout[Any], *, none_rank: bool
+    names: _Names,
+    quality: ModelQuality,
+    name: str,
+    ranked: pa.Table,
+    pairs: pa.Table | None,
+    layout: Layout[Any],
+    *,
+    none_rank: bool,
 ) -> Target:
+    spread = [*filter(None, (quality.effects_in_words(name), quality.company_in_words(name)))]
     features = {"name": [names.of(feature) for feature in ranked["feature"].slice(0, MOST_FEATURES).to_pylist()]}
     shown = ranked.slice(0, MOST_FEATURES)
     features |= {column: _rounded(shown, column) for column in FEATURE_COLUMNS if column in ranked.column_names}
@@ -175,6 +198,7 @@ def _target(
             none_rank=none_rank,
             certain=None,
             not_listed=None,
+            spread=spread,
         )
     rest = rest_of(pairs).get(name)
     best = pairs.slice(0, MOST_PAIRS)
@@ -196,6 +220,7 @@ def _target(
         none_rank=none_rank,
         certain=next((certain for certain, _ in certain_of({name: judged(pairs, None)}).values()), None),
         not_listed=None if rest is None else rest.in_words(),
+        spread=spread,
     )
 
 
@@ -253,10 +278,6 @@ def _why_no_dependence(result: Result, targets: Sequence[Target], reason: str | 
     if reason is not None:
         return f"Dependence views need the values of the features, which could not be read: {reason}"
     return None
-
-
-def _has_summary_of_pairs(result: Result) -> bool:
-    return (result.path / "summary" / "interactions.parquet").exists()
 
 
 def _title(result: Result) -> str:

@@ -50,6 +50,7 @@ function ownWarnings(trust) {
 }
 
 function* tiles(trust) {
+  for (const [name, value] of contents.model) yield tile(name, number(value), `of the model, on ${number(contents.labels)} rows with labels`);
   const asked = trust.tolerance_in_words ? ` ${trust.tolerance_in_words}` : "";
   if (!trust.statuses.uncertified) yield tile("Within tolerance", percent(trust.ok / Math.max(1, trust.entries)), `${number(trust.ok)} of ${number(trust.entries)} entries, tolerance${asked}`);
   for (const [status, count] of Object.entries(trust.statuses)) {
@@ -124,7 +125,7 @@ const statisticsNote = (names) => `${names.map((name) => `${name}: ${STATISTICS[
 
 function drawFeatures(target) {
   const what = contents.texts ? `${contents.unit}s` : "features";
-  byId("features-note").textContent = `${leftOut(target, "features")}${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units. ${statisticsNote(["mean_abs", "mean", "std", "share", ...(target.features.main_mean_abs ? ["main_mean_abs"] : [])])}`;
+  byId("features-note").textContent = `${target.spread.map((sentence) => `${sentence} `).join("")}${leftOut(target, "features")}${part(target.features.name.length, target.all_features, what)}Attributions say how much of the output, compared with the baseline, each of the ${what} is credited with, in output units. ${statisticsNote(["mean_abs", "mean", "std", "share", ...(target.features.main_mean_abs ? ["main_mean_abs"] : [])])}`;
   const name = { title: "feature", text: true, name: true, value: (row) => named(row.name) };
   new Table(byId("features-table"), what, [column("rank", "rank"), name, ...statistics(target.features)]).show(rowsOf(target.features));
 }

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.bars import DEVIATIONS, are_certain, within_chance
-from ihcli.files.arrays import numbers, values_of
+from ihcli.files.arrays import numbers
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR
-from ihcli.summaries.ranking import field_of
+from ihcli.summaries.ranking import field_of, floats
 from ihcli.summaries.rest import rest_of
 
 NEAR_ZERO = "near_zero"
@@ -27,11 +27,11 @@ def judged(ranking: pa.Table, by: str | None) -> pa.Table:
     known = set(ranking.column_names)
     if statistic is None or not known & {ERROR_BAR, STANDARD_ERROR}:
         return ranking
-    values, chance = _floats(ranking, statistic), np.zeros(ranking.num_rows)
+    values, chance = floats(ranking, statistic), np.zeros(ranking.num_rows)
     if STANDARD_ERROR in known:
-        chance = _floats(ranking, STANDARD_ERROR)
+        chance = floats(ranking, STANDARD_ERROR)
     if ERROR_BAR in known:
-        certain = are_certain(values, _floats(ranking, ERROR_BAR) + DEVIATIONS * chance, _most_of_rest(ranking))
+        certain = are_certain(values, floats(ranking, ERROR_BAR) + DEVIATIONS * chance, _most_of_rest(ranking))
         ranking = _with(ranking, CERTAIN, certain)
     return _with(ranking, NEAR_ZERO, within_chance(values, chance)) if STANDARD_ERROR in known else ranking
 
@@ -49,13 +49,6 @@ def _most_of_rest(ranking: pa.Table) -> float:
     """Return the most that any entry may be that the ranking does not list."""
     rest = rest_of(ranking)
     return rest[ranking["target"][0].as_py()].most if rest and ranking.num_rows else -np.inf
-
-
-def _floats(ranking: pa.Table, name: str) -> np.ndarray:
-    """Return a column of numbers, NaN for null."""
-    column = ranking[name].combine_chunks()
-    unknown = numbers(np.array([np.nan]), column.type)[0]
-    return values_of(pc.coalesce(column, unknown)) if column.null_count else values_of(column)
 
 
 def _with(ranking: pa.Table, name: str, flags: np.ndarray) -> pa.Table:

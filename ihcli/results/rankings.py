@@ -22,7 +22,7 @@ from ihcli.quality import ROW
 from ihcli.results.certainty import NEAR_ZERO, judged
 from ihcli.results.records import Effects, Record, attribution_effects, pair_effects
 from ihcli.runs.run import Run
-from ihcli.summaries.ranking import LEFT_OUT
+from ihcli.summaries.ranking import LEFT_OUT, by_target
 from ihcli.summaries.rest import Rest, rest_of, with_rest
 
 FEATURE, PAIR = ("feature",), ("feature_i", "feature_j")
@@ -108,15 +108,6 @@ def _that_rank(run: Run, summary: Callable[[Run], pa.Table]) -> pa.Table:
     if not table.num_rows and summary(replace(run, all_rows=True)).num_rows:
         raise run.nothing_ranks()
     return table
-
-
-def by_target(table: pa.Table) -> dict[str, pa.Table]:
-    """Return the ranking of each target; a table has them one after the other."""
-    rankings, start = {}, 0
-    for found in table["target"].value_counts().to_pylist():
-        rankings[found["values"]] = table.slice(start, found["counts"])
-        start += found["counts"]
-    return rankings
 
 
 def _chosen(

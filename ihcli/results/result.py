@@ -15,20 +15,10 @@ from ihcli.layouts.columns import holds_top_pairs
 from ihcli.layouts.layout import Layout
 from ihcli.layouts.tables import matrices
 from ihcli.methods import METHODS
-from ihcli.quality import (
-    ATTRIBUTIONS,
-    BASELINE_PREDICTION,
-    INTERACTIONS,
-    PREDICTION,
-    ROW,
-    TARGET,
-)
+from ihcli.quality import ATTRIBUTIONS, BASELINE_PREDICTION, INTERACTIONS, PREDICTION, ROW, TARGET
 from ihcli.results.bridges import shap_explanation, shapiq_values
-from ihcli.results.records import (
-    Record,
-    record_of,
-    stored_interactions,
-)
+from ihcli.results.model_quality import ModelQuality, model_quality
+from ihcli.results.records import Record, record_of, stored_interactions
 from ihcli.runs.files import PART, require_types
 from ihcli.runs.info import DONE, RunInfo
 from ihcli.runs.run import Run, open_run
@@ -155,6 +145,11 @@ class Result:
         Raises RunError where the run has none or did not finish.
         """
         return self.summary_interactions().to_pandas()
+
+    @property
+    def model_quality(self) -> ModelQuality:
+        """What rows show of the model, and how the explanation is spread; raises RunError as a summary does."""
+        return model_quality(self.run)
 
     def record(
         self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None

@@ -38,11 +38,16 @@ SUMMARY: Types = {
     **dict.fromkeys(("target", "feature", "feature_i", "feature_j"), WORDS),
     **dict.fromkeys(("rank", "rows"), WHOLE),
     **dict.fromkeys(("mean_abs", "mean", "std", "share", "min", "max"), FLOATS),
-    **dict.fromkeys(("main_mean_abs", "main_mean", "main_std"), FLOATS),
+    **dict.fromkeys(("main_mean_abs", "main_mean", "main_std", "main_opposed"), FLOATS),
     **dict.fromkeys(("main_rows", "left_out"), WHOLE),
     **dict.fromkeys(("error_bar", "standard_error", "main_error_bar", "main_standard_error"), FLOATS),
 }
-NEVER_NULL = (ROW, "target", "feature", "feature_i", "feature_j", "rank", "rows", "left_out")
+FIGURES: Types = {
+    **dict.fromkeys(("of", "output", "name", "figure"), WORDS),
+    **dict.fromkeys(("value", "error"), FLOATS),
+    "rows": WHOLE,
+}
+NEVER_NULL = (ROW, "target", "feature", "feature_i", "feature_j", "rank", "rows", "left_out", "of", "figure")
 
 
 @contextmanager

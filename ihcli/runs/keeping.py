@@ -95,7 +95,7 @@ class Keeper:
     def summarise(self) -> SealsInfo:
         """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
         summary = self._progress.summary
-        written = self.writer.write_summary(summary.attributions(), summary.interactions(), summary.all_rows())
+        written = self.writer.write_summary(*self._progress.tables())
         if summary.note:
             self.warn(summary.note)
         return self._progress.seals(self.writer.digests_of).but(summary=written)

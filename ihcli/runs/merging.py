@@ -68,8 +68,7 @@ def _merged_before(path: Location) -> RunTotals:
 def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
     infos = [finished.info for finished in shards]
     writer, totals = RunWriter(path), RunTotals.of(path, progress).under(infos[0])
-    found = progress.summary
-    summary = writer.write_summary(found.attributions(), found.interactions(), found.all_rows())
+    summary = writer.write_summary(*progress.tables())
     seals = progress.seals(writer.digests_of).but(question=question_sha256(infos[0]), summary=summary)
     writer.write_info(infos[0].merged(infos, totals.stored(), seals))
     remove_tree(path / SHARDS)

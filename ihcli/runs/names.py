@@ -5,6 +5,7 @@ from ihcli.files.locations import Location
 INFO = "run.json"
 ATTRIBUTIONS, INTERACTIONS, SUMMARY = "attributions", "interactions", "summary"
 SHARDS = "shards"
+MODEL = "model"  # what the summary tells of the model, beside its tables of attributions and interactions
 STATES = ".states"  # readers of a run skip names that start with a dot
 DIRECTORIES = (ATTRIBUTIONS, INTERACTIONS, SUMMARY, STATES)
 

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from ihcli.errors import RunError
 from ihcli.explanation import AnyExplanation
@@ -13,8 +15,18 @@ from ihcli.layouts.choosing import layout_of, summary_of_state
 from ihcli.quality import Status
 from ihcli.runs.info import SealsInfo
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
+from ihcli.summaries.model import ModelSummary
 from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
+
+
+class SummaryTables(NamedTuple):
+    """The tables of a summary, see `ihcli.runs.writer.RunWriter.write_summary`."""
+
+    attributions: pa.Table
+    interactions: pa.Table | None
+    all_rows: tuple[pa.Table, pa.Table | None] | None
+    model: pa.Table | None
 
 
 class Progress:
@@ -24,6 +36,7 @@ class Progress:
 
     parts    ranges of part numbers that do not touch, in order
     sampling_error  that of the median entry, within 12 %; None where all baselines there are were used
+    model    what rows show of the model, of those parts that no older ihcli explained
     digests  SHA-256 of the files of each part, by its number; of those that an older ihcli wrote, none
     """
 
@@ -32,6 +45,7 @@ class Progress:
         self.digests: dict[int, Digests] = {}
         self.rows = self.evaluations = self.truncated = 0
         self.wall_s = 0.0
+        self.model = ModelSummary()
         self._summary: RankedSummary | None = None
         self._statuses = Counter[str]()
         self._sampling = Counter[int]()  # entries by their sampling error, in whole decibels
@@ -61,6 +75,7 @@ class Progress:
             progress._sampling.update(decibels.round().astype(int).tolist())
         progress._summary = RankedSummary(layout_of(explanation).summary)
         progress._summary.update(explanation, most_error)
+        progress.model.update(explanation.seen)
         return progress
 
     @property
@@ -99,12 +114,19 @@ class Progress:
         self.evaluations += other.evaluations
         self.wall_s += other.wall_s
         self.truncated += other.truncated
+        self.model.merge(other.model)
         self._statuses.update(other._statuses)
         self._sampling.update(other._sampling)
         if self._summary is None:
             self._summary = other._summary
         elif other._summary is not None:
             self._summary.merge(other._summary)
+
+    def tables(self) -> SummaryTables:
+        """Return the tables of the summary."""
+        found = self.summary
+        both = found.attributions(), found.interactions()
+        return SummaryTables(*both, found.all_rows(), self.model.table(*both, counts=found.counts_occurrences))
 
     def seals(self, digests_of: Callable[[int], Digests]) -> SealsInfo:
         """Return what run.json says of the parts; `digests_of` gives what is not known of one."""
@@ -126,7 +148,7 @@ class Progress:
         known = sorted(self.digests)
         digests = stored_digests([self.digests[part] for part in known])
         sealed = {"sealed": np.array(known, np.int64), "digests": digests}
-        return {"parts": parts, "counts": text, **sealed, **self.summary.state()}
+        return {"parts": parts, "counts": text, **sealed, **self.summary.state(), **self.model.state()}
 
     @classmethod
     def of_state(cls, arrays: Mapping[str, np.ndarray]) -> "Progress":
@@ -143,6 +165,7 @@ class Progress:
             progress._statuses.update(counts["statuses"])
             progress._sampling.update({int(decibel): int(count) for decibel, count in counts.get("sampling", ())})
             progress._summary = RankedSummary.of_state(arrays, summary_of_state)
+            progress.model = ModelSummary.of_state(arrays)
         return progress
 
 

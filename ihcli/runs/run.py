@@ -14,10 +14,10 @@ from ihcli.files.lock import is_locked
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.quality import remedies_in_words
+from ihcli.runs.files import FIGURES, WRONG, opened_part, require_own, require_types
 from ihcli.runs.files import SUMMARY as SUMMARY_COLUMNS
-from ihcli.runs.files import WRONG, opened_part, require_own, require_types
 from ihcli.runs.info import RunInfo, read_info
-from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, SHARDS, SUMMARY, over_all_rows
+from ihcli.runs.names import ATTRIBUTIONS, INFO, INTERACTIONS, MODEL, SHARDS, SUMMARY, over_all_rows
 from ihcli.runs.rowgroups import PartFiles
 from ihcli.runs.told import if_told
 from ihcli.summaries.rest import rest_of
@@ -90,15 +90,30 @@ class Run:
             f"{self.path}: {whose} has an error within 10 times the tolerance, so none ranks. Try `all_rows`{again}."
         )
 
+    @property
+    def has_summary_of_pairs(self) -> bool:
+        """Whether pairs were summed up, whatever is stored of single rows."""
+        return (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists()
+
     def summary_interactions(self) -> pa.Table:
         """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
         self._summary_file(ATTRIBUTIONS)
-        if not (self.path / SUMMARY / f"{INTERACTIONS}.parquet").exists():
+        if not self.has_summary_of_pairs:
             raise RunError(
                 f"{self.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}. "
                 f"Try ihcli explain with `method={names_of(order=2)[0]}`."
             )
         return self._summary_table(INTERACTIONS)
+
+    def summary_model(self) -> pa.Table | None:
+        """Return what rows show of the model, see `ihcli.summaries.figures`; None in a run of an older ihcli."""
+        file = self.path / SUMMARY / f"{MODEL}.parquet"
+        if not file.exists():
+            return None
+        with opened_part(file) as opened:
+            table = opened.read()
+        require_types(file, table, FIGURES, list(FIGURES))
+        return table
 
     def _summary_file(self, kind: str) -> Location:
         file = self.path / SUMMARY / f"{kind}.parquet"

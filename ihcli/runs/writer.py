@@ -25,6 +25,7 @@ from ihcli.runs.names import (
     DIRECTORIES,
     INFO,
     INTERACTIONS,
+    MODEL,
     SUMMARY,
     over_all_rows,
     part_files,
@@ -104,13 +105,19 @@ class RunWriter:
         attributions: pa.Table,
         interactions: pa.Table | None,
         all_rows: tuple[pa.Table, pa.Table | None] | None = None,
+        model: pa.Table | None = None,
     ) -> dict[str, str]:
-        """Write the tables of a summary, those over all entries where some do not rank; return the SHA-256 of each."""
+        """Write the tables of a summary, those over all entries where some do not rank; return the SHA-256 of each.
+
+        Parameters:
+            model: what rows show of the model, see `ihcli.summaries.model`.
+        """
         tables = {INTERACTIONS: interactions, ATTRIBUTIONS: attributions}
         if all_rows is not None:
             tables |= {
                 over_all_rows(kind): table for kind, table in zip((ATTRIBUTIONS, INTERACTIONS), all_rows, strict=True)
             }
+        tables[MODEL] = model
         return {
             kind: write_table(self.path / SUMMARY / f"{kind}.parquet", table).hex()
             for kind, table in tables.items()

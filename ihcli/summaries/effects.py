@@ -16,6 +16,7 @@ from ihcli.summaries.moments import Means, Moments
 BLOCK_VALUES = 1 << 16  # of the entries summed at once: 512 KiB in float64, which stay in cache while passed over
 LEAST_OF_PRODUCTS = 1 << 17  # of one matrix, for a product not to read a factor once for every few rows of it
 ERROR_BAR, STANDARD_ERROR = "error_bar", "standard_error"
+MAINS_OPPOSED = "mains.opposed"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,17 @@ class Effects:
         if self.spread is not None:
             off[STANDARD_ERROR] = diagonals(self.spread).mean(axis=0, dtype=np.float64)
         return Moments.of(values), {f"mains.{name}": Means(n, figures) for name, figures in off.items()}
+
+    def opposed(self, attributions: np.ndarray, error: np.ndarray) -> Means:
+        """Return in which share of rows a main effect has not the sign of the attribution (N, G), and both have one.
+
+        A figure has a sign where it is larger than the error of the row, which is at most `error` (N,), relative, of
+        all attributions together.
+        """
+        mains = diagonals(self.gamma)
+        least = np.nan_to_num(error)[:, None] * np.abs(attributions).sum(axis=1, keepdims=True)
+        are_sure = np.minimum(np.abs(attributions), np.abs(mains)) > least
+        return Means(len(mains), (are_sure & (np.sign(attributions) != np.sign(mains))).mean(axis=0))
 
     def pairs(self) -> tuple[Moments, dict[str, Means]]:
         """Return the moments of pair effects, 2 Gamma_gh for g < h as Gamma is symmetric, and what these are off."""

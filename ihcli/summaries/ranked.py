@@ -78,6 +78,11 @@ class RankedSummary:
             self._counts[part].update(other._counts[part])
 
     @property
+    def counts_occurrences(self) -> bool:
+        """Whether statistics are over occurrences, see `AnySummary`."""
+        return self._parts["ranked"].counts_occurrences
+
+    @property
     def lines(self) -> tuple[int, int]:
         """How many lines both tables have, over all targets."""
         return self._parts["ranked"].lines

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ihcli.files.arrays import numbers, strings
+from ihcli.files.arrays import numbers, strings, values_of
 from ihcli.quality import OUTPUT_UNIT
 from ihcli.summaries.moments import Moments
 
@@ -26,6 +27,11 @@ STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
     "main_mean": (pa.float64(), "mean of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
     "main_std": (pa.float64(), "population standard deviation of Gamma_gg, the main effect, over rows", OUTPUT_UNIT),
     "main_rows": (pa.int64(), "rows that the main effects are of", "1"),
+    "main_opposed": (
+        pa.float64(),
+        "share of these rows in which Gamma_gg and the attribution have opposite signs, both beyond their errors",
+        "1",
+    ),
     "left_out": (pa.int64(), "explained rows that do not rank, as their error is beyond 10 tolerances", "1"),
     "error_bar": (pa.float64(), "how far mean_abs and mean may be off: the mean of the rows' error bars", OUTPUT_UNIT),
     "standard_error": (
@@ -39,11 +45,13 @@ STATISTICS: dict[str, tuple[pa.DataType, str, str]] = {
 ATTRIBUTION_COLUMNS = ("target", "feature", "rank", "mean_abs", "mean", "std", "min", "max", "share", "rows")
 LEFT_OUT = "left_out"
 MAIN_COLUMNS = ("main_mean_abs", "main_mean", "main_std", "main_rows")
+OPPOSED = "main_opposed"
+"""Of tables, whose features are the same in all rows."""
 INTERACTION_COLUMNS = ("target", "feature_i", "feature_j", "rank", "mean_abs", "mean", "std", "share", "rows")
 BARS = ("error_bar", "standard_error")
 """Of pairs, where they are known of all rows; of main effects the same with "main_" before it."""
 SUMMARIES = {
-    "attributions": (*ATTRIBUTION_COLUMNS, *MAIN_COLUMNS, *(f"main_{name}" for name in BARS), LEFT_OUT),
+    "attributions": (*ATTRIBUTION_COLUMNS, *MAIN_COLUMNS, OPPOSED, *(f"main_{name}" for name in BARS), LEFT_OUT),
     "interactions": (*INTERACTION_COLUMNS, *BARS, LEFT_OUT),
 }
 """All columns that each summary of a run may have."""
@@ -105,6 +113,22 @@ def statistics_table(names: tuple[str, ...], rankings: Sequence[Ranking]) -> pa.
         columns.append(pa.chunked_array([_column(ranking[name], field.type) for ranking in rankings], field.type))
         fields.append(field)
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def by_target(table: pa.Table) -> dict[str, pa.Table]:
+    """Return the ranking of each target; a table has them one after the other."""
+    rankings, start = {}, 0
+    for found in table["target"].value_counts().to_pylist():
+        rankings[found["values"]] = table.slice(start, found["counts"])
+        start += found["counts"]
+    return rankings
+
+
+def floats(ranking: pa.Table, name: str) -> np.ndarray:
+    """Return a column of numbers, NaN for null."""
+    column = ranking[name].combine_chunks().cast(pa.float64())
+    unknown = numbers(np.array([np.nan]), column.type)[0]
+    return values_of(pc.coalesce(column, unknown)) if column.null_count else values_of(column)
 
 
 def field_of(name: str) -> pa.Field:

@@ -1,6 +1,6 @@
 """What every summary does, whatever it is of."""
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,9 @@ E = TypeVar("E", bound=AnyExplanation, contravariant=True)
 
 class AnySummary(Protocol[E]):
     """Statistics per target of all explanations added to it, accumulated while they stream by."""
+
+    counts_occurrences: ClassVar[bool]
+    """Whether statistics are over occurrences of a unit, so that each weighs as often as it occurs."""
 
     @property
     def note(self) -> str | None:

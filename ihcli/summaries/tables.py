@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,13 +11,14 @@ from ihcli.bars import DEVIATIONS
 from ihcli.explanation import Explanation
 from ihcli.explanation.factors import members
 from ihcli.files.arrays import numbers, strings
-from ihcli.summaries.effects import Effects
+from ihcli.summaries.effects import MAINS_OPPOSED, Effects
 from ihcli.summaries.moments import Moments
 from ihcli.summaries.ranking import (
     ATTRIBUTION_COLUMNS,
     BARS,
     INTERACTION_COLUMNS,
     MAIN_COLUMNS,
+    OPPOSED,
     Ranking,
     ranked,
     statistics_table,
@@ -30,6 +32,8 @@ class Summary:
 
     Memory: up to six float64 values per pair and target, whatever the number of rows.
     """
+
+    counts_occurrences: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
@@ -125,7 +129,8 @@ class Summary:
 
     def attributions(self) -> pa.Table:
         """Return the features of every target, ranked by mean |phi|; main effects too where there are interactions."""
-        mains = (*MAIN_COLUMNS, *(f"main_{name}" for name in self._bars)) if self._has_interactions else ()
+        told = (*MAIN_COLUMNS, *self._opposed, *(f"main_{name}" for name in self._bars))
+        mains = told if self._has_interactions else ()
         rankings = [self._ranked_features(target, mains) for target in self._targets]
         return statistics_table((*ATTRIBUTION_COLUMNS, *mains), rankings)
 
@@ -145,6 +150,12 @@ class Summary:
             if len(order) < len(found.pairs.mean):
                 rest[target] = self._rest(found, found.pairs, order)
         return with_rest(statistics_table((*INTERACTION_COLUMNS, *self._bars), rankings), rest)
+
+    @property
+    def _opposed(self) -> tuple[str, ...]:
+        """The column of opposite signs, where these were counted in all rows: not in those of an older ihcli."""
+        effects = [found.bars for found in self._targets.values() if found.mains is not None]
+        return (OPPOSED,) if all(MAINS_OPPOSED in bars for bars in effects) else ()
 
     def _ranked_features(self, target: str, mains: Sequence[str]) -> Ranking:
         found = self._targets[target]
@@ -203,4 +214,5 @@ def _summarise_rows(explanation: Explanation, chosen: np.ndarray) -> TargetSumma
         return TargetSummary(*of_features, None, None, {})
     effects = Effects.of(explanation, chosen)
     (mains, off_mains), (pairs, off_pairs) = effects.mains(), effects.pairs()
-    return TargetSummary(*of_features, mains, pairs, {**off_pairs, **off_mains})
+    opposed = {MAINS_OPPOSED: effects.opposed(values, explanation.relative_error[chosen])}
+    return TargetSummary(*of_features, mains, pairs, {**off_pairs, **off_mains, **opposed})

@@ -1,7 +1,7 @@
 """Ranked units and pairs of units of a corpus, by their text, accumulated while texts stream by; no text is held."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ class TextSummary:
 
     Memory: about 150 bytes for each distinct unit and pair, `most_lines` of them at most, however many texts there are.
     """
+
+    counts_occurrences: ClassVar[bool] = True
 
     def __init__(self) -> None:
         from ihcli.summaries.occurrences import Occurrences  # and pandas, which a run over a table does without

@@ -6,7 +6,7 @@ from ihcli.errors import RunError
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location
 from ihcli.runs.files import require_own
-from ihcli.runs.names import SUMMARY, over_all_rows, part_name
+from ihcli.runs.names import MODEL, SUMMARY, over_all_rows, part_name
 from ihcli.runs.seals import PARTS, QUESTION, is_sealed, question_sha256
 from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
@@ -65,7 +65,7 @@ class Seals:
 
     def _compare_summaries(self) -> None:
         told = self._seals.of_summary()
-        for kind in (*PARTS, *map(over_all_rows, PARTS)):
+        for kind in (*PARTS, *map(over_all_rows, PARTS), MODEL):
             file = self._path / SUMMARY / f"{kind}.parquet"
             if kind in told or file.exists():
                 self._compare(file, told.get(kind))

@@ -11,14 +11,14 @@ import pyarrow as pa
 from ihcli.errors import RunError
 from ihcli.layouts.layout import Layout, Sized
 from ihcli.quality import ATTRIBUTIONS, COLUMNS, INTERACTION_ERROR, INTERACTIONS, RELATIVE_ERROR
-from ihcli.results.rankings import by_target
 from ihcli.runs.names import SUMMARY, over_all_rows
 from ihcli.runs.run import Run
 from ihcli.summaries.ranked import RankedSummary
-from ihcli.summaries.ranking import BARS, LEFT_OUT
+from ihcli.summaries.ranking import BARS, LEFT_OUT, OPPOSED, by_target
 from ihcli.summaries.rest import Rest, rest_of
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
+from ihcli.verification.model import figures_of_model
 from ihcli.verification.stored import Block
 
 AGREEMENT = 1e-9
@@ -55,6 +55,7 @@ class Summaries:
             yield self._are_there(run, whole is not None)
         if whole is not None:
             yield from self._compared(replace(run, all_rows=True), whole, is_whole)
+        yield figures_of_model(run)
         if self._run.second_order and not self._run.stores_matrices:
             yield not_checked("summary of main effects", self._reason("interactions", is_whole) or "")
 
@@ -74,7 +75,7 @@ class Summaries:
             if reason := self._reason(kind, is_whole):
                 yield not_checked(f"summary of {name}", reason)
             else:
-                table = self._as_of_then(computed)
+                table = self._as_of_then(computed, stored)
                 yield same_statistics(stored, table, name, KEYS[kind])
 
     def _bars(self, kind: str) -> list[str]:
@@ -93,11 +94,14 @@ class Summaries:
             faults.add("that are missing" if expected else "where all rows rank", int(is_there != expected), file.name)
         return faults.finding()
 
-    def _as_of_then(self, table: pa.Table | None) -> pa.Table | None:
-        """Return a table as the run has it: without the columns that a first version did not write."""
-        if table is None or not self._run.is_of_first_version:
-            return table
-        return table.drop_columns([name for name in (LEFT_OUT, "main_rows") if name in table.column_names])
+    def _as_of_then(self, table: pa.Table | None, stored: pa.Table) -> pa.Table | None:
+        """Return a table as the run has it: without the columns that older versions did not write."""
+        later = [*([LEFT_OUT, "main_rows"] if self._run.is_of_first_version else []), OPPOSED]
+        if table is None:
+            return None
+        if OPPOSED in stored.column_names:
+            later.remove(OPPOSED)
+        return table.drop_columns([name for name in later if name in table.column_names])
 
     def _reason(self, kind: str, is_whole: bool) -> str | None:
         """Return why a summary cannot be computed again."""

@@ -57,7 +57,7 @@ def notes_of_ranking(table: "pa.Table", run: "Run", noun: str) -> dict[str, tupl
     Parameters:
         table: whole rankings, of `ihcli.results.rankings`.
     """
-    from ihcli.results.rankings import by_target
+    from ihcli.summaries.ranking import by_target
 
     return {target: tuple(_of_ranking(ranking, run, noun)) for target, ranking in by_target(table).items()}
 
@@ -88,7 +88,7 @@ def not_listed_in_ranking(table: "pa.Table", noun: str) -> Iterator[str]:
 
 def left_out_of_ranking(table: "pa.Table", run: "Run") -> Iterator[str]:
     """Give one sentence for every target of whose rows some are left out, or none where all are in it."""
-    from ihcli.results.rankings import by_target
+    from ihcli.summaries.ranking import by_target
 
     if "left_out" not in table.column_names:
         return

@@ -11,7 +11,7 @@ from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
 NOTHING = "nothing to rank\n"
@@ -23,12 +23,17 @@ SPARE = ("std", "share")  # not shown on a terminal that is too narrow for all
 
 @dataclass(frozen=True)
 class Section:
-    """What a person sees under one title: a table, sentences below it, and on a terminal what is drawn below these."""
+    """What a person sees under one title: a table, sentences below it, and on a terminal what is drawn below these.
+
+    before, above  sentences before the title, and between it and the table
+    """
 
     title: str
     table: "pa.Table | None" = None
     notes: Sequence[str] = ()
     drawing: "RenderableType | None" = None
+    before: Sequence[str] = ()
+    above: Sequence[str] = ()
 
 
 def drawn(sections: Iterable[Section], is_terminal: bool) -> str:
@@ -38,14 +43,20 @@ def drawn(sections: Iterable[Section], is_terminal: bool) -> str:
     console = Console(force_terminal=is_terminal, width=None if is_terminal else UNBOUNDED)
     with console.capture() as captured:
         for section in sections:
+            _print(console, section.before)
             console.print(cell(section.title, "bold"))
+            _print(console, section.above)
             if section.table is not None:
                 console.print(_rich_table(_fitting(section.table, console.width), console.width))
-            for note in section.notes:
-                console.print(cell(spelled(note)))
+            _print(console, section.notes)
             if is_terminal and section.drawing is not None:
                 console.print(section.drawing)
     return captured.get() or NOTHING
+
+
+def _print(console: "Console", sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        console.print(cell(spelled(sentence)))
 
 
 def records_of(table: "pa.Table") -> Iterator[tuple[Any, ...]]:

@@ -1,0 +1,47 @@
+"""What stands above a ranking: what model it is that is explained, and how the explanation is spread."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ihcli.files.locations import Location
+    from ihcli.results.model_quality import ModelQuality
+    from ihcli.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Told:
+    """Sentences that stand above all rankings over rows of a run, and above that of each target."""
+
+    of_model: Sequence[str] = ()
+    of_targets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+NOTHING_TOLD = Told()
+
+
+def told_of_model(run: "Run") -> Told:
+    """Return what a run tells of its model."""
+    from ihcli.results.model_quality import model_quality
+
+    found = model_quality(run)
+    return Told(tuple(_of_model(found)), {target: tuple(_of_target(found, target)) for target in run.targets()})
+
+
+def _of_model(found: "ModelQuality") -> Iterator[str]:
+    if (words := found.model_in_words()) is not None:
+        yield words
+    yield from (f"Warning: {warning}" for warning in found.warnings())
+
+
+def _of_target(found: "ModelQuality", target: str) -> Iterator[str]:
+    yield from filter(None, (found.effects_in_words(target), found.company_in_words(target)))
+
+
+def warnings_of_model(path: "Location") -> tuple[str, ...]:
+    """Return what to look at before trusting a run that was just written."""
+    from ihcli.results.model_quality import model_quality
+    from ihcli.runs.run import open_run
+
+    return tuple(f"Warning: {warning}" for warning in model_quality(open_run(path)).warnings())

@@ -1,0 +1,179 @@
+"""What model a run explains, and how its explanation is spread: figures of the summary, in sentences for people."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from ihcli.runs.run import Run
+from ihcli.summaries.concentration import concentration
+from ihcli.summaries.figures import Line, figures_table, lines_of
+from ihcli.summaries.judging import ENDING
+from ihcli.summaries.ranking import OPPOSED, by_target, floats
+from ihcli.wording import listed, printable
+
+LEAST_ROWS = 20
+"""Of fewer rows it is nothing unusual that all are of one class."""
+MANY_SPREADS = 20.0
+"""Standard deviations of the baselines: nearer rows can be of other people, and farther ones hardly are."""
+MANY_ROWS = 0.25
+"""Share of rows in which an attribution has another sign than the main effect, for a feature to be named."""
+NAMED = 3
+IN_WORDS = {
+    "accuracy": "accuracy",
+    "true_positive_rate": "TPR",
+    "true_negative_rate": "TNR",
+    "auroc": "AUROC",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+    "r2": "R2",
+    "rmse": "RMSE",
+}
+"""Figures of the model beside labels, as they are called and in their order."""
+
+
+@dataclass(frozen=True)
+class ModelQuality:
+    """What a run tells of its model, and of its explanation as a whole.
+
+    lines    figures, see `ihcli.summaries.figures`
+    opposed  by target, features that matter and whose attribution has another sign than their main effect in many
+             rows, with the share of these rows
+    """
+
+    lines: tuple[Line, ...]
+    opposed: dict[str, list[tuple[str, float]]]
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str, str | None], Line]:
+        return {(line.of, line.figure, line.output if line.of != "model" else None): line for line in self.lines}
+
+    def figure(self, name: str, of: str = "model", output: str | None = None) -> float | None:
+        """Return a figure of the model, or of a class or target; None where it is not known."""
+        line = self._by_name.get((of, name, output))
+        return None if line is None else line.value
+
+    @property
+    def table(self) -> pa.Table:
+        """All figures, as `summary/model.parquet` holds them."""
+        return figures_table(self.lines)
+
+    def beside_labels(self) -> list[tuple[str, float]]:
+        """Return what is known of the model beside labels: each figure as it is called, and its value."""
+        several = self.figure("true_positive_rate") is None
+        named = {**IN_WORDS, "auroc": "macro AUROC"} if several and len(self._classes) > 2 else IN_WORDS
+        known = ((words, self.figure(name)) for name, words in named.items())
+        return [(words, value) for words, value in known if value is not None]
+
+    def model_in_words(self) -> str | None:
+        """Return a sentence on how good the predictions are; None without labels."""
+        figures = [f"{words} {value:.3g}" for words, value in self.beside_labels()]
+        if not figures:
+            return None
+        largest = self._by_name.get(("model", "largest_class", None))
+        if largest is not None and largest.value is not None:
+            name = printable(str(largest.output))
+            figures[0] += (
+                f" (all labels are {name})" if largest.value == 1 else f" (always {name}: {largest.value:.3g})"
+            )
+        taken = " Outputs are taken for logits." if self._takes_for_logits else ""
+        return f"Model, on {int(self.figure('labels') or 0):,} rows with labels: {', '.join(figures)}.{taken}"
+
+    def effects_in_words(self, target: str) -> str | None:
+        """Return a sentence on how the explanation of a target is spread; None where that is not known."""
+        in_pairs = self.figure("share_of_pairs", "target", target)
+        found = [f"{_percent(in_pairs)} of all effects are in pairs"] if in_pairs is not None else []
+        found += filter(None, (self._makes_90(of, target) for of in ("features", "pairs")))
+        return f"{'; '.join(found)}." if found else None
+
+    def company_in_words(self, target: str) -> str | None:
+        """Return a sentence on features that matter through others; None where there are none."""
+        found = self.opposed.get(target)
+        if not found:
+            return None
+        names = ", ".join(f"{printable(name)} ({_percent(share)} of rows)" for name, share in found[:NAMED])
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        return f"Important through company, with an attribution of another sign than the main effect: {names}{more}."
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a user should look at before trusting the rest."""
+        yield from self._of_classes()
+        yield from self._of_distance()
+        unread = self._by_name.get(("model", "labels_unread", None))
+        if unread is not None:
+            yield (
+                f"{int(unread.value or 0):,} labels are none of the model's outputs and are left out, first "
+                f"{printable(str(unread.name))!r}. Expected {self._labels_in_words}. Try `output_names` with the words "
+                "of the label column, in the order of the outputs."
+            )
+
+    @property
+    def _takes_for_logits(self) -> bool:
+        """Whether a single output of numbers was taken for a logit, as labels are of two classes."""
+        ending = self._by_name.get(("model", ENDING, None))
+        is_single = self.figure("accuracy") is not None and self._classes[0] == f"not {self._classes[-1]}"
+        return is_single and ending is not None and "taken for logits" in str(ending.name)
+
+    @property
+    def _classes(self) -> list[str]:
+        return [str(line.output) for line in self.lines if (line.of, line.figure) == ("class", "chosen")]
+
+    @property
+    def _labels_in_words(self) -> str:
+        return f"{listed(self._classes)}, or an index" if len(self._classes) > 2 else "0, 1 or the name of an output"
+
+    def _of_classes(self) -> Iterator[str]:
+        rows = self.figure("rows") or 0
+        largest, has_labels = self.figure("largest_class"), self.figure("labels") is not None
+        if rows < LEAST_ROWS or (has_labels and largest == 1):
+            return
+        for name in self._classes:
+            if self.figure("chosen", "class", name) == rows:
+                yield f"every row is class {printable(name)}: all {int(rows):,} predictions. Is that so in the data?"
+
+    def _of_distance(self) -> Iterator[str]:
+        far = [line for line in self.lines if line.figure == "nearest_spreads" and (line.value or 0) >= MANY_SPREADS]
+        outputs = [line for line in far if line.of == "output"]
+        for kind, found in (("predictions", outputs), ("rows", [line for line in far if line.of == "column"])):
+            if found:
+                nearest = min(found, key=lambda line: -(line.value or 0))
+                where = f" in {listed([str(line.name) for line in found], NAMED)}" if kind == "rows" else ""
+                yield (
+                    f"{kind} lie at least {nearest.value:,.0f} baseline spreads away{where}: is the data scaled as in "
+                    "training, and as the baselines are?"
+                )
+
+    def _makes_90(self, of: str, target: str) -> str | None:
+        most, gini, needed = (self.figure(n, "target", target) for n in (of, f"gini_of_{of}", f"make_90_of_{of}"))
+        if not most or needed is None or gini is None:
+            return None
+        what = "attributions" if of == "features" else "pair effects"
+        return f"{int(needed):,} of {int(most):,} {of} make 90 % of the {what} (Gini {gini:.2f})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def model_quality(run: Run) -> ModelQuality:
+    """Return what a run tells of its model; of one of an older ihcli what follows of its rankings.
+
+    Raises RunError where the run has no summary.
+    """
+    features, stored = run.summary_attributions(), run.summary_model()
+    lines = [] if stored is None else lines_of(stored)
+    if stored is None or run.all_rows:
+        pairs = run.summary_interactions() if run.has_summary_of_pairs else None
+        counts = run.layout.counts_occurrences
+        lines = [line for line in lines if line.of != "target"] + [*concentration(features, pairs, counts=counts)]
+    told = ModelQuality(tuple(lines), {})
+    rankings = by_target(features) if OPPOSED in features.column_names else {}
+    return ModelQuality(told.lines, {target: _opposed(told, target, ranking) for target, ranking in rankings.items()})
+
+
+def _opposed(told: ModelQuality, target: str, ranking: pa.Table) -> list[tuple[str, float]]:
+    """Return which of the features that make nine tenths have another sign than their main effects in many rows."""
+    most = int(told.figure("make_90_of_features", "target", target) or 0)
+    names, shares = ranking["feature"].slice(0, most).to_pylist(), floats(ranking, OPPOSED)[:most].tolist()
+    return [(name, share) for name, share in zip(names, shares, strict=True) if share >= MANY_ROWS]
