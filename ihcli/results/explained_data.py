@@ -66,7 +66,7 @@ def feature_values(
     """
     result.layout.require_features(result.path, "which have no features. Try record(row).")
     _refuse_unknown(result, features)
-    table = _recorded_table(result) if data is None else _other_table(result, str(data))
+    table = _coded(result, _recorded_table(result) if data is None else _other_table(result, str(data)))
     vocabulary = result.told.vocabulary
     columns_of = _columns_of(result, table, features)
     columns = list(dict.fromkeys(column for members in columns_of.values() for column in members))
@@ -146,9 +146,25 @@ def _read(
     return values, is_binary
 
 
-def _opened(result: Result, path: str) -> TableFiles:
-    """Open a table, its columns of categories as the codes of the run."""
-    table, vocabulary = open_table(path), result.told.vocabulary
+def explained_table(result: Result, data: str | None = None) -> TableFiles:
+    """Open the table that a run explained, with whatever columns it has, as they are stored.
+
+    Parameters:
+        data: a table to read instead of the recorded one, row by row of the same rows, which need not have columns in
+            common with it; its content is not compared.
+
+    Raises DataError where it is gone, has changed since it was explained, or is not of the same rows.
+    """
+    if data is None:
+        return _recorded_table(result)
+    table = open_table(data)
+    _require_rows(result, table, data, table.schema.names[0])
+    return table
+
+
+def _coded(result: Result, table: TableFiles) -> TableFiles:
+    """Return a table with its columns of categories as the codes of the run."""
+    vocabulary = result.told.vocabulary
     return table if vocabulary is None else CodedTable(table, vocabulary)
 
 
@@ -164,7 +180,7 @@ def _recorded_table(result: Result) -> TableFiles:
     told = DataError(f"{places[0]}: {looked_for}. {_explained(result)}")
     for place in there(places, result.path):
         try:
-            table = _opened(result, place)
+            table = open_table(place)
         except DataError as error:
             told = DataError(f"{error} {_explained(result)}")
             continue
@@ -183,19 +199,24 @@ def _explained(result: Result) -> str:
 
 def _other_table(result: Result, path: str) -> TableFiles:
     """Open a table named by the user; it must have as many rows as were explained, or more where `limit` cut them."""
-    table = _opened(result, path)
+    table = open_table(path)
     name = next((name for name in result.feature_names if name in table.schema.names), None)
     if name is None:
         raise DataError(
             f"`data={path}`: has none of the features of {result.path}. Expected {listed(result.feature_names)}, got "
             f"{listed(table.schema.names)}."
         )
-    rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.feature_type(name))])))
+    _require_rows(result, table, path, name)
+    return table
+
+
+def _require_rows(result: Result, table: TableFiles, path: str, name: str) -> None:
+    """Refuse a table of other rows, which are counted by one of its columns."""
+    rows = sum(batch.num_rows for batch in table.batches(pa.schema([(name, table.category_type(name))])))
     expected = result.told.data.rows
     is_cut = if_told(lambda: result.told.arguments.limit) is not None
     if rows < expected or (rows > expected and not is_cut):
         raise DataError(f"`data={path}`: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
-    return table
 
 
 def _columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,185 @@
+"""Columns that stand beside explained rows: the run's own, and those of the data, read along with the rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from ihcli.data.formats.table import TableFiles, is_list, is_number
+from ihcli.errors import DataError, OptionError, RunError
+from ihcli.files.locations import Location
+from ihcli.quality import ROW, TARGET
+from ihcli.results.explained_data import explained_table
+from ihcli.results.result import Result
+from ihcli.wording import did_you_mean, listed, quoted
+
+Values: TypeAlias = np.ndarray | pa.Array
+"""Of a column in some rows: numbers (n,) float64, NaN where there is none; or words, null where there is none."""
+
+
+class Columns:
+    """Columns by name: key and quality columns of the run, then those of the named table, then of the explained data.
+
+    A table is opened when a column is asked for that nothing before it has.
+
+    Parameters:
+        data: a table with the same rows in the same order to look in first; its content is not compared.
+    """
+
+    def __init__(self, result: Result, data: str | None = None) -> None:
+        self.result = result
+        self._data = data
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """Those that the run stores beside its values."""
+        names = self.result.run.attribution_parts.schema.names
+        return tuple(name for name in names if name not in {ROW, TARGET, *self.result.layout.columns})
+
+    @cached_property
+    def table(self) -> TableFiles:
+        """The named table, or the data that was explained."""
+        return explained_table(self.result, self._data)
+
+    @cached_property
+    def _recorded(self) -> TableFiles | None:
+        """The data that was explained; None where it is gone or has changed, and another table was named."""
+        try:
+            return explained_table(self.result)
+        except DataError:
+            return None
+
+    def sources(self) -> Iterator[tuple[str, ...]]:
+        """Give the names of each place where columns may be, in the order in which to look."""
+        yield self.own
+        yield tuple(self.table.schema.names)
+        if self._data is not None and (recorded := self._recorded) is not None:
+            yield tuple(recorded.schema.names)
+
+    def is_number(self, name: str) -> bool:
+        """Whether a column holds numbers; raises OptionError where there is none, or it holds neither words."""
+        type_ = self._type(name)
+        if not _is_scalar(type_):
+            raise OptionError(
+                f"column {quoted(name)}: holds {type_}. Expected a number or a word in every row, got neither. "
+                "Try another column."
+            )
+        return is_number(type_)
+
+    def are_scalar(self) -> tuple[str, ...]:
+        """The columns of the named table, or of the data, that hold a number or a word in every row."""
+        schema = self.table.schema
+        return tuple(name for name in schema.names if _has(self.table, name) and _is_scalar(schema.field(name).type))
+
+    def follow(self, names: Sequence[str]) -> "Following":
+        """Begin to read columns along with rows that come in order."""
+        own = [name for name in names if name in self.own]
+        by_table: dict[TableFiles, list[str]] = {}
+        for name in names:
+            if name not in own and (table := self._table_of(name)) is not None:
+                by_table.setdefault(table, []).append(name)
+        tables = [_Alongside(table.batches(_schema(table, some)), table.path) for table, some in by_table.items()]
+        return Following({name: is_number(self._type(name)) for name in names}, tuple(own), tuple(tables))
+
+    def _type(self, name: str) -> pa.DataType:
+        if name in self.own:
+            return self.result.run.attribution_parts.schema.field(name).type
+        if (table := self._table_of(name)) is not None:
+            return table.schema.field(name).type
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> OptionError:
+        """Return the error that there is no such column."""
+        names = tuple(dict.fromkeys(name for source in self.sources() for name in source))
+        return OptionError(
+            f"column {quoted(name)}: is neither in {self.result.path} nor in {self.table.path}. Expected one of "
+            f"{listed(names)}.{did_you_mean(name, names)}"
+        )
+
+    def _table_of(self, name: str) -> TableFiles | None:
+        """Return the table that has a column."""
+        if _has(self.table, name):
+            return self.table
+        recorded = None if self._data is None else self._recorded
+        return recorded if recorded is not None and _has(recorded, name) else None
+
+
+@dataclass(frozen=True)
+class Following:
+    """Columns read along with rows.
+
+    numbers  of each name, whether it holds numbers
+    own      those that stand in the run itself
+    """
+
+    numbers: Mapping[str, bool]
+    own: tuple[str, ...]
+    _tables: tuple["_Alongside", ...]
+
+    def beside(self, entries: pa.Table) -> dict[str, Values]:
+        """Return what the columns hold beside entries of the run, which come in the order of their rows."""
+        columns = {name: entries[name].combine_chunks() for name in self.own}
+        rows = entries[ROW].to_numpy()
+        for table in self._tables:
+            found = table.at(rows)
+            columns |= {name: found[name].combine_chunks() for name in found.column_names}
+        return {name: _values(columns[name], is_number=self.numbers[name]) for name in self.numbers}
+
+
+class _Alongside:
+    """A stream of a table from which rows are taken in ascending order; no more than a batch of it is held."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], path: str | Location) -> None:
+        self._batches, self._path = batches, path
+        self._held: pa.Table | None = None
+        self._first = self._stop = 0
+
+    def at(self, rows: np.ndarray) -> pa.Table:
+        """Return rows (n,), ascending; the same may come several times, and again the next time."""
+        if len(rows) and (rows[0] < self._first or (np.diff(rows) < 0).any()):
+            raise RunError(
+                "rows of the run do not ascend. Expected parts as ihcli explain writes them. Try ihcli verify."
+            )
+        parts, done = [], 0
+        while done < len(rows) or self._held is None:
+            if self._held is not None:
+                stop = int(np.searchsorted(rows, self._stop))
+                parts.append(self._held.take(rows[done:stop] - self._first))
+                done = stop
+            if done < len(rows) or self._held is None:
+                self._advance(int(rows[done]) if done < len(rows) else 0)
+        return pa.concat_tables(parts) if parts else self._held.slice(0, 0)
+
+    def _advance(self, row: int) -> None:
+        batch = next(self._batches, None)
+        if batch is None:
+            raise DataError(
+                f"{self._path}: has {self._stop} rows. Expected row {row} too. Try the data that was explained."
+            )
+        self._held = pa.Table.from_batches([batch])
+        self._first, self._stop = self._stop, self._stop + batch.num_rows
+
+
+def _is_scalar(type_: pa.DataType) -> bool:
+    return not (pa.types.is_nested(type_) or pa.types.is_binary(type_) or is_list(type_))
+
+
+def _has(table: TableFiles, name: str) -> bool:
+    return table.schema.names.count(name) == 1
+
+
+def _schema(table: TableFiles, names: Sequence[str]) -> pa.Schema:
+    """Return columns as numbers, or else as text: dates too, as they are written."""
+    types = {name: table.schema.field(name).type for name in names}
+    return pa.schema([(name, table.feature_type(name) if is_number(types[name]) else pa.string()) for name in names])
+
+
+def _values(column: pa.Array, *, is_number: bool) -> Values:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not is_number:
+        return column.cast(pa.string())
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)

@@ -1,0 +1,115 @@
+"""Conditions on rows, such as age>=50 or sex=F: a column, a comparison and a value; nothing of it is ever run."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ihcli.errors import OptionError
+from ihcli.results.contrasting.columns import Columns, Values
+from ihcli.wording import quoted
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
+OF_WORDS = ("!=", "==", "=")
+TRUTH = {"true": 1.0, "false": 0.0}
+COMPARED = re.compile(rf"\s*({'|'.join(COMPARISONS)})\s*(.+?)\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A comparison of a column with a value, which is a number or a word as the column holds them; text as given."""
+
+    text: str
+    column: str
+    comparison: str
+    value: float | str
+
+    @classmethod
+    def parse(cls, text: str, columns: Columns, option: str = "where") -> "Condition":
+        """Read COLUMN, a comparison and a value; names may hold signs, and the longest that there is counts.
+
+        Raises OptionError.
+        """
+        found = read(text, columns)
+        if found is None:
+            name, sign = _ends(text)
+            if sign:
+                raise OptionError(f"`{option}={text}`: {columns.unknown(name)}")
+            raise OptionError(
+                f"`{option}={text}`: is no condition. Expected COLUMN=VALUE, or one of {', '.join(COMPARISONS)} in "
+                f"place of =, got {text!r}. Try `{option}=age>=50`."
+            )
+        column, sign, value = found
+        try:
+            is_number = columns.is_number(column)
+        except OptionError as error:
+            raise OptionError(f"`{option}={text}`: {error}") from None
+        return cls(
+            text, column, sign, _compared_with(f"`{option}={text}`: column {quoted(column)}", sign, value, is_number)
+        )
+
+    def holds(self, values: Mapping[str, Values]) -> np.ndarray:
+        """Return in which rows it holds, (n,) bool; never where there is no value."""
+        found = values[self.column]
+        if isinstance(found, pa.Array):
+            same = pc.fill_null(pc.equal(found, pa.scalar(self.value)), self.comparison == "!=")
+            is_same = np.asarray(same.to_numpy(zero_copy_only=False), bool)
+            is_there = np.asarray(found.is_valid().to_numpy(zero_copy_only=False), bool)
+            return is_there & (~is_same if self.comparison == "!=" else is_same)
+        return ~np.isnan(found) & np.asarray(COMPARISONS[self.comparison](found, self.value), bool)
+
+
+def all_hold(conditions: Sequence[Condition], values: Mapping[str, Values], n: int) -> np.ndarray:
+    """Return in which of n rows all of the conditions hold."""
+    return np.logical_and.reduce([np.ones(n, bool), *(condition.holds(values) for condition in conditions)])
+
+
+def read(text: str, columns: Columns) -> tuple[str, str, str] | None:
+    """Return column, comparison and value; None where no known column is compared with anything."""
+    return next((found for names in columns.sources() if (found := _starts(text, names))), None)
+
+
+def _starts(text: str, names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return what follows the longest of the names with which a text starts, and which a comparison follows."""
+    for name in sorted(names, key=len, reverse=True):
+        if name and text.startswith(name) and (rest := COMPARED.fullmatch(text[len(name) :])):
+            return name, rest[1], _unquoted(rest[2])
+    return None
+
+
+def _ends(text: str) -> tuple[str, str]:
+    """Return what stands before the first comparison, and this."""
+    found = re.search("|".join(COMPARISONS), text)
+    return (text[: found.start()].strip(), found[0]) if found else (text, "")
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def _compared_with(where: str, sign: str, value: str, is_number: bool) -> float | str:
+    if not is_number:
+        if sign not in OF_WORDS:
+            raise OptionError(f"{where} holds words, which have no order. Expected = or !=, got {sign}. Try =.")
+        return value
+    try:
+        number = TRUTH.get(value.lower())
+        number = float(value) if number is None else number
+    except ValueError:
+        number = np.nan
+    if np.isnan(number):
+        raise OptionError(f"{where} holds numbers. Expected a number behind {sign}, got {value!r}. Try {sign}1.")
+    return number
