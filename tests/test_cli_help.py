@@ -14,7 +14,18 @@ from ihcli.errors import DataError
 from ihcli.methods import METHODS
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
-COMMANDS = ("explain", "interactions", "attributions", "plot", "report", "inspect", "verify", "merge")
+COMMANDS = (
+    "explain",
+    "interactions",
+    "attributions",
+    "contrast",
+    "drivers",
+    "plot",
+    "report",
+    "inspect",
+    "verify",
+    "merge",
+)
 SECTIONS = {
     "Options": (
         *(

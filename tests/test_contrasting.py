@@ -393,7 +393,7 @@ def test_conditions_choose_rows(tmp_path: Path, condition: str, kept: Any) -> No
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        ("years", "is no condition. Expected COLUMN=VALUE, or one of <=, >=, !=, ==, <, >, = in place of ="),
+        ("years", "is not a condition. Expected COLUMN=VALUE, or one of <=, >=, !=, ==, <, >, = in place of ="),
         ("yaers>=50", "is neither in .* nor in .* Did you mean 'years'"),
         ("years>=old", "holds numbers. Expected a number behind >=, got 'old'"),
         ("years>=nan", "holds numbers. Expected a number behind >=, got 'nan'"),

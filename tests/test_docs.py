@@ -65,6 +65,16 @@ def test_recipes_run_as_shown(checkout: Path) -> None:
     check_recipes(names)
 
 
+def test_the_page_of_contrasts_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "contrast.md").read_text(encoding="utf-8")
+    for _, _, text in BLOCK.findall(page):
+        run_commands(text)
+    shown = CliRunner().invoke(main, shlex.split("contrast run --by sex --of pair --top-k 1 --format table"))
+    (line,) = re.findall(r"^\| 1 \|.+$", page, flags=re.MULTILINE)
+    assert line.replace("|", " ").split() == shown.stdout.splitlines()[4].split()
+    assert pd.read_csv("drivers.csv")["column"].iloc[0] == "age"
+
+
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
     assert len(run_example("weights.md", "net.py")) == 5
 
@@ -174,8 +184,15 @@ def test_the_page_of_layers_runs_as_shown(tmp_path: Path, monkeypatch: pytest.Mo
     assert names["spearman"].iloc[0] < -0.5 < names["spearman"].iloc[1:].min()
     assert names["spearman"].iloc[1:].max() < 0.5
     assert max(names["against_all"], names["against_both"]) < 1e-3
+    told = CliRunner().invoke(main, [*shlex.split(DRIVERS), "--format", "jsonl"]).stdout.splitlines()
+    found = {line["column"]: line["correlation"] for line in map(json.loads, told)}
+    assert next(iter(found)) == "pathway_1"
+    np.testing.assert_allclose(pd.Series(found), names["spearman"][list(found)], rtol=SAME_CLASSES)
     assert read("kinds").feature_names == ("pathway", "drug")
     assert "held at each row" in " ".join(read("held").info["warnings"])
+
+
+DRIVERS = "drivers drug-run --pair drug_a,drug_b --data activity.csv --where drug_a=1 --where drug_b=1"
 
 
 def run_commands(console: str) -> None:

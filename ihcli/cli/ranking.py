@@ -84,7 +84,7 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
         missing := (*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
     ):
         say(*missing)
-    return _by_target(table, kind.columns, _titles(run, table, choice.min_count), notes, told=told)
+    return in_sections(table, kind.columns, _titles(run, table, choice.min_count), notes, told=told)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
@@ -110,10 +110,10 @@ def _shown_row(ranking: Ranking, run: "Run", kind: Kind, choice: "Choice", targe
         drawings = {record.target: kind.drawing(record) for record in records}
     titles = {record.target: _title(record, of_scale(run)) for record in records}
     notes = {record.target: tuple(kind.notes_of_record(record, choice)) for record in records}
-    return _by_target(table, kind.record_columns, titles, notes, drawings)
+    return in_sections(table, kind.record_columns, titles, notes, drawings)
 
 
-def _by_target(
+def in_sections(
     table: "pa.Table",
     columns: Sequence[str],
     titles: Mapping[str, str],

@@ -49,7 +49,7 @@ class Condition:
             if sign:
                 raise OptionError(f"`{option}={text}`: {columns.unknown(name)}")
             raise OptionError(
-                f"`{option}={text}`: is no condition. Expected COLUMN=VALUE, or one of {', '.join(COMPARISONS)} in "
+                f"`{option}={text}`: is not a condition. Expected COLUMN=VALUE, or one of {', '.join(COMPARISONS)} in "
                 f"place of =, got {text!r}. Try `{option}=age>=50`."
             )
         column, sign, value = found

@@ -123,7 +123,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What --by names: a column, into how many bins it is cut (0: not said), or a condition."""
+    """What is named to group by: a column, into how many bins it is cut (0: not said), or a condition."""
 
     text: str
     column: str
