@@ -17,6 +17,7 @@ NAMES = (
     "certificates",
     "openings",
     "stream",
+    "contrast",
     "wide",
     "executors",
 )
@@ -37,6 +38,7 @@ ORDER = (
         "operations",
         "relu",
         "stream",
+        "contrast",
         "wide",
         "written",
     ),

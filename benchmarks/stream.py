@@ -34,7 +34,7 @@ def measure(setup: Setup) -> list[Result]:
 
 @cache
 def _imports_mib() -> float:
-    return _peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])[0]
+    return peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])[0]
 
 
 def measure_run(n_rows: int, width: int, device: str = "cpu") -> tuple[float, ...]:
@@ -44,7 +44,7 @@ def measure_run(n_rows: int, width: int, device: str = "cpu") -> tuple[float, ..
         _write_model(model, width)
         _write_table(data, n_rows, width)
         command = [sys.executable, "-m", "ihcli", "explain", str(model), str(data), "-o", f"{folder}/run", "-m", "ig"]
-        peak_mib, wall_s = _peak_mib_and_seconds([*command, "--quiet", "--device", device])
+        peak_mib, wall_s = peak_mib_and_seconds([*command, "--quiet", "--device", device])
     return n_rows, width, wall_s, n_rows / wall_s, peak_mib, peak_mib - _imports_mib()
 
 
@@ -63,7 +63,7 @@ def _write_table(path: Path, n_rows: int, width: int, block: int = 50_000) -> No
             writer.write_table(pa.table(list(values), schema=schema))
 
 
-def _peak_mib_and_seconds(command: list[str]) -> tuple[float, float]:
+def peak_mib_and_seconds(command: list[str]) -> tuple[float, float]:
     """Run a command in a process of its own and return its peak resident size and wall time.
 
     A small process stands between, because the peak of children is the largest of all so far.
