@@ -277,6 +277,20 @@ def test_rows_without_a_value_are_in_no_group_and_that_is_said(tmp_path: Path) -
     assert sum(asked(run, "age_").rows["risk"].values()) == 45
 
 
+def test_blanks_are_values_of_no_column(tmp_path: Path) -> None:
+    sex = np.array(["F", "M", "", "NA", "F", "M"] * 10)
+    run = write_run(tmp_path / "run", made_up(60), {"sex": sex, "id": np.arange(60)}, keys=["sex"])
+    pd.DataFrame({"gender": sex, "dose": ["", "1", "2", "NA", "1", "2"] * 10}).to_csv(tmp_path / "d.csv", index=False)
+    data = str(tmp_path / "d.csv")
+    assert asked(run, "gender", data=data).rows["risk"] == {"gender=F": 20, "gender=M": 20}
+    assert asked(run, "dose", data=data).rows["risk"] == {"dose=1": 20, "dose=2": 20}
+    assert asked(run, "sex").rows["risk"] == {"sex=F": 20, "sex=M": 20, "sex=NA": 10}
+    assert {line["column"]: line["rows"] for line in driven(run, feature="age", data=data).table.to_pylist()} == {
+        "gender": 40,
+        "dose": 40,
+    }
+
+
 def test_rows_without_values_and_those_that_do_not_rank_are_left_out(tmp_path: Path) -> None:
     n, sex = 60, sexes(60)
     status = np.full(n, Status.OK, object)
@@ -394,10 +408,10 @@ def test_conditions_choose_rows(tmp_path: Path, condition: str, kept: Any) -> No
     ("where", "told"),
     [
         ("years", "is not a condition. Expected COLUMN=VALUE, or one of <=, >=, !=, ==, <, >, = in place of ="),
-        ("yaers>=50", "is neither in .* nor in .* Did you mean 'years'"),
+        ("yaers>=50", "there is no column 'yaers' in .* or .* Did you mean 'years'"),
         ("years>=old", "holds numbers. Expected a number behind >=, got 'old'"),
         ("years>=nan", "holds numbers. Expected a number behind >=, got 'nan'"),
-        ("sex>=F", "holds words, which have no order. Expected = or !=, got >="),
+        ("sex>=F", "holds words, which have no order. Expected = or !=, got >=. Try `where=sex=F`"),
         ("years>=1000", "no row is in any group|holds no value"),
     ],
 )
@@ -410,7 +424,7 @@ def test_conditions_that_cannot_be_are_told(tmp_path: Path, where: str, told: st
 @pytest.mark.parametrize(
     ("by", "told", "tried"),
     [
-        ("sxe", "is neither in .* Did you mean 'sex'", "sex"),
+        ("sxe", "there is no column 'sxe' in .* Did you mean 'sex'", "sex"),
         ("id", "holds more than 20 different words", "id=p0"),
         ("sex:3", "holds words. Expected numbers", "sex"),
         ("years:1", "1 bins. Expected 2 to 20", "years:4"),

@@ -14,7 +14,7 @@ DATA_HELP = (
     "Table to take columns from, row by row of the same rows; it need not have the features.  [default: the one that "
     "was explained, as run.json records it]"
 )
-WHERE_HELP = "Only rows where a column compares so: sex=F, age>=50, 'kind!=a b'. Repeatable: where all of them hold."
+WHERE_HELP = "Only rows where a column compares so: sex=F, 'age>=50', 'kind!=a b'. Repeatable: where all of them hold."
 ALL_ROWS_HELP = "Take also rows whose error is beyond 10 tolerances."
 SEED_HELP = "Seed of the choice of rows, where there are too many to rank.  [default: 0]"
 

@@ -1,21 +1,24 @@
 """Columns that stand beside explained rows: the run's own, and those of the data, read along with the rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ihcli.data.formats.table import TableFiles, is_list, is_number
 from ihcli.errors import DataError, OptionError, RunError
-from ihcli.files.locations import Location
+from ihcli.files.arrays import strings
 from ihcli.quality import ROW, TARGET
 from ihcli.results.explained_data import explained_table
 from ihcli.results.result import Result
 from ihcli.wording import did_you_mean, listed, quoted
 
+BLANK = ""
+"""Text that is no value in columns of words."""
 Values: TypeAlias = np.ndarray | pa.Array
 """Of a column in some rows: numbers (n,) float64, NaN where there is none; or words, null where there is none."""
 
@@ -59,15 +62,29 @@ class Columns:
         if self._data is not None and (recorded := self._recorded) is not None:
             yield tuple(recorded.schema.names)
 
-    def is_number(self, name: str) -> bool:
-        """Whether a column holds numbers; raises OptionError where there is none, or it holds neither words."""
+    def is_number(self, name: str, option: str) -> bool:
+        """Whether a column holds numbers; raises OptionError where there is none, or it holds neither them nor words.
+
+        Parameters:
+            option: what named it, for the message.
+        """
+        if not any(name in names for names in self.sources()):
+            raise self.unknown(name, option)
         type_ = self._type(name)
         if not _is_scalar(type_):
             raise OptionError(
-                f"column {quoted(name)}: holds {type_}. Expected a number or a word in every row, got neither. "
-                "Try another column."
+                f"{option}: column {quoted(name)} holds {type_}. Expected a number or a word in every row. Try another "
+                "column."
             )
         return is_number(type_)
+
+    def unknown(self, name: str, option: str) -> OptionError:
+        """Return the error that there is no such column."""
+        names = tuple(dict.fromkeys(name for source in self.sources() for name in source))
+        return OptionError(
+            f"{option}: there is no column {quoted(name)} in {self.result.path} or {self.table.path}. Expected one of "
+            f"{listed(names)}.{did_you_mean(name, names)}"
+        )
 
     def are_scalar(self) -> tuple[str, ...]:
         """The columns of the named table, or of the data, that hold a number or a word in every row."""
@@ -81,23 +98,15 @@ class Columns:
         for name in names:
             if name not in own and (table := self._table_of(name)) is not None:
                 by_table.setdefault(table, []).append(name)
-        tables = [_Alongside(table.batches(_schema(table, some)), table.path) for table, some in by_table.items()]
+        tables = [_Alongside(table, some) for table, some in by_table.items()]
         return Following({name: is_number(self._type(name)) for name in names}, tuple(own), tuple(tables))
 
     def _type(self, name: str) -> pa.DataType:
         if name in self.own:
             return self.result.run.attribution_parts.schema.field(name).type
-        if (table := self._table_of(name)) is not None:
-            return table.schema.field(name).type
-        raise self.unknown(name)
-
-    def unknown(self, name: str) -> OptionError:
-        """Return the error that there is no such column."""
-        names = tuple(dict.fromkeys(name for source in self.sources() for name in source))
-        return OptionError(
-            f"column {quoted(name)}: is neither in {self.result.path} nor in {self.table.path}. Expected one of "
-            f"{listed(names)}.{did_you_mean(name, names)}"
-        )
+        table = self._table_of(name)
+        assert table is not None
+        return table.schema.field(name).type
 
     def _table_of(self, name: str) -> TableFiles | None:
         """Return the table that has a column."""
@@ -121,19 +130,29 @@ class Following:
 
     def beside(self, entries: pa.Table) -> dict[str, Values]:
         """Return what the columns hold beside entries of the run, which come in the order of their rows."""
-        columns = {name: entries[name].combine_chunks() for name in self.own}
+        found = {name: self._values(name, entries, frozenset({BLANK})) for name in self.own}
         rows = entries[ROW].to_numpy()
         for table in self._tables:
-            found = table.at(rows)
-            columns |= {name: found[name].combine_chunks() for name in found.column_names}
-        return {name: _values(columns[name], is_number=self.numbers[name]) for name in self.numbers}
+            there = table.at(rows)
+            found |= {name: self._values(name, there, table.blanks) for name in there.column_names}
+        return found
+
+    def _values(self, name: str, table: pa.Table, blanks: Collection[str]) -> Values:
+        column = table[name].combine_chunks()
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if self.numbers[name]:
+            return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        words = column.cast(pa.string())
+        return pc.if_else(pc.is_in(words, value_set=strings([*blanks])), None, words)
 
 
 class _Alongside:
     """A stream of a table from which rows are taken in ascending order; no more than a batch of it is held."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], path: str | Location) -> None:
-        self._batches, self._path = batches, path
+    def __init__(self, table: TableFiles, names: Sequence[str]) -> None:
+        self._batches, self._path = table.batches(_schema(table, names)), table.path
+        self.blanks = frozenset({*table.blanks, BLANK})
         self._held: pa.Table | None = None
         self._first = self._stop = 0
 
@@ -175,11 +194,3 @@ def _schema(table: TableFiles, names: Sequence[str]) -> pa.Schema:
     """Return columns as numbers, or else as text: dates too, as they are written."""
     types = {name: table.schema.field(name).type for name in names}
     return pa.schema([(name, table.feature_type(name) if is_number(types[name]) else pa.string()) for name in names])
-
-
-def _values(column: pa.Array, *, is_number: bool) -> Values:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if not is_number:
-        return column.cast(pa.string())
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)

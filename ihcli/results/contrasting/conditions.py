@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import OptionError
 from ihcli.results.contrasting.columns import Columns, Values
-from ihcli.wording import quoted
+from ihcli.wording import argument, quoted
 
 COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
@@ -43,23 +43,29 @@ class Condition:
 
         Raises OptionError.
         """
-        found = read(text, columns)
+        asked, found = f"`{option}={text}`", read(text, columns)
         if found is None:
             name, sign = _ends(text)
             if sign:
-                raise OptionError(f"`{option}={text}`: {columns.unknown(name)}")
+                raise columns.unknown(name, asked)
             raise OptionError(
-                f"`{option}={text}`: is not a condition. Expected COLUMN=VALUE, or one of {', '.join(COMPARISONS)} in "
-                f"place of =, got {text!r}. Try `{option}=age>=50`."
+                f"{asked}: is not a condition. Expected COLUMN=VALUE, or one of {', '.join(COMPARISONS)} in place of "
+                f"=, got {text!r}. Try `{option}={argument('age>=50')}`."
             )
         column, sign, value = found
-        try:
-            is_number = columns.is_number(column)
-        except OptionError as error:
-            raise OptionError(f"`{option}={text}`: {error}") from None
-        return cls(
-            text, column, sign, _compared_with(f"`{option}={text}`: column {quoted(column)}", sign, value, is_number)
-        )
+        if not columns.is_number(column, asked):
+            if sign not in OF_WORDS:
+                raise OptionError(
+                    f"{asked}: column {quoted(column)} holds words, which have no order. Expected = or !=, got {sign}. "
+                    f"Try `{option}={argument(f'{column}={value}')}`."
+                )
+            return cls(text, column, sign, value)
+        if np.isnan(compared := _number(value)):
+            raise OptionError(
+                f"{asked}: column {quoted(column)} holds numbers. Expected a number behind {sign}, got {value!r}. "
+                f"Try `{option}={argument(f'{column}{sign}1')}`."
+            )
+        return cls(text, column, sign, compared)
 
     def holds(self, values: Mapping[str, Values]) -> np.ndarray:
         """Return in which rows it holds, (n,) bool; never where there is no value."""
@@ -100,16 +106,9 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
-def _compared_with(where: str, sign: str, value: str, is_number: bool) -> float | str:
-    if not is_number:
-        if sign not in OF_WORDS:
-            raise OptionError(f"{where} holds words, which have no order. Expected = or !=, got {sign}. Try =.")
-        return value
+def _number(value: str) -> float:
+    """Return the number that a text is, NaN where it is none."""
     try:
-        number = TRUTH.get(value.lower())
-        number = float(value) if number is None else number
+        return TRUTH[value.lower()] if value.lower() in TRUTH else float(value)
     except ValueError:
-        number = np.nan
-    if np.isnan(number):
-        raise OptionError(f"{where} holds numbers. Expected a number behind {sign}, got {value!r}. Try {sign}1.")
-    return number
+        return np.nan

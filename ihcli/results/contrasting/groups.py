@@ -16,7 +16,7 @@ from ihcli.results.contrasting.blocks import Rows
 from ihcli.results.contrasting.columns import Columns, Values
 from ihcli.results.contrasting.conditions import Condition
 from ihcli.results.contrasting.drawing import Drawing
-from ihcli.wording import printable, quoted
+from ihcli.wording import argument, printable, quoted
 
 MOST_GROUPS = 20
 MOST_LEVELS = 10
@@ -166,16 +166,18 @@ def _asked(text: str, columns: Columns) -> _Asked:
     if re.search("[<>=]", text):
         condition = Condition.parse(text, columns, "by")
         return _Asked(text, condition.column, condition=condition)
-    raise OptionError(f"`by={text}`: {columns.unknown(binned[1] if binned else text)}")
+    raise columns.unknown(binned[1] if binned else text, f"`by={text}`")
 
 
 def _bins(text: str, binned: re.Match[str], columns: Columns) -> int:
-    if not columns.is_number(binned[1]):
+    if not columns.is_number(binned[1], f"`by={text}`"):
         raise OptionError(
-            f"`by={text}`: column {quoted(binned[1])} holds words. Expected numbers. Try `by={binned[1]}`."
+            f"`by={text}`: column {quoted(binned[1])} holds words. Expected numbers. Try `by={argument(binned[1])}`."
         )
     if not 2 <= int(binned[2]) <= MOST_GROUPS:
-        raise OptionError(f"`by={text}`: {int(binned[2])} bins. Expected 2 to {MOST_GROUPS}. Try `by={binned[1]}:4`.")
+        raise OptionError(
+            f"`by={text}`: {int(binned[2])} bins. Expected 2 to {MOST_GROUPS}. Try `by={argument(f'{binned[1]}:4')}`."
+        )
     return int(binned[2])
 
 
@@ -183,7 +185,7 @@ class _Survey:
     """What columns hold in the rows that are looked at."""
 
     def __init__(self, rows: Rows, columns: set[str]) -> None:
-        self._is_number = {name: rows.columns.is_number(name) for name in sorted(columns)}
+        self._is_number = {name: rows.columns.is_number(name, f"`by={name}`") for name in sorted(columns)}
         self._drawn = {name: Drawing(MOST_VALUES, 0) for name, is_number in self._is_number.items() if is_number}
         self._levels: dict[str, set[Any]] = {name: set() for name in self._is_number}
         self.notes: list[str] = []
@@ -203,13 +205,16 @@ class _Survey:
             if len(levels) > MOST_GROUPS:
                 raise OptionError(
                     f"`by={printable(asked.text)}`: column {quoted(name)} holds more than {MOST_GROUPS} different "
-                    f"words. Expected as many groups at most. Try a condition, such as `by={name}={levels[0]}`."
+                    "words. Expected as many groups at most. Try a condition, such as "
+                    f"`by={argument(f'{name}={levels[0]}')}`."
                 )
             return Levels(name, tuple(levels))
         if not asked.bins and len(levels) <= MOST_LEVELS:
             return Levels(name, tuple(levels))
         if not asked.bins:
-            self.notes.append(f"{printable(name)} holds many numbers: cut into halves. `by={name}:4` makes quarters.")
+            self.notes.append(
+                f"{printable(name)} holds many numbers: cut into halves. `by={argument(f'{name}:4')}` makes quarters."
+            )
         return Bins(name, self._ends(asked))
 
     def _ends(self, asked: _Asked) -> tuple[float, ...]:
