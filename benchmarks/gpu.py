@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import paper, stream, texts
+from benchmarks import stream, texts, workload
 from benchmarks.lines import autograd_engine, chosen_engine, paths_from_zero
-from benchmarks.paper import GRID, HESSIAN, OUR_NODES, OURS, Case
 from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result
+from benchmarks.workload import GRID, HESSIAN, OUR_NODES, OURS, Case
 from ihcli.derivatives import Engine
 from ihcli.integration.assembly import explain_rows
 from ihcli.integration.effort import Effort
@@ -62,7 +62,7 @@ def measure(setup: Setup) -> list[Result]:
         return []
     begun = time.monotonic()
     tables: list[tuple[str, str, tuple[str, ...], tuple[str, ...], Iterator[Line]]] = [
-        ("gpu", "The paper's table on a GPU", paper.COLUMNS, paper.NOTES, _workloads(setup)),
+        ("gpu", "The paper's table on a GPU", workload.COLUMNS, workload.NOTES, _workloads(setup)),
         ("gpu_stream", "ig of a stream of rows on a GPU", ("device", *stream.COLUMNS), (), _streams(setup)),
         ("gpu_texts", "Integrated Hessians of sentences on a GPU", TEXT_COLUMNS, texts.NOTES, _texts(setup)),
         ("gpu_waits", "Waiting for the GPU", WAIT_COLUMNS, WAIT_NOTES, _waits(setup)),
@@ -97,10 +97,10 @@ def _workload(method: str, features: int, ours: int, grid: int, hessian: int, de
     ]
     with tempfile.TemporaryDirectory() as folder:
         truth = Path(folder, "truth.npy")
-        np.save(truth, paper.find_truth(method, features, min(ours, TRUTH_ROWS[method])))
-        outcomes = [paper.run_case(case, truth) for case in cases]
+        np.save(truth, workload.find_truth(method, features, min(ours, TRUTH_ROWS[method])))
+        outcomes = [workload.run_case(case, truth) for case in cases]
     each = [outcome.wall_s / case.rows for case, outcome in zip(cases, outcomes, strict=True)]
-    return [paper.line_of(*part, s / each[0]) for *part, s in zip(cases, outcomes, each, strict=True)]
+    return [workload.line_of(*part, s / each[0]) for *part, s in zip(cases, outcomes, each, strict=True)]
 
 
 def _waits(setup: Setup) -> Iterator[Line]:
@@ -120,7 +120,7 @@ def _waited(method: str, features: int, n: int, chosen: bool, device: str) -> li
     batches = _counting(engine)
 
     def explain() -> None:
-        explain_rows(engine.along(paths), METHODS[method], Effort(paper.TOLERANCE))
+        explain_rows(engine.along(paths), METHODS[method], Effort(workload.TOLERANCE))
 
     seen = watch(explain, device)
     batches.clear()

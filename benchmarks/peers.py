@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from benchmarks.paper import (
+from benchmarks.setup import THREADS, Setup, alone, relative_errors, softplus_net
+from benchmarks.tables import Cell, Result
+from benchmarks.workload import (
     COLUMNS,
     FEATURES,
     NOTES,
@@ -25,8 +27,6 @@ from benchmarks.paper import (
     run_case,
     truth_rows,
 )
-from benchmarks.setup import THREADS, Setup, alone, relative_errors, softplus_net
-from benchmarks.tables import Cell, Result
 
 PYTHON = Path(os.environ.get("PEERS", ".venv-peers"), "bin", "python")
 SCRIPT = Path(__file__).with_name("path_explain_rows.py")

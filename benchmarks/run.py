@@ -8,7 +8,7 @@ import time
 from benchmarks.setup import THREADS, Setup
 
 NAMES = (
-    "paper",
+    "workload",
     "first_order",
     "rates",
     "growth",
@@ -25,7 +25,7 @@ APART = ("peers", "tuned", "texts", "sentences", "gpu")
 """Benchmarks that run only when named."""
 ORDER = (
     *(
-        "paper",
+        "workload",
         "peers",
         "tuned",
         "ig",

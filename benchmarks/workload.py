@@ -101,7 +101,7 @@ def measure(setup: Setup) -> list[Result]:
                     rows += _lines([*_cases(setup, method, features, device)], truth)
     if len(setup.devices()) == 1:
         rows.append(absent(COLUMNS, "cuda"))
-    return [Result("paper", "Integrated and Expected Hessians of all pairs, 1,000 rows", COLUMNS, rows, NOTES)]
+    return [Result("workload", "Integrated and Expected Hessians of all pairs, 1,000 rows", COLUMNS, rows, NOTES)]
 
 
 def _cases(setup: Setup, method: str, features: int, device: str) -> Iterator[Case]:
