@@ -88,6 +88,10 @@ bench-texts: $(VENV)/installed-for-bench  ## the same for a checkpoint: CHECKPOI
 bench-sentences: $(VENV)/installed-for-bench  ## a CNN trained on SST beside a checkpoint: SST=directory CHECKPOINT=directory
 	SST=$(SST) CHECKPOINT=$(CHECKPOINT) $(BIN)/python -m benchmarks.run sentences
 
+.PHONY: paper
+paper: $(VENV)/installed-for-tests  ## do the papers' experiments again, for docs/paper.md: DATA=directory CHECKPOINT=directory
+	$(BIN)/python -m benchmarks.paper $(ONLY) --data '$(DATA)' --checkpoint '$(CHECKPOINT)'
+
 .PHONY: bench-gpu
 bench-gpu: $(VENV)/installed-for-bench  ## the paper's table and a stream on a GPU, in eight minutes; texts as below
 	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run gpu

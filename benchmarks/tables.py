@@ -28,7 +28,7 @@ class Result:
     def markdown(self) -> str:
         """Return the table under its title, the notes below it."""
         lines = [self.columns, ["---"] * len(self.columns), *self.rows]
-        table = "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+        table = "\n".join("| " + " | ".join(cell_text(value) for value in line) + " |" for line in lines)
         notes = "".join(f"\n- {note}" for note in self.notes)
         return f"## {self.title}\n\n{table}\n{notes}\n" if notes else f"## {self.title}\n\n{table}\n"
 
@@ -68,5 +68,6 @@ def _stored(name: str) -> str:
     return Result(name, document["title"], columns, rows, notes).markdown()
 
 
-def _cell(value: Cell) -> str:
+def cell_text(value: Cell) -> str:
+    """Return a cell of a table in Markdown."""
     return value if isinstance(value, str) else f"{value:,.3g}" if isinstance(value, float) else f"{value:,}"
