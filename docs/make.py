@@ -18,6 +18,7 @@ from ihcli.cli import main
 from ihcli.cli.showing.spelling import spelled
 from ihcli.explanation import Explanation, TextExplanation
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
+from ihcli.results.comparing.lines import schema_of
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
 from ihcli.summaries.figures import figures_table
@@ -41,7 +42,8 @@ usage, 3 with `--strict` when rows missed the tolerance, 130 interrupted, 143 te
 def pages() -> dict[Path, str]:
     """Return what the generated pages have to say, by file."""
     files = DOCS / "files.md"
-    return {DOCS / "commands.md": commands_page(main), files: with_tables(files.read_text(encoding="utf-8"))}
+    tables = {page: with_tables(page.read_text(encoding="utf-8")) for page in (files, DOCS / "compare.md")}
+    return {DOCS / "commands.md": commands_page(main), **tables}
 
 
 def commands_page(command: click.Command) -> str:
@@ -68,6 +70,7 @@ def column_tables() -> Iterator[tuple[str, str]]:
     for kind, columns in SUMMARIES.items():
         yield f"summary {kind}", _of_schema(statistics_table(columns, []).schema)
     yield "summary model", _of_schema(figures_table(()).schema)
+    yield "comparison", _of_schema(schema_of([KEYS.schema.field(0)]))
 
 
 def _sections(command: click.Command, parent: click.Context | None) -> Iterator[str]:

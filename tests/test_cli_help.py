@@ -18,6 +18,7 @@ COMMANDS = (
     "explain",
     "interactions",
     "attributions",
+    "compare",
     "contrast",
     "drivers",
     "plot",

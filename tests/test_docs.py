@@ -75,6 +75,12 @@ def test_the_page_of_contrasts_runs_as_shown(checkout: Path) -> None:
     assert pd.read_csv("drivers.csv")["column"].iloc[0] == "age"
 
 
+def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "compare.md").read_text(encoding="utf-8")
+    run_commands("".join(text for _, language, text in BLOCK.findall(page) if language == "console"))
+    assert (checkout / "agreement.parquet").is_file()
+
+
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
     assert len(run_example("weights.md", "net.py")) == 5
 

@@ -8,6 +8,7 @@ import click
 from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.sections import SETTINGS
 from ihcli.cli.commands.attributions import attributions
+from ihcli.cli.commands.compare import compare
 from ihcli.cli.commands.contrast import contrast
 from ihcli.cli.commands.drivers import drivers
 from ihcli.cli.commands.explain import explain
@@ -87,5 +88,5 @@ def main() -> None:
     """
 
 
-for command in (explain, interactions, attributions, contrast, drivers, plot, report, inspect, verify, merge):
+for command in (explain, interactions, attributions, compare, contrast, drivers, plot, report, inspect, verify, merge):
     main.add_command(command)

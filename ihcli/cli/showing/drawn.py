@@ -26,6 +26,7 @@ class Section:
     """What a person sees under one title: a table, sentences below it, and on a terminal what is drawn below these.
 
     before, above  sentences before the title, and between it and the table
+    spare  columns that are not shown on a terminal too narrow for all, the first of them first
     """
 
     title: str
@@ -34,6 +35,7 @@ class Section:
     drawing: "RenderableType | None" = None
     before: Sequence[str] = ()
     above: Sequence[str] = ()
+    spare: Sequence[str] = SPARE
 
 
 def drawn(sections: Iterable[Section], is_terminal: bool) -> str:
@@ -47,7 +49,7 @@ def drawn(sections: Iterable[Section], is_terminal: bool) -> str:
             console.print(cell(section.title, "bold"))
             _print(console, section.above)
             if section.table is not None:
-                console.print(_rich_table(_fitting(section.table, console.width), console.width))
+                console.print(_rich_table(_fitting(section.table, section.spare, console.width), console.width))
             _print(console, section.notes)
             if is_terminal and section.drawing is not None:
                 console.print(section.drawing)
@@ -66,11 +68,11 @@ def records_of(table: "pa.Table") -> Iterator[tuple[Any, ...]]:
         yield tuple(None if isinstance(value, float) and math.isnan(value) else value for value in record)
 
 
-def _fitting(table: "pa.Table", width: int) -> "pa.Table":
-    """Leave out SPARE columns, one by one, until the others fit in so many columns of a terminal."""
+def _fitting(table: "pa.Table", spare: Sequence[str], width: int) -> "pa.Table":
+    """Leave out spare columns, one by one, until the others fit in so many columns of a terminal."""
     shown = _cells(table)
     widths = {name: NAME_WIDTH if _is_named(name) else _width(name, column) for name, column in shown.items()}
-    for name in SPARE:
+    for name in spare:
         if sum(widths.values()) + BETWEEN * len(widths) <= width:
             break
         widths.pop(name, None)

@@ -1,0 +1,99 @@
+"""What a person sees of a comparison: runs first, then features, pairs and the rows that agree least."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ihcli.cli.showing.drawn import Section
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ihcli.results.comparing.comparison import Comparison
+
+MOST_SHOWN = 20
+AGREEMENT = ("spearman", "least_spearman", "spearman_abs", "overlap", "same_sign", "largest_change")
+OVER_RUNS = ("mean_abs", "mean_abs_std", "worst_rank", "in_top")
+COLUMNS = {
+    "runs": ("values", "run", "other", *AGREEMENT, "ranking_spearman"),
+    "feature": ("feature", "spearman", "same_sign", "largest_change", *OVER_RUNS),
+    "pair": ("feature_i", "feature_j", "spearman", "same_sign", "largest_change", *OVER_RUNS),
+    "row": ("_row", "values", *AGREEMENT, "feature", "feature_i", "feature_j"),
+}
+SPARE = ("mean_abs_std", "ranking_spearman", "in_top", "spearman_abs", "mean_abs", "overlap", "largest_change")
+NOUNS = {"feature": "features", "pair": "pairs"}
+RUNS_NOTE = (
+    "spearman: rank correlation of signed values, of the median row; least_spearman: of the row that agrees least; "
+    "spearman_abs: of sizes."
+)
+SPARSE_NOTE = (
+    "Interactions: runs store the largest pairs of every row, so rows are compared on the pairs that both runs store, "
+    "without a rank correlation; mean_abs and ranks are those of the summaries."
+)
+SLOPES_NOTE = "Values of some runs are slopes, per unit of the inputs: ranks and signs are compared, sizes are not."
+
+
+def sections_of(comparison: "Comparison", tables: "Mapping[str, pa.Table]", rows: "pa.Table") -> Iterator[Section]:
+    """Give what a person sees of each target.
+
+    Parameters:
+        tables: lines by what they are of;  rows: those of rows that agree least.
+    """
+    from ihcli.results.comparing.lines import targets_of
+
+    everything = {**tables, **({"row": rows} if len(rows) else {})}
+    for target in targets_of(everything.values()):
+        for kind, table in everything.items():
+            found = _of_target(table, target)
+            if len(found):
+                yield _section(comparison, kind, found, target)
+
+
+def _section(comparison: "Comparison", kind: str, found: "pa.Table", target: str) -> Section:
+    notes: tuple[str, ...] = ()
+    if kind == "runs":
+        title, notes = _title(comparison, target), tuple(_notes(comparison))
+    else:
+        title = f"target {target}: {_which(comparison, kind, len(found))}"
+    known = [name for name in COLUMNS[kind] if name in found.column_names and found[name].null_count < len(found)]
+    known = [name for name in known if kind != "runs" or name not in ("run", "other") or len(comparison.results) > 2]
+    return Section(title, found.select(known).slice(0, MOST_SHOWN), notes, spare=SPARE)
+
+
+def _which(comparison: "Comparison", kind: str, n: int) -> str:
+    if kind == "row":
+        return f"the {n} rows that agree least"
+    what = "words" if kind == "feature" and not comparison.first.layout.is_aligned else NOUNS[kind]
+    return (
+        f"{what}, the largest first" if n <= MOST_SHOWN else f"the {MOST_SHOWN} largest of {n} {what}; -o FILE has all"
+    )
+
+
+def _title(comparison: "Comparison", target: str) -> str:
+    counts, keys = comparison.counts, comparison.first.keys
+    joined = f"joined on {', '.join(keys)}" if keys else "joined on their numbers"
+    return f"{', '.join(comparison.names)}: target {target}, {counts.compared} entries, {joined}"
+
+
+def _notes(comparison: "Comparison") -> Iterator[str]:
+    counts = comparison.counts
+    yield RUNS_NOTE
+    for count, why in (
+        (counts.without_values, "have no values in one run at least"),
+        (counts.other_target, "have another target in another run: try `target=NAME` or `target=all` in ihcli explain"),
+        (counts.other_text, "are cut into other units in another run"),
+    ):
+        if count:
+            yield f"{count} entries are not compared: they {why}."
+    yield from (f"Differs: {setting}" for setting in comparison.settings)
+    if not comparison.settings:
+        yield "The runs have the same settings, model and data."
+    if not comparison.are_alike_in_size:
+        yield SLOPES_NOTE
+    if comparison.have_pairs and not comparison.has_matrices:
+        yield SPARSE_NOTE
+
+
+def _of_target(table: "pa.Table", target: str) -> "pa.Table":
+    import pyarrow.compute as pc
+
+    return table.filter(pc.equal(table["target"], target))
