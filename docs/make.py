@@ -17,6 +17,7 @@ import pyarrow as pa
 from ihcli.cli import main
 from ihcli.cli.showing.spelling import spelled
 from ihcli.explanation import Explanation, TextExplanation
+from ihcli.methods import METHODS, PAIR_SENSITIVITY, PROPERTIES, promised
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.results.comparing.lines import schema_of
 from ihcli.runs.parts import attributions_table, interactions_table
@@ -41,8 +42,8 @@ usage, 3 with `--strict` when rows missed the tolerance, 130 interrupted, 143 te
 
 def pages() -> dict[Path, str]:
     """Return what the generated pages have to say, by file."""
-    files = DOCS / "files.md"
-    tables = {page: with_tables(page.read_text(encoding="utf-8")) for page in (files, DOCS / "compare.md")}
+    pages = (DOCS / name for name in ("files.md", "method.md", "compare.md"))
+    tables = {page: with_tables(page.read_text(encoding="utf-8")) for page in pages}
     return {DOCS / "commands.md": commands_page(main), **tables}
 
 
@@ -71,6 +72,7 @@ def column_tables() -> Iterator[tuple[str, str]]:
         yield f"summary {kind}", _of_schema(statistics_table(columns, []).schema)
     yield "summary model", _of_schema(figures_table(()).schema)
     yield "comparison", _of_schema(schema_of([KEYS.schema.field(0)]))
+    yield "properties", _of_properties()
 
 
 def _sections(command: click.Command, parent: click.Context | None) -> Iterator[str]:
@@ -100,6 +102,19 @@ def _of_statuses() -> str:
         lines.append(f"| `{status}` | {status.meaning} | {status.values} | {remedies} |".replace("|  |", "| |"))
     with click.Context(main):
         return spelled("\n".join(lines) + "\n", marked=True)
+
+
+def _of_properties() -> str:
+    """Return which method has which property, and what it needs of the model."""
+    lines = [f"| method | {' | '.join(PROPERTIES)} | needs | its error |", f"|---|{'---|' * len(PROPERTIES)}---|---|"]
+    for method in METHODS.values():
+        of_pairs = "" if method.second_order else "-"
+        held = ("yes" if name in promised(method) else "no" for name in PROPERTIES)
+        cells = [(name == PAIR_SENSITIVITY and of_pairs) or word for name, word in zip(PROPERTIES, held, strict=True)]
+        error = "unknown" if method.error_of is None else "certified" if method.is_integral else method.error_of
+        needs = ("outputs", "first derivatives", "second derivatives")[method.derivatives]
+        lines.append(f"| `{method.name}` | {' | '.join(cells)} | {needs} | {error} |")
+    return "\n".join(lines) + "\n"
 
 
 def _told(field: pa.Field) -> tuple[str, str]:

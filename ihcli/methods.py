@@ -154,3 +154,31 @@ def require_one_baseline(method: Method) -> None:
             f"`method={method.name}`: averages over many baselines, and a text has one. "
             f"Try `method={partner(method, many_baselines=False).name}`."
         )
+
+
+COMPLETENESS, SENSITIVITY, PAIR_SENSITIVITY = "completeness", "sensitivity", "interaction sensitivity"
+DUMMY, SYMMETRY, LINEARITY, INVARIANCE = "dummy", "symmetry", "linearity", "implementation invariance"
+PROPERTIES = {
+    COMPLETENESS: "the attributions of a row sum to f(x) - f(x'), and so do all its interactions",
+    SENSITIVITY: "where x and x' differ in one group alone, it gets f(x) - f(x') and all others 0",
+    PAIR_SENSITIVITY: "where they differ in i and j alone, Gamma_ii + Gamma_jj + 2 Gamma_ij = f(x) - f(x'), all else 0",
+    DUMMY: "a group that f does not depend on gets 0, in pairs too",
+    SYMMETRY: "groups that can be swapped in f get the same where they are the same in x and in x', in pairs too",
+    LINEARITY: "the values of a f + b g are a times those of f plus b times those of g",
+    INVARIANCE: "networks that are the same function have the same values",
+}
+"""What values can be relied on to have, as Sundararajan et al. (2017) and Janizek et al. (2021) call it."""
+_OF_FUNCTIONS = frozenset({DUMMY, SYMMETRY, LINEARITY, INVARIANCE})
+KEEPS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("ig", "eg", "ih", "eh", "shapley", "sii"), frozenset(PROPERTIES)),
+    **dict.fromkeys(("gradient", "gradient-input", "hessian", "hessian-input"), _OF_FUNCTIONS),
+    **dict.fromkeys(("occlusion", "occlusion-pairs"), _OF_FUNCTIONS | {SENSITIVITY}),
+}
+"""Which of PROPERTIES the values of a method have, where that is known; held by tests/test_axioms.py."""
+
+
+def promised(method: Method) -> frozenset[str]:
+    """Return which of PROPERTIES the values of a method have, as far as anybody knows."""
+    kept = KEEPS.get(method.name, frozenset()) - {COMPLETENESS}
+    of_no_pairs = frozenset() if method.second_order else {PAIR_SENSITIVITY}
+    return (kept - of_no_pairs) | ({COMPLETENESS} if method.adds_up else frozenset())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
+PASSED, FAILED, NOT_CHECKED, NO_PROMISE = "passed", "failed", "not checked", "no promise"
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Finding:
     """What came of one check.
 
     check    its name
-    outcome  passed, failed or not checked
+    outcome  passed, failed, not checked, or no promise: what was looked at is nothing that the method promises
     checked  how many entries, files or lines were looked at
     worst    of a check that compares figures, the one nearest to its bound or farthest beyond it
     bound    what it may be at most
@@ -73,6 +73,11 @@ class Bounded:
         self._beyond = 0
         self._worst = (-1.0, 0.0, 0.0, "")
         self.checked = 0
+
+    @property
+    def within(self) -> int:
+        """How many entries are within their bounds."""
+        return self.checked - self._beyond
 
     def see(self, figures: np.ndarray, bounds: np.ndarray, names: Sequence[str]) -> None:
         """Add entries: figures and bounds (n,), both of the same unit; NaN is beyond any bound."""

@@ -32,6 +32,7 @@ from ihcli.wording import listed, printable
 class Question:
     """What a run is held against, and how many of its rows, drawn with which seed.
 
+    axioms  whether the method is held to the axioms, too
     code  what makes the network of a model that holds weights alone; none that run.json names is ever run
     """
 
@@ -41,6 +42,7 @@ class Question:
     seed: int = 0
     trust: bool = False
     code: str | None = None
+    axioms: bool = False
 
     def require_files(self) -> None:
         """Raise ModelError or DataError where there is no model or no table."""

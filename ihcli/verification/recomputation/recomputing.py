@@ -27,6 +27,7 @@ from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told, plain
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
+from ihcli.verification.recomputation.axioms import Axioms
 from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prepare
 from ihcli.verification.recomputation.independent import Integral, PlainPaths
 from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
@@ -82,6 +83,8 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
         yield Finding("recomputation", FAILED, f"could not be made: {error}")
         return
     yield from Recomputation(described, prepared, drawn, question).findings()
+    if question.axioms:
+        yield from Axioms(described, prepared.explainer, np.random.default_rng(question.seed)).findings(drawn)
 
 
 def _origins(run: Described, question: Question) -> Iterator[Finding]:
