@@ -489,6 +489,33 @@ def test_data_that_changed_or_are_of_other_rows_are_refused(tmp_path: Path) -> N
     assert asked(run, "kind", data=str(tmp_path / "more.csv")).rows["risk"] == {"kind=a": 30, "kind=b": 30}
 
 
+def test_columns_of_the_run_are_grouped_by_where_the_data_are_gone(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", made_up(60), {"years": np.arange(60)})
+    (tmp_path / "run.parquet").unlink()
+    for by, groups in (("years:3", 3), ("years>=30", 2), ("_prediction=0", 1), ("years", 2)):
+        where = ("years<100",)
+        if groups > 1:
+            assert len(asked(run, by, where=where).rows["risk"]) == groups
+        else:
+            with pytest.raises(OptionError, match=r"all rows of a target are in one group.*or again without `where`"):
+                asked(run, by, where=where)
+
+
+def test_names_that_two_columns_have_name_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", made_up(4), {"sex": sexes(4)}, keys=[])
+    (tmp_path / "twice.csv").write_text("kind,kind,once\n" + "a,b,1\nb,a,2\n" * 2, encoding="utf-8")
+    data = str(tmp_path / "twice.csv")
+    with pytest.raises(OptionError, match=r"there is no column 'kind'"):
+        asked(run, "kind", data=data)
+    assert [line["column"] for line in driven(run, feature="age", data=data).table.to_pylist()] == ["once"]
+
+
+def test_what_names_nothing_together_is_told(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", made_up(20), {"sex": sexes(20)})
+    with pytest.raises(OptionError, match=r"nothing of the run is all of what they name.*Try one of them alone"):
+        asked(run, "sex", pair=("age", "bmi"), feature=("ca",))
+
+
 def test_a_run_whose_kinds_of_parts_are_of_other_rows_is_told(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", made_up(140), {"sex": sexes(140)})
     (run / "interactions" / "part-000001.parquet").unlink()

@@ -1,5 +1,6 @@
 """Columns that stand beside explained rows: the run's own, and those of the data, read along with the rows."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,9 +59,9 @@ class Columns:
     def sources(self) -> Iterator[tuple[str, ...]]:
         """Give the names of each place where columns may be, in the order in which to look."""
         yield self.own
-        yield tuple(self.table.schema.names)
+        yield _names(self.table)
         if self._data is not None and (recorded := self._recorded) is not None:
-            yield tuple(recorded.schema.names)
+            yield _names(recorded)
 
     def is_number(self, name: str, option: str) -> bool:
         """Whether a column holds numbers; raises OptionError where there is none, or it holds neither them nor words.
@@ -89,7 +90,7 @@ class Columns:
     def are_scalar(self) -> tuple[str, ...]:
         """The columns of the named table, or of the data, that hold a number or a word in every row."""
         schema = self.table.schema
-        return tuple(name for name in schema.names if _has(self.table, name) and _is_scalar(schema.field(name).type))
+        return tuple(name for name in _names(self.table) if _is_scalar(schema.field(name).type))
 
     def follow(self, names: Sequence[str]) -> "Following":
         """Begin to read columns along with rows that come in order."""
@@ -110,10 +111,10 @@ class Columns:
 
     def _table_of(self, name: str) -> TableFiles | None:
         """Return the table that has a column."""
-        if _has(self.table, name):
+        if name in _names(self.table):
             return self.table
         recorded = None if self._data is None else self._recorded
-        return recorded if recorded is not None and _has(recorded, name) else None
+        return recorded if recorded is not None and name in _names(recorded) else None
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,9 @@ def _is_scalar(type_: pa.DataType) -> bool:
     return not (pa.types.is_nested(type_) or pa.types.is_binary(type_) or is_list(type_))
 
 
-def _has(table: TableFiles, name: str) -> bool:
-    return table.schema.names.count(name) == 1
+def _names(table: TableFiles) -> tuple[str, ...]:
+    """Return the names that one column has: by others nothing can be meant."""
+    return tuple(name for name, count in Counter(table.schema.names).items() if count == 1)
 
 
 def _schema(table: TableFiles, names: Sequence[str]) -> pa.Schema:

@@ -85,10 +85,10 @@ def all_hold(conditions: Sequence[Condition], values: Mapping[str, Values], n: i
 
 def read(text: str, columns: Columns) -> tuple[str, str, str] | None:
     """Return column, comparison and value; None where no known column is compared with anything."""
-    return next((found for names in columns.sources() if (found := _starts(text, names))), None)
+    return next((found for names in columns.sources() if (found := starts(text, names))), None)
 
 
-def _starts(text: str, names: Sequence[str]) -> tuple[str, str, str] | None:
+def starts(text: str, names: Sequence[str]) -> tuple[str, str, str] | None:
     """Return what follows the longest of the names with which a text starts, and which a comparison follows."""
     for name in sorted(names, key=len, reverse=True):
         if name and text.startswith(name) and (rest := COMPARED.fullmatch(text[len(name) :])):

@@ -256,7 +256,7 @@ def _order(stacked: Mapping[str, np.ndarray], found: Sequence[Comparison], reque
 def _one_group(request: ContrastRequest, counts: Mapping[str, Mapping[str, int]]) -> str:
     labels = list(dict.fromkeys(label for groups in counts.values() for label in groups))
     which = f"all rows of a target are in one group, {listed(labels)}" if labels else "no row is in any group"
-    tried = f", `where={request.where[0]}` left out" if request.where else ""
+    tried = ", or again without `where`" if request.where else ""
     return f"`by={request.by[0]}`: {which}. Expected two groups with rows. Try another column{tried}."
 
 

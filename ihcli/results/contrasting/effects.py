@@ -28,8 +28,8 @@ BLOCK_VALUES = 1 << 21
 class Effects:
     """Which values of a row are looked at.
 
-    names   of the run's features
-    of      (E,) places in OF;  first and second (E,) places among the names, the same twice but of pairs
+    names      of the run's features
+    of         (E,) places in OF;  first and second (E,) places among the names, the same twice but of pairs
     is_listed  whether pairs come from lists of the largest, of which all rows have these
     """
 
@@ -125,8 +125,13 @@ def effects_of(
         found = found.only(wanted[found.first] | wanted[found.second])
     if found.is_listed:
         found = found.only(_are_listed_by_all(rows, found))
-    if not len(found):
+    if not len(found) and found.is_listed:
         raise RunError(f"{result.path}: {NOT_LISTED}")
+    if not len(found):
+        raise OptionError(
+            "`of`, `feature`, `pair`: nothing of the run is all of what they name. Expected one value at least. "
+            "Try one of them alone."
+        )
     return found
 
 

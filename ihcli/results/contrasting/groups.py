@@ -14,7 +14,7 @@ from ihcli.errors import OptionError
 from ihcli.files.arrays import strings
 from ihcli.results.contrasting.blocks import Rows
 from ihcli.results.contrasting.columns import Columns, Values
-from ihcli.results.contrasting.conditions import Condition
+from ihcli.results.contrasting.conditions import Condition, starts
 from ihcli.results.contrasting.drawing import Drawing
 from ihcli.wording import argument, printable, quoted
 
@@ -157,12 +157,15 @@ def number(value: float) -> str:
 
 
 def _asked(text: str, columns: Columns) -> _Asked:
-    """Tell a name from COLUMN:BINS and from a condition; a column of that very name comes first."""
-    if any(text in names for names in columns.sources()):
-        return _Asked(text, text)
+    """Tell a name from COLUMN:BINS and from a condition, where columns are looked for first; a name comes first."""
     binned = BINNED.fullmatch(text)
-    if binned and any(binned[1] in names for names in columns.sources()):
-        return _Asked(text, binned[1], _bins(text, binned, columns))
+    for names in columns.sources():
+        if text in names:
+            return _Asked(text, text)
+        if binned and binned[1] in names:
+            return _Asked(text, binned[1], _bins(text, binned, columns))
+        if starts(text, names):
+            break
     if re.search("[<>=]", text):
         condition = Condition.parse(text, columns, "by")
         return _Asked(text, condition.column, condition=condition)
