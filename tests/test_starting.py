@@ -17,7 +17,7 @@ from ihcli.derivatives.paths import Paths
 from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.starting import chosen_start
 from ihcli.quality import Status
-from ihcli.readers.tables import TableReader
+from ihcli.readers.tables import MANY_UNITS, REPAYS, REPAYS_FEW_UNITS
 
 ORDERS = pytest.mark.parametrize("second_order", [False, True], ids=["first order", "second order"])
 N_INPUTS = 12
@@ -44,12 +44,13 @@ def test_no_start_is_taken_that_misses_a_row(second_order) -> None:
     assert chosen(Bump(at=1.0, width=0.12), rows(16, ends), second_order) > 4
 
 
+@pytest.mark.parametrize(("n_inputs", "repays"), [(MANY_UNITS, REPAYS), (MANY_UNITS - 1, REPAYS_FEW_UNITS)])
 @pytest.mark.parametrize("method", ["ig", "ih"])
-def test_tables_of_many_rows_begin_with_what_some_of_them_chose(method, monkeypatch) -> None:
-    net, x = network([N_INPUTS, 16], nn.Tanh, seed=4).float(), normal(400, N_INPUTS, seed=5).numpy()
+def test_tables_of_many_rows_begin_with_what_some_of_them_chose(method, n_inputs, repays) -> None:
+    net, x = network([n_inputs, 16], nn.Tanh, seed=4).float(), normal(repays, n_inputs, seed=5).numpy()
     found = ihcli.explain(net, x, method=method, tolerance=0.05)
     assert np.median(found.evaluations) < NODES
-    fewer = ihcli.explain(net, x[: TableReader.start_records - 1], method=method, tolerance=0.05)
+    fewer = ihcli.explain(net, x[: repays - 1], method=method, tolerance=0.05)
     assert fewer.evaluations.min() == NODES
     exact = ihcli.explain(net, x, method=method, tolerance=1e-6)
     apart = np.abs(found.attributions - exact.attributions).sum(1) / np.abs(exact.attributions).sum(1)
@@ -63,7 +64,7 @@ def test_nothing_is_tried_where_nothing_is_open(settings, monkeypatch) -> None:
         raise AssertionError
 
     monkeypatch.setattr("ihcli.explainers.settling.chosen_start", tried)
-    net, x = network([4, 8], nn.Tanh, seed=6).float(), normal(TableReader.start_records, 4, seed=7).numpy()
+    net, x = network([4, 8], nn.Tanh, seed=6).float(), normal(REPAYS_FEW_UNITS, 4, seed=7).numpy()
     settings = {"method": "ig", **settings}
     ihcli.explain(net, x, **settings)
 
@@ -73,7 +74,7 @@ class Repeated(Case):
     """The rows of a case again and again, so that there are enough for some of them to choose."""
 
     def answered(self, method: str, tolerance: float, dtype: torch.dtype) -> ihcli.Explanation:
-        times = -(-TableReader.start_records // self.n_rows)
+        times = -(-REPAYS_FEW_UNITS // self.n_rows)
         found = ihcli.explain(
             deepcopy(self.trained.module).to(dtype),
             np.tile(self.rows.numpy(), (times, 1)),

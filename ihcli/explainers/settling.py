@@ -77,7 +77,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     if (
         method.is_integral
         and obstacle is None
-        and len(encoded.kind) >= reader.start_records > 0
+        and reader.repays_choosing
         and effort.may_start_short(reader.n_baselines)
     ):
         effort = _started(effort, method, choice.engine, reader, smooth, encoded)

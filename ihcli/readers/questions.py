@@ -126,6 +126,7 @@ class TableQuestion:
             fills=rows.fills,
             filled=survey.scan.filled,
             signature=signature,
+            n_rows=survey.scan.n_complete,
         )
         if openings is None:
             return plain
@@ -149,6 +150,7 @@ class TableQuestion:
             fills=rows.fills,
             filled=survey.scan.filled,
             signature=signature,
+            n_rows=survey.scan.n_complete,
             layers=found,
             from_zeros=is_zero or (self.baseline is None and not self.many),
         )

@@ -88,8 +88,6 @@ class Reader(ABC):
 
     sample_records   how many of a sample the checks before a run take;  like_records  of one shape at most
     few_records      those to which paths are tried
-    start_records    of so many in a sample, 0 for none, it is found out with how many nodes their paths begin: fewer
-                     records of one shape do not repay that
     batch_bytes      most that a batch of an engine may hold on a CPU, whatever the memory
     unlike_chain     why no closed form is looked for, which keeps every array of a forward; empty: it is
     looks_for_kinks  whether kinks are looked for also where no operation hints at one
@@ -99,7 +97,6 @@ class Reader(ABC):
     sample_records: ClassVar[int] = 64
     like_records: ClassVar[int] = 8
     few_records: ClassVar[int] = 2
-    start_records: ClassVar[int] = 0
     batch_bytes: ClassVar[int] = 256 << 20
     unlike_chain: ClassVar[str] = ""
     looks_for_kinks: ClassVar[bool] = True
@@ -170,6 +167,11 @@ class Reader(ABC):
         """Which of the D inputs move along paths, (D,) bool; None: all. The others have no name in `columns`."""
         names = self.columns
         return None if names is None or None not in names else torch.tensor([name is not None for name in names])
+
+    @property
+    def repays_choosing(self) -> bool:
+        """Whether there are so many records of one shape that it pays to find out how their paths begin at best."""
+        return False
 
     # Baselines
 
