@@ -98,10 +98,25 @@ def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
         return _prepared(run, question, path, run.dtype)  # weights that are constants of a graph keep their dtype
 
 
+def reopen(run: Described, question: Question, path: Location) -> PreparedRun:
+    """Open model and data as the run did, to explain by its own settings; raises what `prepare_run` raises."""
+    return _opened(run, replace(_request(run, question, path), dtype=run.dtype))
+
+
 def _prepared(run: Described, question: Question, path: Location, dtype: str) -> PreparedRun:
+    request = replace(
+        _request(run, question, path),
+        dtype=dtype,
+        engine_derivatives="autograd",
+        steps=None,
+        max_evaluations=None,
+    )
+    return _opened(run, request)
+
+
+def _opened(run: Described, request: RunRequest) -> PreparedRun:
     """Open model and data with as many baselines as the run settled on, and the categories that it tells."""
-    asked = parse(_request(run, question, path, dtype))
-    return prepare_run(replace(asked, sampling=run.info.sampling, known=_stated(run)))
+    return prepare_run(replace(parse(request), sampling=run.info.sampling, known=_stated(run)))
 
 
 def _stated(run: Described) -> Vocabulary | None:
@@ -116,8 +131,8 @@ def _place_of(run: Described, name: str, path: Location, question: Question) -> 
     return next(there(places, question.data), places[-1])
 
 
-def _request(run: Described, question: Question, path: Location, dtype: str) -> RunRequest:
-    """Return what the run was asked, but for what shall be independent of it."""
+def _request(run: Described, question: Question, path: Location) -> RunRequest:
+    """Return what the run was asked, with what it settled, and files where they are now."""
     request = run.info.arguments
     if request.others:
         raise RunError(f"run.json: holds arguments of another version of ihcli: {listed(sorted(request.others))}.")
@@ -134,13 +149,9 @@ def _request(run: Described, question: Question, path: Location, dtype: str) -> 
         model=question.model,
         data=question.data,
         categories=None,
-        dtype=dtype,
         device="auto",
         smooth="none" if smoothing is None else repr(smoothing.beta),
-        engine_derivatives="autograd",
         memory_bytes=None,
-        steps=None,
-        max_evaluations=None,
         trust=question.trust,
         code=question.code,
     )

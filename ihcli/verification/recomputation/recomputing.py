@@ -11,9 +11,7 @@ from ihcli.data.formats.opening import open_table
 from ihcli.errors import IhcliError, RunError
 from ihcli.execution.preparation import PreparedRun
 from ihcli.explanation.factors import whole
-from ihcli.files.code import Code, changed_code
-from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
-from ihcli.files.locations import Location, locate
+from ihcli.files.locations import Location
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
@@ -21,19 +19,16 @@ from ihcli.integration.spread import sampling_error
 from ihcli.methods import METHODS
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
-from ihcli.runs.code import CodeInfo
-from ihcli.runs.openings import openings_told
 from ihcli.runs.run import open_run
-from ihcli.runs.told import if_told, plain
 from ihcli.verification.described import Described
-from ihcli.verification.findings import FAILED, PASSED, Bounded, Faults, Finding, not_checked
+from ihcli.verification.findings import FAILED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.recomputation.axioms import Axioms
 from ihcli.verification.recomputation.drawing import Drawn, Question, draw, prepare
 from ihcli.verification.recomputation.independent import Integral, PlainPaths
 from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
 from ihcli.verification.recomputation.keys import compare_keys
+from ihcli.verification.recomputation.origins import origins, setting
 from ihcli.verification.recomputation.pairs import PairChecks
-from ihcli.wording import listed
 
 FINER = 100
 """How much more accurate than the reported error truth is asked to be, of the run's own method."""
@@ -66,7 +61,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     except RunError as error:
         yield not_checked("recomputation", f"run.json: {error}")
         return
-    same = list(_origins(described, question))
+    same = list(origins(described, question))
     yield from same
     if any(finding.outcome == FAILED for finding in same):
         yield not_checked("recomputation", "rows of another model or other data would be compared")
@@ -77,7 +72,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
         yield Finding("keys", FAILED, f"could not be compared: {error}")
     try:
         prepared = prepare(described, question, run.path)
-        yield from _setting(described, prepared)
+        yield setting(described, prepared)
         drawn = draw(Result(run), described, prepared, question)
     except IhcliError as error:
         yield Finding("recomputation", FAILED, f"could not be made: {error}")
@@ -85,44 +80,6 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     yield from Recomputation(described, prepared, drawn, question).findings()
     if question.axioms:
         yield from Axioms(described, prepared.explainer, np.random.default_rng(question.seed)).findings(drawn)
-
-
-def _origins(run: Described, question: Question) -> Iterator[Finding]:
-    for check, path, found, told in (
-        ("MODEL", question.model, path_fingerprint(locate(question.model)), run.info.model),
-        ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info.data),
-    ):
-        if found == told.sha256:
-            yield Finding(check, PASSED, f"{path} is what the run was made from", 1)
-        else:
-            detail = f"{path} is not what the run was made from ({told.path}): SHA-256 {found:.12} instead of "
-            yield Finding(check, FAILED, f"{detail}{told.sha256:.12}", 1)
-    code = if_told(lambda: run.info.model.code)
-    if code is not None and question.code is not None:
-        yield _origin_of_code(code, question.code)
-
-
-def _origin_of_code(told: CodeInfo, named: str) -> Finding:
-    """Compare code by content, before it is run."""
-    changed = changed_code(told.files, Code.of(named))
-    if changed:
-        detail = f"{named} is not what the run was made with ({told.name}): other content in {listed(changed, 3)}"
-        return Finding("CODE", FAILED, detail, len(told.files))
-    return Finding("CODE", PASSED, f"{named} is what the run was made with", len(told.files))
-
-
-def _setting(run: Described, prepared: PreparedRun) -> Iterator[Finding]:
-    """Compare what the rows are explained with: features, baselines and outputs."""
-    told, now = run.info, prepared.explainer.description()
-    faults = Faults("setting", "features, openings, categories, baselines and outputs are those of the run")
-    faults.checked = 5
-    faults.add("other features", int(now["features"] != plain(told.features)))
-    faults.add("other openings", int(plain(openings_told(now.get("openings", ()))) != plain(told.openings)))
-    known = prepared.dataset.vocabulary
-    faults.add("other categories", int((known and known.sha256) != (told.categories and told.categories.sha256)))
-    faults.add("other baselines", int(now["baseline"].get("sha256") != if_told(lambda: told.baseline.sha256)))
-    faults.add("other outputs", int(prepared.explainer.target.names != run.outputs))
-    yield faults.finding()
 
 
 class Recomputation:
