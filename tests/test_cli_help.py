@@ -25,6 +25,7 @@ COMMANDS = (
     "report",
     "inspect",
     "verify",
+    "evaluate",
     "merge",
 )
 SECTIONS = {

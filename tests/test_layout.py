@@ -64,7 +64,11 @@ NEED_TORCH = {
     "library",
 }
 TORCH_COMES_LATER = ("ihcli.execution.forking", "ihcli.execution.overlap", "ihcli.execution.refusals")
-COMPUTES = ("ihcli.verification.recomputation", "ihcli.cli.showing.progress")
+COMPUTES = (
+    "ihcli.verification.recomputation",
+    "ihcli.verification.faithfulness.evaluation",
+    "ihcli.cli.showing.progress",
+)
 
 Graph = Mapping[str, set[str]]
 

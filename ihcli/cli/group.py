@@ -11,6 +11,7 @@ from ihcli.cli.commands.attributions import attributions
 from ihcli.cli.commands.compare import compare
 from ihcli.cli.commands.contrast import contrast
 from ihcli.cli.commands.drivers import drivers
+from ihcli.cli.commands.evaluate import evaluate
 from ihcli.cli.commands.explain import explain
 from ihcli.cli.commands.inspect import inspect
 from ihcli.cli.commands.interactions import interactions
@@ -85,8 +86,13 @@ def main() -> None:
     ihcli plot run summary -o summary.png      a picture of them
     ihcli report run -o report.html            a page for a browser
     ihcli verify run model.pt data.csv         a second opinion
+    ihcli evaluate run model.pt data.csv       is what matters to the run what matters to the model?
     """
 
 
-for command in (explain, interactions, attributions, compare, contrast, drivers, plot, report, inspect, verify, merge):
+COMMANDS = (
+    *(explain, interactions, attributions, compare, contrast, drivers),
+    *(plot, report, inspect, verify, evaluate, merge),
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -99,7 +99,7 @@ class Explainer:
 
     def working_bytes(self, rows: int) -> int:
         """Return about what panels and matrices hold while so many rows are explained, in bytes."""
-        entries = min(rows * self.targets_per_row, self._block_size(self.largest))
+        entries = min(rows * self.targets_per_row, self.block_size(self.largest))
         return entries * self.reader.held_bytes(self.largest, self.load)
 
     def description(self) -> Mapping[str, Any]:
@@ -185,10 +185,11 @@ class Explainer:
     def _blocks(self, encoded: Encoded, row: np.ndarray) -> Iterator[np.ndarray]:
         """Put entries of one shape together, as many as half of the memory budget holds."""
         for shape, alike in encoded.alike(row):
-            size = self._block_size(shape)
+            size = self.block_size(shape)
             yield from (alike[i : i + size] for i in range(0, len(alike), size))
 
-    def _block_size(self, shape: Shape) -> int:
+    def block_size(self, shape: Shape) -> int:
+        """Return how many entries of one shape are explained at once."""
         return max(1, self.memory_bytes // 2 // self.reader.held_bytes(shape, self.load))
 
     def _explain_block(self, some: np.ndarray, output: np.ndarray, original: np.ndarray, tell: Tell) -> AnyExplanation:

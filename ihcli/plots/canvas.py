@@ -87,12 +87,14 @@ def save(figure: "Figure", file: Location) -> None:
         figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=UNDATED[suffix], facecolor="white")
 
 
-def require_suffix(file: Location) -> str:
+def require_suffix(file: Location, option: str = "out") -> str:
     """Return how the file's name ends; raises OptionError where that is no format."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         close = did_you_mean(suffix, SUFFIXES)
-        raise OptionError(f"`out={file}`: is not a picture. Expected a name that ends in .png, .svg or .pdf.{close}")
+        raise OptionError(
+            f"`{option}={file}`: is not a picture. Expected a name that ends in .png, .svg or .pdf.{close}"
+        )
     return suffix
 
 

@@ -124,7 +124,7 @@ def _cut_names(shown: dict[str, list[str]], width: int) -> None:
     widths = {name: _width(name, column) for name, column in shown.items()}
     named = [name for name in shown if _is_named(name)]
     room = width - BETWEEN * len(shown) - sum(widths[name] for name in shown if name not in named)
-    if sum(widths[name] for name in named) <= room:
+    if not named or sum(widths[name] for name in named) <= room:
         return
     most = max(NAME_WIDTH, _most(sorted(widths[name] for name in named), room))
     letters = [name for column in named for name in shown[column]]

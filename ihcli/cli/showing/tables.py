@@ -45,11 +45,13 @@ class Destination:
 
     file         a path, or - for standard output
     format_name  one of FORMATS; None: as the file is named, else a table on a terminal and csv elsewhere
+    option       that named the file, for messages
     """
 
     file: str = STANDARD_OUTPUT
     format_name: str | None = None
     overwrite: bool = False
+    option: str = "-o"
 
     @property
     def is_terminal(self) -> bool:
@@ -78,7 +80,7 @@ class Destination:
             raise OptionError(f"--format {self.format}: is not for a terminal. Try -o FILE, or a pipe.")
         if self.file == STANDARD_OUTPUT:
             return
-        require_writable(self._location, self.overwrite)
+        require_writable(self._location, self.overwrite, self.option)
 
     def write(self, shown: Shown) -> None:
         """Write a table. Raises RunError."""
@@ -129,17 +131,18 @@ class Destination:
             raise
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RunError(f"-o {self.file}: cannot be written: {reason}. Try another file with -o.") from error
+            told = f"{self.option} {self.file}: cannot be written: {reason}. Try another file with {self.option}."
+            raise RunError(told) from error
 
 
-def require_writable(file: "Location", overwrite: bool) -> None:
+def require_writable(file: "Location", overwrite: bool, option: str = "-o") -> None:
     """Refuse a file that could not be written, or not without losing another. Raises OptionError."""
     if file.is_dir():
-        raise OptionError(f"-o {file}: is a directory. Expected the name of a file.")
+        raise OptionError(f"{option} {file}: is a directory. Expected the name of a file.")
     if file.is_file() and not overwrite:
-        raise OptionError(f"-o {file}: exists already. Try --overwrite to replace it, or another -o.")
+        raise OptionError(f"{option} {file}: exists already. Try --overwrite to replace it, or another {option}.")
     if isinstance(file, Path) and not file.parent.is_dir():
-        raise OptionError(f"-o {file}: there is no directory {file.parent}. Try creating it first.")
+        raise OptionError(f"{option} {file}: there is no directory {file.parent}. Try creating it first.")
 
 
 def csv_text(header: Iterable[str], records: Iterable[Iterable[Any]], is_terminal: bool) -> str:

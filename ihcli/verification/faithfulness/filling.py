@@ -35,19 +35,19 @@ class Constant(Fill):
 
 @dataclass(frozen=True)
 class Resampled(Fill):
-    """Fills jointly with each of some rows (R, D) of the background."""
+    """Fills jointly with each of some rows: drawn (R, D), or (N, R, D) where each row has its own."""
 
     drawn: np.ndarray
 
     @property
     def copies(self) -> int:
         """R."""
-        return len(self.drawn)
+        return self.drawn.shape[-2]
 
     def points(self, row: np.ndarray, inputs: np.ndarray, masked: np.ndarray) -> np.ndarray:
         """Return R copies of each row."""
-        filled = np.where(masked[:, None], self.drawn, inputs[:, None])
-        return filled.reshape(-1, inputs.shape[1])
+        drawn = self.drawn[row] if self.drawn.ndim > 2 else self.drawn
+        return np.where(masked[:, None], drawn, inputs[:, None]).reshape(-1, inputs.shape[1])
 
 
 class Imputed(Fill):

@@ -1,8 +1,12 @@
 """The 18 curves by name: units kept or removed, by the sign of their values, and what stands in for those removed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ihcli.errors import OptionError
+from ihcli.wording import did_you_mean
 
 KEEP, REMOVE = "keep", "remove"
 POSITIVE, NEGATIVE, ABSOLUTE = "positive", "negative", "absolute"
@@ -48,3 +52,43 @@ class Metric:
 
 
 METRICS = tuple(Metric(change, sign, fill) for change in (KEEP, REMOVE) for sign in SIGNS for fill in FILLS)
+
+
+CURVES, PAIRS, INFIDELITY, SENSITIVITY = "curves", "pairs", "infidelity", "sensitivity"
+DEFAULT = (CURVES, PAIRS, INFIDELITY)
+WORDS = ("all", CURVES, PAIRS, INFIDELITY, SENSITIVITY, KEEP, REMOVE, *SIGNS, *FILLS)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be evaluated: some of the curves, and what else."""
+
+    curves: tuple[Metric, ...]
+    others: frozenset[str]
+
+    @classmethod
+    def of(cls, words: Sequence[str] = DEFAULT) -> "Wanted":
+        """Return what words name: one of WORDS, or several parts of a curve's name with - between them.
+
+        Raises OptionError for another word.
+        """
+        chosen, others = set(), set()
+        for word in words:
+            named = _named(word)
+            if not named:
+                raise OptionError(
+                    f"`metrics={word}`: is none of the metrics. Expected some of {', '.join(WORDS)}, or a curve such "
+                    f"as {METRICS[0].name}.{did_you_mean(word, (*WORDS, *(metric.name for metric in METRICS)))}"
+                )
+            chosen |= named & set(METRICS)
+            others |= {other for other in named if isinstance(other, str)}
+        return cls(tuple(metric for metric in METRICS if metric in chosen), frozenset(others))
+
+
+def _named(word: str) -> set[Metric | str]:
+    if word == "all":
+        return {*METRICS, PAIRS, INFIDELITY, SENSITIVITY}
+    if word in (PAIRS, INFIDELITY, SENSITIVITY):
+        return {word}
+    parts = set() if word == CURVES else set(word.split("-"))
+    return {metric for metric in METRICS if parts <= {metric.change, metric.sign, metric.fill}}

@@ -65,17 +65,37 @@ class Scored:
 
 def score(metric: Metric, outputs: np.ndarray, shares: np.ndarray, truth: Truth, seed: int) -> Scored:
     """Score the outputs (N, K) of rows along a curve, at shares (K,) of their units."""
-    n = len(outputs)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS).astype(np.float64)
-    weights = np.concatenate([np.ones((1, n)), weights])
-    if metric.sign == ABSOLUTE:
-        found = truth.scores(outputs, weights)
-    else:
-        found = weights @ outputs / n
+    weights = _weights(len(outputs), seed)
+    found = truth.scores(outputs, weights) if metric.sign == ABSOLUTE else weights @ outputs / len(outputs)
     found = metric.better(found)
     areas = np.trapezoid(found, shares, axis=1)
     low, high = _interval(areas[1:])
     return Scored(found[0], float(areas[0]), low, high)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of figures of rows, the interval of that over rows, and of how many there is one."""
+
+    value: float
+    low: float
+    high: float
+    rows: int
+
+    @classmethod
+    def over(cls, figures: np.ndarray, seed: int) -> "Mean":
+        """Return that of figures (N,), NaN where a row has none."""
+        known = figures[~np.isnan(figures)]
+        if not len(known):
+            return cls(float("nan"), float("nan"), float("nan"), 0)
+        means = _weights(len(known), seed) @ known / len(known)
+        return cls(float(means[0]), *_interval(means[1:]), len(known))
+
+
+def _weights(n: int, seed: int) -> np.ndarray:
+    """Return how often each of n rows counts: once, and then as often as each of DRAWS draws took it."""
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS)
+    return np.concatenate([np.ones((1, n)), drawn]).astype(np.float64)
 
 
 def _interval(areas: np.ndarray) -> tuple[float, float]:

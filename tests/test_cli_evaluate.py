@@ -1,0 +1,311 @@
+"""`ihcli evaluate` tells whether a run is faithful to its model, and what that costs; it refuses what is another's."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from forgeries import Folder, change, part
+from model_files import quietly, save_script
+from runs import on_terminal
+from torch import Tensor, nn
+
+import ihcli
+from ihcli.cli import main
+from ihcli.execution.pipeline import run
+from ihcli.runs.request import RunRequest
+from ihcli.runs.totals import Observer
+from ihcli.verification.faithfulness import METRICS, curves
+
+KINDS = [
+    *("ig", "eg", "ih", "eh", "eh of all targets, grouped", "ih smoothed", "ih of words", "ih of labels"),
+    *("largest pairs", "eg with missing rows"),
+]
+
+
+class Pairwise(nn.Module):
+    """Products of every two inputs, and a linear part."""
+
+    def __init__(self, products: Tensor, weights: Tensor) -> None:
+        super().__init__()
+        self.products, self.weights = nn.Parameter(products), nn.Parameter(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x @ self.products) * x).sum(1, keepdim=True) + (x @ self.weights)[:, None]
+
+
+@dataclass(frozen=True)
+class Products:
+    """Rows of ten numbers, models of which a closed form is known, and runs of these."""
+
+    path: Path
+    rows = 120
+    features = tuple("abcdefghij")
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(0)
+        linear = nn.Linear(10, 1)
+        save_script(self.network, self.path / "products.pt")
+        torch.save(nn.Sequential(linear, nn.Identity()), self.path / "linear.pt")
+        torch.save(nn.Sequential(linear, nn.Sigmoid()), self.path / "sigmoid.pt")
+        torch.save(nn.Sequential(nn.Linear(10, 2), nn.Identity()), self.path / "two.pt")
+        number = self.f(self.x)
+        others = {"number": number, "word": np.where(number > 0, "yes", "no"), "class": (number > 0).astype(int)}
+        table = pd.DataFrame(self.x, columns=list(self.features))
+        table.assign(**others, id=range(self.rows)).to_csv(self.path / "rows.csv", index=False)
+        (table * 2 + 1).to_csv(self.path / "apart.csv", index=False)
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        return np.random.default_rng(1).normal(size=(self.rows, 10)).astype(np.float32)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        drawn = torch.Generator().manual_seed(1)
+        return Pairwise(torch.randn(10, 10, generator=drawn).triu(1), torch.randn(10, generator=drawn))
+
+    def f(self, points: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            found: np.ndarray = self.network(torch.as_tensor(points))[:, 0].double().numpy()
+        return found
+
+    def run(self, method: str, model: str = "products.pt", **options: Any) -> Path:
+        out = self.path / "-".join([method, model, *map(str, options.values())]).replace(":", "")
+        if not out.exists():
+            asked = {"method": method, "features": self.features, "key": ("id",), **options}
+            quietly(run, RunRequest(str(self.path / model), str(self.path / "rows.csv"), **asked), out, Observer())
+        return out
+
+    def copy(self, method: str, to: Path) -> Path:
+        return Path(shutil.copytree(self.run(method), to))
+
+    def entries(self, method: str, **options: Any) -> pd.DataFrame:
+        return ihcli.read(self.run(method, **options)).attributions
+
+    def ask(
+        self, method: str, *arguments: object, run: Path | None = None, model: str = "products.pt", **options: Any
+    ) -> Result:
+        run = run or self.run(method, model, **options)
+        return ask(run, self.path / model, self.path / "rows.csv", *arguments)
+
+
+def shuffled(table: pa.Table, features: tuple[str, ...], rng: np.random.Generator) -> pa.Table:
+    """Return a part with the values of each row in a random order."""
+    values = rng.permuted(np.column_stack([table[name].to_numpy() for name in features]), axis=1)
+    for name, column in zip(features, values.T, strict=True):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array(column, table.schema.field(place).type))
+    return table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("evaluate"))
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+def ask_of(folder: Folder, kind: str, *arguments: object, run: Path | None = None) -> Result:
+    asked = folder.request(kind)
+    return ask(run or folder.run(kind), asked.model, asked.data, *arguments)
+
+
+def lines(done: Result) -> list[dict[str, str]]:
+    assert done.exit_code == 0, done.output
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_run_is_evaluated(folder: Folder, kind: str) -> None:
+    found = lines(ask_of(folder, kind, "--draws", 5, "--metrics", "all"))
+    targets = {line["target"] for line in found}
+    for target in targets:
+        own = [line for line in found if line["target"] == target]
+        metrics = [line["metric"] for line in own]
+        has_pairs = folder.request(kind).method in ("ih", "eh")
+        assert metrics[:18] == [metric.name for metric in METRICS]
+        assert ("second-differences" in metrics) == has_pairs
+        assert metrics[-3:] == ["infidelity", "infidelity-scaled", "sensitivity"]
+        assert {line["of"] for line in own} == {"feature", "row", *(["pair"] if has_pairs else [])}
+    assert all(line["run"] for line in found if line["metric"] == "keep-positive-mean")
+
+
+@pytest.mark.parametrize("kind", ["texts", "texts under ig", "largest pairs of texts"])
+def test_units_of_texts_are_removed_into_the_baseline_of_the_run(folder: Folder, kind: str) -> None:
+    done = ask_of(folder, kind)
+    metrics = [line["metric"] for line in lines(done)]
+    assert {metric for metric in metrics if metric.count("-") == 2} == {m.name for m in METRICS if m.fill == "mean"}
+    assert ("second-differences" in metrics) == (kind != "texts under ig")
+    assert "resample and impute: left out, as rows have units of their own; mean is the run's baseline" in done.stderr
+    asked = ask_of(folder, kind, "--metrics", "resample")
+    assert asked.exit_code == 1
+    assert asked.stderr.startswith("Error: --metrics: resample are of rows of a table")
+    assert asked.stderr.endswith("Try --metrics mean.\n")
+    assert lines(ask_of(folder, kind, "--metrics", "mean"))
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Products:
+    return Products(tmp_path_factory.mktemp("products"))
+
+
+def test_pairs_of_a_bilinear_model_are_in_the_order_of_its_second_differences(products: Products) -> None:
+    (pairs,) = lines(products.ask("ih", "--metrics", "pairs"))
+    assert (pairs["of"], pairs["metric"]) == ("pair", "second-differences")
+    assert float(pairs["run"]) == pytest.approx(1, abs=1e-9)
+    assert abs(float(pairs["random"])) < 0.3
+    assert pairs["rows"] == str(Products.rows)
+
+
+def test_a_run_stored_with_its_largest_pairs_only_is_held_against_these(products: Products) -> None:
+    (pairs,) = lines(products.ask("ih", "--metrics", "pairs", interactions="top:4"))
+    assert float(pairs["run"]) == pytest.approx(1, abs=1e-9)
+    done = products.ask("ih", "--metrics", "pairs,keep-positive-mean", interactions="none")
+    assert [line["metric"] for line in lines(done)] == ["keep-positive-mean"]
+    assert "pairs: left out, as the run stores none of single rows" in done.stderr
+
+
+def test_a_shuffled_run_is_as_faithful_as_a_random_order(products: Products, tmp_path: Path) -> None:
+    path = products.copy("ig", tmp_path / "run")
+    rng = np.random.default_rng(0)
+    change(part(path, number=0), lambda table: shuffled(table, products.features, rng))
+    true, mixed = lines(products.ask("ig", "--draws", 20)), lines(products.ask("ig", "--draws", 20, run=path))
+    assert [line["best"] for line in true[:18]].count("run") >= 15
+    for line, other in zip(mixed[:18], true, strict=False):
+        width = float(line["high"]) - float(line["low"])
+        assert abs(float(line["run"]) - float(line["random"])) < width, line["metric"]
+        assert float(other["run"]) > float(line["high"]), line["metric"]
+
+
+def test_infidelity_is_0_where_values_are_what_removals_change(products: Products) -> None:
+    found = {line["metric"]: line for line in lines(products.ask("ig", "--metrics", "infidelity", model="linear.pt"))}
+    assert float(found["infidelity"]["run"]) == pytest.approx(0, abs=1e-9)
+    assert float(found["infidelity-scaled"]["run"]) == pytest.approx(0, abs=1e-9)
+    assert found["infidelity"]["gradient"] == ""
+    assert 0.1 < float(found["infidelity-scaled"]["gradient"]) < 1
+    assert 0.3 < float(found["infidelity-scaled"]["random"]) <= 1
+
+
+def test_sensitivity_is_what_the_inputs_of_a_linear_model_move(products: Products) -> None:
+    (found,) = lines(products.ask("ig", "--metrics", "sensitivity", model="linear.pt"))
+    assert float(found["gradient"]) == pytest.approx(0, abs=1e-9)
+    assert 0.001 < float(found["run"]) < 0.02 * np.sqrt(len(products.features))
+    assert float(found["run"]) == pytest.approx(float(found["gradient_input"]), rel=1e-6)
+
+
+def test_the_output_is_that_of_the_scale_of_the_run(products: Products, tmp_path: Path) -> None:
+    for scale in ("logit", "probability"):
+        file = tmp_path / f"{scale}.parquet"
+        done = products.ask(
+            "ig", "--metrics", "remove-negative-mean", "--curves", file, model="sigmoid.pt", scale=scale
+        )
+        assert done.exit_code == 0, done.output
+        curve = pq.read_table(file, filters=[("by", "==", "run")]).to_pydict()
+        predicted = products.entries("ig", model="sigmoid.pt", scale=scale)["_prediction"].to_numpy()
+        assert curve["share"][0] == 0
+        assert curve["score"][0] == pytest.approx(predicted.mean(), rel=1e-6)
+
+
+def test_true_values_are_classes_or_numbers(products: Products) -> None:
+    """The word yes, and the class 1, are where the output is above 0; the number is the output."""
+    absolute = ("--metrics", "keep-absolute-mean")
+    (own,), (number,) = lines(products.ask("ig", *absolute)), lines(products.ask("ig", *absolute, "--label", "number"))
+    assert float(number["run"]) == pytest.approx(float(own["run"]), abs=1e-4)
+    for label in ("word", "class"):
+        (line,) = lines(products.ask("ig", *absolute, "--label", label))
+        assert 0.7 < float(line["run"]) < 1
+        assert float(line["run"]) > float(line["random"]) > 0.4
+    of_classes = lines(products.ask("ig", *absolute, "--label", "class", model="two.pt", target="all"))
+    assert [line["target"] for line in of_classes] == ["0", "1"]
+    assert all(0 < float(line["random"]) < 1 for line in of_classes)
+
+
+def test_figures_are_those_of_the_library(products: Products) -> None:
+    found = {line["metric"]: line for line in lines(products.ask("ig", "--draws", 7, "--seed", 3))}
+    phi = np.column_stack([products.entries("ig")[name].to_numpy() for name in products.features])
+    expected = curves(products.f, products.x, {"run": phi}, products.x, draws=7, seed=3)
+    for curve in expected:
+        line = found[curve.metric.name]
+        assert [float(line[name]) for name in ("run", "low", "high")] == pytest.approx(
+            [curve.area, curve.low, curve.high], rel=1e-5
+        )
+
+
+def test_a_background_of_its_own_is_taken(products: Products) -> None:
+    apart = lines(products.ask("ig", "--background", products.path / "apart.csv", "--metrics", "curves"))
+    own = lines(products.ask("ig", "--metrics", "curves"))
+    assert all(abs(float(a["run"]) - float(b["run"])) > 1e-3 for a, b in zip(apart, own, strict=True))
+
+
+def test_fewer_rows_are_drawn_with_a_seed(products: Products) -> None:
+    first, again, other = (
+        lines(products.ask("ig", "--sample", 10, "--seed", seed, "--metrics", "mean")) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert {line["rows"] for line in first} == {"10"}
+
+
+def test_what_it_costs_is_said_first(products: Products) -> None:
+    done = products.ask("ig", "--metrics", "mean,sensitivity")
+    first = done.stderr.splitlines()[0]
+    assert re.fullmatch(
+        r"Evaluating 120 rows takes at most [\d,]+ forwards, about [\d.]+ s, and 1,320 rows to explain\.", first
+    )
+    assert products.ask("ig", "--metrics", "mean", "--quiet").stderr == ""
+
+
+def test_every_format_holds_the_same(products: Products, tmp_path: Path) -> None:
+    told = lines(products.ask("ig", "--metrics", "mean"))
+    files = {name: tmp_path / f"areas.{name}" for name in ("csv", "jsonl", "parquet", "arrow")}
+    for file in files.values():
+        assert products.ask("ig", "--metrics", "mean", "-o", file).exit_code == 0
+    assert list(csv.DictReader(files["csv"].read_text().splitlines())) == told
+    assert [json.loads(line)["metric"] for line in files["jsonl"].read_text().splitlines()] == [
+        line["metric"] for line in told
+    ]
+    assert pq.read_table(files["parquet"]).equals(pa.ipc.open_stream(files["arrow"].read_bytes()).read_all())
+    shown = products.ask("ig", "--metrics", "mean", "--format", "table").stdout
+    assert shown.startswith("target prediction, 120 rows\n")
+    assert "The run is best in" in shown
+    refused = products.ask("ig", "-o", files["csv"])
+    assert f"-o {files['csv']}: exists already. Try --overwrite" in refused.stderr
+
+
+def test_curves_are_written_and_drawn(products: Products, tmp_path: Path) -> None:
+    table, picture = tmp_path / "curves.parquet", tmp_path / "curves.svg"
+    done = products.ask("ig", "--curves", table, "--plot", picture)
+    assert done.exit_code == 0, done.output
+    assert f"Picture written to {picture}." in done.stderr
+    found = pq.read_table(table).to_pandas()
+    assert set(found["by"]) == {"run", "gradient", "gradient-input", "random"}
+    assert found.groupby(["metric", "by"]).ngroups == 18 * 4
+    areas = {line["metric"]: float(line["run"]) for line in lines(done)[:18]}
+    for metric, curve in found[found["by"] == "run"].groupby("metric"):
+        assert np.trapezoid(curve["score"], curve["share"]) == pytest.approx(areas[metric])
+    drawn = picture.read_text()
+    assert drawn.startswith("<?xml")
+    again = products.ask("ig", "--curves", table)
+    assert f"--curves {table}: exists already. Try --overwrite to replace it, or another --curves." in again.stderr
+
+
+def test_a_narrow_terminal_shows_what_matters_most(products: Products) -> None:
+    files = (products.run("ig"), products.path / "products.pt", products.path / "rows.csv")
+    asked = ("evaluate", *files, "--metrics", "mean", "--quiet")
+    shown = on_terminal(*map(str, asked), columns=80)
+    wide = [line for line in shown.splitlines() if "keep-positive-mean" in line]
+    assert len(wide) == 1
+    assert len(wide[0].rstrip()) <= 80
