@@ -210,7 +210,10 @@ def _summary_cost(pilot: Pilot, lines: tuple[float, float], is_whole: bool) -> t
     sizes = [_scaled_bytes(table, len(table), whole) for table, whole in zip(tables, lines, strict=False)]
     seconds = time.monotonic() - started
     seconds = seconds * lines[len(tables) - 1] / max(1, len(tables[-1])) + sum(sizes) / DISK_BYTES_PER_S
-    return summaries * seconds, int(summaries * sum(sizes))
+    counts = pilot.progress.summary.counts_occurrences
+    model = pilot.progress.model.table(tables[0], tables[1] if len(tables) > 1 else None, counts=counts)
+    of_model = 0 if model is None else _encoded_bytes(model, len(model))
+    return summaries * seconds, int(summaries * sum(sizes)) + of_model
 
 
 def _scaled_bytes(table: pa.Table, n: int, whole: float) -> float:

@@ -38,6 +38,11 @@ class Meaning:
             return () if self.scale is None else (f"not {self.names[0]}", self.names[0])
         return self.names if self.are_classes else ()
 
+    @property
+    def may_be_numbers(self) -> bool:
+        """Whether only labels can tell that a single output is no number of its own: logits look like any others."""
+        return len(self.names) == 1 and self.own in (None, LOGIT)
+
     def chosen(self, outputs: np.ndarray) -> np.ndarray:
         """Return the class that the model chooses for each of (n, K) outputs, (n,); the first of several."""
         if outputs.shape[1] > 1 or self.scale is None:

@@ -8,15 +8,12 @@ import pyarrow as pa
 
 from ihcli.runs.run import Run
 from ihcli.summaries.concentration import concentration
+from ihcli.summaries.doubts import classes_of, doubts
 from ihcli.summaries.figures import Line, figures_table, lines_of
 from ihcli.summaries.judging import ENDING
 from ihcli.summaries.ranking import OPPOSED, by_target, floats
-from ihcli.wording import listed, printable
+from ihcli.wording import printable
 
-LEAST_ROWS = 20
-"""Of fewer rows it is nothing unusual that all are of one class."""
-MANY_SPREADS = 20.0
-"""Standard deviations of the baselines: nearer rows can be of other people, and farther ones hardly are."""
 MANY_ROWS = 0.25
 """Share of rows in which an attribution has another sign than the main effect, for a feature to be named."""
 NAMED = 3
@@ -62,7 +59,7 @@ class ModelQuality:
     def beside_labels(self) -> list[tuple[str, float]]:
         """Return what is known of the model beside labels: each figure as it is called, and its value."""
         several = self.figure("true_positive_rate") is None
-        named = {**IN_WORDS, "auroc": "macro AUROC"} if several and len(self._classes) > 2 else IN_WORDS
+        named = {**IN_WORDS, "auroc": "macro AUROC"} if several and len(classes_of(self.lines)) > 2 else IN_WORDS
         known = ((words, self.figure(name)) for name, words in named.items())
         return [(words, value) for words, value in known if value is not None]
 
@@ -98,51 +95,15 @@ class ModelQuality:
 
     def warnings(self) -> Iterator[str]:
         """Yield what a user should look at before trusting the rest."""
-        yield from self._of_classes()
-        yield from self._of_distance()
-        unread = self._by_name.get(("model", "labels_unread", None))
-        if unread is not None:
-            yield (
-                f"{int(unread.value or 0):,} labels are none of the model's outputs and are left out, first "
-                f"{printable(str(unread.name))!r}. Expected {self._labels_in_words}. Try `output_names` with the words "
-                "of the label column, in the order of the outputs."
-            )
+        yield from doubts(self.lines)
 
     @property
     def _takes_for_logits(self) -> bool:
         """Whether a single output of numbers was taken for a logit, as labels are of two classes."""
         ending = self._by_name.get(("model", ENDING, None))
-        is_single = self.figure("accuracy") is not None and self._classes[0] == f"not {self._classes[-1]}"
+        classes = classes_of(self.lines)
+        is_single = self.figure("accuracy") is not None and classes[0] == f"not {classes[-1]}"
         return is_single and ending is not None and "taken for logits" in str(ending.name)
-
-    @property
-    def _classes(self) -> list[str]:
-        return [str(line.output) for line in self.lines if (line.of, line.figure) == ("class", "chosen")]
-
-    @property
-    def _labels_in_words(self) -> str:
-        return f"{listed(self._classes)}, or an index" if len(self._classes) > 2 else "0, 1 or the name of an output"
-
-    def _of_classes(self) -> Iterator[str]:
-        rows = self.figure("rows") or 0
-        largest, has_labels = self.figure("largest_class"), self.figure("labels") is not None
-        if rows < LEAST_ROWS or (has_labels and largest == 1):
-            return
-        for name in self._classes:
-            if self.figure("chosen", "class", name) == rows:
-                yield f"every row is class {printable(name)}: all {int(rows):,} predictions. Is that so in the data?"
-
-    def _of_distance(self) -> Iterator[str]:
-        far = [line for line in self.lines if line.figure == "nearest_spreads" and (line.value or 0) >= MANY_SPREADS]
-        outputs = [line for line in far if line.of == "output"]
-        for kind, found in (("predictions", outputs), ("rows", [line for line in far if line.of == "column"])):
-            if found:
-                nearest = min(found, key=lambda line: -(line.value or 0))
-                where = f" in {listed([str(line.name) for line in found], NAMED)}" if kind == "rows" else ""
-                yield (
-                    f"{kind} lie at least {nearest.value:,.0f} baseline spreads away{where}: is the data scaled as in "
-                    "training, and as the baselines are?"
-                )
 
     def _makes_90(self, of: str, target: str) -> str | None:
         most, gini, needed = (self.figure(n, "target", target) for n in (of, f"gini_of_{of}", f"make_90_of_{of}"))

@@ -94,10 +94,10 @@ class Keeper:
 
     def summarise(self) -> SealsInfo:
         """Write the summary, and return what run.json says of it and of the parts: the SHA-256 of each file."""
-        summary = self._progress.summary
-        written = self.writer.write_summary(*self._progress.tables())
-        if summary.note:
-            self.warn(summary.note)
+        tables = self._progress.tables()
+        written = self.writer.write_summary(*tables)
+        for text in filter(None, (self._progress.summary.note, *tables.doubts())):
+            self.warn(text)
         return self._progress.seals(self.writer.digests_of).but(summary=written)
 
     def totals(self) -> RunTotals:

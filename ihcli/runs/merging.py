@@ -55,7 +55,7 @@ def merge(path: Location, warned: Callable[[str], None], tell: Tell = unheard) -
             progress.merge(finished.progress)
             tell((1 + done / len(shards)) / 2)
         _require_parts(path, shards[0].info, progress)
-        return _write(path, shards, progress)
+        return _write(path, shards, progress, warned)
 
 
 def _merged_before(path: Location) -> RunTotals:
@@ -65,10 +65,15 @@ def _merged_before(path: Location) -> RunTotals:
     return RunTotals.told(path, run.info.totals)
 
 
-def _write(path: Location, shards: list[_FinishedShard], progress: Progress) -> RunTotals:
+def _write(
+    path: Location, shards: list[_FinishedShard], progress: Progress, warned: Callable[[str], None]
+) -> RunTotals:
     infos = [finished.info for finished in shards]
     writer, totals = RunWriter(path), RunTotals.of(path, progress).under(infos[0])
-    summary = writer.write_summary(*progress.tables())
+    tables = progress.tables()
+    summary = writer.write_summary(*tables)
+    for text in tables.doubts():
+        warned(text)
     seals = progress.seals(writer.digests_of).but(question=question_sha256(infos[0]), summary=summary)
     writer.write_info(infos[0].merged(infos, totals.stored(), seals))
     remove_tree(path / SHARDS)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from ihcli.layouts.choosing import layout_of, summary_of_state
 from ihcli.quality import Status
 from ihcli.runs.info import SealsInfo
 from ihcli.runs.seals import Digests, read_digests, seals_of_parts, stored_digests
+from ihcli.summaries.doubts import doubts
+from ihcli.summaries.figures import lines_of
 from ihcli.summaries.model import ModelSummary
 from ihcli.summaries.ranked import RankedSummary
 from ihcli.summaries.tables import Summary
@@ -27,6 +29,11 @@ class SummaryTables(NamedTuple):
     interactions: pa.Table | None
     all_rows: tuple[pa.Table, pa.Table | None] | None
     model: pa.Table | None
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what these tell of the model that a user should look at first."""
+        if self.model is not None:
+            yield from doubts(lines_of(self.model))
 
 
 class Progress:

@@ -45,7 +45,7 @@ class Judging:
         known = np.isfinite(outputs).all(axis=1)
         outputs = outputs[known]
         sums: dict[str, np.ndarray] = {"rows": np.array(len(outputs))}
-        if meaning.classes:
+        if meaning.classes and not (truth is None and meaning.may_be_numbers):
             sums["chosen"] = _counts(meaning.chosen(outputs), len(meaning.classes))
         if truth is None:
             return cls(meaning, sums)
@@ -140,7 +140,7 @@ class Judging:
     def _of_classes(self) -> Iterator[Line]:
         if "true" in self.sums:
             yield from self._against_labels()
-        for place, name in enumerate(self.meaning.classes):
+        for place, name in enumerate(self.meaning.classes if "chosen" in self.sums else ()):
             yield Line("class", "chosen", int(self.sums["chosen"][place]), int(self.sums["rows"]), output=name)
             if "true" in self.sums:
                 yield from self._of_class(place, name)

@@ -85,7 +85,6 @@ def explain(
 
         forking.begin()  # before this process imports what it needs, so that both go on at once
     with process.importing():
-        from ihcli.cli.showing.model import warnings_of_model
         from ihcli.cli.showing.progress import compute, foresee
         from ihcli.cli.showing.words import closing_in_words, forecast_in_words
 
@@ -95,7 +94,6 @@ def explain(
         return
     totals = compute(request, place, quiet=quiet, workforce=workforce)
     if not quiet:
-        warnings = () if shard is not None else warnings_of_model(totals.path)
-        say(*closing_in_words(totals, request, f"{out}", shard), *warnings)
+        say(*closing_in_words(totals, request, f"{out}", shard))
     if strict and totals.missed:
         context.exit(MISSED_TOLERANCE)

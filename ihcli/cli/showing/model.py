@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ihcli.files.locations import Location
     from ihcli.results.model_quality import ModelQuality
     from ihcli.runs.run import Run
 
@@ -37,11 +36,3 @@ def _of_model(found: "ModelQuality") -> Iterator[str]:
 
 def _of_target(found: "ModelQuality", target: str) -> Iterator[str]:
     yield from filter(None, (found.effects_in_words(target), found.company_in_words(target)))
-
-
-def warnings_of_model(path: "Location") -> tuple[str, ...]:
-    """Return what to look at before trusting a run that was just written."""
-    from ihcli.results.model_quality import model_quality
-    from ihcli.runs.run import open_run
-
-    return tuple(f"Warning: {warning}" for warning in model_quality(open_run(path)).warnings())

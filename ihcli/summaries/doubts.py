@@ -1,0 +1,55 @@
+"""What figures of the model give reason to doubt, in sentences: said at the end of a run, and above what it shows."""
+
+from collections.abc import Iterator, Sequence
+
+from ihcli.summaries.figures import Line
+from ihcli.wording import listed, printable
+
+LEAST_ROWS = 20
+"""Of fewer rows it is nothing unusual that all are of one class."""
+MANY_SPREADS = 20.0
+"""Standard deviations of the baselines: nearer rows can be of other people, and farther ones hardly are."""
+NAMED = 3
+
+
+def doubts(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield what a user should look at before trusting the rest, from the figures of a summary."""
+    yield from _of_classes(lines)
+    yield from _of_distance(lines)
+    for line in lines:
+        if line.figure == "labels_unread":
+            classes = classes_of(lines)
+            outputs = f"{listed(classes)}, or an index" if len(classes) > 2 else "0, 1 or the name of an output"
+            yield (
+                f"{int(line.value or 0):,} labels are none of the model's outputs and are left out, first "
+                f"{printable(str(line.name))!r}. Expected {outputs}. Try `output_names` with the words of the label "
+                "column, in the order of the outputs."
+            )
+
+
+def classes_of(lines: Sequence[Line]) -> list[str]:
+    """Return the classes that the model chooses among; none of a regressor."""
+    return [str(line.output) for line in lines if (line.of, line.figure) == ("class", "chosen")]
+
+
+def _of_classes(lines: Sequence[Line]) -> Iterator[str]:
+    of_model = {line.figure: line.value for line in lines if line.of == "model"}
+    rows = int(of_model.get("rows") or 0)
+    if rows < LEAST_ROWS or of_model.get("largest_class") == 1:
+        return
+    for line in lines:
+        if (line.of, line.figure, line.value) == ("class", "chosen", rows):
+            yield f"every row is class {printable(str(line.output))}: all {rows:,} predictions. Is that so in the data?"
+
+
+def _of_distance(lines: Sequence[Line]) -> Iterator[str]:
+    far = [line for line in lines if line.figure == "nearest_spreads" and (line.value or 0) >= MANY_SPREADS]
+    for kind, of in (("predictions", "output"), ("rows", "column")):
+        found = [line for line in far if line.of == of]
+        if found:
+            where = f" in {listed([str(line.name) for line in found], NAMED)}" if of == "column" else ""
+            most = max(line.value or 0 for line in found)
+            yield (
+                f"{kind} lie at least {most:,.0f} baseline spreads away{where}: is the data scaled as in training, and "
+                "as the baselines are?"
+            )
