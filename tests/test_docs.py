@@ -77,8 +77,13 @@ def test_the_page_of_contrasts_runs_as_shown(checkout: Path) -> None:
 
 def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:
     page = (DOCS / "compare.md").read_text(encoding="utf-8")
-    run_commands("".join(text for _, language, text in BLOCK.findall(page) if language == "console"))
+    shown = "".join(text for _, language, text in BLOCK.findall(page) if language == "console")
+    for command, told in re.findall(r"^\$ (ihcli .+)\n(?:(Error: .+))?", shown, re.MULTILINE):
+        done = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)
+        assert done.exit_code == bool(told), done.output
+        assert told in done.output
     assert (checkout / "agreement.parquet").is_file()
+    assert (checkout / "run-mean" / "summary").is_dir()
 
 
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
@@ -306,7 +311,17 @@ def test_every_key_of_run_json_is_explained_and_no_other(checkout: Path) -> None
         assert f"`{name}`" in page
 
 
-ONLY_SOMETIMES = {"model.code", "imputed", "baseline.sampling", "categories", "jumps", "resumed", "error", "units"} | {
+ONLY_SOMETIMES = {
+    "members",
+    "model.code",
+    "imputed",
+    "baseline.sampling",
+    "categories",
+    "jumps",
+    "resumed",
+    "error",
+    "units",
+} | {
     "integrals.nodes",
     "sequence",
     "scale",

@@ -75,7 +75,15 @@ def _write(
     writer.write_summary(summary.attributions(), summary.interactions())
     content = {
         **{"status": "done", "keys": [] if keys is None else ["id"], "method": {"name": "ih", "title": "ih"}},
-        **{"target": "risk", "groups": None, "dtype": "float64", "smoothing": None, "chunk_rows": part_rows},
+        **{
+            "target": "risk",
+            "groups": None,
+            "dtype": "float64",
+            "smoothing": None,
+            "chunk_rows": part_rows,
+            "warnings": [],
+            "origins": {},
+        },
         "arguments": RunRequest("m.pt", "d.csv", interactions=storage).content(),
         "model": {"path": "m.pt", "sha256": "b" * 64, "format": "TorchScript", "outputs": ["risk"]},
         "data": {**DATA, "rows": n_rows},

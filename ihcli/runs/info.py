@@ -17,6 +17,7 @@ from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
 from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.kinds import Count, Positive, faults_of, kind_of
+from ihcli.runs.members import MemberInfo
 from ihcli.runs.names import part_count
 from ihcli.runs.openings import OpeningInfo
 from ihcli.runs.request import RunRequest
@@ -140,6 +141,7 @@ class RunInfo(Told):
     jumps     what helps where the checks before the run found jumps of the model, in words
     shard     which share of a run it is, while it is one
     resumed   when it was gone on with
+    members   the runs that it is the mean of
     """
 
     status: str
@@ -179,6 +181,7 @@ class RunInfo(Told):
     totals: TotalsInfo = untold()
     sha256: SealsInfo = untold()
     shards: tuple[ShardInfo, ...] = left_out(())
+    members: tuple[MemberInfo, ...] = left_out(())
 
     @classmethod
     def of(cls, content: Mapping[str, Any], file: object = "run.json") -> "RunInfo":

@@ -101,7 +101,10 @@ class Parts:
 def origins(run: Described, path: Location) -> Iterator[Finding]:
     """Compare the files that the run was made from with what they were, where they still are."""
     info = run.info
-    yield _unchanged("model file", places_of(info, "model", path), info.model.sha256, path, _file_sha256)
+    if info.members:
+        yield not_checked("model file", f"the run is a mean of {len(info.members)} runs, each with its own")
+    else:
+        yield _unchanged("model file", places_of(info, "model", path), info.model.sha256, path, _file_sha256)
     yield _unchanged("data files", places_of(info, "data", path), info.data.sha256, path, _data_sha256)
     if info.arguments.groups is not None:
         yield _unchanged("groups file", places_of(info, "groups", path), info.groups_sha256, path, _file_sha256)

@@ -14,6 +14,7 @@ from ihcli.layouts.layout import Sized
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, UNITS, has_values
 from ihcli.results.comparing.ordering import in_order_of, ordered_as
 from ihcli.results.result import Result
+from ihcli.runs.told import if_told
 
 BLOCK_VALUES = 1 << 20  # of all runs together: 8 MiB in float64
 MOST_ENTRIES = 8192
@@ -108,24 +109,35 @@ class Joined:
         n_rows = self.results[0].n_rows
         return n_rows if self.first_rows is None else min(n_rows, self.first_rows)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self, rows: int | None = None) -> Iterator[Block]:
         """Give all entries; each call reads the runs once, and once more where rows are in another order.
+
+        Parameters:
+            rows: of the data, of each block but the last; None: as many as fit.
 
         Raises RunError where a run has a row that another one lacks.
         """
         orders = [None, *(in_order_of(self.results[0], other, self.first_rows) for other in self.results[1:])]
         with_interactions = self.have_interactions
         with ordered_as(self.results, orders, with_interactions, self.first_rows) as (attributions, interactions):
-            size = self._entries_at_once(with_interactions)
+            size = (self.rows_at_once if rows is None else rows) * self._targets_per_row
             while len((entries := [tables.take(size) for tables in attributions])[0]):
                 gammas = [tables.take(len(entries[0])) for tables in interactions]
                 yield Block(self.results, *map(tuple, _of_equal_length(self.results, entries, gammas)))
 
-    def _entries_at_once(self, with_interactions: bool) -> int:
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows of the data fit into a block."""
         layout = self.results[0].layout
         width = len(layout.features) if layout.is_aligned else TYPICAL_UNITS
-        values = width * (width if with_interactions else 1) * len(self.results)
-        return int(np.clip(BLOCK_VALUES // max(1, values), 1, MOST_ENTRIES))
+        values = width * (width if self.have_interactions else 1) * len(self.results)
+        return max(1, min(BLOCK_VALUES // max(1, values), MOST_ENTRIES) // self._targets_per_row)
+
+    @cached_property
+    def _targets_per_row(self) -> int:
+        totals = if_told(lambda: self.results[0].told.totals)
+        entries = None if totals is None else if_told(lambda: totals.entries)
+        return 1 if entries is None else max(1, entries // max(1, self.results[0].n_rows))
 
 
 def _of_equal_length(

@@ -20,6 +20,7 @@ from ihcli.methods import METHODS
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
 from ihcli.runs.run import open_run
+from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, Bounded, Faults, Finding, not_checked
 from ihcli.verification.recomputation.axioms import Axioms
@@ -29,6 +30,7 @@ from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
 from ihcli.verification.recomputation.keys import compare_keys
 from ihcli.verification.recomputation.origins import origins, setting
 from ihcli.verification.recomputation.pairs import PairChecks
+from ihcli.wording import listed
 
 FINER = 100
 """How much more accurate than the reported error truth is asked to be, of the run's own method."""
@@ -55,6 +57,13 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     """
     question.require_files()
     run = open_run(path)
+    if members := if_told(lambda: run.info.members):
+        told = listed([member.run for member in members], 3)
+        yield not_checked(
+            "recomputation",
+            f"the run is the mean of {len(members)} runs, which no one model gives: {told}. Try ihcli verify of each",
+        )
+        return
     question.require_code(run.info)
     try:
         described = Described.of(run.info)
