@@ -5,7 +5,20 @@ import time
 
 import torch
 
-from benchmarks.paper import heart, pulsar, retraining, sanity, steps, table3
+from benchmarks.paper import (
+    digits,
+    draws,
+    drugs,
+    faithfulness,
+    heart,
+    pulsar,
+    retraining,
+    sanity,
+    steps,
+    table3,
+    timing,
+    words,
+)
 from benchmarks.paper.experiment import Asked
 from benchmarks.paper.keeping import Measured, keep
 
@@ -14,10 +27,16 @@ EXPERIMENTS = {
     "sanity": sanity.EXPERIMENT,
     "retraining": retraining.EXPERIMENT,
     "steps": steps.EXPERIMENT,
+    "timing": timing.EXPERIMENT,
     "heart": heart.EXPERIMENT,
     "pulsar": pulsar.EXPERIMENT,
+    "words": words.EXPERIMENT,
+    "drugs": drugs.EXPERIMENT,
+    "faithfulness": faithfulness.EXPERIMENT,
+    "draws": draws.EXPERIMENT,
+    "digits": digits.EXPERIMENT,
 }
-ALONE: tuple[str, ...] = ()
+ALONE = ("timing",)
 """Those that are about seconds: nothing else runs beside them."""
 
 

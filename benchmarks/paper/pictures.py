@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ihcli.plots.canvas import default_style, new_figure, save
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#808080")
 """Okabe and Ito's, which can be told apart under every common colour blindness."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-INCHES = 3.4
+INCHES, CHARACTERS_PER_INCH = 3.4, 10
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,11 @@ class Panel:
     log: str = ""
 
 
-def draw_curves(file: Path, panels: Sequence[Panel], height: float = 3.2) -> None:
-    """Draw panels side by side, with one legend for the names that they share."""
+def draw_curves(file: Path, panels: Sequence[Panel], height: float = 3.2, width: float = INCHES) -> None:
+    """Draw panels side by side, each of that many inches, with one legend for the names that they share."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
     with default_style():
-        figure, every = new_figure(INCHES * len(panels), height, 1, len(panels), squeeze=False)
+        figure, every = new_figure(width * len(panels), height, 1, len(panels), squeeze=False)
         for axes, panel in zip(every[0], panels, strict=True):
             for name, (x, y) in panel.curves.items():
                 place = names.index(name)
@@ -45,7 +47,32 @@ def draw_curves(file: Path, panels: Sequence[Panel], height: float = 3.2) -> Non
                 axes.plot(x, y, color=COLOURS[place], marker=mark, markersize=3.5, linewidth=1.4, label=name)
             _finish(axes, panel)
         handles = {label: h for axes in every[0] for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        figure.legend([handles[name] for name in names], names, loc="outside lower left", ncols=min(len(names), 8))
+        columns = max(1, int(CHARACTERS_PER_INCH * width * len(panels) / (max(map(len, names)) + len("-o- "))))
+        figure.legend([handles[name] for name in names], names, loc="outside lower left", ncols=columns)
+        save(figure, file)
+
+
+def draw_points(file: Path, x: Sequence[float], y: Sequence[float], x_label: str, y_label: str) -> None:
+    """Draw one point for each row."""
+    with default_style():
+        figure, axes = new_figure(4.6, 3.2)
+        axes.scatter(x, y, s=10, color=COLOURS[0], alpha=0.7, linewidths=0)
+        axes.grid(True)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        save(figure, file)
+
+
+def draw_images(file: Path, images: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Draw an image in grey, and beside it maps of values in two colours."""
+    with default_style():
+        figure, every = new_figure(2.2 * len(images), 2.3, 1, len(images))
+        for axes, (title, pixels) in zip(every, images, strict=True):
+            most = np.abs(pixels).max()
+            is_map = axes is not every[0]
+            axes.imshow(pixels, cmap="RdBu_r" if is_map else "gray", vmin=-most if is_map else 0, vmax=most)
+            axes.set_title(title)
+            axes.set_axis_off()
         save(figure, file)
 
 
@@ -54,7 +81,8 @@ def _finish(axes: "Axes", panel: Panel) -> None:
     axes.set_xlabel(panel.x)
     axes.set_ylabel(panel.y)
     axes.grid(True)
-    if "x" in panel.log:
-        axes.set_xscale("log")
-    if "y" in panel.log:
-        axes.set_yscale("log")
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name in panel.log:
+            axes.set(**{f"{name}scale": "log"})
+            axis.set_major_formatter("{x:g}")  # matplotlib's own are formulas, which are not read here
+            axis.set_minor_formatter("")

@@ -88,9 +88,9 @@ def section(found: Figures) -> Section:
     monotone = all(a > b for gaps in found.on_grid.values() for a, b in pairwise(gaps))
     return Section(
         how=f"""Untrained networks of 5 or 10 hidden layers of {WIDTH} SoftPlus units, Glorot's start, biases 0; 10 rows
-            of {INPUTS} inputs N(0, 1) from zeros, five networks. The gap is that between the sum of all Gamma and
-            f(x) - f(0), by |f(x)|, both as means of rows: single rows have f(x) near 0. Left: the published grid of
-            k x k points. Right: evaluations of ihcli at two tolerances, and in brackets the gap that it then has.""",
+            of {INPUTS} inputs N(0, 1) from zeros, five networks. The gap is that between the sum of all Gamma and f(x)
+            - f(0), by |f(x)|, both as means of rows: single rows have f(x) near 0. Left: the published grid of k x k
+            points. Right: evaluations of ihcli at two tolerances, and in brackets the gap that it then has.""",
         claims=[
             Claim(
                 "the gap falls with points",
