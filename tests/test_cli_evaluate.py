@@ -15,7 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sequence_models
 import torch
+from category_models import NAMES, EntityMlp, OneMatrix, category_rows
 from click.testing import CliRunner, Result
 from forgeries import Folder, change, part
 from model_files import quietly, save_script
@@ -221,12 +223,14 @@ def test_the_output_is_that_of_the_scale_of_the_run(products: Products, tmp_path
 
 
 def test_true_values_are_classes_or_numbers(products: Products) -> None:
-    """The word yes, and the class 1, are where the output is above 0; the number is the output."""
+    """The class 1, and the word yes, which is the name of the output, are where it is above 0; the number is it."""
     absolute = ("--metrics", "keep-absolute-mean")
     (own,), (number,) = lines(products.ask("ig", *absolute)), lines(products.ask("ig", *absolute, "--label", "number"))
     assert float(number["run"]) == pytest.approx(float(own["run"]), abs=1e-4)
     for label in ("word", "class"):
-        (line,) = lines(products.ask("ig", *absolute, "--label", label))
+        done = products.ask("ig", *absolute, "--label", label, output_names=("yes",))
+        assert f"Absolute curves: ROC AUC of the output, for {label!r}." in done.stderr
+        (line,) = lines(done)
         assert 0.7 < float(line["run"]) < 1
         assert float(line["run"]) > float(line["random"]) > 0.4
     of_classes = lines(products.ask("ig", *absolute, "--label", "class", model="two.pt", target="all"))
@@ -309,3 +313,109 @@ def test_a_narrow_terminal_shows_what_matters_most(products: Products) -> None:
     wide = [line for line in shown.splitlines() if "keep-positive-mean" in line]
     assert len(wide) == 1
     assert len(wide[0].rstrip()) <= 80
+
+
+CODES = [
+    *(("ih", ["--baseline", start]) for start in ("mode", "mean", "zeros")),
+    ("eh", ["--baseline-rows", "5"]),
+    ("ig", ["--layer", "inner.layers.0"]),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), CODES, ids=lambda value: " ".join(value) if value else "")
+def test_codes_are_removed_as_what_they_are_looked_up_as(tmp_path: Path, method: str, options: list[str]) -> None:
+    torch.manual_seed(0)
+    save_script(OneMatrix(EntityMlp().eval()), tmp_path / "net.pt")
+    pd.DataFrame(category_rows(40), columns=list(NAMES)).to_csv(tmp_path / "bank.csv", index=False)
+    files = [str(tmp_path / name) for name in ("net.pt", "bank.csv")]
+    out = str(tmp_path / "run")
+    done = CliRunner().invoke(main, ["explain", *files, "-m", method, "--target", "0", *options, "-o", out])
+    assert done.exit_code == 0, done.output
+    found = lines(ask(out, *files, "--metrics", "all", "--draws", 5))
+    assert [line["metric"] for line in found][:18] == [metric.name for metric in METRICS]
+    assert [line["best"] for line in found[:18]].count("random") <= 3
+
+
+@pytest.mark.parametrize("sequence", ["5x2", "any"])
+def test_sequences_are_removed_step_by_step(tmp_path: Path, sequence: str) -> None:
+    network = sequence_models.network("lstm", 5, 2, torch.float32)
+    save_script(network, tmp_path / "net.pt")
+    rng = np.random.default_rng(0)
+    if sequence == "any":
+        lengths = [3 + row % 3 for row in range(30)]
+        table = pa.table({name: [rng.normal(size=n).tolist() for n in lengths] for name in ("u", "v")})
+    else:
+        table = pa.table({f"{name}_{step}": rng.normal(size=30) for step in range(5) for name in ("u", "v")})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    files, out = [str(tmp_path / name) for name in ("net.pt", "rows.parquet")], str(tmp_path / "run")
+    asked = ["explain", *files, "--sequence", sequence, "--target", "0", "-o", out]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found = lines(ask(out, *files, "--draws", 5, "--metrics", "all"))
+    assert sum(line["of"] == "feature" for line in found) == (6 if sequence == "any" else 18)
+    assert float({line["metric"]: line for line in found}["second-differences"]["run"]) > 0.3
+
+
+def refused(done: Result) -> str:
+    assert done.exit_code in (1, 2), done.output
+    assert "unexpected" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_another_model_other_data_and_altered_keys_are_refused(folder: Folder, tmp_path: Path) -> None:
+    asked, run = folder.request("ih"), folder.run("ih")
+    assert "MODEL: " in refused(ask(run, folder.path / "relu.pt", asked.data))
+    assert "DATA: " in refused(ask(run, asked.model, folder.path / "holes.parquet"))
+    path = folder.copy("ih", tmp_path / "run")
+    change(part(path), with_other_keys)
+    assert "keys: 4 rows with another 'id' than the data, first row 4" in refused(ask_of(folder, "ih", run=path))
+
+
+def with_other_keys(table: pa.Table) -> pa.Table:
+    return table.set_column(table.schema.get_field_index("id"), "id", pa.array(["nobody"] * len(table)))
+
+
+def test_a_run_that_is_not_done_is_refused(folder: Folder, tmp_path: Path) -> None:
+    path = folder.copy("ih", tmp_path / "run")
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "status": "interrupted"}))
+    assert "Expected 'done'. Try ihcli explain with --resume" in refused(ask_of(folder, "ih", run=path))
+    assert "no such run" in refused(ask(tmp_path / "none", "m.pt", "d.csv"))
+
+
+REFUSED = [
+    (["--metrics", "curvs"], "--metrics curvs: is none of the metrics. ", "Did you mean 'curves'?"),
+    (["--metrics", "keep-random"], "--metrics keep-random: is none of the metrics. ", "keep-positive-mean"),
+    (["--target", "2"], "--target: ", "Expected one of 'prediction'"),
+    (["--label", "numbr"], "--label numbr: ", "Did you mean 'number'?"),
+    (["--label", "word"], "--label word: row 0 of ", "Try another column, or without --label."),
+    (["--label", "a"], "--label a: is a feature of the run.", "Expected a column with true values"),
+    (["--background", "zeros"], "--background zeros: is a baseline. ", "Expected a table"),
+    (["--background", "none.csv"], "none.csv: no such file", "Try"),
+    (["--plot", "curves.txt"], "--plot curves.txt: is not a picture. ", ".png"),
+    (["--plot", "curves.png", "--metrics", "pairs"], "--plot curves.png: shows curves", "Try --metrics curves."),
+    (["--curves", "no/where.csv"], "--curves no/where.csv: there is no directory no. ", "Try creating it first."),
+    (["--sample", "1"], "Invalid value for '--sample'", "at least 2"),
+]
+
+
+@pytest.mark.parametrize(("options", "wrong", "advice"), REFUSED, ids=lambda value: " ".join(value) if value else "")
+def test_what_cannot_be_is_refused_in_one_message(
+    products: Products, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], wrong: str, advice: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = refused(products.ask("ig", *options))
+    assert wrong in told
+    assert advice in told
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_picture_shows_one_of_several_targets(folder: Folder, tmp_path: Path) -> None:
+    kind, picture = "eh of all targets, grouped", tmp_path / "curves.png"
+    told = refused(ask_of(folder, kind, "--plot", picture, "--draws", 3))
+    advice = re.search(r"the run has 3\. Try (--target \w+) too\.", told)
+    assert advice
+    done = ask_of(folder, kind, "--plot", picture, "--draws", 3, *advice[1].split())
+    assert {line["target"] for line in lines(done)} == {advice[1].split()[1]}
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,6 @@
 """`ihcli evaluate`: whether what a run says matters is what matters to the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +153,10 @@ class _Files:
         """Write all of them."""
         from ihcli.verification.faithfulness.figures import areas_table, curves_table
 
-        scored, missing = _scored(evaluation), tuple(evaluation.notes)
-        notes = (*scored, *missing)
+        notes = {one.target: (evaluation.absolute_in_words(one.target), *evaluation.notes) for one in found}
+        notes = {target: tuple(filter(None, told)) for target, told in notes.items()}
         if self.areas.format != "table" and not quiet:
-            say(*notes)
+            say(*dict.fromkeys(note for told in notes.values() for note in told))
         self.areas.write(_shown(areas_table(found), run, found, notes))
         if self.curves is not None:
             table = curves_table(found)
@@ -166,7 +166,7 @@ class _Files:
 
             (one,) = found
             title = f"Is {run.info.method.name} faithful? {_title(run, one)}"
-            write_curves(curves_table(found), title, (f"{SCORES} {' '.join(scored)}", *missing), self.plot)
+            write_curves(curves_table(found), title, (SCORES, *notes[one.target]), self.plot)
             if not quiet:
                 say(f"Picture written to {self.plot_file}.")
 
@@ -209,22 +209,14 @@ def _in_words(cost: "Cost") -> str:
     return f"Evaluating {cost.rows:,} rows takes at most {cost.forwards:,} forwards, about {took}{explained}."
 
 
-def _scored(evaluation: "Evaluation") -> list[str]:
-    """Return what the absolute curves are scores of, where there are any."""
-    if not any(metric.sign == "absolute" for metric in evaluation.metrics):
-        return []
-    if evaluation.truth is None:
-        return ["Absolute curves: R2 of the output with f(x), as no `label` is given."]
-    return ["Absolute curves: of the output with `label`, ROC AUC where it is a class and R2 where it is a number."]
-
-
-def _shown(table: Any, run: "Run", found: "Sequence[TargetFigures]", notes: "Sequence[str]") -> Shown:
+def _shown(table: Any, run: "Run", found: "Sequence[TargetFigures]", notes: "Mapping[str, Sequence[str]]") -> Shown:
     from ihcli.cli.showing.drawn import Section
     from ihcli.summaries.ranking import by_target
 
     by = by_target(table)
     sections = (
-        Section(_title(run, one), by[one.target].select(COLUMNS), (_firsts(one), *notes), spare=SPARE) for one in found
+        Section(_title(run, one), by[one.target].select(COLUMNS), (_firsts(one), *notes[one.target]), spare=SPARE)
+        for one in found
     )
     return Shown(table.schema, [table], sections)
 

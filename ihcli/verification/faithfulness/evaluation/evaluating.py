@@ -1,6 +1,6 @@
 """An evaluation of a run on its model and data: what it will cost, and the figures that come of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -13,6 +13,7 @@ from ihcli.verification.faithfulness import removals
 from ihcli.verification.faithfulness.curves import Curve, block_curves, curve_forwards
 from ihcli.verification.faithfulness.evaluation import shifting
 from ihcli.verification.faithfulness.evaluation.joining import MOST_IMPUTED, Joined, TargetBlock
+from ihcli.verification.faithfulness.evaluation.labels import TrueValues
 from ihcli.verification.faithfulness.figures import (
     PAIR,
     RANDOM,
@@ -55,20 +56,27 @@ class Cost:
 class Evaluation:
     """A run that was joined with its model and data.
 
-    truth  what outputs of rows of a target are held against, by places of the target; None: f(x)
+    truth  what outputs are held against by the absolute curves; None: f(x)
     """
 
     result: Result
     wanted: Wanted
     entries: list[Entries]
     joined: Joined
-    truth: Callable[[Entries], np.ndarray] | None
+    truth: TrueValues | None
     seed: int
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The curves that are taken: those wanted, as far as there is what fills."""
         return tuple(metric for metric in self.wanted.curves if metric.fill in self.joined.fill_names)
+
+    def absolute_in_words(self, target: str) -> str:
+        """Return what the absolute curves of a target are scores of; nothing where there are none."""
+        if not any(metric.sign == ABSOLUTE for metric in self.metrics):
+            return ""
+        judged = "R2 of the output, for f(x)" if self.truth is None else self.truth.in_words(target)
+        return f"Absolute curves: {judged}{', as no `label` is given' if self.truth is None else ''}."
 
     @property
     def notes(self) -> Iterator[str]:
@@ -126,7 +134,7 @@ class Evaluation:
     def _curves(self, entries: Entries, blocks: Sequence[TargetBlock], tell: Tell) -> tuple[Curve, ...]:
         truth = None
         if self.truth is not None and any(metric.sign == ABSOLUTE for metric in self.metrics):
-            truth = self.truth(entries)[np.concatenate([block.own for block in blocks])]
+            truth = self.truth.of(entries)[np.concatenate([block.own for block in blocks])]
         return block_curves([block.filled for block in blocks], truth, self.metrics, self.seed, tell)
 
     @property

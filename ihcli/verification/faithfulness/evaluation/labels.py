@@ -1,4 +1,6 @@
-"""Labels of rows, as what outputs are held against."""
+"""True values of rows, as what outputs are held against: read as runs read labels."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -6,54 +8,84 @@ import pyarrow as pa
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import DataError, OptionError
 from ihcli.explainers.explainer import Explainer
-from ihcli.models.targets import LABEL, Target
-from ihcli.wording import listed
+from ihcli.explainers.truth import truth_of
+from ihcli.explanation.seen import Meaning
+from ihcli.verification.faithfulness.sampled import Entries
+from ihcli.wording import did_you_mean, listed, quoted
+
+FLAGS = (-1.0, 0.0, 1.0)
+"""Numbers that say whether the class of a single output is the true one."""
 
 
-def label_truth(explainer: Explainer, data: str, column: str, row: np.ndarray, target: str) -> np.ndarray:
-    """Return what rows (N,) of a target are held against: bool, whether a label is the target; or numbers.
+@dataclass(frozen=True)
+class TrueValues:
+    """What the labels of some rows say.
 
-    Of a model of one output two different labels are classes, of which the larger is the explained one. Raises
-    DataError for labels that name no output, and where there are none; OptionError for a column that is not there.
+    row     (N,) ascending;  values (N,) see `ihcli.explanation.seen.Truth`
+    column  their name
     """
-    labels, kinds = _labels(data, column, row)
-    names = explainer.target.names
-    if len(names) > 1:
-        classes = Target(LABEL, names)
-        some = [classes.select(np.zeros((1, len(names))), labels[i : i + 1], int(row[i]))[1] for i in range(len(row))]
-        return np.concatenate(some) == names.index(target)
-    if len(kinds) == 2:
-        return np.array([label == max(kinds, key=_place) for label in labels], bool)
-    try:
-        return np.array([float(label) for label in labels], np.float64)
-    except ValueError:
-        raise DataError(
-            f"`label={column}`: has {len(kinds)} or more different words. Expected numbers, or two classes, as the "
-            "model has one output. Try another column, or without `label`."
-        ) from None
+
+    row: np.ndarray
+    values: np.ndarray
+    meaning: Meaning
+    column: str
+
+    @classmethod
+    def read(cls, explainer: Explainer, data: str, column: str, row: np.ndarray) -> "TrueValues":
+        """Read the labels of rows.
+
+        Raises OptionError for a column that is not there; DataError for a row without a label, or with one that is
+        neither an output nor a number.
+        """
+        if explainer.meaning is None:
+            raise ValueError("an explainer that was not told to see the model")
+        labels = _labels(data, column, row)
+        names, truth = explainer.target.names, truth_of(labels, explainer.meaning)
+        values, unread = truth.values, np.isnan(truth.values)
+        if unread.any() and not truth.missing and len(names) == 1 and names[0] in labels:
+            values, unread = (labels == names[0]).astype(np.float64), np.zeros_like(unread)  # others are not that
+        if unread.any():
+            place = int(unread.argmax())
+            wanted = f"one of {listed(names)}" if len(names) > 1 else f"a number, 1 where {quoted(names[0])} is true"
+            raise DataError(
+                f"`label={column}`: row {row[place]} of {data} holds {labels[place]!r}. Expected {wanted}. Try another "
+                "column, or without `label`."
+            )
+        return cls(row, values, explainer.meaning, column)
+
+    def of(self, entries: Entries) -> np.ndarray:
+        """Return those of the rows of a target: bool, whether it is the true class; else numbers."""
+        values = self.values[np.searchsorted(self.row, entries.row)]
+        if len(self.meaning.names) > 1 and self.meaning.are_classes:
+            return values == self.meaning.names.index(entries.target)
+        return values > 0 if self._are_flags else values
+
+    def in_words(self, target: str) -> str:
+        """Return what the absolute curves of a target are."""
+        if len(self.meaning.names) > 1 and self.meaning.are_classes:
+            return f"ROC AUC of the output, for rows whose {quoted(self.column)} is {quoted(target)}"
+        return f"{'ROC AUC' if self._are_flags else 'R2'} of the output, for {quoted(self.column)}"
+
+    @property
+    def _are_flags(self) -> bool:
+        return len(self.meaning.names) == 1 and bool(np.isin(self.values, FLAGS).all()) and len(set(self.values)) == 2
 
 
-def _place(label: object) -> tuple[float, str]:
-    """Return where a label stands among others: numbers by size, words by their letters."""
-    return (float(label), "") if isinstance(label, int | float) else (0.0, str(label))
-
-
-def _labels(data: str, column: str, row: np.ndarray) -> tuple[np.ndarray, set[object]]:
-    """Return the labels of rows, and up to three different ones of the whole column."""
+def _labels(data: str, column: str, row: np.ndarray) -> np.ndarray:
+    """Return the labels of rows, up to the last of which the data is read."""
     table = open_table(data)
-    if column not in table.schema.names:
-        raise OptionError(f"`label={column}`: {data} has no such column. Expected one of {listed(table.schema.names)}.")
-    kinds: set[object] = set()
+    names = table.schema.names
+    if column not in names:
+        raise OptionError(
+            f"`label={column}`: {data} has no such column. Expected one of {listed(names)}."
+            f"{did_you_mean(column, names)}"
+        )
     found, first = [], 0
     for batch in table.batches(pa.schema([(column, table.carried_types([column])[column])])):
         values = np.array(batch.column(0).to_pylist(), object)
         start, stop = np.searchsorted(row, (first, first + len(values)))
         found.append(values[row[start:stop] - first])
         first += len(values)
-        if len(kinds) < 3:
-            kinds |= set(values.tolist()) - {None}
-    labels = np.concatenate(found)
-    without = [int(each) for each, label in zip(row, labels, strict=True) if label is None or label != label]
-    if without:
-        raise DataError(f"`label={column}`: {data} has no label in row {without[0]}. Try another column, or without.")
-    return labels, kinds
+        if stop == len(row):
+            break
+    return np.concatenate(found)

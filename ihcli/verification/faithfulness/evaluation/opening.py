@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
@@ -12,9 +10,9 @@ from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.faithfulness.evaluation.evaluating import Evaluation
 from ihcli.verification.faithfulness.evaluation.joining import MOST_IMPUTED, Joined
-from ihcli.verification.faithfulness.evaluation.labels import label_truth
+from ihcli.verification.faithfulness.evaluation.labels import TrueValues
 from ihcli.verification.faithfulness.metrics import PAIRS, Wanted
-from ihcli.verification.faithfulness.sampled import Entries, sampled
+from ihcli.verification.faithfulness.sampled import sampled
 from ihcli.verification.findings import FAILED, Finding
 from ihcli.verification.recomputation.drawing import Question, reopen
 from ihcli.verification.recomputation.keys import compare_keys
@@ -68,15 +66,18 @@ def open_evaluation(path: str | Location, asked: Asked) -> Evaluation:
             f"Expected what {run.path} can be asked. Try `metrics=mean`."
         )
 
-    def truth(some: Entries) -> np.ndarray:
-        return label_truth(joined.explainer, question.data, str(asked.label), some.row, some.target)
-
-    return Evaluation(result, asked.wanted, entries, joined, None if asked.label is None else truth, question.seed)
+    truth = None
+    if asked.label is not None:
+        if asked.label in prepared.dataset.columns.features:
+            raise OptionError(f"`label={asked.label}`: is a feature of the run. Expected a column with true values.")
+        truth = TrueValues.read(joined.explainer, question.data, asked.label, joined.row)
+    return Evaluation(result, asked.wanted, entries, joined, truth, question.seed)
 
 
 def _require(finding: Finding, path: str | Location) -> None:
     """Raise RunError for a check that failed."""
     if finding.outcome == FAILED:
         raise RunError(
-            f"{path}: {finding.check}: {finding.detail}. Expected what the run was made from. Try ihcli verify."
+            f"{path}: {finding.check}: {finding.detail}. Expected what the run was made from. Try that, or ihcli "
+            "explain again with what is there now."
         )
