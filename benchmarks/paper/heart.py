@@ -82,7 +82,7 @@ def measure(asked: Asked) -> Figures:
         x = patients.x.to_numpy()
         fit(net, x[patients.training], y[patients.training], RECIPE, seed)
         found.quality.append(quality_of(outputs(net, x[patients.unseen]), y[patients.unseen] == 1))
-        drawn = np.random.default_rng(seed).permutation(patients.training)[: asked.of(30, 3)]
+        drawn = np.random.default_rng(seed).permutation(patients.training)[: asked.of(30, 12)]
         for scale in SCALES:
             explanation = explained(
                 net,
@@ -169,7 +169,7 @@ def section(found: Figures) -> Section:
         )
         claims.append(
             Claim(
-                "the same as log-odds",
+                f"the same as log-odds ({name.partition(',')[0]})",
                 "",
                 f"{over(values[LOGIT])}, negative in {negative[LOGIT]} of {n}",
                 "positive in all" if TURNS[name] else "",

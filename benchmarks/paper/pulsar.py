@@ -111,8 +111,7 @@ def section(found: Figures) -> Section:
         grids=[Grid(("scale", "candidates", *(f"kurtosis {name}" for name in BINS)), rows)],
         remarks=[
             """The paper explains the probability, and there its peak is. As log-odds the same networks differ from one
-            another in where the largest effect is: a trial of one network had the peak on both scales, which was luck.
-            docs/pulsars.md explains log-odds against half pulsars, and finds no peak either."""
+            another in where the largest effect is; a trial of one network had the peak on both scales."""
         ],
         picture="Effect of kurtosis x deviation by kurtosis",
     )

@@ -54,7 +54,7 @@ def measure(asked: Asked) -> Figures:
     recipe = asked.of(RECIPE, replace(RECIPE, epochs=20))
     for kind in KINDS:
         for seed in range(asked.of(5, 1)):
-            net = trained(Problem.drawn(kind, asked.of(8000, 4000), seed), seed, recipe)
+            net = trained(Problem.drawn(kind, asked.of(8000, 2000), seed), seed, recipe)
             unseen = Problem.drawn(kind, asked.of(1000, 100), seed, part=1)
             found.r2[kind].append(explained_variance(net, unseen.x, unseen.y))
             for method in methods:

@@ -1,21 +1,25 @@
 """Fig. 4, left, of Janizek, Sturmfels and Lee (2021): seconds for all pairs as features grow, method by method."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any
 
 import numpy as np
 
 from benchmarks.paper.experiment import Asked, Claim, Experiment, Grid, Section
 from benchmarks.paper.explaining import NID, among, explained, pair_effects
 from benchmarks.paper.pictures import Panel, draw_curves
-from benchmarks.setup import normal_rows, softplus_net, watch
+from benchmarks.setup import REPEATS, SHORT_S, normal_rows, softplus_net
 from benchmarks.tables import Cell
 
 METHODS = ("ih", "sii", "cd", "hessian", NID)
 FEATURES = (5, 50, 500)
 ROWS = {5: 1000, 50: 200, 500: 20}
 ROWS_OF_SII = {5: 1000, 50: 4}
-"""Of 500 features none: a single round of draws is a quarter of a million forwards a row."""
+"""Of 500 features none: a single round of draws is half a million forwards a row."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,24 @@ def _timed(method: str, d: int, n: int) -> tuple[float, float | None]:
     """Return seconds for 1,000 rows, of NID for all of them at once, and the median error that is reported."""
     net, x = softplus_net(d).requires_grad_(False), normal_rows(n, d)
     if method == NID:
-        return watch(lambda: pair_effects(net, x, NID)).wall_s, None
-    seen = watch(lambda: explained(net, x, method, smooth="none"))
-    errors = seen.value.relative_error
+        return _cpu_seconds(lambda: pair_effects(net, x, NID))[0], None
+    seconds, found = _cpu_seconds(lambda: explained(net, x, method, smooth="none"))
+    errors = found.relative_error
     error = None if errors is None or not np.isfinite(errors).all() else float(np.median(errors))
-    return seen.wall_s / n * 1000, error
+    return seconds / n * 1000, error
+
+
+def _cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds of this process, which a busy machine hardly changes, and what was returned.
+
+    The median of some where it is short.
+    """
+    times: list[float] = []
+    while not times or (times[0] < SHORT_S and len(times) < REPEATS):
+        begun = process_time()
+        found = work()
+        times.append(process_time() - begun)
+    return median(times), found
 
 
 def section(found: Figures) -> Section:
@@ -74,9 +91,10 @@ def section(found: Figures) -> Section:
     )
     return Section(
         how="""Untrained 5 x 128 networks, SoftPlus of beta 10, rows N(0, 1), zeros as baseline, the whole call of
-            `ihcli.explain` with its default tolerance of 0.01, one thread. Seconds for all pairs of 1,000 rows, scaled
-            from fewer where there are more features (in brackets the median of the relative error that is reported; a
-            Hessian at the row has none). NID says the same of all rows: its seconds are for all of them.""",
+            `ihcli.explain` with its default tolerance of 0.01, one thread. Seconds of the processor for all pairs of
+            1,000 rows, scaled from fewer where there are more features (in brackets the median of the relative error
+            that is reported; a Hessian at the row has none). NID says the same of all rows: its seconds are for all of
+            them.""",
         claims=[
             Claim(
                 f"cheapest at {wide} features, but for NID",
