@@ -86,6 +86,20 @@ def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:
     assert (checkout / "run-mean" / "summary").is_dir()
 
 
+def test_the_page_of_evaluations_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "evaluate.md").read_text(encoding="utf-8")
+    for _, language, text in BLOCK.findall(page):
+        if language == "console":
+            run_commands(text)
+        else:
+            exec(compile(text, "evaluate.md", "exec"), {})
+    areas = pd.read_parquet("areas.parquet").set_index("metric")
+    assert set(areas["of"]) == {"feature", "pair"}
+    assert (areas["run"] > areas["random"]).all()
+    assert (checkout / "curves.png").is_file()
+    assert pd.read_parquet("curves.parquet")["metric"].nunique() == 18
+
+
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
     assert len(run_example("weights.md", "net.py")) == 5
 
