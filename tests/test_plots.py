@@ -19,6 +19,7 @@ from runs import FEATURES, made_up_explanation, write_cut_short, write_run, writ
 from ihcli.bars import pair_bars
 from ihcli.errors import DataError, OptionError, PackageError, RunError
 from ihcli.explanation import Explanation
+from ihcli.explanation.seen import Meaning, Seen, Truth
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.plots import KINDS, PlotRequest, draw, write_plot
 from ihcli.plots.canvas import SUFFIXES, short
@@ -32,6 +33,7 @@ from ihcli.results.result import Result, read
 from ihcli.runs.info import RunInfo
 from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
+from ihcli.summaries.model import ModelSummary
 from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12
@@ -105,6 +107,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "dependence": {"feature": "age"},
     "waterfall": {"row": 2},
     "convergence": {},
+    "lorenz": {},
 }
 
 
@@ -737,4 +740,56 @@ def test_convergence_of_texts_is_drawn(text_result: Result) -> None:
 
 
 def test_every_kind_is_tested() -> None:
-    assert set(KINDS) == {*REQUESTS, "text"}
+    assert set(KINDS) == {*REQUESTS, "text", "calibration"}
+
+
+# lorenz and calibration
+
+
+def test_lorenz_curves_end_at_all_and_mark_nine_tenths(result: Result) -> None:
+    axes = draw(result, PlotRequest("lorenz")).axes[0]
+    sizes = np.sort(np.abs(result.attributions[list(FEATURES)].to_numpy()).mean(axis=0))
+    _, features, dot, pairs, _ = axes.lines
+    np.testing.assert_allclose(features.get_ydata(), np.concatenate([[0], np.cumsum(sizes) / sizes.sum()]), atol=1e-9)
+    assert features.get_ydata()[-1] == pytest.approx(1) == pairs.get_ydata()[-1]
+    assert len(pairs.get_xdata()) == 1 + len(FEATURES) * (len(FEATURES) - 1) // 2
+    kept = np.concatenate([[0], np.cumsum(sizes[::-1])]) / sizes.sum()
+    assert dot.get_xdata()[0] == pytest.approx(1 - np.argmax(kept >= 0.9) / len(FEATURES))
+    assert [text.get_text().partition(",")[0] for text in axes.legend_.texts] == ["all alike", "3 features", "3 pairs"]
+
+
+def test_lorenz_curves_of_texts_and_of_attributions_alone_are_drawn(text_result: Result, tmp_path: Path) -> None:
+    assert len(draw(text_result, PlotRequest("lorenz", target=text_result.targets[0])).axes[0].lines) >= 3
+    write_run(tmp_path / "first", second_order=False)
+    assert len(draw(read(tmp_path / "first"), PlotRequest("lorenz")).axes[0].lines) == 3
+
+
+def judged(path: Path, outputs: np.ndarray, true: np.ndarray) -> Result:
+    """Write a run whose summary tells of a model with these probabilities of the second of two classes."""
+    write_run(path)
+    meaning = Meaning(("no", "yes"), "probability", "probability", True, True, True, None)
+    seen = Seen(meaning, np.stack([1 - outputs, outputs], axis=1), Truth(true.astype(float), 0, 0), None)
+    summary = ModelSummary()
+    summary.update(seen)
+    run = read(path)
+    table = summary.table(run.summary_attributions(), run.summary_interactions(), counts=False)
+    pq.write_table(table, path / "summary" / "model.parquet")
+    return read(path)
+
+
+def test_calibration_draws_every_bin_that_has_rows(tmp_path: Path) -> None:
+    p, true = np.array([0.05] * 20 + [0.65] * 10), np.array([0] * 20 + [1] * 6 + [0] * 4)
+    figure = draw(judged(tmp_path / "run", p, true), PlotRequest("calibration"))
+    points = figure.axes[0].containers[0].lines[0]
+    np.testing.assert_allclose(points.get_xdata(), [0.05, 0.65])
+    np.testing.assert_allclose(points.get_ydata(), [0.0, 0.6])
+    (low, high) = figure.axes[0].containers[0].lines[2][0].get_segments()[1][:, 1]
+    assert low < 0.6 < high < 1
+    assert [bar.get_height() for bar in figure.axes[1].patches] == [20, 0, 0, 0, 0, 0, 10, 0, 0, 0]
+    assert figure.axes[1].get_xlabel() == "predicted probability of yes"
+    assert "Expected calibration error 0.05" in shown(figure)
+
+
+def test_calibration_without_labels_says_how_to_get_some(result: Result) -> None:
+    with pytest.raises(RunError, match=r"has no labels to compare .* Try ihcli explain with `label=COLUMN`\."):
+        draw(result, PlotRequest("calibration"))

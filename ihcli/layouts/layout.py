@@ -32,6 +32,10 @@ class Sized:
     gamma: np.ndarray | None
 
 
+OF_MODEL = ("lorenz", "calibration")
+"""Pictures of the whole run and its model, whatever its entries are."""
+
+
 class Layout(Protocol[E]):
     """How the entries of a run are laid out.
 

@@ -25,7 +25,7 @@ from ihcli.layouts.columns import (
     with_gaps,
 )
 from ihcli.layouts.largest import top_pairs
-from ihcli.layouts.layout import Columns, Sized, Types
+from ihcli.layouts.layout import OF_MODEL, Columns, Sized, Types
 from ihcli.quality import INTERACTIONS, OUTPUT_UNIT, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.tables import Summary
@@ -43,7 +43,15 @@ class TableLayout:
     features: tuple[str, ...]
 
     noun: ClassVar[str] = "features"
-    plots: ClassVar[tuple[str, ...]] = ("summary", "bar", "heatmap", "dependence", "waterfall", "convergence")
+    plots: ClassVar[tuple[str, ...]] = (
+        "summary",
+        "bar",
+        "heatmap",
+        "dependence",
+        "waterfall",
+        "convergence",
+        *OF_MODEL,
+    )
     is_aligned: ClassVar[bool] = True
     in_reading_order: ClassVar[bool] = False
     counts_occurrences: ClassVar[bool] = False

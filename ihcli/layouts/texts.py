@@ -13,7 +13,7 @@ from ihcli.explanation import TextExplanation
 from ihcli.files.arrays import numbers, strings
 from ihcli.files.locations import Location
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, TOP_DEFINITION, TopPairs, mask_of, pair_type, pairs_column
-from ihcli.layouts.layout import Columns, Sized, Types
+from ihcli.layouts.layout import OF_MODEL, Columns, Sized, Types
 from ihcli.quality import ATTRIBUTIONS, CUTS, INTERACTIONS, OUTPUT_UNIT, UNITS, Trait, field_metadata
 from ihcli.summaries.summary import AnySummary
 from ihcli.summaries.texts import TextSummary
@@ -34,7 +34,7 @@ class TextLayout:
 
     units: str | None = None
 
-    plots: ClassVar[tuple[str, ...]] = ("bar", "heatmap", "waterfall", "text", "convergence")
+    plots: ClassVar[tuple[str, ...]] = ("bar", "heatmap", "waterfall", "text", "convergence", *OF_MODEL)
     is_aligned: ClassVar[bool] = False
     in_reading_order: ClassVar[bool] = True
     counts_occurrences: ClassVar[bool] = True

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from ihcli.files.locations import Location, locate
 from ihcli.plots.bars import draw_bars
+from ihcli.plots.calibration import draw_calibration
 from ihcli.plots.canvas import default_style, save
 from ihcli.plots.convergence import draw_convergence
 from ihcli.plots.dependence import draw_dependence
 from ihcli.plots.heatmap import draw_heatmap
+from ihcli.plots.lorenz import draw_lorenz
 from ihcli.plots.request import PlotRequest
 from ihcli.plots.swarm import draw_swarm
 from ihcli.plots.texts import draw_text
@@ -31,6 +33,8 @@ KINDS: dict[str, Callable[[Result, PlotRequest], "Figure"]] = {
     "waterfall": draw_waterfall,
     "text": draw_text,
     "convergence": draw_convergence,
+    "lorenz": draw_lorenz,
+    "calibration": draw_calibration,
 }
 
 

@@ -52,6 +52,12 @@ class ModelQuality:
         return None if line is None else line.value
 
     @property
+    def calibrated_class(self) -> str | None:
+        """The class whose probability bins are of: the second of two; None: the chosen one."""
+        classes = classes_of(self.lines)
+        return classes[1] if len(classes) == 2 else None
+
+    @property
     def table(self) -> pa.Table:
         """All figures, as `summary/model.parquet` holds them."""
         return figures_table(self.lines)

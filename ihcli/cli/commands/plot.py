@@ -21,6 +21,8 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "waterfall": ("row", "key", "top_k", "data"),
     "text": ("row", "key", "top_k"),
     "convergence": ("points", "seed"),
+    "lorenz": ("all_rows",),
+    "calibration": (),
 }
 OUT_HELP = "File to write, a name that ends in .png, .svg or .pdf."
 TARGET_HELP = "Which target to draw; needed where the run has several."
@@ -70,6 +72,8 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     waterfall    from the baseline's prediction to that of --row
     text         the words of --row, shaded by attribution, and its strongest pairs
     convergence  certified relative error and evaluations over rows
+    lorenz       how unevenly all effects are spread over features and pairs
+    calibration  how often what the model gives a probability of is so; of runs with --label
 
     \b
     ihcli plot run summary -o summary.png
