@@ -15,9 +15,11 @@ from ihcli.errors import OptionError
 from ihcli.wording import all_of, did_you_mean
 
 COMPARED = "ihcli.integration.compared"
+ADAPTED = f"{COMPARED}.adapted"
 CERTIFIED = "ihcli.integration.assembly:explain_rows"
 PHI, SUMS = "the attributions", "the row sums of the interactions"
 ROUNDING, DRAWS = "rounding of outputs", "rounding of outputs, or of more than 12 groups twice a standard error"
+NOISE, SAMPLED = "twice a standard error over noise", "rounding of outputs and twice a standard error"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Method:
     computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
     error_of        what the reported relative L1 error is of: of an integral it is certified, of others in words what
                     it comes of; None: no error is known, none is reported, and rows with values are `uncertified`
+    extra           of ihcli's own, which installs the package that computes it; empty: none is needed
     """
 
     name: str
@@ -43,6 +46,7 @@ class Method:
     is_slope: bool = False
     computed_by: str = CERTIFIED
     error_of: str | None = None
+    extra: str = ""
 
     @property
     def is_integral(self) -> bool:
@@ -66,6 +70,10 @@ _closed = partial(
     Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
 )
 _game = partial(Method, by_outputs=True, computed_by=f"{COMPARED}.shapley:shapley", error_of=DRAWS)
+_captum = partial(Method, order=1, extra="captum")
+_slope = partial(_captum, adds_up=False, is_slope=True)
+_masked = partial(_captum, by_outputs=True)
+_ablated = partial(_masked, computed_by=f"{ADAPTED}:ablated", adds_up=False)
 METHODS = {
     method.name: method
     for method in (
@@ -81,6 +89,16 @@ METHODS = {
         _closed(name="occlusion-pairs", title="Occlusion of pairs", order=2),
         _game(name="shapley", title="Shapley values", order=1),
         _game(name="sii", title="Shapley interaction index", order=2),
+        _captum(name="deeplift", title="DeepLIFT", computed_by=f"{ADAPTED}:deep_lift"),
+        _captum(name="deeplift-shap", title="DeepLIFT SHAP", computed_by=f"{ADAPTED}:deep_lift", many_baselines=True),
+        _captum(name="lrp", title="Layer-wise relevance", computed_by=f"{ADAPTED}:relevance", adds_up=False),
+        _slope(name="guided-backprop", title="Guided backpropagation", computed_by=f"{ADAPTED}:guided"),
+        _slope(name="deconvolution", title="Deconvolution", computed_by=f"{ADAPTED}:deconvolved"),
+        _slope(name="smoothgrad", title="SmoothGrad", computed_by=f"{ADAPTED}:smoothed", error_of=NOISE),
+        _masked(name="lime", title="LIME", computed_by=f"{ADAPTED}:surrogate", adds_up=False),
+        _masked(name="kernel-shap", title="Kernel SHAP", computed_by=f"{ADAPTED}:weighted_surrogate"),
+        _masked(name="shapley-sampling", title="Shapley sampling", computed_by=f"{ADAPTED}:sampled", error_of=SAMPLED),
+        _ablated(name="feature-ablation", title="Feature ablation", error_of=ROUNDING),
     )
 }
 DEFAULT = "ih"
@@ -172,7 +190,12 @@ _OF_FUNCTIONS = frozenset({DUMMY, SYMMETRY, LINEARITY, INVARIANCE})
 KEEPS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("ig", "eg", "ih", "eh", "shapley", "sii"), frozenset(PROPERTIES)),
     **dict.fromkeys(("gradient", "gradient-input", "hessian", "hessian-input"), _OF_FUNCTIONS),
-    **dict.fromkeys(("occlusion", "occlusion-pairs"), _OF_FUNCTIONS | {SENSITIVITY}),
+    **dict.fromkeys(("occlusion", "occlusion-pairs", "feature-ablation"), _OF_FUNCTIONS | {SENSITIVITY}),
+    **dict.fromkeys(("deeplift", "deeplift-shap"), frozenset({SENSITIVITY, LINEARITY})),
+    **dict.fromkeys(("lrp", "guided-backprop", "deconvolution"), frozenset()),
+    **dict.fromkeys(("lime", "kernel-shap"), frozenset({INVARIANCE})),
+    "smoothgrad": frozenset({DUMMY, INVARIANCE}),
+    "shapley-sampling": frozenset({SENSITIVITY, DUMMY, INVARIANCE}),
 }
 """Which of PROPERTIES the values of a method have, where that is known; held by tests/test_axioms.py."""
 

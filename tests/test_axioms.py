@@ -72,8 +72,12 @@ def test_every_method_says_what_it_keeps_to() -> None:
         assert method.second_order or PAIR_SENSITIVITY not in promised(method)
 
 
+OF_SCRIPTS = [method for method in METHODS.values() if not method.extra]
+"""That explain networks that are no nn.Modules."""
+
+
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
-@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("method", OF_SCRIPTS, ids=lambda method: method.name)
 def test_a_method_keeps_to_what_the_table_says(tmp_path: Path, method: Method, activation: type[nn.Module]) -> None:
     done = verified(tmp_path, method.name, Net(activation=activation))
     found = outcomes(done)
@@ -175,7 +179,7 @@ def values(module: nn.Module, method: Method) -> list[np.ndarray]:
     return [each for each in (found.attributions, found.interactions) if each is not None]
 
 
-OF_FUNCTIONS = [method for method in METHODS.values() if {LINEARITY, INVARIANCE} & promised(method)]
+OF_FUNCTIONS = [method for method in OF_SCRIPTS if {LINEARITY, INVARIANCE} & promised(method)]
 
 
 @pytest.mark.parametrize("method", OF_FUNCTIONS, ids=lambda method: method.name)

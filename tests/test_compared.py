@@ -22,7 +22,7 @@ from ihcli.integration.compared.shapley import EXACT_GROUPS, _paths_through_all
 from ihcli.methods import METHODS, names_of
 from ihcli.models import wrap_module
 
-COMPARED = [name for name, method in METHODS.items() if not method.is_integral]
+COMPARED = [name for name, method in METHODS.items() if not (method.is_integral or method.extra)]
 PAIRS = [name for name in COMPARED if METHODS[name].second_order]
 
 

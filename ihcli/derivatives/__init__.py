@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ihcli.derivatives.paths import Paths
 from ihcli.derivatives.transfers import Coming, download
@@ -64,6 +64,28 @@ class Matrices:
     norms: Tensor | None
 
 
+class Network(Protocol):
+    """What an engine takes derivatives of, as a network of layers; models have this form."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The layers."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """What messages call it."""
+        ...
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs (P, K) at inputs (P, D), which run through the layers."""
+        ...
+
+    def around(self, module: nn.Module) -> "Network":
+        """Return the same with other layers."""
+        ...
+
+
 class Engine(Protocol):
     """Derivatives of h(u) = f(x' + (S u) * delta) at u = t * 1, for P points given as (path, t).
 
@@ -76,12 +98,14 @@ class Engine(Protocol):
 
     rounding  of what is differentiated where it computes in less than its inputs are in, eps; else 0
     carried   rounding of derivatives and values beyond that of their own size
+    network   layers of what is differentiated, for methods that propagate through them; None: nobody said
     """
 
     name: str
     memory_bytes: int
     rounding: float = 0.0
     carried: Carried = Carried()
+    network: Network | None = None
 
     def along(self, paths: Paths) -> "Along":
         """Return the function along these paths."""

@@ -19,6 +19,7 @@ from ihcli.heads import Stable, stabilise
 from ihcli.heads.rounding import carried
 from ihcli.heads.saturation import saturation_warning
 from ihcli.heads.scales import on_scale
+from ihcli.integration.computing import examine, require_package
 from ihcli.integration.effort import NODES, STEPS, Effort
 from ihcli.integration.starting import chosen_start
 from ihcli.memory import default_memory_bytes
@@ -40,11 +41,13 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
 
     Raises:
         OptionError: an unknown method or target, a scale that the model does not have, a beta that cannot be, a method
-            that the reader's baselines do not fit, or a budget below one panel for each of them.
+            that the reader's baselines or the model's layers do not fit, or a budget below one panel for each of them.
         ModelError: the reader reads nothing for this model, or the preflight found what makes explanations wrong.
         DataError: no record of the sample has any input.
+        PackageError: the method is computed by a package that is not installed.
     """
     method = method_named(settings.method)
+    require_package(method)
     reader.check(method)
     model = reader.called(model)
     reader, original = reader.on(model), opened(reader, model)
@@ -70,6 +73,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     )
     choice.engine.rounding = stable.rounding
     choice.engine.carried = carried(checked.stable, paths)
+    choice.engine.network = smooth
+    warnings.extend(examine(method, choice.engine.along(paths)))
     trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     drawn_from = reader.population if reader.population > reader.n_baselines else None
     diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))

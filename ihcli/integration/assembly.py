@@ -48,10 +48,10 @@ class ExplainedRows:
         attributions: np.ndarray,
         prediction: np.ndarray,
         baseline_prediction: np.ndarray,
-        evaluations: int,
+        evaluations: int | np.ndarray,
         interactions: np.ndarray | None = None,
     ) -> "ExplainedRows":
-        """Return rows of a method that knows no error, after so many evaluations each.
+        """Return rows of a method that knows no error, after so many evaluations each, or (N,).
 
         attributions  (N, B, G);  prediction (N,) f(x);  baseline_prediction (N, B) f(x');  interactions (N, G, G)
         """

@@ -1,7 +1,7 @@
 """What the rest of ihcli knows of a model: a module from (P, D) to (P, K), and what its file said about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,10 @@ class Model:
             reason = f"returns {shape} for {len(inputs)} rows"
             raise ModelCallError(f"{self.subject}: {reason}. Expected (N,), (N, 1) or (N, K) for any N rows.", reason)
         return outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
+
+    def around(self, module: nn.Module) -> "Model":
+        """Return the same around another module."""
+        return replace(self, module=module)
 
     def call(self, inputs: Tensor) -> Any:
         """Return what the module makes of inputs (P, D), whatever that is; raises ModelCallError where it raises.

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
@@ -43,13 +44,20 @@ class Gates:
             tell(done / count)
         return found.reshape(len(rows), len(sets))
 
+    def each(self, rows: np.ndarray, sets: np.ndarray) -> np.ndarray:
+        """Return v of each row (P,) with a set of its own (P, G), (P,) float64: a forward each."""
+        found = self.along.in_batches(len(rows), 1, 0, lambda some: self._at(rows[some], sets[some]))
+        return np.concatenate([coming.arrays()[0] for coming in found], dtype=np.float64)
+
     def _values(self, some: slice, rows: np.ndarray, sets: np.ndarray) -> Coming:
-        paths, place = self.along.paths, np.arange(some.start, some.stop)
-        row, is_open = paths.placed(rows[place // len(sets)], sets[place % len(sets)])
+        place = np.arange(some.start, some.stop)
+        return self._at(rows[place // len(sets)], sets[place % len(sets)])
+
+    def _at(self, rows: np.ndarray, sets: np.ndarray) -> Coming:
+        paths = self.along.paths
+        row, is_open = paths.placed(rows, sets)
         start, _ = paths.ends(row)
-        points = torch.where(paths.to_inputs(is_open, row), paths.inputs[row], start)
-        there = Paths(points, points[:, None], paths.outputs[row], paths.n_groups, None)
-        return Coming(Along(self.along.engine, there).values(np.arange(len(place)), np.zeros(len(place))))
+        return values_at(self.along, row, torch.where(paths.to_inputs(is_open, row), paths.inputs[row], start))
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,13 @@ class Estimates:
         )
         matrices = None if self.matrices is None else self.matrices.astype(along.dtype, copy=False)
         return ExplainedRows(settled, attributions, matrices, relative_of_pairs)
+
+
+def values_at(along: Along, row: Tensor, points: Tensor) -> Coming:
+    """Return f of these rows (P,) at other inputs than theirs, (P, D), one batch."""
+    paths = along.paths
+    there = Paths(points, points[:, None], paths.outputs[row], paths.n_groups, None)
+    return Coming(Along(along.engine, there).values(np.arange(len(points)), np.zeros(len(points))))
 
 
 def rounding_of(along: Along, values: np.ndarray) -> np.ndarray:

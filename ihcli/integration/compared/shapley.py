@@ -22,6 +22,7 @@ from ihcli.advance import Tell, unheard, within
 from ihcli.derivatives import Along
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.compared.closing import Estimates, Gates, rounding_of, with_diagonal
+from ihcli.integration.compared.draws import ERRORS, Draws
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method
 from ihcli.quality import Status
@@ -32,8 +33,6 @@ EVALUATIONS = 200_000
 """Of a row over permutations, where `max_evaluations` gives none."""
 _VALUES_AT_ONCE = 1 << 20
 _FIRST_ROUNDS = 4
-_ERRORS = 2.0
-"""Standard errors that are reported: of the L1 norm of many values 1 would be too little in 1 of 3 rows."""
 
 
 def shapley(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
@@ -165,39 +164,11 @@ def _paths_through_all(n: int) -> np.ndarray:
     return (np.arange(n // 2)[:, None] + steps) % n
 
 
-class _Draws:
-    """Means over draws of N rows, and their standard errors."""
-
-    def __init__(self, *shape: int) -> None:
-        self._sum, self._squares = np.zeros(shape), np.zeros(shape)
-
-    def add(self, rows: np.ndarray, drawn: np.ndarray) -> None:
-        """Add a draw of these rows."""
-        self._sum[rows] += drawn
-        self._squares[rows] += drawn**2
-
-    def mean(self, count: np.ndarray) -> np.ndarray:
-        """Return the means of so many draws (N,)."""
-        found: np.ndarray = self._sum / _beside(count, self._sum)
-        return found
-
-    def error(self, count: np.ndarray) -> np.ndarray:
-        """Return the sum of the standard errors of all values of a row, (N,)."""
-        times = _beside(count, self._sum)
-        variance = np.maximum(self._squares / times - (self._sum / times) ** 2, 0) / np.maximum(times - 1, 1)
-        found: np.ndarray = np.sqrt(variance).reshape(len(count), -1).sum(1)
-        return found
-
-
-def _beside(count: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return count.reshape(-1, *[1] * (like.ndim - 1))
-
-
 def _over_permutations(along: Along, method: Method, tolerance: float, most: int, tell: Tell) -> Estimates:
     """Double the draws of the rows that are not done, as long as they may take as many evaluations."""
     n, g = along.paths.n_rows, along.paths.n_groups
     prediction, start = along.ends()
-    phi, pairs = _Draws(n, g), _Draws(n, g, g) if method.second_order else None
+    phi, pairs = Draws(n, g), Draws(n, g, g) if method.second_order else None
     count, evaluations = np.zeros(n, np.int64), np.zeros(n, np.int64)
     gates, active, number, more = Gates(along), np.arange(n), 0, _FIRST_ROUNDS
     while len(active) and more:
@@ -218,19 +189,19 @@ def _over_permutations(along: Along, method: Method, tolerance: float, most: int
 
 
 def _estimates(
-    phi: _Draws,
-    pairs: _Draws | None,
+    phi: Draws,
+    pairs: Draws | None,
     count: np.ndarray,
     evaluations: np.ndarray,
     prediction: np.ndarray,
     start: np.ndarray,
 ) -> Estimates:
-    error = _ERRORS * phi.error(count)
+    error = ERRORS * phi.error(count)
     return Estimates(
         attributions=phi.mean(count),
         matrices=None if pairs is None else pairs.mean(count),
         error=error,
-        matrix_error=error if pairs is None else _ERRORS * pairs.error(count),
+        matrix_error=error if pairs is None else ERRORS * pairs.error(count),
         evaluations=evaluations,
         prediction=prediction,
         baseline_prediction=start,

@@ -17,13 +17,13 @@ from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.explainers.explainer import Explainer
 from ihcli.explanation.factors import whole
-from ihcli.integration.computing import computation_of
+from ihcli.integration.computing import computation_of, needs_layers
 from ihcli.integration.effort import Effort
 from ihcli.methods import COMPLETENESS, DUMMY, METHODS, PAIR_SENSITIVITY, PROPERTIES, SENSITIVITY, SYMMETRY, promised
 from ihcli.quality import has_values
 from ihcli.verification.described import Described
 from ihcli.verification.figures import UNDERSTATED_SHARE
-from ihcli.verification.findings import NO_PROMISE, Bounded, Finding
+from ihcli.verification.findings import NO_PROMISE, Bounded, Finding, not_checked
 from ihcli.verification.recomputation.drawing import Drawn
 
 AXIOMS = (COMPLETENESS, SENSITIVITY, PAIR_SENSITIVITY, DUMMY, SYMMETRY)
@@ -69,13 +69,17 @@ class Axioms:
         for each in drawn:
             if each.paths is not None and has_values(np.array([each.record.quality["status"]])).all():
                 self._see_mixed(each.paths, each.name)
-                self._see_made(each.paths, each.name)
+                if not needs_layers(self._method):
+                    self._see_made(each.paths, each.name)
         for name in AXIOMS if self._method.second_order else [name for name in AXIOMS if name != PAIR_SENSITIVITY]:
             yield self._promised(name)
 
     def _promised(self, name: str) -> Finding:
         """Return what came of an axiom; of a method that does not promise it, whether it held."""
         check = self._checks[name]
+        if name in (DUMMY, SYMMETRY) and needs_layers(self._method):
+            reason = f"{self._method.name} looks at layers, of which functions made of the model have none"
+            return not_checked(name, reason)
         finding = check.finding()
         if name in promised(self._method) or not check.checked:
             return finding
