@@ -39,7 +39,7 @@ def measure(setup: Setup) -> list[Result]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for n_rows in map(setup.rows, ROW_COUNTS):
-            run = _write_run(Path(folder), n_rows)
+            run = write_run(Path(folder), n_rows)
             found += [_measured(name, n_rows, run) for name in ASKED]
     title = f"groups and drivers of a stored run, {FEATURES} features, {FEATURES * (FEATURES + 3) // 2} values a row"
     return [Result("contrast", title, COLUMNS, sorted(found, key=lambda row: list(ASKED).index(str(row[0]))))]
@@ -58,16 +58,17 @@ def _imports_mib() -> float:
     return peak_mib_and_seconds([sys.executable, "-c", _IMPORTS])[0]
 
 
-def _write_run(folder: Path, n_rows: int) -> Path:
+def write_run(folder: Path, n_rows: int, seed: int = 0) -> Path:
     """Write a run of made-up effects in parts, and the data that it is of, with columns that are no features."""
-    rng, names = np.random.default_rng(0), tuple(f"f{i}" for i in range(FEATURES))
+    rng, drawn = np.random.default_rng(0), np.random.default_rng(seed)
+    names = tuple(f"f{i}" for i in range(FEATURES))
     run, data = folder / f"run-{n_rows}", folder / f"data-{n_rows}.parquet"
     schema = pa.schema([("sex", pa.string()), ("age", pa.float64()), *((f"x{i}", pa.float64()) for i in range(20))])
     writer, summary = create_run(run), RankedSummary(Summary)
     with pq.ParquetWriter(data, schema) as table:
         for part, start in enumerate(range(0, n_rows, PART_ROWS)):
             n = min(PART_ROWS, n_rows - start)
-            found = _made_up(rng, names, start, n)
+            found = _made_up(drawn, names, start, n)
             summary.update(found)
             writer.write_part(part, found, pa.table({}))
             columns = {"sex": rng.choice(["F", "M"], n), "age": rng.normal(50, 10, n)}

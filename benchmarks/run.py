@@ -18,6 +18,7 @@ NAMES = (
     "openings",
     "stream",
     "contrast",
+    "compare",
     "wide",
     "executors",
 )
@@ -39,6 +40,7 @@ ORDER = (
         "relu",
         "stream",
         "contrast",
+        "compare",
         "wide",
         "written",
     ),

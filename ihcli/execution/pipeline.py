@@ -76,8 +76,12 @@ def run(
     parts stay and run.json says so; without any, no run is left behind. Raises FailedChunksError where chunks failed
     again and again, once all others are done; resuming tries them again.
     """
-    asked, place = parse(request), Place(locate(out), shard, existing)
-    with closing(choose_executor(workforce, request.device)) as executor:
+    return carry_out(parse(request), Place(locate(out), shard, existing), observer, workforce)
+
+
+def carry_out(asked: ParsedRequest, place: Place, observer: Observer, workforce: Workforce = ALONE) -> RunTotals:
+    """Do the same of a request that was read before; see `run`."""
+    with closing(choose_executor(workforce, asked.text.device)) as executor:
         return _run(asked, place, executor, observer)
 
 

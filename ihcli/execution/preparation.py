@@ -22,6 +22,7 @@ from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
 from ihcli.integration.effort import Effort
 from ihcli.models import Model, load_model
+from ihcli.models.reinitialising import reinitialise
 from ihcli.models.sequences import Axes
 from ihcli.models.targets import OutputNames
 from ihcli.readers import Reader
@@ -108,7 +109,8 @@ class PreparedRun:
         files = None if made_by is None else made_by.files
         whole_matrices = self.asked.storage == FULL
         start = explainer.effort.start
-        return Recipe(settled, self.reader, self.sample, start, self.asked.code, files, axes, whole_matrices)
+        seed = self.asked.random_weights
+        return Recipe(settled, self.reader, self.sample, start, self.asked.code, files, axes, whole_matrices, seed)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -128,6 +130,7 @@ class Recipe:
     code     that makes the network;  files: SHA-256 of what was run of it
     axes     how rows that are sequences are put to the model
     whole_matrices  see `Settings`
+    random_weights  see `ParsedRequest`
     """
 
     request: RunRequest
@@ -138,10 +141,11 @@ class Recipe:
     files: Mapping[str, str] | None = None
     axes: Axes | None = None
     whole_matrices: bool = True
+    random_weights: int | None = None
 
     def explainer(self) -> Explainer:
         """Load the model and make the explainer; raises RunError where code of the model is another by now."""
-        model = _load(self.request, self.code)
+        model = _load(self.request, self.code, self.random_weights)
         found = {} if model.code is None else model.code.files
         is_other = any(found.get(name, sha256) != sha256 for name, sha256 in (self.files or {}).items())
         if is_other and self.code is not None:
@@ -162,7 +166,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     Raises ModelError, DataError and OptionError for whatever the user can mend, before any work.
     """
     request, model_files = asked.text, _snapshot(asked.model)
-    model = _load(request, asked.code)
+    model = _load(request, asked.code, asked.random_weights)
     if model.code is not None:
         model_files = model_files.with_files(model.code.root / file for file in model.code.files)
     opened = open_records(asked, model, pilot)
@@ -184,9 +188,12 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     )
 
 
-def _load(request: RunRequest, code: Code | None) -> Model:
+def _load(request: RunRequest, code: Code | None, random_weights: int | None = None) -> Model:
     dtype = None if request.dtype is None else DTYPES[request.dtype]
-    return load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype, code=code)
+    model = load_model(request.model, trust=request.trust, device=_device(request.device), dtype=dtype, code=code)
+    if random_weights is not None:
+        reinitialise(model, random_weights)
+    return model
 
 
 def _snapshot(model: Location) -> Snapshot:

@@ -93,6 +93,7 @@ class ParsedRequest:
     sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
     start    with how many nodes paths begin, by a run that goes on; None: it is found out
     known    what the codes of categories stood for before; None: what the text says
+    random_weights  seed with which the model's weights are drawn anew; None: the model as it is
     """
 
     text: RunRequest
@@ -101,6 +102,7 @@ class ParsedRequest:
     sampling: Sampling | None = None
     start: int | None = None
     known: Vocabulary | None = None
+    random_weights: int | None = None
 
     @classmethod
     def of(cls, text: RunRequest) -> "ParsedRequest":

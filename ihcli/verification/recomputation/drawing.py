@@ -21,7 +21,7 @@ from ihcli.results.records import Record
 from ihcli.results.result import Result
 from ihcli.runs.info import RunInfo
 from ihcli.runs.origins import places_of, there
-from ihcli.runs.request import RunRequest
+from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
 from ihcli.vocabulary import Vocabulary
@@ -100,7 +100,12 @@ def prepare(run: Described, question: Question, path: Location) -> PreparedRun:
 
 def reopen(run: Described, question: Question, path: Location) -> PreparedRun:
     """Open model and data as the run did, to explain by its own settings; raises what `prepare_run` raises."""
-    return _opened(run, replace(_request(run, question, path), dtype=run.dtype))
+    return prepare_run(asked_again(run, question, path))
+
+
+def asked_again(run: Described, question: Question, path: Location) -> ParsedRequest:
+    """Return what the run was asked, of model and data as they are named here, with all that it settled."""
+    return _parsed(run, replace(_request(run, question, path), dtype=run.dtype))
 
 
 def _prepared(run: Described, question: Question, path: Location, dtype: str) -> PreparedRun:
@@ -111,12 +116,12 @@ def _prepared(run: Described, question: Question, path: Location, dtype: str) ->
         steps=None,
         max_evaluations=None,
     )
-    return _opened(run, request)
+    return prepare_run(_parsed(run, request))
 
 
-def _opened(run: Described, request: RunRequest) -> PreparedRun:
-    """Open model and data with as many baselines as the run settled on, and the categories that it tells."""
-    return prepare_run(replace(parse(request), sampling=run.info.sampling, known=_stated(run)))
+def _parsed(run: Described, request: RunRequest) -> ParsedRequest:
+    """Read a request, with as many baselines as the run settled on, and the categories that it tells."""
+    return replace(parse(request), sampling=run.info.sampling, known=_stated(run))
 
 
 def _stated(run: Described) -> Vocabulary | None:
