@@ -9,7 +9,7 @@ import checkpoints
 import numpy as np
 import pandas as pd
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.paper import faithfulness, heart, linear60, pulsar, retraining, steps
 from benchmarks.paper.experiment import Asked, Claim, Experiment, Section, over
@@ -135,11 +135,18 @@ def test_rows_of_the_published_data_are_those_that_were_published() -> None:
     np.testing.assert_allclose(independent.y[:3], [9.48389663, -1.64815538, 5.99527338], rtol=1e-8)
 
 
-def test_the_grid_is_exact_where_the_path_is_straight() -> None:
-    net = nn.Linear(3, 1).requires_grad_(False)
+class Square(nn.Module):
+    """f(x) = (sum of x)^2, so that f(t x) = t^2 f(x), and the sum of all Gamma is f(x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(1, keepdim=True) ** 2
+
+
+def test_the_grid_is_off_by_its_right_ends() -> None:
     x = np.random.default_rng(0).standard_normal((4, 3), dtype=np.float32)
-    expected = x @ net.weight.numpy()[0]
-    np.testing.assert_allclose(steps.on_grid(net, x, 5), expected, rtol=1e-5)
+    for k in (5, 20):
+        # t F'' + F' = 4 t f(x), and the mean of t = l p / k^2 is ((k + 1) / 2k)^2
+        np.testing.assert_allclose(steps.on_grid(Square(), x, k), ((k + 1) / k) ** 2 * x.sum(1) ** 2, rtol=1e-5)
 
 
 def test_the_lowest_error_is_that_of_the_terms_that_were_lost() -> None:
