@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import shapiq
 import torch
 from click.testing import CliRunner
 from model_files import save_script
@@ -356,7 +357,6 @@ def test_methods_without_pairs_name_the_one_that_has_them(files: Path) -> None:
 
 @pytest.mark.parametrize("name", ["shapley", "sii"])
 def test_shapiq_agrees_on_eight_players(name: str) -> None:
-    shapiq = pytest.importorskip("shapiq")
     net, x, start = network(8), normal(1, 8, seed=2).numpy(), normal(1, 8, seed=3).numpy()
     value = game(net, x[0], start[0], [[i] for i in range(8)])
     playing = shapiq.Game(n_players=8, normalize=False)
