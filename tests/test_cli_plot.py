@@ -36,6 +36,7 @@ def test_a_picture_is_written_and_named(run: Path, tmp_path: Path) -> None:
         ("waterfall", ["--row", "0", "--top-k", "1"]),
         ("waterfall", ["--key", "patient=P0"]),
         ("convergence", ["--points", "3", "--seed", "0"]),
+        ("effect", ["--pair", "age,pressure", "--against", "_prediction", "--where", "_prediction<100", "--all-rows"]),
     ],
 )
 def test_kinds_take_their_options(run: Path, tmp_path: Path, kind: str, options: list[str]) -> None:
@@ -59,7 +60,11 @@ def test_a_text_is_drawn(tmp_path: Path) -> None:
         (["bar", "--row", "1"], 2, "--row: is not for bar. Expected with waterfall, text. Try without it."),
         (["bar", "--row", "0"], 2, "--row: is not for bar."),
         (["summary", "--pairs"], 2, "--pairs: is not for summary. Expected with bar."),
-        (["heatmap", "--seed", "0"], 2, "--seed: is not for heatmap. Expected with summary, dependence, convergence."),
+        (
+            ["heatmap", "--seed", "0"],
+            2,
+            "--seed: is not for heatmap. Expected with summary, dependence, effect, convergence.",
+        ),
         (["bar", "--main-effects"], 2, "--main-effects: is for pairs. Try --pairs too."),
         (["waterfall", "--row", "1", "--key", "patient=P1"], 2, "--row, --key: both select a row."),
         (["waterfall"], 1, "--row: is not given. Expected which row waterfall shows. Try --row 0."),

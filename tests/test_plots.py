@@ -9,12 +9,14 @@ from typing import Any
 
 import explanations
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from runs import FEATURES, made_up_explanation, write_cut_short, write_run, write_text_run
+from scipy import stats
 
 from ihcli.bars import pair_bars
 from ihcli.errors import DataError, OptionError, PackageError, RunError
@@ -105,6 +107,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "bar": {},
     "heatmap": {},
     "dependence": {"feature": "age"},
+    "effect": {"pair": ("age", "pressure"), "against": "[bmi]"},
     "waterfall": {"row": 2},
     "convergence": {},
     "lorenz": {},
@@ -172,11 +175,14 @@ def test_long_names_are_cut_and_told_apart_in_every_picture(tmp_path: Path) -> N
     assert len(set(names_on(draw(result, PlotRequest("bar", pairs=True))))) == 3
 
 
+ODD = {"effect": {"pair": ("$x_1$ _", "%s {0}"), "against": "<b>&lt;"}}
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_name_can_be_drawn_without_a_warning(tmp_path: Path, suffix: str) -> None:
     names = ("😀 \\frac{a", "$x_1$ _", "<b>&lt;", "\x1b[31m\x00", "日本語", "\u202eabc", "%s {0}", "")
     result = write(tmp_path / "odd", made_up(4, names, target=np.array(["😀$_<"] * 4, dtype=object)))
-    for kind, options in {**REQUESTS, "dependence": {"feature": "$x_1$ _"}}.items():
+    for kind, options in {**REQUESTS, "dependence": {"feature": "$x_1$ _"}, **ODD}.items():
         write_plot(result, PlotRequest(kind, **options), tmp_path / f"{kind}{suffix}")
 
 
@@ -597,6 +603,45 @@ def test_few_values_are_ticks_and_colours_reach_all_of_them(result: Result, tmp_
 def test_features_that_are_not_there_are_named(result: Result, options: dict[str, str], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         draw(result, PlotRequest("dependence", **options))
+
+
+# effect
+
+
+def test_an_effect_stands_against_any_column_of_the_data(result: Result, tmp_path: Path) -> None:
+    pd.DataFrame({"clinic": ["a", "b", "a", None, "b", "a"], "dose": range(6)}).to_csv(tmp_path / "d.csv", index=False)
+    gamma = made_up(6).interactions
+    assert gamma is not None
+    effect, data = 2 * gamma[:, 0, 2], str(tmp_path / "d.csv")
+    figure = draw(result, PlotRequest("effect", pair=("pressure", "age"), against="dose", data=data))
+    np.testing.assert_allclose(offsets(figure)[0][:, 1], effect)
+    assert np.round(offsets(figure)[0][:, 0]).tolist() == list(range(6))
+    assert shown(figure, "title") == "effect of pressure and age against dose, target risk"
+    rho = stats.spearmanr(np.arange(6), effect).statistic
+    assert f"Spearman's correlation {rho:.2f}, p " in shown(figure)
+    assert figure.axes[0].get_ylabel() == "change in output risk"
+    words = draw(result, PlotRequest("effect", pair=("pressure", "age"), against="clinic", data=data))
+    assert names_on(words, "x") == ["a", "b"]
+    np.testing.assert_allclose(offsets(words)[1][:, 1], [effect[[0, 2, 5]].mean(), effect[[1, 4]].mean()])
+    assert "root of epsilon squared" in shown(words)
+    assert "over the rows with a value." in shown(words)
+    some = draw(result, PlotRequest("effect", feature="age", against="dose", where=("dose>=2",), data=data))
+    np.testing.assert_allclose(offsets(some)[0][:, 1], made_up(6).attributions[2:, 0])
+    assert shown(some, "title") == "attribution of age against dose, dose>=2, target risk"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pair": ("age", "pressure")}, "`against`: is not given."),
+        ({"against": "age"}, "`pair`, `feature`: exactly one of both names the effect."),
+        ({"feature": "age", "against": "aeg"}, r"`against=aeg`: there is no column 'aeg' .* Did you mean 'age'"),
+        ({"pair": ("age", "bmi"), "against": "age"}, r"`pair`: there is no feature 'bmi'"),
+    ],
+)
+def test_an_effect_that_cannot_be_drawn_is_told(result: Result, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        draw(result, PlotRequest("effect", **options))
 
 
 # waterfall

@@ -48,6 +48,7 @@ class TableLayout:
         "bar",
         "heatmap",
         "dependence",
+        "effect",
         "waterfall",
         "convergence",
         *OF_MODEL,

@@ -12,6 +12,7 @@ from ihcli.plots.calibration import draw_calibration
 from ihcli.plots.canvas import default_style, save
 from ihcli.plots.convergence import draw_convergence
 from ihcli.plots.dependence import draw_dependence
+from ihcli.plots.effect import draw_effect
 from ihcli.plots.heatmap import draw_heatmap
 from ihcli.plots.lorenz import draw_lorenz
 from ihcli.plots.request import PlotRequest
@@ -30,6 +31,7 @@ KINDS: dict[str, Callable[[Result, PlotRequest], "Figure"]] = {
     "bar": draw_bars,
     "heatmap": draw_heatmap,
     "dependence": draw_dependence,
+    "effect": draw_effect,
     "waterfall": draw_waterfall,
     "text": draw_text,
     "convergence": draw_convergence,

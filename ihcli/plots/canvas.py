@@ -35,6 +35,7 @@ STYLE: dict[str, Any] = {
 }
 QUIET = "#707070"
 NAME_WIDTH, CHARACTERS_PER_INCH = 30, 15
+TITLE_SHARE = 0.65  # of as many letters in the larger, bold type of a title
 # Metadata that would make two files of the same picture differ.
 UNDATED: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
@@ -65,7 +66,7 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **s
 def entitle(figure: "Figure", title: str, footnotes: Sequence[str] = ()) -> None:
     """Put a title above everything and footnotes, as wrapped sentences, below."""
     width = int(figure.get_figwidth() * CHARACTERS_PER_INCH)
-    lines = textwrap.wrap(title, int(width * 0.8))
+    lines = textwrap.wrap(title, int(width * TITLE_SHARE))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
     if footnotes:
         text = "\n".join(textwrap.wrap(" ".join(footnotes), width))

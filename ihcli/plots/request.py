@@ -19,6 +19,8 @@ class PlotRequest:
     top_k         features, pairs or words shown; None: what suits the kind
     row, key      which record, of waterfall and text
     feature       the feature on the horizontal axis, and color_by the one that colours; of dependence
+    pair          whose effect, and against which column, of effect; all_rows: also rows that do not rank
+    where         conditions that rows must meet; of effect
     pairs         pairs instead of features; of bar
     by            mean_abs or mean, what a cell of heatmap shows
     main_effects  main effects on the diagonal of heatmap, or among the pairs of bar
@@ -34,12 +36,16 @@ class PlotRequest:
     key: Mapping[str, Any] = field(default_factory=dict)
     feature: str | None = None
     color_by: str | None = None
+    pair: tuple[str, str] | None = None
+    against: str | None = None
+    where: tuple[str, ...] = ()
     pairs: bool = False
     by: str = "mean_abs"
     main_effects: bool = False
     data: str | None = None
     points: int | None = None
     seed: int = 0
+    all_rows: bool = False
 
 
 def one_target(result: Result, target: str | None) -> str:

@@ -16,6 +16,7 @@ DATA_HELP = (
 )
 WHERE_HELP = "Only rows where a column compares so: sex=F, 'age>=50', 'kind!=a b'. Repeatable: where all of them hold."
 ALL_ROWS_HELP = "Take also rows whose error is beyond 10 tolerances."
+ONE_EFFECT = "--pair, --feature: both name the effect. Try one of them."
 SEED_HELP = "Seed of the choice of rows, where there are too many to rank.  [default: 0]"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.rows import PairOfFeatures, row_options
+from ihcli.cli.asking.rows import ONE_EFFECT, PairOfFeatures, row_options
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.ranking import in_sections, of_scale
@@ -16,7 +16,6 @@ from ihcli.cli.showing.terminal import say
 SHOWN = ("rank", "column", "role", "kind", "strength", "correlation", "rows", "p", "q")
 PAIR_HELP = "The pair whose effect is looked at; A,A is the main effect of A."
 FEATURE_HELP = "The feature whose attribution is looked at."
-ONE_OF_BOTH = "--pair, --feature: both name the effect. Try one of them."
 TARGET_HELP = "The target; needed where the run has several."
 POINTS_HELP = "Rows to rank at most, chosen at random; fewer of tables with very many columns."
 
@@ -26,9 +25,7 @@ POINTS_HELP = "Rows to rank at most, chosen at random; fewer of tables with very
 )
 @row_options(
     "How many columns to show.",
-    option(
-        "--pair", type=PairOfFeatures(), metavar="A,B", help=PAIR_HELP, conflicts=[Conflict("feature", ONE_OF_BOTH)]
-    ),
+    option("--pair", type=PairOfFeatures(), metavar="A,B", help=PAIR_HELP, conflicts=[Conflict("feature", ONE_EFFECT)]),
     option("--feature", metavar="NAME", help=FEATURE_HELP),
     option("--target", metavar="NAME", help=TARGET_HELP),
     option(

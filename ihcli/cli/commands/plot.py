@@ -6,6 +6,7 @@ import click
 
 from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.ranking import ALL_ROWS_HELP, ONE_OF_BOTH
+from ihcli.cli.asking.rows import ONE_EFFECT, WHERE_HELP, PairOfFeatures
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber, values_of_keys
 from ihcli.cli.showing.failures import reading_run
@@ -18,6 +19,7 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "bar": ("top_k", "pairs", "main_effects", "all_rows"),
     "heatmap": ("top_k", "by", "main_effects", "all_rows"),
     "dependence": ("feature", "color_by", "all_rows", "data", "points", "seed"),
+    "effect": ("pair", "feature", "against", "where", "all_rows", "data", "points", "seed"),
     "waterfall": ("row", "key", "top_k", "data"),
     "text": ("row", "key", "top_k"),
     "convergence": ("points", "seed"),
@@ -29,7 +31,9 @@ TARGET_HELP = "Which target to draw; needed where the run has several."
 TOP_K_HELP = "How many features, pairs or words to draw, the strongest.  [default: as many as read well]"
 ROW_HELP = "waterfall and text only: the row of the data (from 0)."
 KEY_HELP = "waterfall and text only: the row with this key. Repeatable."
-FEATURE_HELP = "dependence only: the feature whose values are the horizontal axis."
+FEATURE_HELP = "dependence: the feature whose values are the horizontal axis; effect: whose attribution is drawn."
+PAIR_HELP = "effect only: the pair whose effect is drawn; A,A is the main effect of A."
+AGAINST_HELP = "effect only: the column of the data that is the horizontal axis, whether a feature or not."
 COLOR_HELP = (
     "dependence only: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
 )
@@ -49,6 +53,9 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP)
 @option("--key", multiple=True, metavar="COL=VALUE", help=KEY_HELP, conflicts=[Conflict("row", ONE_OF_BOTH)])
 @option("--feature", metavar="NAME", help=FEATURE_HELP)
+@option("--pair", type=PairOfFeatures(), metavar="A,B", help=PAIR_HELP, conflicts=[Conflict("feature", ONE_EFFECT)])
+@option("--against", metavar="COLUMN", help=AGAINST_HELP)
+@option("--where", multiple=True, metavar="CONDITION", help=f"effect only: {WHERE_HELP[0].lower()}{WHERE_HELP[1:]}")
 @option("--color-by", metavar="NAME", help=COLOR_HELP)
 @option("--pairs", is_flag=True, help=PAIRS_HELP)
 @option("--by", type=click.Choice(["mean_abs", "mean"]), help=BY_HELP)
@@ -69,6 +76,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     bar          the strongest features, or with --pairs pairs
     heatmap      pair effects as a matrix, strong pairs near the diagonal
     dependence   attribution, main effect and interaction against the values of --feature
+    effect       the effect of --pair, or the attribution of --feature, against any column, --against
     waterfall    from the baseline's prediction to that of --row
     text         the words of --row, shaded by attribution, and its strongest pairs
     convergence  certified relative error and evaluations over rows
@@ -79,6 +87,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     ihcli plot run summary -o summary.png
     ihcli plot run heatmap --top-k 40 --main-effects -o pairs.svg
     ihcli plot run dependence --feature age --color-by sex -o age.pdf
+    ihcli plot run effect --pair age,sex --against clinic --where 'age>=50' -o effect.png
     ihcli plot run waterfall --key id=P42 -o row.png
 
     Needs matplotlib: pip install 'ihcli[plot]'.
@@ -94,7 +103,7 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     require_suffix(file)
     require_writable(file, overwrite)
     with reading_run(path):
-        result = read(path, all_rows=given.pop("all_rows", False))
+        result = read(path, all_rows=given.get("all_rows", False))
         keys = given.pop("key", ())
         key = values_of_keys(result.keys, keys) if keys else {}
         write_plot(result, PlotRequest(kind, key=key, **given), file)

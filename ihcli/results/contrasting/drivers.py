@@ -1,6 +1,6 @@
 """What goes with an effect: columns of the data, whether features or not, ranked by how much of it they tell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -78,6 +78,24 @@ class Driven:
 
 
 @dataclass(frozen=True)
+class Along:
+    """An effect beside a column.
+
+    effect  (n,);  values (n,) numbers, or places among the words, NaN where there is none
+    words   of a column of categories, in order; empty of numbers
+    told    what the column says of the effect, in words
+    notes   what else is to be known, in sentences
+    """
+
+    target: str
+    effect: np.ndarray
+    values: np.ndarray
+    words: tuple[str, ...]
+    told: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Found:
     """What a column tells of an effect."""
 
@@ -96,18 +114,21 @@ def drivers(result: Result, request: DriversRequest) -> Driven:
 
     Raises OptionError and RunError for what cannot be ranked, DataError where the data are gone.
     """
-    require_features(result)
-    columns = Columns(result, request.data)
-    rows = Rows(result, columns, tuple(Condition.parse(text, columns) for text in request.where), request.all_rows)
-    target, effects = _target(result, request.target), _effect(rows, request)
-    names = columns.are_scalar()
-    drawn = _drawn(rows, effects, target, request, len(names))
-    held = _Held(names, drawn.chosen())
-    for block in rows.blocks(names, effects.features, interactions=effects.need_interactions):
-        held.see(block, effects, block.is_of(target) & block.rank[int(effects.need_interactions)])
+    held = _Held.of(result, request)
     found = sorted(held.found(), key=lambda each: (np.nan_to_num(-each.strength, nan=1.0), each.p))
-    notes = list(_notes(drawn, held, request))
-    return Driven(_table(target, effects, found, _roles(result, effects), request.top_k), len(held.rows), tuple(notes))
+    table = _table(held.target, held.effects, found, _roles(result, held.effects), request.top_k)
+    return Driven(table, len(held.rows), tuple(held.notes(request)))
+
+
+def along(result: Result, request: DriversRequest, column: str) -> Along:
+    """Return an effect and one column in the rows that are asked for; raises what `drivers` does."""
+    held = _Held.of(result, request, column)
+    if held.wordy[column]:
+        raise OptionError(
+            f"`against={column}`: holds more than {MOST_WORDS} different words. Expected as many at most, or numbers. "
+            "Try another column."
+        )
+    return held.along(column, request)
 
 
 class _Held:
@@ -117,17 +138,36 @@ class _Held:
     wordy  columns of too many different words
     """
 
-    def __init__(self, names: Sequence[str], rows: np.ndarray) -> None:
-        self.rows, self.wordy = rows, dict.fromkeys(names, False)
-        self._effect = np.full(len(rows), np.nan)
-        self._values = np.full((len(names), len(rows)), np.nan)
+    def __init__(self, target: str, effects: Effects, names: Sequence[str], drawn: Drawing) -> None:
+        self.target, self.effects, self._drawn = target, effects, drawn
+        self.rows, self.wordy = drawn.chosen(), dict.fromkeys(names, False)
+        self._effect = np.full(len(self.rows), np.nan)
+        self._values = np.full((len(names), len(self.rows)), np.nan)
         self._words: dict[str, dict[str, int]] = {}
 
-    def see(self, block: Block, effects: Effects, counts: np.ndarray) -> None:
+    @classmethod
+    def of(cls, result: Result, request: DriversRequest, column: str | None = None) -> "_Held":
+        """Read the effect, and all columns of the data or one that the run has, too."""
+        require_features(result)
+        columns = Columns(result, request.data)
+        conditions = tuple(Condition.parse(text, columns) for text in request.where)
+        rows = Rows(result, columns, conditions, request.all_rows)
+        target, effects = _target(result, request.target), _effect(rows, request)
+        if column is None:
+            names = columns.are_scalar()
+        else:
+            columns.is_number(column, f"`against={column}`")
+            names = (column,)
+        held = cls(target, effects, names, _drawn(rows, effects, target, request, len(names)))
+        for block in rows.blocks(names, effects.features, interactions=effects.need_interactions):
+            held.see(block, block.is_of(target) & block.rank[int(effects.need_interactions)])
+        return held
+
+    def see(self, block: Block, counts: np.ndarray) -> None:
         """Keep what the rows of a block hold that are ranked; `counts` says which of its entries are of the target."""
         wanted = counts & np.isin(block.row, self.rows)
         places = np.searchsorted(self.rows, block.row[wanted])
-        self._effect[places] = np.concatenate([values[:, 0] for _, values in effects.of_some(block)])[wanted]
+        self._effect[places] = np.concatenate([values[:, 0] for _, values in self.effects.of_some(block)])[wanted]
         for column, name in enumerate(self.wordy):
             self._values[column, places] = self._numbers(name, block.beside[name])[wanted]
 
@@ -135,6 +175,26 @@ class _Held:
         """Return what each column tells of the effect."""
         columns = enumerate(self.wordy.items())
         return [self._found(name, self._values[column]) for column, (name, wordy) in columns if not wordy]
+
+    def along(self, column: str, request: DriversRequest) -> Along:
+        """Return the effect and the only column."""
+        found, codes = self._found(column, self._values[0]), self._words.get(column, {})
+        words = tuple(sorted(codes))
+        places = np.append(np.array([words.index(word) for word in codes], np.float64), np.nan)
+        values = self._values[0]
+        if words:
+            values = places[np.nan_to_num(values, nan=len(words)).astype(np.int64)]
+        sign = found.strength if words else found.correlation
+        name = "root of epsilon squared" if words else "Spearman's correlation"
+        told = f"{name} {sign:.2f}, p {found.p:.2g}" if not np.isnan(found.p) else "No correlation: one value alone"
+        return Along(self.target, self._effect, values, words, told, tuple(self.notes(request)))
+
+    def notes(self, request: DriversRequest) -> Iterator[str]:
+        """Give sentences on what was left out."""
+        if self._drawn.seen > self._drawn.most:
+            yield f"Ranks are of {self._drawn.most:,} of {self._drawn.seen:,} rows, chosen with seed {request.seed}."
+        if wordy := [name for name, is_wordy in self.wordy.items() if is_wordy]:
+            yield f"Left out, with more than {MOST_WORDS} different words: {listed(wordy)}."
 
     def _found(self, name: str, values: np.ndarray) -> _Found:
         there = ~np.isnan(values)
@@ -223,12 +283,3 @@ def _table(
     fields = [pa.field(name, type_, metadata=field_metadata(told)) for name, (type_, told) in COLUMNS.items()]
     table = pa.Table.from_arrays([columns[name] for name in COLUMNS], schema=pa.schema(fields))
     return table.slice(0, top_k)
-
-
-def _notes(drawn: Drawing, held: _Held, request: DriversRequest) -> list[str]:
-    notes = []
-    if drawn.seen > drawn.most:
-        notes.append(f"Ranks are of {drawn.most:,} of {drawn.seen:,} rows, chosen with seed {request.seed}.")
-    if wordy := [name for name, is_wordy in held.wordy.items() if is_wordy]:
-        notes.append(f"Left out, with more than {MOST_WORDS} different words: {listed(wordy)}.")
-    return notes
