@@ -429,3 +429,15 @@ def test_a_picture_shows_one_of_several_targets(folder: Folder, tmp_path: Path) 
     done = ask_of(folder, kind, "--plot", picture, "--draws", 3, *advice[1].split())
     assert {line["target"] for line in lines(done)} == {advice[1].split()[1]}
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_large_background_is_drawn_from_and_read_in_pieces(
+    products: Products, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ihcli.verification.faithfulness.evaluation import background, joining
+
+    whole = lines(products.ask("ig", "--metrics", "mean"))
+    monkeypatch.setattr(joining, "ROWS_AT_ONCE", 7)
+    assert lines(products.ask("ig", "--metrics", "mean")) == whole
+    monkeypatch.setattr(background, "MOST_ROWS", 20)
+    assert lines(products.ask("ig", "--metrics", "mean")) != whole

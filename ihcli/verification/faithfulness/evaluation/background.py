@@ -1,5 +1,7 @@
 """Rows that stand for what inputs usually are: of the data, or of a table that is named."""
 
+from math import prod
+
 import numpy as np
 
 from ihcli.data.baselines import KEYWORDS
@@ -22,23 +24,24 @@ def background_rows(prepared: PreparedRun, file: str | None, seed: int) -> np.nd
         return None
     dataset = prepared.dataset
     rows = dataset if file is None else _opened(file, dataset)
-    most = max(1, min(MOST_ROWS, MOST_NUMBERS // len(dataset.columns.features)))
+    widest = max(len(dataset.columns.features), prod(prepared.explainer.largest))
+    most = max(1, min(MOST_ROWS, MOST_NUMBERS // widest))
     survey = rows.survey(most, seed, prepared.request.limit if file is None else None)
     if not survey.scan.n_complete:
-        raise DataError(f"`background={file}`: every row has a missing or infinite value. Expected a complete one.")
+        raise DataError(f"`background={file}`: no row is complete. Expected one without gaps. Try without it.")
     return survey.sample.values
 
 
 def _opened(file: str, like: Rows) -> Rows:
     """Open a table with the features of another one."""
     if file in KEYWORDS:
-        raise OptionError(f"`background={file}`: is a baseline. Expected a table with the features of the data.")
+        raise OptionError(f"`background={file}`: is a baseline. Expected a table with the features. Try without it.")
     features, there = like.columns.features, open_table(file).schema.names
     missing = [name for name in features if name not in there]
     if missing:
         raise DataError(
             f"`background={file}`: lacks {len(missing)} of the {len(features)} features: {listed(missing)}. Expected "
-            "the feature columns of the data."
+            "the feature columns of the data. Try without it, which takes the data."
         )
     table = open_dataset(file, features=features, vocabulary=like.vocabulary)
     table.fills = like.fills

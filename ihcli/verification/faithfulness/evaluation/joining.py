@@ -26,6 +26,8 @@ from ihcli.verification.faithfulness.sampled import Entries
 
 MOST_IMPUTED = 4096
 """Inputs of which a covariance is taken."""
+ROWS_AT_ONCE = 512
+"""Of the background: where layers are opened, inputs are what the model gives there."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Joined:
         """The background as the model takes it, (B, D)."""
         if self.background is None:
             return None
-        return _array(self.explainer.reader.inputs(self.background), self.explainer)
+        pieces = np.split(self.background, range(ROWS_AT_ONCE, len(self.background), ROWS_AT_ONCE))
+        return np.concatenate([_array(self.explainer.reader.inputs(some), self.explainer) for some in pieces])
 
     @cached_property
     def fills(self) -> dict[str, Fill] | None:

@@ -69,7 +69,10 @@ def open_evaluation(path: str | Location, asked: Asked) -> Evaluation:
     truth = None
     if asked.label is not None:
         if asked.label in prepared.dataset.columns.features:
-            raise OptionError(f"`label={asked.label}`: is a feature of the run. Expected a column with true values.")
+            raise OptionError(
+                f"`label={asked.label}`: is a feature of the run. Expected a column with true values. Try another, or "
+                "without `label`."
+            )
         truth = TrueValues.read(joined.explainer, question.data, asked.label, joined.row)
     return Evaluation(result, asked.wanted, entries, joined, truth, question.seed)
 
