@@ -12,9 +12,10 @@ from sklearn.model_selection import train_test_split
 import ihcli
 from ihcli.verification.faithfulness import METRICS, Curve, curves
 from ihcli.verification.faithfulness.curves import Block, curve_forwards, fills_of
-from ihcli.verification.faithfulness.filling import RIDGE, Imputed
+from ihcli.verification.faithfulness.filling import RIDGE, Imputed, Resampled
 from ihcli.verification.faithfulness.masking import Units, first_units, points_of
 from ihcli.verification.faithfulness.metrics import Metric
+from ihcli.verification.faithfulness.pairs import Pairs, RowPairs, spearman
 from ihcli.verification.faithfulness.scoring import Truth
 
 ROUNDING = 1e-9
@@ -297,3 +298,34 @@ def test_published_areas_are_met_by_one_split() -> None:
     first = [max(rankings, key=lambda by: areas[by][metric.name]) for metric in METRICS]
     assert first.count("eg") >= 15
     assert all(areas["random"][metric.name] < areas["ig"][metric.name] for metric in METRICS)
+
+
+def test_second_differences_are_means_over_baselines() -> None:
+    x, baselines = normal(3, 5, seed=1), normal(4, 5, seed=2)
+    first, second = np.triu_indices(5, 1)
+    rng = np.random.default_rng(0)
+    pairs = Pairs.of([RowPairs(first, second, normal(10, seed=row)).some(rng) for row in range(3)])
+    found, rounding = pairs.differences(bent, Units(x, None, np.full(3, 5)), Resampled(baselines))
+    for row, i, j, difference in zip(pairs.row, pairs.first, pairs.second, found, strict=True):
+        expected = 0.0
+        for sign, opened in ((1, [i, j]), (-1, [i]), (-1, [j]), (1, [])):
+            points = baselines.copy()
+            points[:, opened] = x[row, opened]
+            expected += sign * bent(points).mean()
+        assert difference == pytest.approx(expected, abs=1e-12)
+    assert (rounding < 1e-12).all()
+    assert pairs.forwards(4) == 4 * (30 + 15 + 3)
+
+
+def test_of_many_pairs_the_largest_and_some_others_are_taken() -> None:
+    first, second = np.triu_indices(30, 1)
+    some = RowPairs(first, second, np.arange(len(first), 0.0, -1)).some(np.random.default_rng(0))
+    assert some.effects[:20].tolist() == np.arange(len(first), len(first) - 20, -1).tolist()
+    assert len(set(some.effects.tolist())) == 40
+
+
+def test_rank_correlations_give_equals_the_mean_rank() -> None:
+    assert spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0])) == pytest.approx(0.5)
+    ranks = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3.5, 3.5])[0, 1]
+    assert spearman(np.array([0.0, 0, 5, 9]), np.array([1.0, 2, 3, 3])) == pytest.approx(ranks)
+    assert np.isnan(spearman(np.ones(3), np.arange(3.0)))
