@@ -1,5 +1,6 @@
 """A run as one page that opens offline: what was run, how far to trust it, rankings, charts and single records."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ihcli.files.durable import replacing
@@ -11,7 +12,14 @@ from ihcli.results.result import Result
 __all__ = ["Contents", "contents_of", "page_of", "write_report"]
 
 
-def write_report(result: Result, file: str | Location, *, data: str | Path | None = None, seed: int = 0) -> Contents:
+def write_report(
+    result: Result,
+    file: str | Location,
+    *,
+    data: str | Path | None = None,
+    seed: int = 0,
+    others: Sequence[Result] = (),
+) -> Contents:
     """Write the page of a finished run, replacing the file that is there, and return what it shows.
 
     Its size is bounded whatever the run: of many features, pairs and rows the page holds a part, and says which.
@@ -19,13 +27,14 @@ def write_report(result: Result, file: str | Location, *, data: str | Path | Non
     Parameters:
         data: a table to take the features' values from instead of the recorded one, with the same rows.
         seed: of the drawn rows.
+        others: runs over the same rows, which the page compares this one with.
 
     Raises:
-        RunError: the run did not finish, or the disk refuses.
+        RunError: the run did not finish, others are not over the same rows, or the disk refuses.
         DataError: `data` is not of the run's rows. Where the recorded data is gone, the page is made without values.
         PackageError: the package plotly is not installed.
     """
-    contents = contents_of(result, data=data, seed=seed)
+    contents = contents_of(result, data=data, seed=seed, others=others)
     page = page_of(contents)
     with replacing(locate(file)) as stream:
         stream.write(page)

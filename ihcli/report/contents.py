@@ -1,7 +1,7 @@
 """What the page shows of a run: facts, trust, rankings, a matrix of the strongest pairs, and a sample of records."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ihcli.errors import DataError, RunError
 from ihcli.files.locations import name_of
 from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
+from ihcli.report.compared import ComparedTable, compared_with
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
@@ -78,6 +79,7 @@ class Contents:
     categories         of one-hot groups, by position in names: the values of records are places among them
     why_no_values      a sentence, where they do not
     why_no_dependence  a sentence, where there are no dependence views
+    compared, compared_settings  how far other runs agree, and in what they differ; empty without such
     """
 
     title: str
@@ -98,6 +100,8 @@ class Contents:
     categories: dict[int, list[str]]
     why_no_values: str | None
     why_no_dependence: str | None
+    compared: list[ComparedTable] = field(default_factory=list)
+    compared_settings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -115,11 +119,14 @@ class _Names:
         return self.place.setdefault(name, len(self.place))
 
 
-def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0) -> Contents:
+def contents_of(
+    result: Result, *, data: str | Path | None = None, seed: int = 0, others: Sequence[Result] = ()
+) -> Contents:
     """Gather the page of a finished run; see `ihcli.report.write_report`.
 
     Memory: identity and quality of all rows, the summaries, and the drawn rows.
     """
+    compared, settings = compared_with(result, others) if others else ([], [])
     ranked, pairs = _rankings(result)
     all_ranked, all_pairs = _rankings(replace(result, run=replace(result.run, all_rows=True)))
     shown = list(all_ranked)[:MOST_TARGETS]
@@ -168,6 +175,8 @@ def contents_of(result: Result, *, data: str | Path | None = None, seed: int = 0
         categories={names.place[group]: [clipped(name) for name in found] for group, found in categories.items()},
         why_no_values=reason,
         why_no_dependence=_why_no_dependence(result, targets, reason),
+        compared=compared,
+        compared_settings=settings,
     )
 
 

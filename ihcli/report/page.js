@@ -75,6 +75,7 @@ function listen() {
 drawTrust();
 drawHeader();
 drawFacts();
+drawCompared();
 drawTarget();
 listen();
 document.body.dataset.drawn = "yes";

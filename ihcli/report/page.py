@@ -10,7 +10,7 @@ from importlib.resources import files
 from ihcli.errors import PackageError
 from ihcli.report.contents import Contents
 
-SCRIPTS = ("dom.js", "cells.js", "charts.js", "sections.js", "records.js", "page.js")
+SCRIPTS = ("dom.js", "cells.js", "charts.js", "sections.js", "records.js", "compared.js", "page.js")
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 CLOSING = re.compile(r"<(?=/script|!--)", re.IGNORECASE)
 

@@ -12,19 +12,30 @@ from ihcli.cli.showing.terminal import say
 from ihcli.errors import OptionError
 
 DATA_HELP = "Table to take the values of features from; it has the rows of the one that was explained.  [default: that]"
+COMPARE_HELP = "Another run over the same rows: the page tells how far both agree. Repeatable."
 SEED_HELP = "Which rows are drawn where the page cannot hold all."
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Write a page about a run.")
 @click.argument("run")
 @option("-o", "--out", metavar="FILE", required=True, help="The HTML file to write.")
+@option("--compare", metavar="RUN", multiple=True, help=COMPARE_HELP)
 @option("--data", metavar="FILE", help=DATA_HELP)
 @option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
 @option("--all-rows", is_flag=True, help=ALL_ROWS_HELP)
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @option("--quiet", is_flag=True, help="Say nothing when it is done.")
 @debug_option
-def report(run: str, out: str, data: str | None, seed: int, all_rows: bool, overwrite: bool, quiet: bool) -> None:
+def report(
+    run: str,
+    out: str,
+    compare: tuple[str, ...],
+    data: str | None,
+    seed: int,
+    all_rows: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
     """Write one HTML page about the finished run RUN, which opens in any browser without a network.
 
     What was run and how far it can be trusted, ranked features and pairs, a heatmap, dependence views of the strongest
@@ -34,6 +45,7 @@ def report(run: str, out: str, data: str | None, seed: int, all_rows: bool, over
     \b
     ihcli report run -o report.html
     ihcli report run -o report.html --data moved/data.parquet
+    ihcli report run -o report.html --compare other-run
     """
     if out == "-":
         raise OptionError("-o -: the report cannot go to standard output. Expected a file name. Try -o report.html.")
@@ -42,7 +54,8 @@ def report(run: str, out: str, data: str | None, seed: int, all_rows: bool, over
     from ihcli.results.result import read
 
     with reading_run(run):
-        written = write_report(read(run, all_rows=all_rows), out, data=data, seed=seed)
+        others = [read(other) for other in compare]
+        written = write_report(read(run, all_rows=all_rows), out, data=data, seed=seed, others=others)
     if not quiet:
         reason = written.why_no_values
         say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))
