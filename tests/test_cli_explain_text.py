@@ -223,7 +223,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path, whole:
     request = RunRequest("bert", "d.parquet", key=("id",), target="all", chunk_rows=1, text="sentence")
     explain(tmp_path / "straight", *options)
     files = [file.relative_to(tmp_path / "straight") for file in (tmp_path / "straight").rglob("*.parquet")]
-    assert len(files) == 2 * len(TEXTS) + 2
+    assert len(files) == 2 * len(TEXTS) + 3
     for n_parts in (1, 4, 7):
         out = tmp_path / str(n_parts)
         with pytest.raises(KeyboardInterrupt):

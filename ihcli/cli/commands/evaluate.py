@@ -13,7 +13,6 @@ from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, opti
 from ihcli.cli.asking.tables import destination_options
 from ihcli.cli.asking.values import ColumnList, WholeNumber
 from ihcli.cli.showing.failures import reading_run
-from ihcli.cli.showing.lines import Lines
 from ihcli.cli.showing.tables import Destination, Shown
 from ihcli.cli.showing.terminal import say
 from ihcli.errors import OptionError
@@ -196,6 +195,8 @@ def _found(evaluation: "Evaluation", quiet: bool) -> "list[TargetFigures]":
     """Evaluate, and say before what it costs, and meanwhile how far it is."""
     if quiet:
         return list(evaluation.evaluate())
+    from ihcli.cli.showing.lines import Lines  # and numpy, which help does without
+
     cost = evaluation.cost()
     say(_in_words(cost))
     return list(evaluation.evaluate(Lines(max(1, cost.forwards), "forwards").show_share))
