@@ -19,9 +19,8 @@ from ihcli.data.tables import ArrayDataset
 from ihcli.data.texts import as_texts, have_words
 from ihcli.errors import DataError, ModelError, OptionError
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
-from ihcli.explainers.sampling import settle_baselines
+from ihcli.explainers.scanning import settle
 from ihcli.explainers.settings import Settings
-from ihcli.explainers.settling import prepare
 from ihcli.explanation import AnyExplanation, Explanation, TextExplanation
 from ihcli.integration.effort import Effort
 from ihcli.methods import DEFAULT, method_named
@@ -65,6 +64,7 @@ def explain(
     categories: Categories | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
+    smooth_stable: float | None = None,
     max_evaluations: int | None = None,
     steps: int | None = None,
     baseline_rows: BaselineRows = BASELINE_ROWS,
@@ -102,7 +102,8 @@ def explain(
             features, see `ihcli.openings.layers`; layer_names are those of all that they give, in order.
         categories: what codes of category columns stand for: the values of each column in the order of the codes, or
             the TOML file that says so, see `ihcli.data.categories.read_categories`. Such columns may hold text.
-        smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`.
+        smooth, smooth_tolerance: SoftPlus replacement, see `ihcli.smoothing.resolve_smoothing`; smooth "scan" tries
+            many betas first, see `ihcli.explainers.scanning`, and so does smooth_stable with "auto", until pairs agree.
         max_evaluations, steps: see `ihcli.integration.certify.Effort`.
         baseline_rows, seed: so many of more baselines are drawn, see `ihcli.data.baselines.resolve_baselines`; "auto":
             as many as bring the sampling error to `sampling_tolerance`, see `ihcli.explainers.sampling`.
@@ -133,6 +134,7 @@ def explain(
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
+        smooth_stable=smooth_stable,
         memory_bytes=memory_bytes,
         engine=engine,
         sampling_tolerance=sampling_tolerance,
@@ -161,7 +163,7 @@ def explain(
             raise DataError("x: every row has a missing or infinite value. Expected at least one complete row.")
         reader = asked.reader(wrapped, data, survey)
         sample = survey.sample.first(reader.sample_records)
-        explainer = prepare(wrapped, settle_baselines(wrapped, reader, sample, settings), sample, settings)
+        _, explainer = settle(wrapped, reader, sample, settings)
         return cast(Explanation, _explained(explainer, np.concatenate(list(data.inputs())), labels))
 
 
@@ -181,6 +183,7 @@ def explain_texts(
     tolerance: float | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
+    smooth_stable: float | None = None,
     max_evaluations: int | None = None,
     steps: int | None = None,
     memory_bytes: int | None = None,
@@ -211,9 +214,10 @@ def explain_texts(
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
+        smooth_stable=smooth_stable,
         memory_bytes=memory_bytes,
     )
-    explainer = prepare(wrapped, TextReader(units, baseline), inputs[have_words(inputs)], settings)
+    _, explainer = settle(wrapped, TextReader(units, baseline), inputs[have_words(inputs)], settings)
     return cast(TextExplanation, _explained(explainer, inputs, labels))
 
 
@@ -231,6 +235,7 @@ def explain_records(
     tolerance: float | None = None,
     smooth: str | float = "auto",
     smooth_tolerance: float = 0.01,
+    smooth_stable: float | None = None,
     max_evaluations: int | None = None,
     steps: int | None = None,
     memory_bytes: int | None = None,
@@ -259,12 +264,14 @@ def explain_records(
         effort=Effort.asked(tolerance, max_evaluations, steps),
         smooth=smooth,
         smooth_tolerance=smooth_tolerance,
+        smooth_stable=smooth_stable,
         memory_bytes=memory_bytes,
     )
     present = np.flatnonzero(reader.on(wrapped).encode(records).present)
     sample = [records[i] for i in present[: reader.sample_records]]
     with evaluating(wrapped.module):
-        return _explained(prepare(wrapped, reader, sample, settings), records, labels)
+        _, explainer = settle(wrapped, reader, sample, settings)
+        return _explained(explainer, records, labels)
 
 
 def _rows_of(model: Model, asks: SequenceQuestion | None, data: ArrayDataset) -> tuple[Model, Groups | None]:

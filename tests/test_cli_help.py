@@ -56,6 +56,7 @@ SECTIONS = {
     "Weights without their network": ("--code", "--code-args", "--code-weights"),
     "Advanced": (
         *("--baseline-rows", "--sampling-tolerance", "--seed", "--max-evaluations", "--steps", "--smooth-tolerance"),
+        "--smooth-stable",
         *("--dtype", "--engine-derivatives", "--trust", "--strict", "--quiet", "--debug"),
     ),
 }
@@ -146,8 +147,11 @@ def test_methods_offered_are_all_there_are() -> None:
         (["--steps", "2"], "'--steps': Expected a whole number of at least 3, got '2'."),
         (["--limit", "0"], "'--limit': Expected a whole number of at least 1, got '0'."),
         (["--chunk-rows", "1.5"], "'--chunk-rows': Expected a whole number of at least 1, got '1.5'."),
-        (["--smooth", "-3"], "'--smooth': Expected auto, none or a number above 0 (beta), got '-3'. Try auto."),
-        (["--smooth", "often"], "'--smooth': Expected auto, none or a number above 0 (beta), got 'often'. Try auto."),
+        (["--smooth", "-3"], "'--smooth': Expected auto, scan, none or a number above 0 (beta), got '-3'. Try auto."),
+        (
+            ["--smooth", "often"],
+            "'--smooth': Expected auto, scan, none or a number above 0 (beta), got 'often'. Try auto.",
+        ),
         (["--interactions", "top:0"], "Expected full, none or top:K with K at least 1, got 'top:0'. Try top:20."),
         (["--memory", "2G"], "'--memory': Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got '2G'."),
         (["--memory", "1.2.3"], "'--memory': Expected a size such as 2GiB, 512MiB or 1e9 (bytes), got '1.2.3'."),

@@ -97,6 +97,7 @@ def estimate(
         workers=workers,
         tolerance=None if effort.share_that_counts else effort.tolerance,
         notes=tuple(_notes(prepared)),
+        scan=prepared.scanned,
     )
 
 

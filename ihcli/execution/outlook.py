@@ -166,7 +166,7 @@ def _limit(rows: int, wall_s: float) -> Remedy:
 def _hurried(explainer: Explainer) -> tuple[Explainer, float]:
     """Return an explainer that takes the fewest nodes of one baseline, and how many times more the real one takes."""
     effort, reader = replace(explainer.effort, steps=STEPS[0]), explainer.reader
-    hurried = replace(explainer, effort=effort, reader=reader.with_one_baseline())
+    hurried = replace(explainer, effort=effort, reader=reader.with_few_baselines(1))
     return hurried, NODES / STEPS[0] * reader.n_baselines
 
 

@@ -23,7 +23,7 @@ from ihcli.models.model import RunCode
 from ihcli.runs.baselines import BaselineInfo
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.code import CodeInfo
-from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, SmoothingInfo, VersionsInfo
+from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, ScanInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
 from ihcli.runs.info import (
     RUNNING,
@@ -104,7 +104,7 @@ def _run(asked: ParsedRequest, place: Place, executor: Executor, observer: Obser
                 return begun.totals()
             asked = begun.settle(asked)
         elif shard is not None:
-            asked = replace(asked, sampling=settled_by_others(asked, place))
+            asked = settled_by_others(asked, place)
         return _explain_into(place, prepare_run(asked), executor, observer, begun)
 
 
@@ -122,6 +122,8 @@ def _explain_into(
         info = info.continuing(begun.info, _now())
     for settled in prepared.settled_in_words():
         observer.settled(settled)
+    if (scan := prepared.scanned) is not None:
+        observer.scanned(scan)
     rows = announce(prepared, observer, place.shard)
     storage = prepared.asked.storage
     writer = place.create(storage) if begun is None else place.reopen(storage)
@@ -184,7 +186,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
     named["baseline"] = request.baseline if is_file(request.baseline) else None
     groups, known = prepared.asked.groups, dataset.vocabulary
     explained = explainer.description()
-    smoothing, sampling, effort = explainer.smoothing, explainer.reader.sampling, explainer.effort
+    sampling, effort = explainer.reader.sampling, explainer.effort
     return RunInfo(
         status=RUNNING,
         started=_now(),
@@ -210,7 +212,7 @@ def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
             sampling_share=effort.share_that_counts,
             nodes=effort.start if effort.is_short else None,
         ),
-        smoothing=None if smoothing is None else SmoothingInfo(**asdict(smoothing)),
+        smoothing=_smoothing_info(explainer),
         engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
         device=str(explainer.model.device),
         dtype=str(explainer.model.dtype).removeprefix("torch."),
@@ -235,6 +237,13 @@ def _model_info(prepared: PreparedRun) -> ModelInfo:
 def _scale_info(explainer: Explainer) -> ScaleInfo | None:
     finish = explainer.finish
     return None if finish is None else ScaleInfo(name=explainer.scale, ending=finish.words)
+
+
+def _smoothing_info(explainer: Explainer) -> SmoothingInfo | None:
+    if (found := explainer.smoothing) is None:
+        return None
+    told = asdict(replace(found, scan=None))
+    return SmoothingInfo(**{**told, "scan": None if found.scan is None else ScanInfo.of(found.scan)})
 
 
 def _code_info(made_by: RunCode | None) -> CodeInfo | None:

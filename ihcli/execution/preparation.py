@@ -14,9 +14,10 @@ from ihcli.data.tables import Dataset
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.execution.opening import CHUNK_BYTES, MOST_CHUNK_ROWS, open_records
 from ihcli.explainers.explainer import Explainer
-from ihcli.explainers.sampling import settle_baselines
+from ihcli.explainers.scanning import settle
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
+from ihcli.explanation.betas import BetaScan
 from ihcli.files.code import Code
 from ihcli.files.fingerprints import Snapshot
 from ihcli.files.locations import Location
@@ -69,6 +70,11 @@ class PreparedRun:
         per_row = self.explainer.row_bytes
         return int(np.clip(CHUNK_BYTES // per_row, 1, MOST_CHUNK_ROWS))
 
+    @property
+    def scanned(self) -> BetaScan | None:
+        """The betas that were tried; None: they were not."""
+        return None if self.explainer.smoothing is None else self.explainer.smoothing.scan
+
     def settled_in_words(self) -> Iterator[str]:
         """Yield what was settled: what rows are, what the reader left to the run, and how exact integrals are."""
         if self.sequences is not None:
@@ -101,6 +107,7 @@ class PreparedRun:
             self.request,
             model=str(self.asked.model.absolute()),
             smooth="none" if explainer.smoothing is None else repr(explainer.smoothing.beta),
+            smooth_stable=None,
             engine_derivatives=explainer.engine.name,
             device=device,
             memory_bytes=memory_bytes,
@@ -172,8 +179,7 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
     opened = open_records(asked, model, pilot)
     sample = opened.survey.sample.first(opened.reader.sample_records)
     settings = _settings(request, asked.start, asked.storage == FULL)
-    reader = settle_baselines(opened.model, opened.reader, sample, settings)
-    explainer = prepare(opened.model, reader, sample, settings)
+    reader, explainer = settle(opened.model, opened.reader, sample, settings, asked.scan)
     return PreparedRun(
         asked=asked,
         model_files=model_files,
@@ -214,6 +220,7 @@ def _settings(request: RunRequest, start: int | None, whole_matrices: bool) -> S
         effort=replace(Effort.asked(request.tolerance, request.max_evaluations, request.steps), start=start),
         smooth=request.smooth,
         smooth_tolerance=request.smooth_tolerance,
+        smooth_stable=request.smooth_stable,
         memory_bytes=request.memory_bytes,
         engine=request.engine_derivatives,
         sampling_tolerance=request.sampling_tolerance,

@@ -10,6 +10,7 @@ from ihcli.data.sampling import AUTO, require_rows
 from ihcli.data.sequences import ANY, COLUMN, SequenceForm, SequenceUnits
 from ihcli.data.stated import read_layer_names
 from ihcli.errors import ModelError, OptionError
+from ihcli.explanation.betas import is_scan
 from ihcli.files.code import Code
 from ihcli.files.locations import absence, is_url, locate
 from ihcli.methods import Method, require_one_baseline, require_one_start
@@ -76,6 +77,7 @@ def parse(request: RunRequest) -> ParsedRequest:
     else:
         _refuse_text_options(request)
     require_rows(request.baseline_rows, request.sampling_tolerance, asked.method)
+    is_scan(asked.method, request.smooth, request.smooth_stable)
     if request.groups is not None and request.groups_by is not None:
         raise OptionError("`groups`: cannot be used together with `groups_by`. Try one of them.")
     if request.features is not None and request.inputs is not None:

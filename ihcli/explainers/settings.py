@@ -15,8 +15,9 @@ class Settings:
 
     scale             on which outputs are explained, see `ihcli.heads.scales`
     outputs           what outputs are called, beside what the model's file says
-    smooth            "auto", "none" or beta
+    smooth            "auto", "scan", "none" or beta
     smooth_tolerance  most drift and share of changed predictions that "auto" admits
+    smooth_stable     agreement of pairs with those of sharper betas that is asked for, see `ihcli.explainers.scanning`
     memory_bytes      bound on the working set; None: a share of what is free
     engine            "auto", "mlp", "operations" or "autograd": who takes derivatives
     whole_matrices    whether each row's matrix is wanted whole, or its largest entries and sums alone
@@ -31,6 +32,7 @@ class Settings:
     effort: Effort = field(default_factory=Effort)
     smooth: str | float = "auto"
     smooth_tolerance: float = 0.01
+    smooth_stable: float | None = None
     memory_bytes: int | None = None
     engine: str = "auto"
     sampling_tolerance: float = SAMPLING_TOLERANCE

@@ -203,8 +203,8 @@ class Reader(ABC):
         """Return the same reader with these baselines, where there is a pool of them."""
         return self
 
-    def with_one_baseline(self) -> Self:
-        """Return the same reader with the first of its baselines, to try what one costs."""
+    def with_few_baselines(self, n: int) -> Self:
+        """Return the same reader with the first n of its baselines, at least one, to try something with them."""
         return self
 
     # The model, and checks before a run

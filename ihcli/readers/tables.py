@@ -114,9 +114,9 @@ class TableReader(Reader):
         """Rows of the table that the baselines stand for."""
         return self.baselines.population
 
-    def with_one_baseline(self) -> "TableReader":
-        """Return the same with the first baseline."""
-        return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:1]))
+    def with_few_baselines(self, n: int) -> "TableReader":
+        """Return the same with the first n baselines."""
+        return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:n]))
 
     def compared(self) -> Compared | None:
         """Return the baselines, and all columns."""

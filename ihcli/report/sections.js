@@ -38,6 +38,7 @@ function drawTrust() {
   fill(byId("warnings"), ...contents.warnings.map(warning), ...ownWarnings(trust).map(warning));
   fill(byId("tiles"), ...tiles(trust));
   drawSpreads();
+  if (trust.smoothing?.scan) drawBetas(trust.smoothing.scan);
 }
 
 function ownWarnings(trust) {
@@ -71,6 +72,20 @@ function* smoothingTiles(smoothing) {
   const drift = smoothing.drift === null ? "" : `; drift ${number(smoothing.drift)} standard deviations of the output`;
   yield tile("Smoothing", `β = ${number(smoothing.beta)}`, `SoftPlus in place of ${smoothing.replaced.join(", ") || "nothing"}${drift}`);
   yield tile("Remaining kinks", smoothing.kinks.length ? number(smoothing.kinks.length) : "none", smoothing.kinks.join(", "));
+}
+
+// What each beta that was tried made of the pairs, and which of these have a sign that depends on it.
+function drawBetas(scan) {
+  const share = (name) => ({ shown: (row) => ((row[name] ?? null) === null ? "" : percent(row[name])) });
+  const compared = scan.sharpest === null ? "" : ` Compared with β = ${number(scan.sharpest)}, the sharpest that converges: agreement is the median rank correlation of a row's pairs, top how many of the ${number(scan.top_k)} largest pairs are the same, turned how many have the other sign.`;
+  const turning = scan.turning.map((pair) => `${pair.pair} (${pair.effect < 0 ? "negative" : "positive"}, but not at β = ${pair.betas.map((beta) => number(beta)).join(", ")})`);
+  const listed = turning.length ? ` The sign of ${number(scan.n_turning)} pairs depends on β: ${turning.join("; ")}${scan.n_turning > turning.length ? "; …" : ""}.` : "";
+  byId("betas-note").textContent = `Betas of SoftPlus tried on ${number(scan.rows)} rows; β = ${number(scan.chosen)} was taken.${compared}${listed}`;
+  const columns = [
+    column("β", "beta"), column("drift", "drift", share("drift")), column("evaluations", "evaluations"), column("converged", "converged", share("converged")),
+    column("in pairs", "pairs_share", share("pairs_share")), column("agreement", "agreement"), column("next", "following"), column("top", "top"), column("turned", "turned"),
+  ];
+  new Table(byId("betas-table"), "betas", columns).show(scan.betas);
 }
 
 // The grid stands before the first chart is drawn: each new cell makes the others narrower.

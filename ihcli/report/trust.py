@@ -1,6 +1,6 @@
 """How far a run can be trusted: shares of statuses, and how errors, drift and sampling error are distributed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ import pyarrow as pa
 from ihcli.quality import COLUMNS, EVALUATIONS, ROW, STATUS, TARGET, TRUNCATED, Status
 from ihcli.report.numbers import clipped, rounded
 from ihcli.results.result import Result
+from ihcli.runs.computation import scan_told
 from ihcli.runs.told import if_told
 
 BINS = 40
 LEAST_ERROR = 1e-9  # smaller ones are drawn as this
+MOST_TURNING = 20
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 SPREADS = tuple(sorted((c for c in COLUMNS if c.trust), key=lambda column: column.trust == "figure"))
 """Columns whose distribution is told, those that are drawn first."""
@@ -102,4 +104,17 @@ def _smoothing(result: Result) -> dict[str, Any] | None:
     names = ("beta", "drift", "changed", "within_tolerance")
     told = dict.fromkeys((*names, "replaced", "kinks")) | found.content()
     lists = {name: [clipped(item) for item in told[name] or []] for name in ("replaced", "kinks")}
-    return {name: told[name] for name in names} | lists
+    return {name: told[name] for name in names} | lists | {"scan": _scan(result)}
+
+
+def _scan(result: Result) -> dict[str, Any] | None:
+    """Return what every beta that was tried gave, and the pairs whose sign depends on it."""
+    scan = if_told(lambda: scan_told(result.told.smoothing))
+    if scan is None:
+        return None
+    turning = [
+        {"pair": f"{clipped(pair.feature_1)} × {clipped(pair.feature_2)}", "effect": pair.effect, "betas": pair.betas}
+        for pair in scan.turning[:MOST_TURNING]
+    ]
+    told = {"rows": scan.rows, "chosen": scan.chosen, "sharpest": scan.sharpest, "top_k": scan.top_k}
+    return told | {"n_turning": scan.n_turning, "turning": turning, "betas": [asdict(each) for each in scan.betas]}

@@ -8,6 +8,7 @@ from typing import Annotated
 from ihcli.data.categories import read_categories
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
 from ihcli.data.sequences import ANY, SequenceForm
+from ihcli.explanation.betas import BetaScan, is_scan
 from ihcli.files.code import Code
 from ihcli.files.locations import Location, locate
 from ihcli.methods import DEFAULT, Method, method_named
@@ -64,6 +65,7 @@ class RunRequest(Told):
     max_evaluations: Positive | None = None
     steps: Positive | None = None
     smooth_tolerance: float = 0.01
+    smooth_stable: float | None = left_out(None)
     interactions: str = "full"
     dtype: str | None = None
     chunk_rows: Positive | None = None
@@ -91,6 +93,7 @@ class ParsedRequest:
     method   a row of the table
     storage  what is stored of the interactions of a row
     sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
+    scan     betas that were tried before, by either; None: they are tried where the text asks for it
     start    with how many nodes paths begin, by a run that goes on; None: it is found out
     known    what the codes of categories stood for before; None: what the text says
     random_weights  seed with which the model's weights are drawn anew; None: the model as it is
@@ -100,6 +103,7 @@ class ParsedRequest:
     method: Method
     storage: InteractionStorage
     sampling: Sampling | None = None
+    scan: BetaScan | None = None
     start: int | None = None
     known: Vocabulary | None = None
     random_weights: int | None = None
@@ -109,6 +113,11 @@ class ParsedRequest:
         """Read a request; raises OptionError."""
         scale_named(text.scale)
         return cls(text, method_named(text.method), InteractionStorage.parse(text.interactions))
+
+    @property
+    def scans(self) -> bool:
+        """Whether betas are tried; raises OptionError where that cannot be."""
+        return is_scan(self.method, self.text.smooth, self.text.smooth_stable)
 
     @cached_property
     def model(self) -> Location:

@@ -9,12 +9,13 @@ from typing import Any
 
 from ihcli.data.baselines import is_file
 from ihcli.data.formats.opening import open_table
-from ihcli.data.sampling import AUTO, TOLERANCE, Sampling
+from ihcli.data.sampling import AUTO, TOLERANCE
 from ihcli.errors import RunError
 from ihcli.files.code import changed_code
 from ihcli.files.fingerprints import files_fingerprint, path_fingerprint
 from ihcli.files.locations import Location
 from ihcli.integration.effort import NODES
+from ihcli.runs.computation import scan_told
 from ihcli.runs.info import RunInfo
 from ihcli.runs.names import INFO
 from ihcli.runs.request import ParsedRequest, RunRequest
@@ -61,7 +62,9 @@ class BegunRun:
         named = chunked.text.of_run(self.info.model.outputs)
         text = replace(named, tolerance=self.info.arguments.tolerance)
         start = if_told(lambda: self.info.integrals.nodes) or NODES
-        return replace(chunked, text=text, sampling=self.info.sampling, start=start)
+        return replace(
+            chunked, text=text, sampling=self.info.sampling, scan=scan_told(self.info.smoothing), start=start
+        )
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
@@ -160,17 +163,17 @@ def find_begun(path: Location) -> BegunRun | None:
     return BegunRun(path, info)
 
 
-def settled_by_others(asked: ParsedRequest, place: Place) -> Sampling | None:
-    """Return how many baselines another shard of the run settled on, so that a tie falls the same way for all."""
-    if asked.text.baseline_rows != AUTO:
-        return None
+def settled_by_others(asked: ParsedRequest, place: Place) -> ParsedRequest:
+    """Return the request with what another shard of the run settled on, so that a tie falls the same way for all."""
+    if asked.text.baseline_rows != AUTO and not asked.scans:
+        return asked
     for shard in shards_of(place.path):
         with suppress(RunError):  # a shard of another question, or one that is being made, has no say
             begun = None if shard == place.shard else find_begun(home_of(place.path, shard))
             if begun is not None:
                 begun.require_same_question(asked)
-                return begun.info.sampling
-    return None
+                return replace(asked, sampling=begun.info.sampling, scan=scan_told(begun.info.smoothing))
+    return asked
 
 
 def _asked(name: str, value: Any) -> Any:

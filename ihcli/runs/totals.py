@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ihcli.data.sampling import TOLERANCE
+from ihcli.explanation.betas import BetaScan
 from ihcli.files.locations import Location
 from ihcli.runs.info import RunInfo, TotalsInfo
 
@@ -41,6 +42,7 @@ class Estimate:
     workers: int = 1
     tolerance: float | None = TOLERANCE
     notes: tuple[str, ...] = ()
+    scan: BetaScan | None = None
 
     @property
     def rows_per_s(self) -> float:
@@ -97,6 +99,9 @@ class Observer:
 
     def settled(self, text: str) -> None:
         """Something that was left to the run is settled, as how many baselines it draws."""
+
+    def scanned(self, scan: BetaScan) -> None:
+        """Betas were tried, and one was taken."""
 
     def locked(self, path: Location) -> None:
         """From here on nothing is written but into this run, whose directory is there; its model is read next."""

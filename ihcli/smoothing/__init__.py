@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import OptionError
+from ihcli.explanation.betas import BetaScan
 from ihcli.models.around import around, innermost, through
 from ihcli.models.formats.exported import ExportedModule
 from ihcli.models.model import Model
@@ -49,6 +50,7 @@ class Smoothing:
     drift             RMS over the sample of f_smooth - f, in standard deviations of f; of K outputs the worst
     changed           share of the sample's predictions that changed
     within_tolerance  whether neither drift nor changed exceeds the tolerance
+    scan              betas that were tried to choose it; None: it was not chosen so
     """
 
     beta: float
@@ -57,6 +59,7 @@ class Smoothing:
     drift: float
     changed: float
     within_tolerance: bool
+    scan: BetaScan | None = None
 
 
 def find_operations(model: Model, probe: Tensor | None) -> Operations:
@@ -160,7 +163,7 @@ def _parse_beta(option: float | str) -> float:
         return float(option)
     except ValueError:
         raise OptionError(
-            f"`smooth`: {option!r} is not a setting. Expected auto, none or a number above 0, got {option!r}. "
+            f"`smooth`: {option!r} is not a setting. Expected auto, scan, none or a number above 0, got {option!r}. "
             "Try `smooth=auto`."
         ) from None
 

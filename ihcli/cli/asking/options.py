@@ -77,11 +77,12 @@ DAILY = (
     declared(
         "--smooth",
         type=SmoothSetting(),
-        metavar="[auto|none|BETA]",
+        metavar="[auto|scan|none|BETA]",
         default="auto",
         show_default=True,
         help=f"Replace ReLU and similar functions with SoftPlus of this beta; auto: under {all_of(SECOND)}, with the "
-        "smallest beta that keeps to --smooth-tolerance.",
+        "smallest beta that keeps to --smooth-tolerance; scan: tries 16 betas on a sample of rows, "
+        "shows what becomes of the pairs, and takes the smallest from which on they stay.",
     ),
     declared(
         "--device",
@@ -259,6 +260,13 @@ RARE = (
         default=0.01,
         show_default=True,
         help="What --smooth auto may change: drift in standard deviations of the output, and share of predictions.",
+    ),
+    declared(
+        "--smooth-stable",
+        type=PositiveNumber(),
+        metavar="NUMBER",
+        help="Rank correlation that pairs must have with those of the next sharper beta (--smooth auto), or of the "
+        "sharpest (scan).  [default: not asked; 0.95 for scan]",
     ),
     declared(
         "--dtype",

@@ -96,15 +96,15 @@ class MemorySize(click.ParamType):
 
 
 class SmoothSetting(click.ParamType):
-    """auto, none, or the beta of SoftPlus."""
+    """auto, scan, none, or the beta of SoftPlus."""
 
     name = "setting"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the setting as text."""
         number = _number(value)
-        if value not in ("auto", "none") and (number is None or not (math.isfinite(number) and number > 0)):
-            self.fail(f"Expected auto, none or a number above 0 (beta), got {value!r}. Try auto.", param, ctx)
+        if value not in ("auto", "scan", "none") and (number is None or not (math.isfinite(number) and number > 0)):
+            self.fail(f"Expected auto, scan, none or a number above 0 (beta), got {value!r}. Try auto.", param, ctx)
         return value
 
 

@@ -86,11 +86,14 @@ def explain(
         forking.begin()  # before this process imports what it needs, so that both go on at once
     with process.importing():
         from ihcli.cli.showing.progress import compute, foresee
+        from ihcli.cli.showing.scans import scan_in_words
         from ihcli.cli.showing.words import closing_in_words, forecast_in_words
 
     if place is None:
         foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
         tell(*forecast_in_words(foreseen))
+        if foreseen.scan is not None:
+            tell(*scan_in_words(foreseen.scan))
         return
     totals = compute(request, place, quiet=quiet, workforce=workforce)
     if not quiet:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 
 from ihcli.cli import process
 from ihcli.cli.showing.lines import Lines
+from ihcli.cli.showing.scans import scan_in_words
 from ihcli.cli.showing.terminal import say
 from ihcli.cli.showing.words import outlook_in_words
+from ihcli.explanation.betas import BetaScan
 from ihcli.files.locations import Location
 from ihcli.runs.progress import Progress as Done
 from ihcli.runs.totals import Observer, Outlook
@@ -48,6 +50,12 @@ class Narrator(Observer):
         """Print it, unless nobody looks at what is said on the way."""
         if self.asks_outlook:
             self.said(text)
+
+    def scanned(self, scan: BetaScan) -> None:
+        """Print it, unless nobody looks."""
+        if self.asks_outlook:
+            for text in scan_in_words(scan):
+                self.said(text)
 
     def resumed(self, rows: int) -> None:
         """Count the rows that were there before."""

@@ -156,6 +156,7 @@ def _request(run: Described, question: Question, path: Location) -> RunRequest:
         categories=None,
         device="auto",
         smooth="none" if smoothing is None else repr(smoothing.beta),
+        smooth_stable=None,
         memory_bytes=None,
         trust=question.trust,
         code=question.code,
