@@ -7,6 +7,8 @@ import runpy
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from io import StringIO
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+TABLE = re.compile(r"(?:^\|.*\n)+", flags=re.MULTILINE)
 BLOCK = re.compile(r"(<!-- compiled only -->\n)?^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 SAME_CLASSES = 1e-12
 """float64 means over the same rows, added up in another order."""
@@ -98,6 +101,36 @@ def test_the_page_of_evaluations_runs_as_shown(checkout: Path) -> None:
     assert (areas["run"] > areas["random"]).all()
     assert (checkout / "curves.png").is_file()
     assert pd.read_parquet("curves.parquet")["metric"].nunique() == 18
+
+
+def test_the_page_of_choices_runs_as_shown(checkout: Path) -> None:
+    page = (DOCS / "choosing.md").read_text(encoding="utf-8")
+    (groups,) = (text for _, language, text in BLOCK.findall(page) if language == "toml")
+    Path("groups.toml").write_text(groups, encoding="utf-8")
+    commands = [text for _, language, text in BLOCK.findall(page) if language == "console"]
+    assert sum(text.count("$ ihcli") for text in commands) == 5
+    run_commands("".join(commands))
+    assert Path("curves.png").is_file()
+    head = CliRunner().invoke(main, shlex.split("interactions run-ih --format table")).stdout
+    for line in (text.strip() for _, language, text in BLOCK.findall(page) if language == "text"):
+        assert line in head or line.startswith("Scale ")
+    assert "23 % of all effects are in pairs" in head
+    evaluated = "sample_data/breast_cancer_sklearn.joblib sample_data/breast_cancer.csv --metrics mean,pairs --quiet"
+    check_cells(page, "compare run-ih run-sii --of runs --format csv", "values")
+    check_cells(page, f"evaluate run-ih {evaluated} --format csv", "metric")
+
+
+def check_cells(page: str, command: str, name: str) -> None:
+    """Hold each figure of a page's table with that column to the line of the same name that the command writes."""
+    done = CliRunner().invoke(main, shlex.split(command), catch_exceptions=False)
+    found = pd.read_csv(StringIO(done.stdout)).set_index(name)
+    tables = [[line.strip("| ").split(" | ") for line in block.splitlines()] for block in TABLE.findall(page)]
+    (header, _, *lines) = next(cells for cells in tables if name in cells[0])
+    shown = pd.DataFrame(lines, columns=header).set_index(name)
+    assert len(shown) >= 2
+    for metric, column in product(shown.index, set(shown.columns) & set(found.columns) - {"of"}):
+        if shown.loc[metric, column] != "-":
+            assert float(shown.loc[metric, column]) == pytest.approx(found.loc[metric, column], rel=0.02, abs=0.002)
 
 
 def test_the_page_of_weights_runs_as_shown(checkout: Path) -> None:
