@@ -28,27 +28,46 @@ class Conflict:
 
 
 class SectionedOption(click.Option):
-    """An option that knows under which title of `--help` it stands, and what it does not go with."""
+    """An option that knows its title in `--help`, what it does not go with, and what it needs beside it.
+
+    needs  that option's name as a parameter
+    """
 
     def __init__(
-        self, *declarations: Any, section: str = OPTIONS, conflicts: Sequence[Conflict] = (), **settings: Any
+        self,
+        *declarations: Any,
+        section: str = OPTIONS,
+        conflicts: Sequence[Conflict] = (),
+        needs: str | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(*declarations, **settings)
         self.section = section
         self.conflicts = tuple(conflicts)
+        self.needs = needs
 
 
 class SectionedCommand(click.Command):
     """A command whose `--help` lists options under the titles of their sections, and that refuses conflicts."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Refuse options that do not go together, then run the command. Raises click.UsageError."""
+        """Refuse options that do not go together, or without what they need, then run. Raises click.UsageError."""
         for parameter in self.params:
+            self._require_what_it_needs(ctx, parameter)
             for conflict in getattr(parameter, "conflicts", ()):
                 both = is_given(ctx, parameter.name or "") and is_given(ctx, conflict.other)
                 if both and not (conflict.unless and is_given(ctx, conflict.unless)):
                     raise click.UsageError(conflict.words)
         return super().invoke(ctx)
+
+    def _require_what_it_needs(self, context: click.Context, parameter: click.Parameter) -> None:
+        needs = getattr(parameter, "needs", None)
+        if needs is None or not is_given(context, parameter.name or "") or is_given(context, needs):
+            return
+        ours = parameter.opts[-1]
+        theirs = next(other for other in self.params if other.name == needs)
+        asked = " ".join([theirs.opts[-1], *([theirs.metavar] if theirs.metavar else [])])
+        raise click.UsageError(f"{ours}: means something only with {theirs.opts[-1]}. Try {asked}, or without {ours}.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section, in the order in which sections are first met."""
@@ -79,9 +98,9 @@ class Declaration:
         """Name under which a command receives the value."""
         return click.Option(self.names).name or ""
 
-    def declare(self, section: str) -> Callable[[Command], Command]:
-        """Return the decorator that gives the option to a command."""
-        return click.option(*self.names, cls=SectionedOption, section=section, **self.settings)
+    def declare(self, section: str, needs: str | None = None) -> Callable[[Command], Command]:
+        """Return the decorator that gives the option to a command; see `SectionedOption`."""
+        return click.option(*self.names, cls=SectionedOption, section=section, needs=needs, **self.settings)
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:

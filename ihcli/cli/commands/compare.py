@@ -32,6 +32,7 @@ MEAN_HELP = (
     "their outputs. Errors add up."
 )
 RANDOM = "With --random-weights"
+OF_RANDOM: dict[str, Any] = {"section": RANDOM, "needs": "random_weights"}
 RANDOM_HELP = (
     "Compare RUN with explanations of its MODEL with random weights over its DATA: what agrees even so was not learned."
 )
@@ -55,12 +56,12 @@ OF_HELP = "Write only lines of this.  Repeatable.  [default: all in a file, all 
     help=RANDOM_HELP,
     conflicts=[Conflict("mean", "--random-weights, --mean: one of both. Try again without --mean.")],
 )
-@option("--draws", section=RANDOM, type=WholeNumber(1), metavar="N", default=10, show_default=True, help=DRAWS_HELP)
-@option("--limit", section=RANDOM, type=WholeNumber(1), metavar="N", help=LIMIT_HELP)
-@option("--seed", section=RANDOM, type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
-@option("--quiet", section=RANDOM, is_flag=True, help="Say nothing of cost.")
-@CODE.declare(RANDOM)
-@TRUST.declare(RANDOM)
+@option("--draws", **OF_RANDOM, type=WholeNumber(1), metavar="N", default=10, show_default=True, help=DRAWS_HELP)
+@option("--limit", **OF_RANDOM, type=WholeNumber(1), metavar="N", help=LIMIT_HELP)
+@option("--seed", **OF_RANDOM, type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
+@option("--quiet", **OF_RANDOM, is_flag=True, help="Say nothing of cost.")
+@CODE.declare(**OF_RANDOM)
+@TRUST.declare(**OF_RANDOM)
 @debug_option
 def compare(
     runs: tuple[str, ...],

@@ -12,7 +12,7 @@ from ihcli.cli.showing.terminal import say
 from ihcli.errors import OptionError
 
 DATA_HELP = "Table to take the values of features from; it has the rows of the one that was explained.  [default: that]"
-COMPARE_HELP = "Another run over the same rows: the page tells how far both agree. Repeatable."
+COMPARE_HELP = "Another run over the same rows: the page says how far both agree. Repeatable."
 SEED_HELP = "Which rows are drawn where the page cannot hold all."
 
 

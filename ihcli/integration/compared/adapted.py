@@ -96,7 +96,7 @@ class ThroughLayers:
             return ()
         return (
             f"Of a sample attributions of {method.name} miss f(x) - f(x') by up to {share:.0%} of their size: captum's "
-            "rule of max-pooling does not add up beside activations, or where windows overlap. Expect "
+            "rule of max-pooling does not add up with activations near, or where windows overlap. Expect "
             f"_completeness_gap to matter. Try {_instead(method)}.",
         )
 
