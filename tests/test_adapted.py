@@ -540,7 +540,7 @@ def test_runs_are_ranked_drawn_and_verified(name: str, files: Path) -> None:
     picture = out.with_suffix(".svg")
     assert run("plot", out, "bar", "-o", picture).exit_code == 0
     assert ("slope of" if METHODS[name].is_slope else "change in") in picture.read_text(encoding="utf-8")
-    verified = run("verify", out, *inputs)
+    verified = run("verify", out, *inputs, "--sample", "3")
     assert verified.exit_code == 0, verified.output
     assert "not checked" in verified.output
     other = run("interactions", *inputs, "-m", name, "--target", "1")

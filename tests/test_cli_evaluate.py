@@ -295,7 +295,7 @@ def test_curves_are_written_and_drawn(products: Products, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     assert f"Picture written to {picture}." in done.stderr
     found = pq.read_table(table).to_pandas()
-    assert set(found["by"]) == {"run", "gradient", "gradient-input", "random"}
+    assert set(found["by"]) == {"run", "gradient", "gradient_input", "random"}
     assert found.groupby(["metric", "by"]).ngroups == 18 * 4
     areas = {line["metric"]: float(line["run"]) for line in lines(done)[:18]}
     for metric, curve in found[found["by"] == "run"].groupby("metric"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STYLES: dict[str, dict[str, Any]] = {
     "run": {"color": RAISES, "linewidth": 2.0, "marker": "o", "zorder": 4},
-    "gradient-input": {"color": LOWERS, "marker": "s", "zorder": 3},
+    "gradient_input": {"color": LOWERS, "marker": "s", "zorder": 3},
     "gradient": {"color": "#7b3294", "marker": "^", "zorder": 2},
     "random": {"color": NEUTRAL, "linestyle": "--", "zorder": 1},
 }

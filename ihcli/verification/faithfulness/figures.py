@@ -11,7 +11,7 @@ from ihcli.files.arrays import numbers, strings
 from ihcli.verification.faithfulness.curves import Curve
 from ihcli.verification.faithfulness.scoring import Mean
 
-RUN, GRADIENT, TIMES_INPUT, RANDOM = "run", "gradient", "gradient-input", "random"
+RUN, GRADIENT, TIMES_INPUT, RANDOM = "run", "gradient", "gradient_input", "random"
 OTHERS = (GRADIENT, TIMES_INPUT, RANDOM)
 """What stands beside a run on the same rows."""
 FEATURE, PAIR, ROW = "feature", "pair", "row"
@@ -98,7 +98,7 @@ def areas_table(targets: Iterable[TargetFigures]) -> pa.Table:
     }
     for other in OTHERS:
         values = [line.by[other].value if other in line.by else math.nan for line in lines]
-        columns[other.replace("-", "_")] = _floats(values)
+        columns[other] = _floats(values)
     columns[BEST] = strings([line.best for line in lines])
     columns["rows"] = numbers(np.array([found.rows for found in run], np.int64))
     return pa.table(columns)
