@@ -19,7 +19,7 @@ import pytest
 import torch
 from model_files import network, rows, save_script
 
-from ihcli.methods import METHODS, Method, error_in_words
+from ihcli.methods import METHODS, Method, error_in_words, uncertified
 from ihcli.quality import Status
 from ihcli.verification.checking import verify_run
 from ihcli.verification.findings import FAILED
@@ -153,7 +153,8 @@ def test_what_is_not_known_is_null(tried: Tried) -> None:
     assert set(entries["_status"].to_pylist()) == {Status.UNCERTIFIED}
     assert entries["_prediction"].null_count == entries["_baseline_prediction"].null_count == 0
     definitions = {field.name: field.metadata[b"definition"].decode() for field in entries.schema}
-    assert definitions["_relative_error"] == error_in_words().replace(" and hessian-input", ", hessian-input and gx")
+    last = uncertified()[-1]
+    assert definitions["_relative_error"] == error_in_words().replace(f" and {last}", f", {last} and gx")
     assert definitions["_status"] == "ok, not_converged, rounding, uncertified, missing_input or non_finite"
 
 
@@ -167,8 +168,8 @@ def test_no_command_claims_a_tolerance(tried: Tried) -> None:
 
 def test_help_offers_it(tried: Tried) -> None:
     words = " ".join(tried.done["help"].out.split())
-    assert "eg and eh: the mean over many baselines, others: one. ih, eh, " in words
-    assert "|sii|gx]" in words
+    assert "eg, eh and deeplift-shap: the mean over many baselines, others: one. ih, eh, " in words
+    assert "|feature-ablation|gx]" in words
 
 
 def test_it_gives_no_interactions_and_says_which_do(tried: Tried) -> None:
