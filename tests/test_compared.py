@@ -18,8 +18,13 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.cli import main
+from ihcli.derivatives import Along
+from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
-from ihcli.integration.compared.shapley import EXACT_GROUPS, _paths_through_all
+from ihcli.integration.assembly import ExplainedRows
+from ihcli.integration.compared.shapley import EXACT_GROUPS, _paths_through_all, shapley
+from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS, names_of
 from ihcli.models import wrap_module
 
@@ -226,6 +231,32 @@ def test_all_subsets_are_taken_where_permutations_would_cost_as_much() -> None:
     assert (missed.evaluations <= 3000).all()
     off = np.abs(missed.interactions - found.interactions).sum((1, 2)) / np.abs(found.interactions).sum((1, 2))
     assert (off <= missed.interaction_error).all()
+
+
+@pytest.mark.parametrize("method", ["shapley", "sii"])
+def test_rows_with_fewer_groups_are_explained_as_if_alone(method: str) -> None:
+    """As texts with as many tokens are, whose words are fewer here than there."""
+    net, x = network(16, seed=5), normal(3, 16, seed=6)
+    counts = [13, 4, 16]
+    owners = torch.stack([torch.arange(16).clamp(max=count - 1) for count in counts])
+    engine = AutogradEngine(net, 1 << 26)
+    effort = Effort(tolerance=0.02)
+
+    def explained(rows: list[int], g: int) -> ExplainedRows:
+        start, explained_output = torch.zeros(1, 16, dtype=x.dtype), torch.zeros(len(rows), dtype=torch.int64)
+        paths = Paths(x[rows], start, explained_output, g, owners[rows])
+        return shapley(Along(engine, paths), METHODS[method], effort)
+
+    together = explained([0, 1, 2], 16)
+    for row, g in enumerate(counts):
+        alone = explained([row], g)
+        np.testing.assert_array_equal(together.attributions[row, :g], alone.attributions[0])
+        assert not together.attributions[row, g:].any()
+        for of in ("relative_error", "evaluations", "status", "prediction", "baseline_prediction"):
+            assert getattr(together.certificate, of)[row] == getattr(alone.certificate, of)[0], of
+        if METHODS[method].second_order:
+            np.testing.assert_array_equal(together.interactions[row, :g, :g], alone.interactions[0])
+    assert together.certificate.evaluations[1] == 2**4
 
 
 def test_rows_do_not_depend_on_those_beside_them() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.derivatives.transfers import upload
+from ihcli.derivatives.transfers import download, upload
 
 AnyPath = TypeVar("AnyPath", np.ndarray, Tensor)
 
@@ -68,6 +68,26 @@ class Paths:
     def have_own_baselines(self) -> bool:
         """Return whether every row has baselines of its own."""
         return self.baselines.dim() == 3
+
+    @property
+    def own_groups(self) -> np.ndarray:
+        """How many groups each row has, (N,)."""
+        if self.group_of is None or self.group_of.dim() == 1:
+            return np.full(self.n_rows, self.n_groups)
+        found: np.ndarray = download(self.group_of).max(1) + 1
+        return found
+
+    def of_rows(self, rows: np.ndarray, n_groups: int | None = None) -> "Paths":
+        """Return the paths of some of the rows, which have so many groups at most; None: as many as these."""
+        (here,) = self.placed(rows)
+        own = self.group_of is not None and self.group_of.dim() == 2
+        return Paths(
+            inputs=self.inputs[here],
+            baselines=self.baselines[here] if self.have_own_baselines else self.baselines,
+            outputs=self.outputs[here],
+            n_groups=self.n_groups if n_groups is None else n_groups,
+            group_of=self.group_of[here] if own and self.group_of is not None else self.group_of,
+        )
 
     def placed(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
         """Return arrays of the host as tensors beside the inputs."""

@@ -8,8 +8,10 @@ so that the effect of a pair, Gamma_gh + Gamma_hg, is the second difference at t
 row sum to phi_g.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +80,24 @@ class Estimates:
     prediction: np.ndarray
     baseline_prediction: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[np.ndarray, "Estimates"]], n_groups: int) -> "Estimates":
+        """Return all rows, given those of some rows each, which may have fewer groups: 0 for those they lack."""
+        n = sum(len(rows) for rows, _ in parts)
+        found: dict[str, Any] = {"matrices": None}
+        for field in fields(cls):
+            pieces = [(rows, getattr(part, field.name)) for rows, part in parts]
+            first = pieces[0][1]
+            if first is None:
+                continue
+            is_of_groups = field.name in ("attributions", "matrices")
+            whole = np.zeros((n, *((n_groups,) * (first.ndim - 1) if is_of_groups else first.shape[1:])), first.dtype)
+            for rows, piece in pieces:
+                places: tuple[Any, ...] = (rows, *(slice(size) for size in piece.shape[1:]))
+                whole[places] = piece
+            found[field.name] = whole
+        return cls(**found)
+
     @cached_property
     def relative(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the relative errors of attributions, (N,), and of matrices."""
@@ -106,10 +126,10 @@ class Estimates:
                 changed[field.name][rows] = theirs + ours[rows] if field.name == "evaluations" else theirs
         return replace(self, **changed)
 
-    def explained(self, along: Along, tolerance: float, missed: Status) -> ExplainedRows:
-        """Return the rows of paths; those whose error is beyond the tolerance end with this status."""
+    def explained(self, along: Along, tolerance: float, missed: str | np.ndarray) -> ExplainedRows:
+        """Return the rows of paths; those whose error is beyond the tolerance end with this status, theirs if (N,)."""
         relative, relative_of_pairs = self.relative
-        status = np.where(self.is_within(tolerance), Status.OK.value, missed.value).astype(object)
+        status = np.where(self.is_within(tolerance), Status.OK.value, missed).astype(object)
         status[~self.is_finite] = Status.NON_FINITE.value
         attributions = np.where(self.is_finite[:, None], self.attributions, np.nan)
         settled = Settled(
@@ -163,7 +183,7 @@ def occlusion(along: Along, method: Method, effort: Effort, tell: Tell = unheard
         prediction=prediction,
         baseline_prediction=start,
     )
-    return estimates.explained(along, effort.tolerance, Status.ROUNDING)
+    return estimates.explained(along, effort.tolerance, Status.ROUNDING.value)
 
 
 def with_diagonal(pairs: np.ndarray, attributions: np.ndarray) -> np.ndarray:

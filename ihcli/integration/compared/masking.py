@@ -154,7 +154,7 @@ def weighted_surrogate(along: Along, method: Method, effort: Effort, tell: Tell 
 
 def _fitted(along: Along, effort: Effort, tell: Tell, kind: Callable[..., object], least: int) -> ExplainedRows:
     """Return coefficients of all rows, of those with fewer groups than `least` the whole change of f."""
-    paths, own = along.paths, _own_groups(along.paths)
+    paths, own = along.paths, along.paths.own_groups
     prediction, start = along.ends()
     found = np.zeros((paths.n_rows, paths.n_groups))
     samples = np.full(paths.n_rows, effort.max_evaluations or 0)
@@ -258,21 +258,13 @@ class _Rows:
         """Return the rows; those whose error is beyond the tolerance end with this status."""
         prediction, start = self._along.ends()
         found = Estimates(self._phi, None, self._error, self._error, self._evaluations, prediction, start)
-        return found.explained(self._along, tolerance, missed)
+        return found.explained(self._along, tolerance, missed.value)
 
 
 def _alike(paths: Paths, numbers: Callable[[int], int]) -> Iterator[tuple[np.ndarray, int]]:
     """Yield rows with as many groups of their own, and these; so many that `numbers` for each of them fit."""
-    own = _own_groups(paths)
+    own = paths.own_groups
     for g in np.unique(own).tolist():
         rows, at_once = np.flatnonzero(own == g), max(1, _NUMBERS_AT_ONCE // numbers(g))
         for first in range(0, len(rows), at_once):
             yield rows[first : first + at_once], g
-
-
-def _own_groups(paths: Paths) -> np.ndarray:
-    """Return how many groups each row has: of texts each its own number, so that draws are those of the text alone."""
-    if paths.group_of is None or paths.group_of.dim() == 1:
-        return np.full(paths.n_rows, paths.n_groups)
-    found: np.ndarray = download(paths.group_of).max(1) + 1
-    return found

@@ -38,18 +38,34 @@ _FIRST_ROUNDS = 4
 def shapley(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
     """Return Shapley values, and under second order interactions.
 
+    Rows with as many groups of their own are taken together, so that a text's draws are its own.
     Cost: 2^G forwards a row up to 12 groups, else G for each draw, and under second order 2 G.
     """
+    paths, parts = along.paths, []
+    own = paths.own_groups
+    kinds = np.unique(own).tolist()
+    missed = np.full(paths.n_rows, "", object)
+    for number, g in enumerate(kinds):
+        rows = np.flatnonzero(own == g)
+        alike = along if kinds == [paths.n_groups] else Along(along.engine, paths.of_rows(rows, g))
+        told = within(tell, number / len(kinds), (number + 1) / len(kinds))
+        found, missed[rows] = _of_as_many_groups(alike, method, effort, told)
+        parts.append((rows, found))
+    return Estimates.joined(parts, paths.n_groups).explained(along, effort.tolerance, missed)
+
+
+def _of_as_many_groups(along: Along, method: Method, effort: Effort, tell: Tell) -> tuple[Estimates, str]:
+    """Return what was found of rows that have G groups each, and how those end that miss the tolerance."""
     g, rows = along.paths.n_groups, np.arange(along.paths.n_rows)
     most = EVALUATIONS if effort.max_evaluations is None else effort.max_evaluations
     if g <= EXACT_GROUPS and 2**g <= most:
-        return _of_all_subsets(along, method, rows, tell).explained(along, effort.tolerance, Status.ROUNDING)
+        return _of_all_subsets(along, method, rows, tell), Status.ROUNDING.value
     can_all = g <= MOST_GROUPS and 2 ** (g + 1) <= most
     found = _over_permutations(along, method, effort.tolerance, 2**g if can_all else most, within(tell, 0, 0.5))
     rows = rows[~found.is_within(effort.tolerance)]
     if can_all and len(rows):
         found = found.replaced(rows, _of_all_subsets(along, method, rows, within(tell, 0.5, 1)))
-    return found.explained(along, effort.tolerance, Status.NOT_CONVERGED)
+    return found, Status.NOT_CONVERGED.value
 
 
 def _of_all_subsets(along: Along, method: Method, rows: np.ndarray, tell: Tell) -> Estimates:

@@ -73,17 +73,6 @@ def _explained(block: TargetBlock, paths: Paths) -> np.ndarray:
     method, size = explaining(explainer.method), explainer.block_size(block.shape)
     compute, parts = computation_of(method), []
     for first in range(0, paths.n_rows, size):
-        some = _rows(paths, slice(first, first + size))
+        some = paths.of_rows(np.arange(first, min(first + size, paths.n_rows)))
         parts.append(compute(explainer.engine.along(some), method, explainer.effort).attributions)
     return np.concatenate(parts).astype(np.float64)
-
-
-def _rows(paths: Paths, some: slice) -> Paths:
-    own_owners = paths.group_of is not None and paths.group_of.dim() == 2
-    return Paths(
-        inputs=paths.inputs[some],
-        baselines=paths.baselines[some] if paths.have_own_baselines else paths.baselines,
-        outputs=paths.outputs[some],
-        n_groups=paths.n_groups,
-        group_of=paths.group_of[some] if own_owners and paths.group_of is not None else paths.group_of,
-    )
