@@ -548,7 +548,8 @@ def test_an_unknown_setting_is_refused_with_the_ones_there_are():
     with pytest.raises(OptionError) as refusal:
         resolve_smoothing(as_model(nn.ReLU()), "soft", [rows()], True, 0.01)
     assert str(refusal.value) == (
-        "`smooth`: 'soft' is not a setting. Expected auto, none or a number above 0, got 'soft'. Try `smooth=auto`."
+        "`smooth`: 'soft' is not a setting. Expected auto, scan, none or a number above 0, got 'soft'. "
+        "Try `smooth=auto`."
     )
 
 
