@@ -29,7 +29,7 @@ class Method:
     order           2 where it gives interactions as well, else 1
     many_baselines  whether values are means over many baselines, or belong to one
     adds_up         whether the attributions of a row sum to f(x) - f(x'), up to their error (completeness)
-    by_outputs      whether it needs no derivatives of the model
+    by_outputs      whether it needs no derivatives of the model;  by_gradients: none but the first, also for pairs
     is_slope        whether values are derivatives, for each unit of the inputs, and no parts of a change in the output
     computed_by     "module:function", see `ihcli.integration.computing`: named, so that the table needs no torch
     error_of        what the reported relative L1 error is of: of an integral it is certified, of others in words what
@@ -43,6 +43,7 @@ class Method:
     many_baselines: bool = False
     adds_up: bool = True
     by_outputs: bool = False
+    by_gradients: bool = False
     is_slope: bool = False
     computed_by: str = CERTIFIED
     error_of: str | None = None
@@ -61,11 +62,12 @@ class Method:
     @property
     def derivatives(self) -> int:
         """The order of the derivatives that it takes of the model, 0 for none."""
-        return 0 if self.by_outputs else self.order
+        return 0 if self.by_outputs else 1 if self.by_gradients else self.order
 
 
 _at_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:gradient", is_slope=True)
 _times_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:times_input")
+_map = partial(Method, order=2, adds_up=False, by_gradients=True, computed_by=f"{COMPARED}.dfim:interaction_map")
 _closed = partial(
     Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
 )
@@ -85,6 +87,7 @@ METHODS = {
         _times_x(name="gradient-input", title="Gradient x input", order=1),
         _at_x(name="hessian", title="Hessian", order=2),
         _times_x(name="hessian-input", title="Hessian x input", order=2),
+        _map(name="dfim", title="Deep feature interaction maps"),
         _closed(name="occlusion", title="Occlusion", order=1),
         _closed(name="occlusion-pairs", title="Occlusion of pairs", order=2),
         _game(name="shapley", title="Shapley values", order=1),
@@ -189,7 +192,7 @@ PROPERTIES = {
 _OF_FUNCTIONS = frozenset({DUMMY, SYMMETRY, LINEARITY, INVARIANCE})
 KEEPS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("ig", "eg", "ih", "eh", "shapley", "sii"), frozenset(PROPERTIES)),
-    **dict.fromkeys(("gradient", "gradient-input", "hessian", "hessian-input"), _OF_FUNCTIONS),
+    **dict.fromkeys(("gradient", "gradient-input", "hessian", "hessian-input", "dfim"), _OF_FUNCTIONS),
     **dict.fromkeys(("occlusion", "occlusion-pairs", "feature-ablation"), _OF_FUNCTIONS | {SENSITIVITY}),
     **dict.fromkeys(("deeplift", "deeplift-shap"), frozenset({SENSITIVITY, LINEARITY})),
     **dict.fromkeys(("lrp", "guided-backprop", "deconvolution"), frozenset()),

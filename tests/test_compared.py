@@ -164,6 +164,7 @@ def test_a_gradient_needs_no_baseline_near_by() -> None:
 MONOMIAL = {  # pair effect of x0 x1^2 at (2, 3) from zeros, by each method
     "hessian": 2 * 2 * 3,
     "hessian-input": 2 * (2 * 3) * (2 * 3),
+    "dfim": (18 + 36) / 2,
     "occlusion-pairs": 18,
     "sii": 18,
 }

@@ -88,7 +88,7 @@ def test_a_partner_differs_in_what_was_asked_for_alone() -> None:
 
 def test_names_are_chosen_by_what_the_rows_say() -> None:
     assert names_of() == list(METHODS)
-    assert names_of(order=2) == ["ih", "eh", "hessian", "hessian-input", "occlusion-pairs", "sii"]
+    assert names_of(order=2) == ["ih", "eh", "hessian", "hessian-input", "dfim", "occlusion-pairs", "sii"]
     assert names_of(order=1, many_baselines=True) == ["eg", "deeplift-shap"]
 
 
