@@ -169,8 +169,18 @@ def test_pairs_of_a_bilinear_model_are_in_the_order_of_its_second_differences(pr
     (pairs,) = lines(products.ask("ih", "--metrics", "pairs"))
     assert (pairs["of"], pairs["metric"]) == ("pair", "second-differences")
     assert float(pairs["run"]) == pytest.approx(1, abs=1e-9)
+    assert float(pairs["gradient_input"]) == pytest.approx(1, abs=1e-9)
     assert abs(float(pairs["random"])) < 0.3
     assert pairs["rows"] == str(Products.rows)
+
+
+def test_second_derivatives_at_rows_stand_next_to_runs_that_take_some(products: Products) -> None:
+    """Of a product times inputs they are the effects that hessian-input gives, and runs of outputs have none."""
+    (pairs,) = lines(products.ask("hessian-input", "--metrics", "pairs"))
+    assert pairs["gradient_input"] == pairs["run"]
+    (pairs,) = lines(products.ask("sii", "--metrics", "pairs"))
+    assert float(pairs["run"]) == pytest.approx(1, abs=1e-9)
+    assert pairs["gradient_input"] == ""
 
 
 def test_a_run_stored_with_its_largest_pairs_only_is_held_against_these(products: Products) -> None:

@@ -12,6 +12,7 @@ from ihcli.results.result import Result
 from ihcli.verification.faithfulness import removals
 from ihcli.verification.faithfulness.curves import Curve, block_curves, curve_forwards
 from ihcli.verification.faithfulness.evaluation import shifting
+from ihcli.verification.faithfulness.evaluation.bending import bends
 from ihcli.verification.faithfulness.evaluation.joining import MOST_IMPUTED, Joined, TargetBlock
 from ihcli.verification.faithfulness.evaluation.labels import TrueValues
 from ihcli.verification.faithfulness.figures import (
@@ -145,16 +146,15 @@ class Evaluation:
         return Pairs.of([entries.pairs[place] for place in block.own] if entries.pairs is not None else [])
 
     def _second_differences(self, entries: Entries, blocks: Sequence[TargetBlock], tell: Tell) -> list[Figure]:
-        ours, noise, rng = [], [], np.random.default_rng(self.seed)
+        found, rng = _ByName(), np.random.default_rng(self.seed)
         for place, block in enumerate(blocks):
             pairs, told = self._pairs(entries, block), within(tell, place / len(blocks), (place + 1) / len(blocks))
             differences, rounding = pairs.differences(block.f, block.units, block.closing, told)
-            ours.append(pairs.agreement(pairs.effects, differences, rounding))
-            noise.append(pairs.agreement(rng.normal(size=len(differences)), differences, np.zeros_like(rounding)))
-        return [
-            Figure.mean(PAIR, SECOND_DIFFERENCES, by, np.concatenate(found), self.seed)
-            for by, found in ((RUN, ours), (RANDOM, noise))
-        ]
+            found.add(RUN, pairs.agreement(pairs.effects, differences, rounding))
+            if (bent := bends(block, pairs)) is not None:
+                found.add(TIMES_INPUT, pairs.agreement(bent, differences, rounding))
+            found.add(RANDOM, pairs.agreement(rng.normal(size=len(differences)), differences, np.zeros_like(rounding)))
+        return [Figure.mean(PAIR, SECOND_DIFFERENCES, by, values, self.seed) for by, values in found.joined()]
 
     def _infidelity(self, blocks: Sequence[TargetBlock], tell: Tell) -> list[Figure]:
         plain, scaled = _ByName(), _ByName()
