@@ -11,8 +11,9 @@ from scipy import stats
 from written_runs import DATA, FEATURES, random_gammas, write_table_run, write_texts
 
 from ihcli.errors import RunError
+from ihcli.explanation.ranks import average_ranks, spearman
 from ihcli.results.comparing import joining, ordering
-from ihcli.results.comparing.agreement import average_ranks, k_of, signs, spearman
+from ihcli.results.comparing.agreement import k_of, signs
 from ihcli.results.comparing.comparison import Comparison
 from ihcli.results.comparing.figures import Distribution
 from ihcli.results.comparing.outcome import lines_of_features, lines_of_pairs, lines_of_runs

@@ -15,7 +15,7 @@ from ihcli.verification.faithfulness.curves import Block, curve_forwards, fills_
 from ihcli.verification.faithfulness.filling import RIDGE, Imputed, Resampled
 from ihcli.verification.faithfulness.masking import Units, first_units, points_of
 from ihcli.verification.faithfulness.metrics import Metric
-from ihcli.verification.faithfulness.pairs import Pairs, RowPairs, spearman
+from ihcli.verification.faithfulness.pairs import Pairs, RowPairs
 from ihcli.verification.faithfulness.scoring import Truth
 
 ROUNDING = 1e-9
@@ -322,10 +322,3 @@ def test_of_many_pairs_the_largest_and_some_others_are_taken() -> None:
     some = RowPairs(first, second, np.arange(len(first), 0.0, -1)).some(np.random.default_rng(0))
     assert some.effects[:20].tolist() == np.arange(len(first), len(first) - 20, -1).tolist()
     assert len(set(some.effects.tolist())) == 40
-
-
-def test_rank_correlations_give_equals_the_mean_rank() -> None:
-    assert spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 15.0])) == pytest.approx(0.5)
-    ranks = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3.5, 3.5])[0, 1]
-    assert spearman(np.array([0.0, 0, 5, 9]), np.array([1.0, 2, 3, 3])) == pytest.approx(ranks)
-    assert np.isnan(spearman(np.ones(3), np.arange(3.0)))

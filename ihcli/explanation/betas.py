@@ -14,6 +14,7 @@ import numpy as np
 from ihcli.errors import OptionError
 from ihcli.explanation import AnyExplanation
 from ihcli.explanation.factors import whole
+from ihcli.explanation.ranks import spearman
 from ihcli.methods import METHODS, Method
 from ihcli.quality import Status
 
@@ -244,14 +245,8 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Return Spearman's rank correlation of values (P,), with mean ranks where some are equal; None where all are."""
     if len(one) < 2 or not (np.isfinite(one).all() and np.isfinite(other).all()):
         return None
-    centred = [ranks - ranks.mean() for ranks in (_ranks(one), _ranks(other))]
-    scale = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float(centred[0] @ centred[1]) / scale if scale > 0 else None
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[places]
+    found = float(spearman(one[None], other[None])[0])
+    return None if np.isnan(found) else found
 
 
 def turning_pairs(found: Sequence[tuple[float, np.ndarray]], sharpest: Pairs | None) -> tuple[list[TurningPair], int]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+
+from ihcli.explanation.ranks import average_ranks, correlations
 
 SIGNLESS = 1e-6
 """Values so small beside the largest of their row have no sign: they are rounding in single precision."""
@@ -17,30 +18,6 @@ def k_of(n_values: int, asked: int | None) -> int:
     if asked is not None:
         return min(asked, n_values)
     return K if n_values >= FEW else max(1, n_values // 2)
-
-
-def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of every value in its row (m, n), from 1 for the least; equal values share the mean of theirs."""
-    ranks: np.ndarray = stats.rankdata(values, axis=1)
-    return ranks
-
-
-def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the correlation of the ranks of two (m, n), (m,); NaN where one is constant.
-
-    Ranks about their mean are halves of whole numbers, so that sums are exact and equal orders give exactly 1.
-    """
-    middle = (first.shape[1] + 1) / 2
-    ours, theirs = first - middle, second - middle
-    sizes = np.sqrt(_dots(ours, ours) * _dots(theirs, theirs))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = _dots(ours, theirs) / sizes
-    return np.where(sizes > 0, found, np.nan)
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation of the rows of two (m, n), (m,); NaN where one is constant."""
-    return correlations(average_ranks(first), average_ranks(second))
 
 
 def signs(values: np.ndarray) -> np.ndarray:
@@ -129,7 +106,3 @@ def least(figures: Sequence[np.ndarray]) -> np.ndarray:
 def _shares(found: np.ndarray, among: np.ndarray, axis: int = 1) -> np.ndarray:
     counts = among.sum(axis=axis)
     return np.where(counts > 0, found.sum(axis=axis) / np.maximum(counts, 1), np.nan)
-
-
-def _dots(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", first, second)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ihcli.results.comparing.agreement import Agreement, average_ranks, correlations, least, means, signs
+from ihcli.explanation.ranks import average_ranks, correlations
+from ihcli.results.comparing.agreement import Agreement, least, means, signs
 
 BINS = 20_000  # of -1 to 1: a median is known to 0.0001
 FEWEST = 3  # values that a correlation over rows is of

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ihcli.explanation.ranks import spearman
 from ihcli.quality import ATTRIBUTIONS, INTERACTIONS
-from ihcli.results.comparing.agreement import k_of, spearman
+from ihcli.results.comparing.agreement import k_of
 from ihcli.results.comparing.comparison import Comparison
 from ihcli.results.comparing.figures import OfTwo, Totals, Two, ranks_of
 from ihcli.results.comparing.lines import FEATURE, PAIR, RUNS, VALUES, lines

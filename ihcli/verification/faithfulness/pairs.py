@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ihcli.advance import Tell, unheard
+from ihcli.explanation.ranks import spearman
 from ihcli.verification.faithfulness.filling import Fill
 from ihcli.verification.faithfulness.masking import Outputs, Units
 
@@ -88,7 +89,7 @@ class Pairs:
         for row in np.unique(self.row):
             own = self.row == row
             if own.sum() >= LEAST:
-                found[row] = spearman(ours[own], theirs[own])
+                found[row] = spearman(ours[None, own], theirs[None, own])[0]
         return found
 
     @property
@@ -98,16 +99,3 @@ class Pairs:
     def _alone(self) -> np.ndarray:
         """Return each row and unit that is in any of the pairs, (K, 2)."""
         return np.unique(np.concatenate([np.column_stack([self.row, end]) for end in self._ends]), axis=0)
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the correlation of the ranks of a and b, of which equals share the mean; NaN where all are equal."""
-    x, y = (ranks - ranks.mean() for ranks in (_ranks(a), _ranks(b)))
-    size = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / size) if size > 0 else float("nan")
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    found: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return found
