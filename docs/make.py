@@ -17,6 +17,7 @@ import pyarrow as pa
 from ihcli.cli import main
 from ihcli.cli.showing.spelling import spelled
 from ihcli.explanation import Explanation, TextExplanation
+from ihcli.integration.computing import needs_layers
 from ihcli.methods import METHODS, PAIR_SENSITIVITY, PROPERTIES, promised
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.results.comparing.lines import schema_of
@@ -113,6 +114,7 @@ def _of_properties() -> str:
         cells = [(name == PAIR_SENSITIVITY and of_pairs) or word for name, word in zip(PROPERTIES, held, strict=True)]
         error = "unknown" if method.error_of is None else "certified" if method.is_integral else method.error_of
         needs = ("outputs", "first derivatives", "second derivatives")[method.derivatives]
+        needs += ", layers" * needs_layers(method)
         lines.append(f"| `{method.name}` | {' | '.join(cells)} | {needs} | {error} |")
     return "\n".join(lines) + "\n"
 

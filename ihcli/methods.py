@@ -68,6 +68,7 @@ class Method:
 _at_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:gradient", is_slope=True)
 _times_x = partial(Method, adds_up=False, computed_by=f"{COMPARED}.points:times_input")
 _map = partial(Method, order=2, adds_up=False, by_gradients=True, computed_by=f"{COMPARED}.dfim:interaction_map")
+_parts = partial(Method, order=2, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.decomposition:by_parts")
 _closed = partial(
     Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
 )
@@ -88,6 +89,7 @@ METHODS = {
         _at_x(name="hessian", title="Hessian", order=2),
         _times_x(name="hessian-input", title="Hessian x input", order=2),
         _map(name="dfim", title="Deep feature interaction maps"),
+        _parts(name="cd", title="Contextual decomposition"),
         _closed(name="occlusion", title="Occlusion", order=1),
         _closed(name="occlusion-pairs", title="Occlusion of pairs", order=2),
         _game(name="shapley", title="Shapley values", order=1),
@@ -195,7 +197,7 @@ KEEPS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("gradient", "gradient-input", "hessian", "hessian-input", "dfim"), _OF_FUNCTIONS),
     **dict.fromkeys(("occlusion", "occlusion-pairs", "feature-ablation"), _OF_FUNCTIONS | {SENSITIVITY}),
     **dict.fromkeys(("deeplift", "deeplift-shap"), frozenset({SENSITIVITY, LINEARITY})),
-    **dict.fromkeys(("lrp", "guided-backprop", "deconvolution"), frozenset()),
+    **dict.fromkeys(("cd", "lrp", "guided-backprop", "deconvolution"), frozenset()),
     **dict.fromkeys(("lime", "kernel-shap"), frozenset({INVARIANCE})),
     "smoothgrad": frozenset({DUMMY, INVARIANCE}),
     "shapley-sampling": frozenset({SENSITIVITY, DUMMY, INVARIANCE}),

@@ -489,7 +489,7 @@ def test_a_run_without_interactions_names_the_methods_that_give_them(tmp_path: P
     assert done.exit_code == 1
     assert done.stderr == (
         f"Error: {tmp_path / 'run'}: has no interactions, only attributions. Expected a run of ih, eh, hessian, "
-        "hessian-input, dfim, occlusion-pairs or sii. "
+        "hessian-input, dfim, cd, occlusion-pairs or sii. "
         "Try ihcli explain with --method ih.\n"
     )
 
@@ -528,7 +528,7 @@ def test_first_order_methods_are_refused_before_any_work(monkeypatch: pytest.Mon
     monkeypatch.setattr("ihcli.cli.showing.progress.run", lambda *_: pytest.fail("computed"))
     done = ask("m.pt", "d.csv", "-m", "eg")
     assert done.exit_code == 1
-    others = "ih, eh, hessian, hessian-input, dfim, occlusion-pairs or sii"
+    others = "ih, eh, hessian, hessian-input, dfim, cd, occlusion-pairs or sii"
     assert done.stderr == f"Error: --method eg: gives no interactions. Expected {others}. Try --method eh.\n"
 
 

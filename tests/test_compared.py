@@ -24,11 +24,13 @@ from ihcli.derivatives.paths import Paths
 from ihcli.errors import OptionError
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.compared.shapley import EXACT_GROUPS, _paths_through_all, shapley
+from ihcli.integration.computing import needs_layers
 from ihcli.integration.effort import Effort
 from ihcli.methods import METHODS, names_of
 from ihcli.models import wrap_module
 
 COMPARED = [name for name, method in METHODS.items() if not (method.is_integral or method.extra)]
+OUTPUTS = [name for name in COMPARED if METHODS[name].by_outputs and not needs_layers(METHODS[name])]
 PAIRS = [name for name in COMPARED if METHODS[name].second_order]
 
 
@@ -276,7 +278,7 @@ def test_every_two_nodes_are_neighbours_once(n: int) -> None:
     assert len(neighbours) == n * (n - 1) // 2 == (n - 1) * len(orders)
 
 
-@pytest.mark.parametrize("name", [name for name in COMPARED if METHODS[name].by_outputs])
+@pytest.mark.parametrize("name", OUTPUTS)
 def test_models_without_derivatives_are_explained_by_their_outputs(name: str) -> None:
     found = explain(lambda z: (z > 0).to(z.dtype).prod(1), np.array([[1.0, 2.0, -1.0], [1.0, 1.0, 1.0]]), name)
     assert (found.status == "ok").all()
@@ -302,7 +304,7 @@ UNDERIVED = {
 
 
 @pytest.mark.parametrize("n_rows", [8, 300], ids=["few rows", "rows that a start is chosen for"])
-@pytest.mark.parametrize("name", [name for name in COMPARED if METHODS[name].by_outputs])
+@pytest.mark.parametrize("name", OUTPUTS)
 @pytest.mark.parametrize("function", UNDERIVED)
 def test_no_derivative_is_asked_for_by_methods_of_outputs(function: str, name: str, n_rows: int) -> None:
     x = normal(n_rows, 3, seed=9).numpy()

@@ -429,7 +429,7 @@ def test_a_run_of_ig_has_no_interactions(tmp_path):
         run.summary_interactions()
     assert str(caught.value) == (
         f"{run.path}: has no interactions, only attributions. Expected a run of ih, eh, hessian, hessian-input, "
-        "dfim, occlusion-pairs or sii. Try ihcli explain with `method=ih`."
+        "dfim, cd, occlusion-pairs or sii. Try ihcli explain with `method=ih`."
     )
     with pytest.raises(RunError, match=r"stores no interactions of single rows\."):
         run.interactions()

@@ -173,7 +173,7 @@ def test_help_offers_it(tried: Tried) -> None:
 
 
 def test_it_gives_no_interactions_and_says_which_do(tried: Tried) -> None:
-    others = ", eh, hessian, hessian-input, dfim, occlusion-pairs or sii."
+    others = ", eh, hessian, hessian-input, dfim, cd, occlusion-pairs or sii."
     assert f"Expected a run of ih{others} Try ihcli explain with --method ih." in tried.done["interactions"].err
     assert f"--method gx: gives no interactions. Expected ih{others} Try --method ih." in (
         tried.done["interactions at once"].err

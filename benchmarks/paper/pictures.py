@@ -12,9 +12,9 @@ from ihcli.plots.canvas import default_style, new_figure, save
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#808080")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#808080", "#f0e442")
 """Okabe and Ito's, which can be told apart under every common colour blindness."""
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
 INCHES, CHARACTERS_PER_INCH = 3.4, 10
 
 

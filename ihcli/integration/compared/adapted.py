@@ -31,7 +31,7 @@ from ihcli.derivatives.transfers import Coming
 from ihcli.errors import OptionError
 from ihcli.integration.assembly import ExplainedRows
 from ihcli.integration.compared.asking import captum
-from ihcli.integration.compared.layers import Done, Seen, copied, script_in, watched
+from ihcli.integration.compared.layers import SQUASHING, Done, Seen, copied, script_in, watched
 from ihcli.integration.compared.masking import ablated, sampled, smoothed, surrogate, weighted_surrogate
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method, names_of
@@ -57,7 +57,6 @@ Refusal = Callable[[Seen], str | None]
 _MOST_GAP = 0.001
 """Of the size of attributions, that rounding in float32 does not reach."""
 _RELUS = ("relu", "clamp", "clamp_min", "threshold")
-_SQUASHING = ("sigmoid", "softmax", "log_softmax", "log_sigmoid_forward")
 
 
 class _Whole(nn.Module):
@@ -178,7 +177,7 @@ def _no_rule(seen: Seen, done: Done, rules: tuple[type[nn.Module], ...]) -> str:
     is_layer = done.layer is not None and done.layer in seen.layers.values()
     what = f"the layer {done.kind} has no rule" if is_layer else _called(done)
     modules = [rule.__name__ for rule in rules if rule.__name__.lower() == done.name.replace("_", "")]
-    if done.is_ours or (done.name in _SQUASHING and not modules):
+    if done.is_ours or (done.name in SQUASHING and not modules):
         advice = "`scale=logit`"
     else:
         advice = f"a module, nn.{modules[0]}()" if modules else "such a network"

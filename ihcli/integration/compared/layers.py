@@ -19,6 +19,9 @@ from ihcli.derivatives.front import is_linear, used_steps
 from ihcli.derivatives.recording import Recorder, Ref, Step
 from ihcli.wording import printable
 
+SQUASHING = ("sigmoid", "softmax", "log_softmax", "log_sigmoid_forward")
+"""Torch's names of functions that networks end with, and that a scale of logits undoes."""
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
