@@ -52,7 +52,7 @@ def test_texts_are_explained_by_workers_too(tmp_path: Path) -> None:
     asked = replace(asked, device="cpu", tolerance=0.1, max_evaluations=32)
     run(replace(asked, memory_bytes=MEMORY_BYTES), tmp_path / "alone", Observer())
     run(replace(asked, memory_bytes=2 * MEMORY_BYTES), tmp_path / "run", Observer(), workforce=TWO)
-    assert len(content(tmp_path / "run")) == 10
+    assert len(content(tmp_path / "run")) == 11
     assert content(tmp_path / "run") == content(tmp_path / "alone")
 
 

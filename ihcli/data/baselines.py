@@ -24,7 +24,7 @@ OF_TEXTS = ("zeros", "pad", "mask")
 MOST_TOLD = 12  # categories of one baseline
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
-ONE, MANY = names_of(many_baselines=False, integrals=True), names_of(many_baselines=True)
+ONE, MANY = names_of(many_baselines=False, integrals=True), names_of(many_baselines=True, integrals=True)
 TRY_MANY = f"Try {either([f'`method={MANY[0]}`', *MANY[1:]])}, which average over many"
 TRY_ONE = f"Try {either([f'`method={ONE[0]}`', *ONE[1:]])}, which start from one"
 

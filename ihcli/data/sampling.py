@@ -90,7 +90,7 @@ def require_rows(rows: Any, tolerance: Any, method: Method) -> None:
             f"Try {SAMPLING_TOLERANCE}."
         )
     if rows == AUTO and not method.many_baselines:
-        many = either(names_of(many_baselines=True))
+        many = either(names_of(many_baselines=True, integrals=True))
         raise OptionError(
             f"`baseline_rows={AUTO}`: {method.name} starts from one baseline. Expected {many}, which average over "
             f"many. Try without `baseline_rows`, or `method={partner(method, many_baselines=True).name}`."
