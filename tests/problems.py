@@ -245,3 +245,14 @@ def trained_classifier(activation: str, beta: float | None = None) -> tuple[nn.M
         linear.bias.copy_(torch.tensor(bias))
         layers += [linear, nn.Tanh() if activation == "tanh" else nn.ReLU() if beta is None else softplus(beta)]
     return nn.Sequential(*layers[:-1], nn.Sigmoid()), torch.tensor(rows)
+
+
+class Of(nn.Module):
+    """A function of rows (P, D) as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)

@@ -13,7 +13,7 @@ import shapiq
 import torch
 from click.testing import CliRunner
 from model_files import save_script
-from problems import normal
+from problems import Of, normal
 from torch import Tensor, nn
 
 import ihcli
@@ -32,17 +32,6 @@ from ihcli.models import wrap_module
 COMPARED = [name for name, method in METHODS.items() if not (method.is_integral or method.extra)]
 OUTPUTS = [name for name in COMPARED if METHODS[name].by_outputs and not needs_layers(METHODS[name])]
 PAIRS = [name for name in COMPARED if METHODS[name].second_order]
-
-
-class Of(nn.Module):
-    """A function of rows (P, D) as a module in float64."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 def explain(function: Callable[[Tensor], Tensor], x: np.ndarray, method: str, **settings: object) -> ihcli.Explanation:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from problems import normal
+from problems import Of, normal
 from torch import Tensor, nn
 
 import ihcli
@@ -20,17 +20,6 @@ from ihcli.models import wrap_module
 X, START = normal(3, 5, seed=3).numpy(), normal(1, 5, seed=4).numpy()
 ALONE = [[i] for i in range(5)]
 GROUPS, MEMBERS = {"left": ["0", "3"], "rest": ["1", "4"], "right": ["2"]}, [[0, 3], [1, 4], [2]]
-
-
-class Of(nn.Module):
-    """A function of rows (P, D) as a module."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 def network() -> nn.Module:

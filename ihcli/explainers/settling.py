@@ -106,7 +106,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         largest=encoded.shapes[-1],
         warnings=(*original.notes, *dict.fromkeys(warnings), *noted),
         jumps=diagnosed.remedy,
-        meaning=meaning_of(original, batches[0][:PROBE_ROWS], scaled, *told) if settings.sees_model else None,
+        meaning=meaning_of(original, batches[0], scaled, *told) if settings.sees_model else None,
         in_factors=not settings.whole_matrices and reader.units is not None,
     )
 

@@ -36,7 +36,7 @@ Function = Callable[[Tensor], Tensor]
 
 _AGREEMENT = {torch.float32: 1e-5, torch.float64: 1e-10}
 _SUMS_TO_ONE = 1e-4
-_MOST_ROWS = 64
+_FEW_ROWS, _MOST_ROWS = 8, 64
 _OF_ANY_SIZE = frozenset(
     ("addmm", "mm", "mv", "bmm", "baddbmm", "convolution", "add", "add_", "sub", "mul", "mul_", "")
 )
@@ -65,19 +65,21 @@ class Finish:
 
 
 def finish_of(model: Model, rows: Tensor) -> Finish:
-    """Return how a model ends, as seen on rows (P, D) in its dtype, of which 64 are run.
+    """Return how a model ends, as seen on rows (P, D) in its dtype.
 
+    A few are run, and 64 where values decide: those of a last sum or product may have any size, whatever they are here.
     Raises ModelError where its outputs are neither probabilities nor what they are made of. Cost: some four calls.
     """
-    rows = rows[:_MOST_ROWS]
-    recorder, ending = watch(model.outputs, rows)
+    recorder, ending = watch(model.outputs, rows[:_FEW_ROWS])
     squashes = tuple(dict.fromkeys(name_of(recorder.steps[i]).strip("_") for i in sorted(ending.final)))
     del recorder  # and with it every array of the call
+    is_bounded = bool(squashes) or ending.last not in _OF_ANY_SIZE
+    rows = rows[: _MOST_ROWS if is_bounded else _FEW_ROWS]
     outputs = _called(model, rows)
     if model.task == REGRESSION:
         raise ModelError(f"{model.subject}: is a regressor, whose outputs are numbers on a scale of their own.")
     found = _squashed(model, rows, ending, outputs) if squashes else None
-    found = found or _by_value(model, outputs, bool(squashes) or ending.last not in _OF_ANY_SIZE)
+    found = found or _by_value(model, outputs, is_bounded)
     if found is None and squashes:
         raise ModelError(f"{model.subject}: ends in {either(squashes, 'and')}, but its outputs are not probabilities.")
     return found or _numbers(model, outputs.shape[1])
