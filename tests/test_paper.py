@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.paper import faithfulness, heart, linear60, pulsar, retraining, steps
 from benchmarks.paper.experiment import Asked, Claim, Experiment, Section, over
-from benchmarks.paper.experiments import ALONE, EXPERIMENTS
+from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.keeping import Measured, keep, kept
 from benchmarks.paper.page import write
 from benchmarks.paper.ranks import roc_area, spearman
@@ -181,10 +181,6 @@ def test_what_a_run_leaves_out_is_said_with_what_it_needs(tmp_path: Path) -> Non
     assert "| a | 1 | 2 | 1 | **missed** |" in page
     assert "| There | 0 of 1 | a |" in page
     assert page.count("**missed**") == 1
-
-
-def test_experiments_that_run_alone_exist() -> None:
-    assert set(ALONE) <= set(EXPERIMENTS)
 
 
 def test_rank_correlations_are_those_of_ranks() -> None:

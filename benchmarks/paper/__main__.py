@@ -53,10 +53,11 @@ def _directory(text: str) -> Path | None:
 
 def _measure(names: list[str], asked: Asked) -> None:
     """Measure two at a time, those that are measured in seconds after all others and alone."""
-    from benchmarks.paper.experiments import ALONE, measure
+    from benchmarks.paper.experiments import EXPERIMENTS, measure
 
     fresh = multiprocessing.get_context("spawn")
-    for some, processes in (([n for n in names if n not in ALONE], PROCESSES), ([n for n in names if n in ALONE], 1)):
+    for alone, processes in ((False, PROCESSES), (True, 1)):
+        some = [name for name in names if EXPERIMENTS[name].alone is alone]
         with ProcessPoolExecutor(processes, mp_context=fresh, max_tasks_per_child=1) as executor:
             for done in as_completed([executor.submit(measure, name, asked) for name in some]):
                 print(done.result(), flush=True)

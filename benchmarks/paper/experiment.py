@@ -74,6 +74,7 @@ class Experiment:
 
     title    with where it stands in a paper
     needs    what has to be given, "data" or "checkpoint", or nothing
+    alone    whether it is about seconds, so that nothing else may run beside it
     figures  the class of what is measured: made of what JSON can hold
     measure  does it
     section  says it
@@ -86,6 +87,7 @@ class Experiment:
     section: Callable[[Any], Section]
     draw: Callable[[Any, Path], None] | None = None
     needs: str = ""
+    alone: bool = False
 
 
 def over(values: Sequence[float], digits: int = 3) -> str:

@@ -36,8 +36,6 @@ EXPERIMENTS = {
     "draws": draws.EXPERIMENT,
     "digits": digits.EXPERIMENT,
 }
-ALONE = ("timing",)
-"""Those that are about seconds: nothing else runs beside them."""
 
 
 def measure(name: str, asked: Asked) -> str:

@@ -48,7 +48,7 @@ def write(
         if name in found and experiment.draw is not None:
             (docs / PICTURES).mkdir(exist_ok=True, parents=True)
             experiment.draw(found[name].figures, docs / PICTURES / f"{name}.png")
-    parts.append(_seconds(found))
+    parts.append(_seconds(found, {name for name in found if experiments[name].alone}))
     (docs / "paper.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -90,19 +90,23 @@ def _absent(experiment: Experiment) -> str:
     )
 
 
-def _seconds(found: Mapping[str, Measured]) -> str:
+def _seconds(found: Mapping[str, Measured], alone: Collection[str]) -> str:
     if not found:
         return ""
     total = sum(measured.wall_s for measured in found.values())
+    by_themselves = sum(found[name].wall_s for name in alone)
+    minutes = (by_themselves + (total - by_themselves) / 2) / 60
     busiest = max(measured.load for measured in found.values())
     any_one = next(iter(found.values()))
     lines = [[name, f"{measured.wall_s:.0f}", f"{measured.load:.1f}"] for name, measured in found.items()]
     words = (
-        f"{total:.0f} s in all, one thread an experiment and two experiments at a time: about {total / 120:.0f} "
-        f"minutes. "
+        f"{total:.0f} s in all, one thread an experiment and two experiments at a time ({', '.join(sorted(alone))} "
+        f"alone): about {minutes:.0f} minutes. "
         f"{any_one.machine}, {any_one.cores} cores, torch {any_one.torch}. *Load* is how many processes wanted a core "
-        f"when it ended, these included; at {busiest:.0f} on {any_one.cores} cores seconds are upper bounds."
+        f"when it ended, these included."
     )
+    if busiest > any_one.cores:
+        words += f" At {busiest:.0f} on {any_one.cores} cores seconds are upper bounds."
     return "\n".join(["## What it took\n", _wrapped(words), _table(("experiment", "s", "load"), lines)])
 
 

@@ -124,4 +124,6 @@ def draw(found: Figures, file: Path) -> None:
     draw_curves(file, [Panel("All pairs", "features", "s for 1,000 rows", curves, log="xy")], width=5.0)
 
 
-EXPERIMENT = Experiment("Time against features (Janizek et al. 2021, Fig. 4)", Figures, measure, section, draw)
+EXPERIMENT = Experiment(
+    "Time against features (Janizek et al. 2021, Fig. 4)", Figures, measure, section, draw, alone=True
+)
