@@ -39,7 +39,10 @@ function step(by) {
   if (next) drawRecord(next);
 }
 
-function showRecord(record) {
+// Opens the record of a row of the data for the chosen target, from anywhere on the page; nothing where the page has none.
+function openRecord(row) {
+  const record = recordsOf(state.target).find((found) => found.row === row);
+  if (!record) return;
   drawRecord(record);
   byId("records").scrollIntoView();
 }

@@ -229,7 +229,7 @@ function drawDependence(target) {
     const told = `${folded(recordName(record))}<br>${x} = ${folded(valueText(pair[0], valueOfX))}<br>${shade} = ${folded(valueText(pair[1], valueOfShade))}<br><b>${number(y)}</b>`;
     return { x: valueOfX, y, shade: valueOfShade, told, place };
   });
-  const pick = (place) => showRecord(rows[place]);
+  const pick = (place) => openRecord(rows[place].row);
   if (!byId("dependence-effect").hidden) drawCloud("dependence-effect", "Effect of the pair", points((record) => record.effects?.[place] ?? null), { ...axes, y: `${EFFECT}, in output units` }, pick);
   if (has(feature)) drawCloud("dependence-attribution", `Attribution of ${x}`, points((record) => record.phi[feature]), { ...axes, y: "attribution, in output units" }, pick);
 }
