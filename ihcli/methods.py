@@ -112,9 +112,52 @@ DEFAULT = "ih"
 def method_named(name: str) -> Method:
     """Return the method of that name; raises OptionError with the names there are."""
     if name not in METHODS:
-        close = did_you_mean(name, tuple(METHODS))
-        raise OptionError(f"`method`: {name!r} is not a method. Expected one of {', '.join(METHODS)}.{close}")
+        raise OptionError(f"`method`: {name!r} is not a method. Expected one of {', '.join(METHODS)}.{meant_by(name)}")
     return METHODS[name]
+
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "ig": ("integrated_gradient", "intgrad", "int_grads", "path_integral"),
+    "eg": ("GradientExplainer", "GradientShap", "expected_gradient", "shap"),
+    "ih": ("integrated_hessian", "PathExplainer", "path_explain", "interactions", "hessians"),
+    "eh": ("expected_hessian", "shap_interactions"),
+    "gradient": ("saliency", "vanilla_gradient", "sensitivity_map", "gradients"),
+    "gradient-input": ("grad_x_input", "gradient_x_input", "input_x_gradient", "grad_input", "gradients_x_input"),
+    "hessian-input": ("input_x_hessian", "hessian_times_input"),
+    "dfim": ("feature_interaction_map", "DeepFeatureInteractionMap"),
+    "cd": ("acd", "cdep", "hierarchical_explanations"),
+    "occlusion": ("leave_one_out", "loo", "LeaveOneCovariateOut", "perturbation"),
+    "occlusion-pairs": ("pairwise_occlusion", "leave_two_out"),
+    "shapley": ("shap", "ExactExplainer", "PermutationExplainer", "shapley_value", "sv"),
+    "sii": ("shapiq", "k-SII", "shapley_interactions", "shap_interactions", "shap_interaction_values"),
+    "deeplift-shap": ("DeepExplainer", "DeepShap"),
+    "lrp": ("LayerwiseRelevancePropagation", "relevance"),
+    "guided-backprop": ("GuidedBackpropagation", "guided_gradients"),
+    "deconvolution": ("deconvnet", "deconv"),
+    "smoothgrad": ("NoiseTunnel", "smooth_grad", "smoothed_gradients"),
+    "lime": ("LimeTabular", "LimeTabularExplainer", "LimeTextExplainer"),
+    "kernel-shap": ("shap", "KernelExplainer"),
+    "shapley-sampling": ("ShapleyValueSampling", "SamplingExplainer", "monte_carlo_shapley"),
+    "feature-ablation": ("ablation",),
+}
+"""Under which other names people know a method, beside its title."""
+NO_METHODS = {
+    "nid": "ranks pairs by the weights alone, for no row: try ihcli inspect MODEL `nid`",
+    "neural_interaction_detection": "ranks pairs by the weights alone, for no row: try ihcli inspect MODEL `nid`",
+}
+"""What people ask for as a method that is had otherwise, and how."""
+
+
+def meant_by(name: str) -> str:
+    """Return a sentence that says which method somebody means who calls it otherwise; nothing where none is near."""
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    if plain in NO_METHODS:
+        return f" {name} {NO_METHODS[plain]}."
+    names = {method.title: [method.name] for method in METHODS.values()}
+    for method, others in ELSEWHERE.items():
+        for other in others:
+            names.setdefault(other, []).append(method)
+    return did_you_mean(name, tuple(METHODS), names)
 
 
 def partner(method: Method, *, order: int | None = None, many_baselines: bool | None = None) -> Method:

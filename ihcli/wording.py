@@ -1,9 +1,10 @@
 """Words that messages share: lists of names, the first line of an error, and what a stranger wrote made printable."""
 
 import difflib
+import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 MOST_LETTERS = 300
 """Of a name or a sentence that someone else chose, in a message."""
@@ -11,6 +12,36 @@ MODELS_IN_WORDS = (
     "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
     "Face checkpoint"
 )
+OPTIONS_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("baselines", "background", "background_data", "reference", "references"), ("baseline",)),
+    **dict.fromkeys(("n_steps", "num_steps", "points"), ("steps",)),
+    **dict.fromkeys(("nsamples", "n_samples", "num_samples"), ("baseline_rows", "max_evaluations")),
+    **dict.fromkeys(("max_evals", "npermutations", "budget"), ("max_evaluations",)),
+    **dict.fromkeys(("internal_batch_size", "perturbations_per_eval", "batch_size"), ("memory_bytes", "chunk_rows")),
+    **dict.fromkeys(("algorithm", "explainer", "attribution_method"), ("method",)),
+    **dict.fromkeys(("output_index", "class_index", "target_class", "explain_class"), ("target",)),
+    **dict.fromkeys(("link", "model_output", "output_type"), ("scale",)),
+    **dict.fromkeys(("tol", "rtol", "eps", "epsilon"), ("tolerance",)),
+    **dict.fromkeys(("random_state", "random_seed", "rng"), ("seed",)),
+    **dict.fromkeys(("feature_mask", "clustering", "partition"), ("groups",)),
+    **dict.fromkeys(("feature_names", "columns", "cols"), ("features", "feature")),
+    **dict.fromkeys(("additional_forward_args", "forward_args"), ("inputs",)),
+    **dict.fromkeys(("drop", "ignore", "skip_columns"), ("exclude",)),
+    **dict.fromkeys(("id", "ids", "id_column", "index_col", "primary_key"), ("key",)),
+    **dict.fromkeys(("labels", "y", "y_true", "true_class", "label_column"), ("label", "labels")),
+    **dict.fromkeys(("class_names", "target_names"), ("output_names",)),
+    **dict.fromkeys(("gpu", "cuda", "accelerator"), ("device",)),
+    **dict.fromkeys(("n_jobs", "jobs", "num_workers", "processes", "n_workers"), ("workers",)),
+    **dict.fromkeys(("nrows", "n_rows", "max_rows", "head"), ("limit",)),
+    **dict.fromkeys(("max_display", "num_features", "top", "n", "k", "top_n"), ("top_k",)),
+    **dict.fromkeys(("output", "output_file", "output_dir", "outdir", "save", "to"), ("out",)),
+    **dict.fromkeys(("output_format", "fmt"), ("format_name",)),
+    **dict.fromkeys(("force", "replace", "clobber"), ("overwrite",)),
+    **dict.fromkeys(("silent", "no_progress"), ("quiet",)),
+    **dict.fromkeys(("beta", "softplus", "softplus_beta"), ("smooth",)),
+    **dict.fromkeys(("precision", "float_type"), ("dtype",)),
+}
+"""What captum, shap and others call options, and what these are called here; names as Python has them."""
 
 
 def printable(text: str, at_most: int | None = MOST_LETTERS) -> str:
@@ -59,11 +90,28 @@ def all_of(names: Sequence[str]) -> str:
     return either(names, "and")
 
 
-def did_you_mean(name: str, valid: Sequence[str]) -> str:
-    """Return " Did you mean 'x'?" where one of the valid names is close, else nothing."""
-    lowered = {other.lower(): other for other in valid if len(other) <= MOST_LETTERS}
-    close = difflib.get_close_matches(name[:MOST_LETTERS].lower(), list(lowered), n=1)
-    return f" Did you mean {lowered[close[0]]!r}?" if close else ""
+def did_you_mean(name: str, valid: Sequence[str], elsewhere: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return " Did you mean 'x'?" where valid names are written alike, are called so elsewhere, or are close.
+
+    Parameters:
+        elsewhere: what other tools call otherwise, and the names here, of which only valid ones count.
+    """
+    known = {
+        _letters_of(other): [ours for ours in meant if ours in valid] for other, meant in (elsewhere or {}).items()
+    }
+    known = {other: ours for other, ours in known.items() if ours}
+    here: dict[str, list[str]] = {}
+    for other in valid:
+        if len(other) <= MOST_LETTERS:
+            here.setdefault(_letters_of(other), []).append(other)
+    known |= here
+    close = difflib.get_close_matches(_letters_of(name[:MOST_LETTERS]), list(known), n=1)
+    return f" Did you mean {either([repr(ours) for ours in known[close[0]]])}?" if close else ""
+
+
+def _letters_of(name: str) -> str:
+    """Return a name without what spellings of one word differ in; what has neither letters nor digits as it is."""
+    return re.sub(r"[\W_]+", "", name.lower()) or name
 
 
 def shortened(name: str, width: int, seen: int = 0) -> str:

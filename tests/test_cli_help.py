@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from prepared import light_python
@@ -12,6 +13,7 @@ from prepared import light_python
 from ihcli.cli import main
 from ihcli.errors import DataError
 from ihcli.methods import METHODS
+from ihcli.wording import OPTIONS_ELSEWHERE
 
 HEAVY = {"torch", "pandas", "pyarrow", "rich", "transformers"}
 COMMANDS = (
@@ -164,6 +166,47 @@ def test_unusable_values_are_usage_errors(arguments: list[str], message: str) ->
     done = explain(*arguments)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "named", "meant"),
+    [
+        ("explain", "--n-steps", "'--steps'"),
+        ("explain", "--n_steps", "'--steps'"),
+        ("explain", "--baselines", "'--baseline'"),
+        ("explain", "--background", "'--baseline'"),
+        ("explain", "--nsamples", "'--baseline-rows' or '--max-evaluations'"),
+        ("explain", "--internal-batch-size", "'--memory' or '--chunk-rows'"),
+        ("explain", "--output", "'--out'"),
+        ("explain", "--n-jobs", "'--workers'"),
+        ("explain", "--methd", "'--method'"),
+        ("explain", "--id", "'--key'"),
+        ("plot", "--max-display", "'--top-k'"),
+        ("interactions", "--topk", "'--top-k'"),
+        ("contrast", "--columns", "'--feature'"),
+        ("evaluate", "--random_state", "'--seed'"),
+    ],
+)
+def test_an_option_that_other_tools_have_is_answered_with_the_one_here(command: str, named: str, meant: str) -> None:
+    done = ask(command, "a", "b", "c", named, "1")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"Error: No such option: {named}. Did you mean {meant}?"
+
+
+def test_an_option_that_means_nothing_is_answered_with_no_other() -> None:
+    assert ask("explain", "a", "b", "--zzzz").stderr.splitlines()[-1] == "Error: No such option: --zzzz."
+
+
+@pytest.mark.parametrize("name", OPTIONS_ELSEWHERE)
+def test_every_option_of_other_tools_stands_for_one_that_there_is(name: str) -> None:
+    assert isinstance(main, click.Group)
+    here = {option.name for command in main.commands.values() for option in command.params}
+    assert here.intersection(OPTIONS_ELSEWHERE[name])
+
+
+def test_the_method_that_is_meant_is_proposed_as_the_command_line_spells_it() -> None:
+    assert explain("-m", "shap").stderr.endswith("Did you mean 'eg', 'shapley' or 'kernel-shap'?\n")
+    assert explain("-m", "nid").stderr.endswith("try ihcli inspect MODEL --nid.\n")
 
 
 def test_a_run_needs_a_directory() -> None:

@@ -13,9 +13,11 @@ from ihcli.integration.assembly import explain_rows
 from ihcli.integration.computing import computation_of
 from ihcli.methods import (
     DEFAULT,
+    ELSEWHERE,
     METHODS,
     Method,
     error_in_words,
+    meant_by,
     method_named,
     names_of,
     partner,
@@ -106,6 +108,53 @@ def test_the_default_is_a_row() -> None:
 def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
     with pytest.raises(OptionError, match=r"'limes' is not a method\. Expected one of ig, eg, ih, eh, gradient, "):
         method_named("limes")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shap", "'eg', 'shapley' or 'kernel-shap'"),
+        ("integrated_hessians", "'ih'"),
+        ("IntegratedGradients", "'ig'"),
+        ("ExpectedHessians", "'eh'"),
+        ("expected_gradients", "'eg'"),
+        ("GradientShap", "'eg'"),
+        ("kernelshap", "'kernel-shap'"),
+        ("KernelExplainer", "'kernel-shap'"),
+        ("deepshap", "'deeplift-shap'"),
+        ("DeepLiftShap", "'deeplift-shap'"),
+        ("Lime", "'lime'"),
+        ("saliency", "'gradient'"),
+        ("grad_x_input", "'gradient-input'"),
+        ("InputXGradient", "'gradient-input'"),
+        ("ShapleyValueSampling", "'shapley-sampling'"),
+        ("GuidedBackprop", "'guided-backprop'"),
+        ("integrated gradeints", "'ig'"),
+    ],
+)
+def test_a_method_that_is_known_by_another_name_is_proposed(name: str, meant: str) -> None:
+    with pytest.raises(OptionError, match=rf" Did you mean {meant}\?$"):
+        method_named(name)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_title_means_its_method(method: Method) -> None:
+    for written in (method.title, method.title.upper(), method.title.replace(" ", "_"), method.title.replace(" ", "")):
+        assert meant_by(written) == f" Did you mean {method.name!r}?"
+
+
+def test_other_names_are_of_methods_and_are_none_themselves() -> None:
+    assert ELSEWHERE.keys() <= METHODS.keys()
+    for method, others in ELSEWHERE.items():
+        for other in others:
+            assert repr(method) in meant_by(other)
+            assert other not in METHODS
+
+
+def test_what_is_no_method_is_named_with_the_command_that_has_it() -> None:
+    for name in ("nid", "NID", "Neural-Interaction-Detection"):
+        with pytest.raises(OptionError, match="try ihcli inspect MODEL `nid`"):
+            method_named(name)
 
 
 def test_texts_are_offered_the_same_order_over_one_baseline() -> None:

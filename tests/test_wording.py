@@ -42,6 +42,26 @@ def test_a_close_name_is_proposed() -> None:
     assert did_you_mean("zzz", ["age", "bmi"]) == ""
 
 
+def test_spellings_of_one_word_are_the_same_word() -> None:
+    valid = ["top_k", "mean radius"]
+    for name in ("topk", "top-k", "TopK", "TOP_K"):
+        assert did_you_mean(name, valid) == " Did you mean 'top_k'?"
+    assert did_you_mean("mean_radius", valid) == " Did you mean 'mean radius'?"
+    assert did_you_mean("a-b", ["a_b", "ab", "c"]) == " Did you mean 'a_b' or 'ab'?"
+
+
+def test_what_other_tools_call_otherwise_is_proposed_by_the_name_here() -> None:
+    elsewhere = {"n_steps": ("steps",), "background": ("baseline", "baselines")}
+    assert did_you_mean("--n-steps", ["steps", "seed"], elsewhere) == " Did you mean 'steps'?"
+    assert did_you_mean("n_stepps", ["steps", "seed"], elsewhere) == " Did you mean 'steps'?"
+    assert did_you_mean("background", ["baselines", "steps"], elsewhere) == " Did you mean 'baselines'?"
+    assert did_you_mean("background", ["steps", "seed"], elsewhere) == ""
+
+
+def test_a_name_that_is_one_here_is_never_taken_for_another_tools() -> None:
+    assert did_you_mean("ids", ["ids", "key"], {"ids": ("key",)}) == " Did you mean 'ids'?"
+
+
 def test_a_long_name_is_cut_in_its_middle() -> None:
     assert shortened("worst_concave_points_of_all", 20) == "worst_conc…ts_of_all"
     assert shortened("age", 3) == "age"

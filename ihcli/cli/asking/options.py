@@ -12,13 +12,14 @@ from ihcli.cli.asking.values import (
     InputColumns,
     InteractionsSetting,
     MemorySize,
+    MethodName,
     PositiveNumber,
     SmoothSetting,
     UnitsSetting,
     WholeNumber,
 )
 from ihcli.data.sampling import BASELINE_ROWS, SAMPLING_SHARE, SAMPLING_TOLERANCE, TOLERANCE, tolerance_in_words
-from ihcli.methods import DEFAULT, METHODS, names_of
+from ihcli.methods import DEFAULT, names_of
 from ihcli.scales import MODEL, SCALES
 from ihcli.wording import all_of
 
@@ -45,7 +46,7 @@ DAILY = (
     declared(
         "-m",
         "--method",
-        type=click.Choice(list(METHODS)),
+        type=MethodName(),
         default=DEFAULT,
         show_default=True,
         help=f"{all_of(MANY)}: the mean over many baselines, others: one. {all_of(SECOND)} also give interactions. "

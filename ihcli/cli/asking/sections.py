@@ -7,6 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ihcli.wording import OPTIONS_ELSEWHERE, did_you_mean
+
 Command = Callable[..., None]
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 OPTIONS, TEXTS, COLUMNS = "Options", "Texts and sequences", "Groups and columns"
@@ -49,6 +51,25 @@ class SectionedOption(click.Option):
 
 class SectionedCommand(click.Command):
     """A command whose `--help` lists options under the titles of their sections, and that refuses conflicts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an option that other tools have is answered with the one that does it here."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"No such option: {error.option_name}.{self._meant_by(error.option_name)}", ctx
+            ) from None
+
+    def _meant_by(self, name: str) -> str:
+        spellings = {
+            option.name: max(option.opts, key=len) for option in self.params if isinstance(option, click.Option)
+        }
+        elsewhere = {
+            other: [spellings[ours] for ours in meant if ours in spellings]
+            for other, meant in OPTIONS_ELSEWHERE.items()
+        }
+        return did_you_mean(name, tuple(spellings.values()), elsewhere)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Refuse options that do not go together, or without what they need, then run. Raises click.UsageError."""

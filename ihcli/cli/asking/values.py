@@ -11,6 +11,7 @@ import click
 
 from ihcli.cli.showing.spelling import spelled
 from ihcli.data.sampling import AUTO
+from ihcli.methods import METHODS, meant_by
 
 UNITS = {"": 1, "B": 1}
 UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)}
@@ -47,6 +48,17 @@ class WholeNumber(click.ParamType):
         if number is None or number < self.minimum:
             self.fail(f"Expected a whole number of at least {self.minimum}, got {value!r}.", param, ctx)
         return number
+
+
+class MethodName(click.Choice[str]):
+    """A name of the table of methods; under other names that people know it by, it is proposed."""
+
+    def __init__(self) -> None:
+        super().__init__(list(METHODS))
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return what click says, and which method may be meant."""
+        return f"{super().get_invalid_choice_message(value, ctx)}{spelled(meant_by(str(value)))}"
 
 
 class BaselineRowsSetting(click.ParamType):
