@@ -317,3 +317,17 @@ def test_a_page_is_made_without_torch(tmp_path: Path) -> None:
     code += "write_report(read(sys.argv[1]), sys.argv[2]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code, str(tmp_path / "run"), str(tmp_path / "report.html")]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_pictures_and_page_have_one_palette(tmp_path: Path) -> None:
+    from matplotlib.colors import to_rgb
+
+    from ihcli.plots.colours import sign_map, size_map, value_map
+
+    page = page_of(contents_of(write_table_run(tmp_path / "made")[0])).decode()
+    # a map of 256 steps seldom hits a stop
+    for name, of_pictures in (("values", value_map()), ("sizes", size_map()), ("signs", sign_map())):
+        stops = page.split(f"--{name}: ", 1)[1].split(";", 1)[0].split()
+        for place, stop in enumerate(stops):
+            shade = of_pictures(place / (len(stops) - 1))[:3]
+            np.testing.assert_allclose(shade, to_rgb(stop), atol=3 / 255)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ihcli.plots.canvas import short
-from ihcli.plots.colours import MISSING
+from ihcli.results.palette import CATEGORIES, MISSING, OTHERS
 from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#266ebe", "#e66101", "#1b9e77", "#c51b8a", "#8c6d1f", "#56b4e9", "#7b3294")
-OTHERS = "#404040"
 NAME_WIDTH, TITLE_WIDTH = 20, 22
 LINE_INCHES = 0.19  # of a legend
 
@@ -32,11 +30,11 @@ def levels(codes: np.ndarray, categories: Sequence[str]) -> list[Level]:
     """Return the categories that occur among codes (n,), in their order; where colours end, the rare ones are one."""
     present, counts = np.unique(codes[np.isfinite(codes)].astype(np.int64), return_counts=True)
     order = present[np.argsort(-counts, kind="stable")]
-    own = order if len(order) <= len(COLOURS) else order[: len(COLOURS) - 1]
+    own = order if len(order) <= len(CATEGORIES) else order[: len(CATEGORIES) - 1]
     labels = told_apart([categories[code] for code in present], NAME_WIDTH)
     found = [
         Level(labels[categories[code]], colour, codes == code)
-        for code, colour in zip(sorted(own.tolist()), COLOURS, strict=False)
+        for code, colour in zip(sorted(own.tolist()), CATEGORIES, strict=False)
     ]
     if len(own) < len(order):
         found.append(Level(f"{len(order) - len(own)} others", OTHERS, np.isin(codes, np.setdiff1d(order, own))))

@@ -1,8 +1,10 @@
-"""Colours that can be told apart under every common colour blindness, and in print."""
+"""The palette as matplotlib takes it: maps of values, sizes and signs, and bars that say which colour means what."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ihcli.results.palette import EMPTY, HIGH, LOW, LOWERS, MISSING, NEUTRAL, RAISES, SIGNS, SIZES, VALUES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -10,41 +12,48 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-RAISES, LOWERS = "#e66101", "#266ebe"
-MISSING, EMPTY = "#b0b0b0", "#ededed"
-NEUTRAL = "#5f6f81"  # of points that no value colours
-STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": "#e66101", "rounding": "#7b3294", "uncertified": NEUTRAL}
+__all__ = [
+    "EMPTY",
+    "HIGH",
+    "LOW",
+    "LOWERS",
+    "MISSING",
+    "MOST_TICKS",
+    "NEUTRAL",
+    "RAISES",
+    "STATUS_COLOURS",
+    "STATUS_MARKS",
+    "colour_bar",
+    "sign_map",
+    "size_map",
+    "span",
+    "value_map",
+]
+
+STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": RAISES, "rounding": "#7b3294", "uncertified": NEUTRAL}
 STATUS_MARKS = {"ok": "o", "not_converged": "^", "rounding": "s", "uncertified": "D"}
-LOW, HIGH = 5.0, 95.0  # percentiles of values between which colours change
 MOST_TICKS = 6  # values that a colour bar shows one by one
 
 
 def value_map() -> "Colormap":
-    """Return the map of feature values: perceptually uniform, without the pale end that white paper swallows."""
-    from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
-
-    colours = colormaps["plasma"](np.linspace(0.02, 0.86, 256))
-    return LinearSegmentedColormap.from_list("values", colours).with_extremes(bad=MISSING)
+    """Return the map of feature values."""
+    return _map("values", VALUES, MISSING)
 
 
 def size_map() -> "Colormap":
-    """Return the map of sizes: from nearly white to dark, perceptually uniform."""
-    from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list(
-        "sizes", ["#ffffff", *colormaps["viridis_r"](np.linspace(0.15, 1, 15))]
-    ).with_extremes(bad=EMPTY)
+    """Return the map of sizes."""
+    return _map("sizes", SIZES, EMPTY)
 
 
 def sign_map() -> "Colormap":
-    """Return the map of signed numbers: blue lowers, white is nothing, orange raises."""
+    """Return the map of signed numbers."""
+    return _map("signs", SIGNS, EMPTY)
+
+
+def _map(name: str, colours: tuple[str, ...], of_missing: str) -> "Colormap":
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("signs", ["#0b3c74", LOWERS, "#f8f8f8", RAISES, "#7f3000"]).with_extremes(
-        bad=EMPTY
-    )
+    return LinearSegmentedColormap.from_list(name, colours).with_extremes(bad=of_missing)
 
 
 def span(values: np.ndarray) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 // Charts by plotly.js. It reads a little markup in its texts, so names are escaped before it gets them.
 
 const LABEL_CHARACTERS = 24;
-const CATEGORY_COLOURS = ["#3a7fd0", "#e66101", "#1b9e77", "#d6369c", "#a5822a", "#56b4e9", "#9a5fc0"];
 const PHONE_LABELS = 15;
 
 function escaped(text) {
@@ -22,9 +21,8 @@ function colour(name) {
 }
 
 const rgb = (name) => `rgb(${colour(`${name}-rgb`).split(" ").join(",")})`;
-const diverging = () => [[0, rgb("lowers")], [0.5, colour("neutral")], [1, rgb("raises")]];
-const sequential = () => [[0, colour("neutral")], [1, rgb("raises")]];
-const valueScale = () => [[0, rgb("lowers")], [0.5, "#a9a4b4"], [1, rgb("raises")]];
+const palette = (name) => colour(name).split(" ");
+const scale = (name) => palette(name).map((shade, place, all) => [place / (all.length - 1), shade]);
 
 function axis(title, more = {}) {
   const lines = { gridcolor: colour("line"), zerolinecolor: colour("soft"), linecolor: colour("line") };
@@ -93,7 +91,7 @@ function drawMatrix(id, names, cells, what, isSigned) {
   }));
   const heat = {
     type: "heatmap", z: cells, hovertext, hoverinfo: "text", xgap: 1, ygap: 1,
-    zmin: isSigned ? -largest : 0, zmax: largest, colorscale: isSigned ? diverging() : sequential(),
+    zmin: isSigned ? -largest : 0, zmax: largest, colorscale: scale(isSigned ? "signs" : "sizes"),
     colorbar: { title: { text: what, side: "right" }, thickness: 12, outlinewidth: 0, len: 0.9 },
   };
   const ticks = { tickvals: names.map((_, i) => i), ticktext: labels(names), showgrid: false, zeroline: false, tickfont: { size: names.length > 25 ? 10 : 12 } };
@@ -129,9 +127,9 @@ function shades(points, { shade, shadeCategories }) {
   if (known.length && !shadeCategories) {
     const colorbar = { title: { text: shade, side: "right" }, thickness: 12, outlinewidth: 0 };
     const values = known.map((p) => p.shade);
-    found.push({ shown: known, marker: { color: values, colorscale: valueScale(), colorbar, ...limits(values) } });
+    found.push({ shown: known, marker: { color: values, colorscale: scale("values"), colorbar, ...limits(values) } });
   }
-  if (unknown.length) found.push({ shown: unknown, name: "no value", marker: { color: colour("soft") } });
+  if (unknown.length) found.push({ shown: unknown, name: "no value", marker: { color: colour("missing") } });
   return found;
 }
 
@@ -139,11 +137,12 @@ function categoryShades(points, categories) {
   const counts = new Map();
   for (const { shade } of points) counts.set(shade, (counts.get(shade) ?? 0) + 1);
   const byCount = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
-  const own = byCount.slice(0, byCount.length > CATEGORY_COLOURS.length ? CATEGORY_COLOURS.length - 1 : undefined).sort((a, b) => a - b);
+  const shades = palette("categories");
+  const own = byCount.slice(0, byCount.length > shades.length ? shades.length - 1 : undefined).sort((a, b) => a - b);
   const names = labels(own.map((code) => categories[code]));
-  const found = own.map((code, i) => ({ name: names[i], shown: points.filter((p) => p.shade === code), marker: { color: CATEGORY_COLOURS[i] } }));
+  const found = own.map((code, i) => ({ name: names[i], shown: points.filter((p) => p.shade === code), marker: { color: shades[i] } }));
   const rest = points.filter((p) => !own.includes(p.shade));
-  return rest.length ? [...found, { name: `${byCount.length - own.length} others`, shown: rest, marker: { color: colour("ink") } }] : found;
+  return rest.length ? [...found, { name: `${byCount.length - own.length} others`, shown: rest, marker: { color: colour("others") } }] : found;
 }
 
 // A few extreme values would leave the others one colour.

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.resources import files
 
 from ihcli.errors import PackageError
+from ihcli.report.colours import palette_style
 from ihcli.report.contents import Contents
 
 SCRIPTS = ("dom.js", "cells.js", "charts.js", "sections.js", "records.js", "compared.js", "page.js")
@@ -27,7 +28,7 @@ def page_of(contents: Contents) -> bytes:
     script = "\n".join(_file(name) for name in SCRIPTS)
     places = {
         "policy": _policy(charts, script),
-        "style": _file("page.css"),
+        "style": palette_style() + _file("page.css"),
         "contents": as_script_data(contents.as_dict()),
         "charts": charts,
         "script": script,
