@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test quick lint docs bench clean
+.PHONY: help demo test quick lint docs site bench clean
 
 # What guards the mathematics, the tables and the layout.
 QUICK := layout method_table quality wording \
@@ -43,6 +43,14 @@ lint: $(VENV)/installed-for-tests  ## check style and types
 
 docs: $(VENV)/installed  ## write the generated parts of the pages in docs/
 	$(BIN)/python docs/make.py
+
+$(VENV)/installed-for-site: $(VENV)/installed
+	$(INSTALL) --editable '.[site]'
+	@touch $@
+
+site: $(VENV)/installed-for-site  ## make a site of the pages in docs/, in build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site-pages . build/site
+	@echo 'Open build/site/index.html'
 
 $(VENV)/installed-for-bench: $(VENV)/installed
 	$(INSTALL) --editable '.[bench]'
