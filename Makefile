@@ -5,6 +5,9 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: help demo test quick lint docs site bench clean
 
+# Those of the classifiers in pyproject.toml.
+PYTHONS := 3.11 3.12 3.13
+
 # What guards the mathematics, the tables and the layout.
 QUICK := layout method_table quality wording \
 	quadrature along panels certify methods gates leaves \
@@ -35,6 +38,16 @@ test: $(VENV)/installed-for-tests  ## run the tests
 
 quick: $(VENV)/installed-for-tests  ## run the tests of the mathematics, the tables and the layout
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow' $(QUICK:%=tests/test_%.py)
+
+.PHONY: test-pythons
+test-pythons:  ## the same in .venv-VERSION under every Python that pyproject.toml promises and that is here
+	@set -e; for version in $(PYTHONS); do \
+		if python$$version -c '' 2>/dev/null; then \
+			echo "Python $$version"; $(MAKE) quick PYTHON=python$$version VENV=.venv-$$version; \
+		else \
+			echo "Python $$version is not here"; \
+		fi; \
+	done
 
 lint: $(VENV)/installed-for-tests  ## check style and types
 	$(BIN)/ruff check .
@@ -105,5 +118,5 @@ bench-gpu: $(VENV)/installed-for-bench  ## the paper's table and a stream on a G
 	CHECKPOINT=$(CHECKPOINT) TEXTS=$(TEXTS) COLUMN=$(COLUMN) $(BIN)/python -m benchmarks.run gpu
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) .venv-peers .venv-jax demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* demo-run build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
