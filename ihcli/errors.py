@@ -10,8 +10,16 @@ class IhcliError(Exception):
     """Anything the user can fix: `str(error)` is the whole message."""
 
 
+class IhcliWarning(UserWarning):
+    """Something to know before trusting an explanation."""
+
+
 class OptionError(IhcliError):
     """An option or argument whose value cannot be used."""
+
+
+class UnknownOptionError(OptionError, TypeError):
+    """An argument of a function of Python that it does not have."""
 
 
 class ModelError(IhcliError):

@@ -26,7 +26,7 @@ from pathlib import Path
 
 LIGHT = ("ihcli.cli.group", "numpy", "pyarrow.parquet", "ihcli.files.stores", "rich.table")
 HEAVY = (
-    *("ihcli.library", "ihcli.cli.asking.options", "ihcli.execution.pipeline", "ihcli.execution.processes"),
+    *("ihcli.library.explaining", "ihcli.cli.asking.options", "ihcli.execution.pipeline", "ihcli.execution.processes"),
     *("ihcli.models", "pandas", "torch.export", "sklearn.neural_network", "sklearn.pipeline", "joblib"),
 )
 PRELOADED = {"light": LIGHT, "heavy": HEAVY}

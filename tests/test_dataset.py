@@ -485,7 +485,12 @@ def test_an_array_streams_like_a_table():
 @pytest.mark.parametrize(
     ("x", "names", "message"),
     [
-        (np.zeros(3), None, "x: has shape (3,). Expected (rows, features), at least one of each."),
+        (
+            np.zeros(3),
+            None,
+            "x: has shape (3,). Expected (rows, features), at least one of each. Try x[None, :] where it is one row, "
+            "x[:, None] where it is one feature.",
+        ),
         (np.zeros((0, 3)), None, "x: has shape (0, 3). Expected (rows, features), at least one of each."),
         (np.array([["a"]]), None, "x: holds <U1 values. Expected numbers or booleans."),
         (np.zeros((2, 3)), ["a", "b"], "x: has 3 features. Expected as many different names, got 2."),

@@ -16,10 +16,10 @@ from problems import Function, normal
 from test_diagnoses import deep, steep
 from torch import Tensor, nn
 
+from ihcli import explain
 from ihcli.cli import main
 from ihcli.explainers.diagnosing import KINKED_EVALUATIONS
 from ihcli.explanation import Explanation
-from ihcli.library import explain
 from ihcli.models import Model, wrap_module
 from ihcli.quality import Status
 

@@ -41,10 +41,10 @@ ORDER = (
     "runs",
     "results",
     "execution",
-    "library",
     "plots",
     "report",
     "verification",
+    "library",
     "cli",
 )
 MOST_ROOMS = 30
@@ -61,10 +61,10 @@ NEED_TORCH = {
     "readers",
     "explainers",
     "execution",
-    "library",
 }
 TORCH_COMES_LATER = ("ihcli.execution.forking", "ihcli.execution.overlap", "ihcli.execution.refusals")
 COMPUTES = (
+    *(f"ihcli.library.{name}" for name in ("explaining", "finishing", "models", "records", "rows")),
     "ihcli.verification.recomputation",
     "ihcli.verification.faithfulness.evaluation",
     "ihcli.cli.showing.progress",

@@ -14,10 +14,10 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor, nn
 
+from ihcli import explain
 from ihcli.cli import main
 from ihcli.errors import ModelError
 from ihcli.explanation import Explanation
-from ihcli.library import explain
 from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.checking.blind import Blindness, find_blind
 from ihcli.quality import Status

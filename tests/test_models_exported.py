@@ -13,10 +13,10 @@ from problems import MEMORY_BYTES, network, normal, straight_paths
 from test_derivatives_mlp import KINKED, SMOOTH
 from torch import Tensor, nn
 
+from ihcli import explain
 from ihcli.derivatives.autograd import AutogradEngine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.errors import ModelError, UnsafeModelError
-from ihcli.library import explain
 from ihcli.models import load_model
 from ihcli.quality import Status
 from ihcli.smoothing import smooth_model

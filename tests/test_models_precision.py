@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, CLIPVisionConfig, CLIPVisionModel, ViTConfig
 
-from ihcli.library import explain
+from ihcli import explain
 from ihcli.models import Model, evaluating, load_model, wrap_module
 from ihcli.quality import Status
 

@@ -18,11 +18,11 @@ from sequence_models import example, network, save
 from torch import Tensor, nn
 
 import ihcli
+from ihcli import IhcliWarning
 from ihcli.cli import main
 from ihcli.data.columns import Columns
 from ihcli.data.sequences import Grid, SequenceForm, SequenceUnits
 from ihcli.errors import DataError, IhcliError, OptionError
-from ihcli.library import IhcliWarning
 
 T, F, N = 6, 2, 3
 ROUNDING = 1e-11  # float64, the same sums in another order

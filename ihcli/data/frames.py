@@ -1,5 +1,6 @@
 """Data frames and arrays as rows to explain: their categories as codes, and what these stand for."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from ihcli.data.formats.table import has_dictionary, holds_text, is_number
 from ihcli.data.tables import ArrayDataset
 from ihcli.errors import DataError, OptionError
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import did_you_mean, listed, quoted
+from ihcli.wording import did_you_mean, first_line, listed, printable, quoted
 
 NUMBERS = "biuf"  # kinds of numpy's types
 OWN = "the categories of the frame"
+HANDED_OVER = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
+"""Methods of frames that hand over their columns as Arrow's, which is how frames are read that are not of pandas."""
 
 
 def rows_of(x: Any, features: Sequence[str] | None, given: Vocabulary | None) -> ArrayDataset:
@@ -29,12 +32,11 @@ def rows_of(x: Any, features: Sequence[str] | None, given: Vocabulary | None) ->
     Raises DataError where columns are missing or hold neither numbers nor categories, OptionError for categories of a
     column that is not there.
     """
-    if not hasattr(x, "columns"):
+    if is_arrow(x):
+        return _rows_of_arrow(arrow_table(x), features, given)
+    if not is_frame(x):
         return _rows_of_array(np.asarray(x), features, given)
-    names = list(x.columns) if features is None else list(features)
-    missing = [name for name in names if name not in x.columns]
-    if missing:
-        raise DataError(f"x: lacks {len(missing)} of the model's features, the first is {missing[0]!r}.")
+    names = _names_among(list(x.columns), features)
     frame = x[names]
     kinds = {getattr(type_, "kind", None) for type_ in frame.dtypes}
     if given is None and kinds <= {*NUMBERS, None}:
@@ -42,6 +44,57 @@ def rows_of(x: Any, features: Sequence[str] | None, given: Vocabulary | None) ->
         if matrix.dtype.kind in NUMBERS:
             return ArrayDataset(matrix, [str(name) for name in names])
     return _coded({str(name): _column(str(name), frame[name]) for name in names}, given)
+
+
+def is_frame(x: Any) -> bool:
+    """Return whether x is a data frame, whose columns have names: of pandas, or any that Arrow can read."""
+    return (hasattr(x, "iloc") and hasattr(x, "columns")) or is_arrow(x)
+
+
+def is_arrow(x: Any) -> bool:
+    """Return whether x is a table of Arrow, or a frame that hands itself over as one, as those of polars do."""
+    return not hasattr(x, "iloc") and any(hasattr(x, name) for name in HANDED_OVER)
+
+
+def arrow_table(x: Any) -> pa.Table:
+    """Return a frame as a table of Arrow, through its own interface; raises DataError where it is no table."""
+    try:
+        if hasattr(x, "__arrow_c_stream__") or hasattr(x, "__arrow_c_array__"):
+            return pa.table(x)
+        from pyarrow.interchange import from_dataframe
+
+        return from_dataframe(x)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            f"x: a {printable(type(x).__name__)} that is no table: {first_line(error)}. Expected a frame with a column "
+            "for each feature."
+        ) from error
+
+
+def _rows_of_arrow(table: pa.Table, features: Sequence[str] | None, given: Vocabulary | None) -> ArrayDataset:
+    if not table.num_rows or not table.num_columns:
+        return ArrayDataset(np.zeros((table.num_rows, table.num_columns)))  # which says so
+    return _coded({name: _plain(table[name]) for name in _names_among(table.column_names, features)}, given)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece, its text as all of Arrow's functions take it."""
+    if pa.types.is_dictionary(column.type):
+        return column.unify_dictionaries().combine_chunks()
+    return column.combine_chunks() if column.type != pa.string_view() else column.cast(pa.string()).combine_chunks()
+
+
+def _names_among(columns: Sequence[Any], features: Sequence[str] | None) -> list[Any]:
+    """Return which columns of a frame are taken, in their order."""
+    names, counts = list(columns) if features is None else list(features), Counter(columns)
+    for name in names:
+        if counts[name] > 1:
+            raise DataError(f"x: has {counts[name]} columns {quoted(str(name))}. Expected each name once.")
+    missing = [name for name in names if name not in counts]
+    if missing:
+        close = did_you_mean(str(missing[0]), [str(name) for name in columns])
+        raise DataError(f"x: lacks {len(missing)} of the model's features, the first is {missing[0]!r}.{close}")
+    return names
 
 
 def _rows_of_array(x: np.ndarray, features: Sequence[str] | None, given: Vocabulary | None) -> ArrayDataset:

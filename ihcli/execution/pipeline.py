@@ -1,49 +1,29 @@
 """A run: chunks of a table to explanations to part files, with what was run written beside them."""
 
-import platform
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 
-from ihcli.data.baselines import is_file
 from ihcli.errors import RunError
 from ihcli.execution.choosing import choose_executor
+from ihcli.execution.describing import described
 from ihcli.execution.forecasting import announce
 from ihcli.execution.outlook import look_ahead
 from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.execution.tasks import Executor, FailedChunksError, Task
-from ihcli.explainers.explainer import Explainer
-from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
 from ihcli.files.lock import locked
-from ihcli.models.model import RunCode
-from ihcli.runs.baselines import BaselineInfo
-from ihcli.runs.categories import CategoriesInfo
-from ihcli.runs.code import CodeInfo
-from ihcli.runs.computation import EngineInfo, IntegralsInfo, ScaleInfo, ScanInfo, SmoothingInfo, VersionsInfo
 from ihcli.runs.directory import REFUSE, RESUME, Existing
-from ihcli.runs.info import (
-    RUNNING,
-    DataInfo,
-    FailedChunkInfo,
-    MethodInfo,
-    ModelInfo,
-    RunInfo,
-    SealsInfo,
-)
+from ihcli.runs.info import FailedChunkInfo, RunInfo, SealsInfo
 from ihcli.runs.keeping import Keeper
-from ihcli.runs.openings import openings_told
-from ihcli.runs.origins import origins_of
 from ihcli.runs.parts import Units
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import ParsedRequest, RunRequest, Workforce
 from ihcli.runs.resuming import BegunRun, find_begun, settled_by_others
 from ihcli.runs.seals import question_sha256
-from ihcli.runs.sequences import SequenceInfo
 from ihcli.runs.shards import Place, Shard
+from ihcli.runs.told import now
 from ihcli.runs.totals import Observer, RunTotals
 from ihcli.runs.writer import RunWriter
 from ihcli.summaries.ranked import most_error
@@ -115,11 +95,11 @@ def _explain_into(
     observer: Observer,
     begun: BegunRun | None,
 ) -> RunTotals:
-    info = _describe(prepared, place.path)
+    info = described(prepared, place.path)
     info = info if place.shard is None else info.of_shard(str(place.shard))
     if begun is not None:
         begun.require_same_meaning(info)
-        info = info.continuing(begun.info, _now())
+        info = info.continuing(begun.info, now())
     for settled in prepared.settled_in_words():
         observer.settled(settled)
     if (scan := prepared.scanned) is not None:
@@ -143,7 +123,7 @@ def _explain_into(
             executor.execute(prepared, _tasks(prepared, done, place.shard), keeper)
         seals = keeper.summarise() if place.shard is None else SealsInfo()
         totals = keeper.totals().under(info)
-        writer.write_info(info.done(_now(), totals.stored(), seals.but(question=asked)))
+        writer.write_info(info.done(now(), totals.stored(), seals.but(question=asked)))
         if place.shard is None:
             writer.states.forget()
     return totals
@@ -175,102 +155,6 @@ def _kept_honest(writer: RunWriter, info: RunInfo) -> Iterator[None]:
         chunks = error.chunks if isinstance(error, FailedChunksError) else ()
         failed = [FailedChunkInfo(**asdict(chunk)) for chunk in chunks]
         with suppress(RunError):  # a full disk would hide what happened first
-            writer.write_info(info.stopped(status, _now(), str(error), failed))
+            writer.write_info(info.stopped(status, now(), str(error), failed))
             writer.abandon()
         raise
-
-
-def _describe(prepared: PreparedRun, path: Location) -> RunInfo:
-    request, explainer, dataset = prepared.request, prepared.explainer, prepared.dataset
-    named = {name: getattr(request, name) for name in ("model", "data", "groups", "categories")}
-    named["baseline"] = request.baseline if is_file(request.baseline) else None
-    groups, known = prepared.asked.groups, dataset.vocabulary
-    explained = explainer.description()
-    sampling, effort = explainer.reader.sampling, explainer.effort
-    return RunInfo(
-        status=RUNNING,
-        started=_now(),
-        arguments=request,
-        model=_model_info(prepared),
-        data=_data_info(prepared),
-        origins=origins_of(named, path),
-        features=None if explained["features"] is None else tuple(explained["features"]),
-        units=explained.get("units"),
-        openings=openings_told(explained.get("openings", ())),
-        imputed=explained.get("imputed"),
-        sequence=_sequence_info(prepared),
-        baseline=BaselineInfo(**explained["baseline"]).sampled(sampling),
-        keys=tuple(dataset.columns.keys),
-        method=MethodInfo(name=explainer.method.name, title=explainer.method.title),
-        target=explainer.target.spec,
-        groups=explainer.reader.members(dataset.columns.features),
-        groups_sha256=None if groups is None else path_fingerprint(groups),
-        categories=None if known is None else CategoriesInfo.of(known, dataset.own_categories),
-        scale=_scale_info(explainer),
-        integrals=IntegralsInfo(
-            tolerance=effort.tolerance,
-            sampling_share=effort.share_that_counts,
-            nodes=effort.start if effort.is_short else None,
-        ),
-        smoothing=_smoothing_info(explainer),
-        engine=EngineInfo(name=explainer.engine.name, reason=explainer.engine_reason),
-        device=str(explainer.model.device),
-        dtype=str(explainer.model.dtype).removeprefix("torch."),
-        memory_bytes=explainer.memory_bytes,
-        chunk_rows=prepared.chunk_rows,
-        warnings=tuple(prepared.warnings),
-        jumps=explainer.jumps,
-        versions=_versions(),
-    )
-
-
-def _model_info(prepared: PreparedRun) -> ModelInfo:
-    return ModelInfo(
-        path=str(prepared.request.model),
-        sha256=path_fingerprint(prepared.asked.model),
-        format=prepared.explainer.original.format,
-        outputs=prepared.explainer.target.names,
-        code=_code_info(prepared.explainer.original.code),
-    )
-
-
-def _scale_info(explainer: Explainer) -> ScaleInfo | None:
-    finish = explainer.finish
-    return None if finish is None else ScaleInfo(name=explainer.scale, ending=finish.words)
-
-
-def _smoothing_info(explainer: Explainer) -> SmoothingInfo | None:
-    if (found := explainer.smoothing) is None:
-        return None
-    told = asdict(replace(found, scan=None))
-    return SmoothingInfo(**{**told, "scan": None if found.scan is None else ScanInfo.of(found.scan)})
-
-
-def _code_info(made_by: RunCode | None) -> CodeInfo | None:
-    if made_by is None:
-        return None
-    return CodeInfo(name=made_by.name, arguments=made_by.arguments, files=made_by.files)
-
-
-def _sequence_info(prepared: PreparedRun) -> SequenceInfo | None:
-    return None if prepared.sequences is None else SequenceInfo(**prepared.sequences.told())
-
-
-def _data_info(prepared: PreparedRun) -> DataInfo:
-    dataset = prepared.dataset
-    return DataInfo(
-        path=str(prepared.request.data),
-        sha256=dataset.fingerprint(),
-        format=dataset.format,
-        files=tuple(str(file) for file in dataset.files),
-        rows=prepared.scan.n_rows,
-    )
-
-
-def _versions() -> VersionsInfo:
-    packages = ("ihcli", "torch", "transformers", "numpy", "pyarrow")
-    return VersionsInfo(python=platform.python_version(), **{name: version(name) for name in packages})
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

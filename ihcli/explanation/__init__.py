@@ -1,7 +1,7 @@
 """The result of explaining rows or texts: plain numpy arrays, no torch, no files."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,6 +9,9 @@ import numpy as np
 from ihcli.explanation.factors import Factored, Matrices
 from ihcli.explanation.seen import Seen
 from ihcli.quality import Entries, Status
+
+SHARED = {"shared": True}
+"""Of fields that are the same for all entries, whichever are chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +27,11 @@ class Explanation(Entries):
     seen           what the rows show of the model, in a run; of all of them, whichever entries are chosen
     """
 
-    feature_names: tuple[str, ...]
+    feature_names: tuple[str, ...] = field(metadata=SHARED)
     attributions: np.ndarray
     interactions: Matrices | None
     interaction_spread: np.ndarray | None = None
-    seen: Seen | None = None
+    seen: Seen | None = field(default=None, metadata=SHARED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,11 @@ class TextExplanation(Entries):
     units: np.ndarray
     attributions: np.ndarray
     interactions: np.ndarray | None
-    seen: Seen | None = None
+    seen: Seen | None = field(default=None, metadata=SHARED)
 
 
 AnyExplanation = Explanation | TextExplanation
 E = TypeVar("E", bound=Entries)
-_SHARED = ("feature_names", "seen")
 
 
 def join_explanations(parts: Sequence[E]) -> E:
@@ -101,6 +103,11 @@ def selected(explanation: E, mask: np.ndarray) -> E:
     )
 
 
+def at_places(explanation: E, places: np.ndarray) -> E:
+    """Return the entries at some places (n,), in their order."""
+    return _with_entries(explanation, lambda name: _taken(getattr(explanation, name), places))
+
+
 def _taken(values: Matrices | None, chosen: np.ndarray) -> Matrices | None:
     return None if values is None else values[chosen]
 
@@ -112,5 +119,5 @@ def _nothing(name: str, dtype: np.dtype[Any]) -> Any:
 
 
 def _with_entries(explanation: E, values: Callable[[str], Any]) -> E:
-    names = [field.name for field in fields(explanation) if field.name not in _SHARED]
+    names = [each.name for each in fields(explanation) if each.metadata != SHARED]
     return replace(explanation, **{name: values(name) for name in names})

@@ -98,6 +98,12 @@ def carried_inputs(model: Model) -> Inputs | None:
     return {str(name): tuple(columns) for name, columns in told.items()}
 
 
+def argument_names(model: Model) -> tuple[str, ...] | None:
+    """Return the names of the arguments that a forward takes, None where it does not say so."""
+    taken = _taken(model)
+    return None if taken is None else taken.names
+
+
 def features_of(inputs: Inputs) -> tuple[str, ...]:
     """Return the columns of all arguments, each once."""
     return tuple(dict.fromkeys(column for columns in inputs.values() for column in columns))

@@ -12,14 +12,39 @@ SHAPIQ_INDEX = "k-SII"  # main effects and pairs that add up to the output: how 
 
 
 def shap_explanation(
-    values: np.ndarray, baseline_prediction: np.ndarray, names: Sequence[str], data: np.ndarray | None
+    values: np.ndarray,
+    baseline_prediction: np.ndarray,
+    names: Sequence[str],
+    data: np.ndarray | None,
+    shown: np.ndarray | None = None,
 ) -> Any:
     """Return a `shap.Explanation` of (N, G) attributions, or of (N, G, G) interactions.
+
+    Parameters:
+        data: (N, G) values that shap's plots colour by;  shown are those that they write, None: the same.
 
     Raises PackageError without shap.
     """
     shap = _needed("shap", "to_shap()")
-    return shap.Explanation(values=values, base_values=baseline_prediction, data=data, feature_names=list(names))
+    told = {} if shown is None else {"display_data": shown}
+    return shap.Explanation(
+        values=values, base_values=baseline_prediction, data=data, feature_names=list(names), **told
+    )
+
+
+def shap_texts(
+    units: Sequence[Sequence[str]], attributions: Sequence[Sequence[float]], baseline_prediction: np.ndarray
+) -> Any:
+    """Return a `shap.Explanation` of texts, which its text plot draws: a blank behind each word, as that joins them.
+
+    Raises PackageError without shap.
+    """
+    shap = _needed("shap", "to_shap()")
+    words, values = np.empty(len(units), object), np.empty(len(units), object)
+    for place, (some, phi) in enumerate(zip(units, attributions, strict=True)):
+        words[place] = np.array([f"{word} " for word in some], dtype=object)
+        values[place] = np.asarray(phi, np.float64)
+    return shap.Explanation(values=values, base_values=baseline_prediction, data=words)
 
 
 def shapiq_values(interactions: np.ndarray, baseline_prediction: float) -> Any:

@@ -14,9 +14,7 @@ from ihcli.files.locations import Location
 from ihcli.layouts.columns import holds_top_pairs
 from ihcli.layouts.layout import Layout
 from ihcli.layouts.tables import matrices
-from ihcli.methods import METHODS
-from ihcli.quality import ATTRIBUTIONS, BASELINE_PREDICTION, INTERACTIONS, PREDICTION, ROW, TARGET
-from ihcli.results.bridges import shap_explanation, shapiq_values
+from ihcli.quality import ATTRIBUTIONS, INTERACTIONS, PREDICTION, ROW, TARGET
 from ihcli.results.model_quality import ModelQuality, model_quality
 from ihcli.results.records import Record, record_of, stored_interactions
 from ihcli.runs.files import PART, require_types
@@ -173,27 +171,31 @@ class Result:
     ) -> tuple[Record, ...]:
         """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
         row = self._row(row, key or {})
-        table = self.run.attributions(rows=[row])
-        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self.layout.columns])
-        entries = table.to_pylist()
-        if not entries:
+        found = self.records_of([row]).get(row, ())
+        if not found:
             raise OptionError(f"`row={row}`: there is no such row. Expected 0 to {self.n_rows - 1}.")
-        if target is not None:
-            names = [entry[TARGET] for entry in entries]
-            entries = [entry for entry in entries if entry[TARGET] == target]
-            if not entries:
-                raise OptionError(f"`target`: row {row} has no target {target!r}. Expected {', '.join(names)}.")
+        chosen = tuple(record for record in found if target in (None, record.target))
+        if not chosen:
+            names = ", ".join(str(record.target) for record in found)
+            raise OptionError(f"`target`: row {row} has no target {target!r}. Expected {names}.")
+        return chosen
+
+    def records_of(self, rows: Sequence[int]) -> dict[int, tuple[Record, ...]]:
+        """Return the entries of some rows, by row, one for every target; rows that are not there have none."""
+        table, found = self.run.attributions(rows=rows), dict[int, tuple[Record, ...]]()
+        require_types(self.path / ATTRIBUTIONS, table, PART, [*self.keys, *self.layout.columns])
         stored = {}
         if self.run.has_interactions:
-            stored = stored_interactions(self.run.interactions(rows=[row]), self.layout)
-        return tuple(
-            record_of(entry, keys=self.keys, layout=self.layout, **stored.get((row, entry[TARGET]), {}))
-            for entry in entries
-        )
+            stored = stored_interactions(self.run.interactions(rows=rows), self.layout)
+        for entry in table.to_pylist():
+            values = stored.get((entry[ROW], entry[TARGET]), {})
+            record = record_of(entry, keys=self.keys, layout=self.layout, **values)
+            found[entry[ROW]] = (*found.get(entry[ROW], ()), record)
+        return found
 
     def interactions(self, row: int, target: str | None = None) -> np.ndarray:
         """Return the (G, G) interactions of one row; raises RunError where the run stores no matrices."""
-        return self._matrix(self.record(row, target=target))
+        return self.matrix_of(self.record(row, target=target))
 
     def interaction_array(self, rows: Sequence[int] | None = None, target: str | None = None) -> np.ndarray:
         """Return (N, G, G) interactions of a table in the dtype of the run, NaN for rows without values.
@@ -207,50 +209,15 @@ class Result:
         """
         self._require_matrices()
         n_features = len(self.layout.require_features(self.path, "which differ in size. Try interactions(row)."))
-        position, array = self._positions(rows, target), None
+        position, array = self.positions(rows, target), None
         for table in self.run.interaction_parts.stream([*IDENTITY, INTERACTIONS], rows):
             places = np.array([position.get(row, -1) for row in table[ROW].to_pylist()])
-            mask = (places >= 0) & _has_target(table, target)
+            mask = (places >= 0) & has_target(table, target)
             values = matrices(table[INTERACTIONS], n_features)
             if array is None:
                 array = np.full((len(position), n_features, n_features), np.nan, values.dtype)
             array[places[mask]] = values[mask]
         return np.empty((0, n_features, n_features)) if array is None else array
-
-    def to_shap(self, *, interactions: bool = False, target: str | None = None, data: np.ndarray | None = None) -> Any:
-        """Return a `shap.Explanation` of all rows of a table: (N, G) attributions, or (N, G, G) interactions.
-
-        Its `values` with `interactions=True` are what shap calls interaction values: main effects on the diagonal,
-        half of a pair's effect on either side of it, and all of them add up to prediction - base value.
-
-        Parameters:
-            target: may be left out where every row has one.
-            data: (N, D) values of the explained data, which a run does not hold; some plots colour by them.
-
-        Raises PackageError without shap; RunError for texts, where the run stores no matrices, and where values do not
-        add up.
-        """
-        self._require_sums()
-        features = self.layout.require_features(self.path, "whose units differ from row to row. Try record(row).")
-        self._positions(None, target)
-        entries = self.run.attributions([*IDENTITY, BASELINE_PREDICTION, *features])
-        entries = entries.filter(pa.array(_has_target(entries, target)))
-        base = entries[BASELINE_PREDICTION].to_numpy()
-        values = (
-            self.interaction_array(target=target)
-            if interactions
-            else np.stack([entries[name].to_numpy() for name in features], axis=1)
-        )
-        return shap_explanation(values, base, features, data)
-
-    def to_shapiq(self, row: int, target: str | None = None) -> Any:
-        """Return `shapiq.InteractionValues` of order 2 of one row; see `ihcli.results.bridges.shapiq_values`.
-
-        Raises PackageError without shapiq; RunError where the run stores no matrices, or values do not add up.
-        """
-        self._require_sums()
-        record = self.record(row, target=target)
-        return shapiq_values(self._matrix(record), record.quality["baseline_prediction"])
 
     def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
         if (row is None) == (not key):
@@ -272,18 +239,12 @@ class Result:
             f"`key={shown}`: {len(rows)} rows of {self.path} have it: {listed}. Expected one. Try `row={rows[0]}`."
         )
 
-    def _matrix(self, record: Record) -> np.ndarray:
+    def matrix_of(self, record: Record) -> np.ndarray:
+        """Return the (G, G) interactions of a record; raises RunError where there are none."""
         self._require_matrices()
         if record.interactions is None:
             raise RunError(f"{self.path}: row {record.row} has no values, its status is {record.quality['status']}.")
         return record.interactions
-
-    def _require_sums(self) -> None:
-        if self.method in METHODS and not METHODS[self.method].adds_up:
-            raise RunError(
-                f"{self.path}: the values of {self.method} do not add up to the prediction. Expected those of a method "
-                "whose values do, as shap's and shapiq's plots say so. Try attributions()."
-            )
 
     def _require_matrices(self) -> None:
         field = self.run.interaction_parts.schema.field(INTERACTIONS)
@@ -293,14 +254,14 @@ class Result:
                 "Try ihcli explain with `interactions=full`."
             )
 
-    def _positions(self, rows: Sequence[int] | None, target: str | None) -> dict[int, int]:
+    def positions(self, rows: Sequence[int] | None, target: str | None) -> dict[int, int]:
         """Return where each row goes; raises OptionError for rows not there or with several targets."""
         if target is not None and target not in self.targets:
             raise OptionError(
                 f"target: {self.path} has no target {target!r}. Expected one of {', '.join(self.targets)}."
             )
         entries = self.run.attributions(list(IDENTITY), rows)
-        found = entries.filter(pa.array(_has_target(entries, target)))[ROW].to_pylist()
+        found = entries.filter(pa.array(has_target(entries, target)))[ROW].to_pylist()
         if len(set(found)) < len(found):
             raise OptionError(f"target: rows have several targets. Expected one of {', '.join(self.targets)}.")
         if missing := set(rows or ()) - set(found):
@@ -318,7 +279,8 @@ def read(path: str | Location, *, all_rows: bool = False) -> Result:
     return Result(open_run(path, all_rows=all_rows))
 
 
-def _has_target(table: pa.Table, target: str | None) -> np.ndarray:
+def has_target(table: pa.Table, target: str | None) -> np.ndarray:
+    """Return which entries are of a target, (n,) bool; None: all."""
     if target is None:
         return np.ones(table.num_rows, dtype=bool)
     return pc.fill_null(pc.equal(table[TARGET], target), False).to_numpy()

@@ -7,6 +7,7 @@ default it is the default, which is how runs of before are read that did not hav
 import math
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
@@ -93,6 +94,11 @@ class Told:
 
 def _keys(record: Any) -> Set[str]:
     return kind_of(record).keys.keys()
+
+
+def now() -> str:
+    """Return the time, as run.json has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def if_told(ask: Callable[[], T]) -> T | None:

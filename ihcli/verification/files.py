@@ -103,9 +103,14 @@ def origins(run: Described, path: Location) -> Iterator[Finding]:
     info = run.info
     if info.members:
         yield not_checked("model file", f"the run is a mean of {len(info.members)} runs, each with its own")
+    elif not info.model.tells("sha256"):
+        yield not_checked("model file", "the model was in memory. Try MODEL and DATA, with a file of it")
     else:
         yield _unchanged("model file", places_of(info, "model", path), info.model.sha256, path, _file_sha256)
-    yield _unchanged("data files", places_of(info, "data", path), info.data.sha256, path, _data_sha256)
+    if not info.data.tells("sha256"):
+        yield not_checked("data files", "the data were in memory")
+    else:
+        yield _unchanged("data files", places_of(info, "data", path), info.data.sha256, path, _data_sha256)
     if info.arguments.groups is not None:
         yield _unchanged("groups file", places_of(info, "groups", path), info.groups_sha256, path, _file_sha256)
 

@@ -1,9 +1,8 @@
 """The mean of runs, written as a run: exact for an ensemble, as what methods give is linear in the network."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +16,15 @@ from ihcli.integration.effort import tolerances
 from ihcli.layouts.layout import Sized
 from ihcli.quality import ATTRIBUTIONS, COLUMNS, STATUS, QualityColumn, Status, has_values
 from ihcli.results.comparing.joining import Block, Joined
-from ihcli.results.comparing.members import are_slopes, described_as_mean, require_mean
+from ihcli.results.comparing.members import described_as_mean, require_mean
 from ihcli.results.result import Result
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.info import RunInfo
-from ihcli.runs.parts import Units
-from ihcli.runs.progress import Progress
-from ihcli.runs.seals import question_sha256
 from ihcli.runs.storage import InteractionStorage
+from ihcli.runs.told import now
 from ihcli.runs.totals import RunTotals
+from ihcli.runs.whole import WholePart, write_whole
 from ihcli.runs.writer import RunWriter, create_run
-from ihcli.summaries.ranked import most_error
 
 LINEAR = ("prediction", "baseline_prediction", "drift")
 """Figures of which the mean is that of the mean network."""
@@ -75,18 +72,17 @@ class _Averaging:
     @classmethod
     def of(cls, results: Sequence[Result], path: Location, overwrite: bool) -> "_Averaging":
         joined = Joined(tuple(results))
-        info = described_as_mean(results, path, joined.rows_at_once, _now())
+        info = described_as_mean(results, path, joined.rows_at_once, now())
         storage = InteractionStorage.parse(info.arguments.interactions)
-        units = Units(info.arguments.scale, are_slopes(results[0]))
-        most = most_error(info.tolerance or 0.0, info.arguments.steps)
-        writer = create_run(path, storage, overwrite=overwrite)
-        return cls(joined, info, replace(writer, question=question_sha256(info), units=units, most_error=most))
+        return cls(joined, info, create_run(path, storage, overwrite=overwrite))
 
     def write(self, began: float) -> RunTotals:
         """Write parts, summary and run.json."""
-        self.writer.write_info(self.info)
-        progress, first = Progress(), self.joined.results[0]
-        for part, block in enumerate(self.joined.blocks(self.info.chunk_rows)):
+        return write_whole(self.writer, self.info, self._parts(), began)
+
+    def _parts(self) -> Iterator[WholePart]:
+        first = self.joined.results[0]
+        for block in self.joined.blocks(self.info.chunk_rows):
             is_same = (block.is_same_target & block.is_same_text) | ~block.has_values
             if not is_same.all():
                 place = int(np.argmin(is_same))
@@ -94,17 +90,8 @@ class _Averaging:
                     f"{first.path}: row {block.row[place]} has another target or other units in another run. Expected "
                     "the same. Try ihcli explain of all with the same `target` and `units`."
                 )
-            explanation = self._mean(block)
             starts = np.flatnonzero(np.diff(block.row, prepend=-1))
-            keys = block.entries[0].select(list(first.keys)).take(starts)
-            digests = self.writer.write_part(part, explanation, keys)
-            progress.merge(Progress.of_part(part, len(starts), explanation, digests, self.writer.most_error))
-        progress.wall_s = time.monotonic() - began
-        totals = RunTotals.of(self.writer.path, progress).under(self.info)
-        summary = self.writer.write_summary(*progress.tables())
-        seals = progress.seals(self.writer.digests_of).but(question=self.writer.question, summary=summary)
-        self.writer.write_info(self.info.done(_now(), totals.stored(), seals))
-        return totals
+            yield WholePart(len(starts), self._mean(block), block.entries[0].select(list(first.keys)).take(starts))
 
     def _mean(self, block: Block) -> AnyExplanation:
         """Return the mean of the entries of a block; those without values in one of the runs have none."""
@@ -205,7 +192,3 @@ def _size(values: np.ndarray) -> np.ndarray:
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     found: np.ndarray = column.cast(pa.float64()).to_numpy()
     return found
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,6 @@ from functools import partial
 
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, locate
-from ihcli.methods import METHODS
 from ihcli.results.comparing.differences import require_comparable
 from ihcli.results.result import Result
 from ihcli.runs.baselines import BaselineInfo
@@ -39,12 +38,6 @@ def require_mean(results: Sequence[Result], out: Location) -> None:
     for other in results[1:]:
         _require_same(first, other, "method", first.method, other.method, "Expected runs of one method.")
         _require_same_baseline(first, other)
-
-
-def are_slopes(result: Result) -> bool:
-    """Return whether values are derivatives, for each unit of the inputs."""
-    method = METHODS.get(result.method)
-    return method is not None and method.is_slope
 
 
 def described_as_mean(results: Sequence[Result], out: Location, chunk_rows: int, now: str) -> RunInfo:

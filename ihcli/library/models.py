@@ -1,0 +1,188 @@
+"""Models that people bring: files, torch modules, estimators of scikit-learn, and functions of tensors."""
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ihcli.errors import ModelCallError, ModelError, OptionError
+from ihcli.models import Model, load_model, wrap_module
+from ihcli.models.advice.estimators import unfolded
+from ihcli.models.around import innermost
+from ihcli.models.estimators.convert import EXPECTED as ESTIMATORS
+from ihcli.models.estimators.convert import convert, network_in
+from ihcli.models.estimators.reading import UnfoldedError
+from ihcli.models.estimators.recording import as_record
+from ihcli.models.pickles.allow_list import Record
+from ihcli.models.signatures import Inputs, find_signature
+from ihcli.models.wrapping import Source, checked_device
+from ihcli.wording import in_words, listed, printable
+
+Anything = Any
+"""Model | nn.Module | str | Path | an estimator of scikit-learn | Callable[..., Tensor]: whatever `model_of` takes."""
+FUNCTION = "function of tensors"
+EXPECTED = (
+    "a path, a torch module, a function of tensors, or an estimator of scikit-learn that ends in an MLPClassifier or "
+    "MLPRegressor"
+)
+
+
+class Function(nn.Module):
+    """A function of tensors as a module, with the modules that it calls as far as these can be seen.
+
+    forward  the function itself, so that its arguments are those of the module
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.forward = function
+        for place, module in enumerate(_modules_of(function)):
+            self.add_module(f"called{place}", module)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Function":
+        raise TypeError("a function calls the modules that it was made with, whatever copies of them there are")
+
+
+def model_of(model: Anything, device: str | torch.device | None = None) -> Model:
+    """Return what was brought as a Model; nothing of it is changed, and what lies elsewhere is copied to the device.
+
+    Raises ModelError for what is no model that is read, OptionError for a device that cannot be had.
+    """
+    wanted = None if device is None else checked_device(device)
+    if isinstance(model, str | Path):
+        return load_model(model, device="cpu" if wanted is None else wanted)
+    if isinstance(model, Model):
+        return _on(model, wanted)
+    if isinstance(model, nn.Module):
+        return _on(wrap_module(model), wanted)
+    record = as_record(model)
+    if record is not None:
+        return _of_estimator(record, wanted or torch.device("cpu"))
+    return _on(_of_function(model), wanted)
+
+
+def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, inputs: Inputs | None) -> Model:
+    """Return a function of tensors in the precision that it computes in; other models as they are.
+
+    A function that calls no module that can be seen is tried in float64, then in float32. Raises ModelError where it
+    can be called in neither, or gradients do not flow through it.
+
+    Parameters:
+        features: names of the C columns;  sample (n, C) complete rows in float64.
+        inputs: columns of each argument, where there are several.
+    """
+    if not isinstance(innermost(model.module), Function):
+        return model
+    is_told = next(model.module.parameters(), None) is not None
+    tried = [model] if is_told else [replace(model, dtype=dtype) for dtype in (torch.float64, torch.float32)]
+    failure: ModelCallError | None = None
+    for some in tried:
+        rows = sample.to(device=some.device, dtype=some.dtype)
+        try:
+            signature = find_signature(some, features, rows, inputs)
+            _require_gradients(some if signature is None else signature.applied(some), rows)
+            return some
+        except ModelCallError as error:
+            failure = failure or error
+    reason = "cannot be called" if failure is None else f"fails where it is called: {failure.reason}"
+    raise ModelError(
+        f"model: {reason}. Expected a function of a tensor (N, {len(features)}), made of operations of torch, through "
+        "which gradients flow. Try it on torch.rand, with torch's functions in place of numpy's."
+    )
+
+
+def _require_gradients(model: Model, rows: Tensor) -> None:
+    with torch.enable_grad():
+        outputs = model.call(rows.requires_grad_())
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"model: returns a {printable(type(outputs).__name__)} for a tensor. Expected a tensor, made by operations "
+            "of torch, so that gradients flow. Try torch's functions in place of numpy's."
+        )
+    if not outputs.requires_grad:
+        raise ModelError(
+            "model: gradients do not flow from its outputs to its inputs. Expected operations of torch all the way. "
+            "Try it without detach(), numpy() and torch.no_grad()."
+        )
+
+
+def _on(model: Model, device: torch.device | None) -> Model:
+    """Return a model on a device: a copy where it is on another."""
+    if device is None or device == model.device:
+        return model
+    try:
+        module = copy.deepcopy(model.module).to(device)
+    except Exception as error:
+        raise OptionError(
+            f"`device`: {model.subject} cannot be copied to {device}: {in_words(error)}. Try moving it there before."
+        ) from error
+    return replace(model, module=module, device=device)
+
+
+def _of_estimator(record: Record, device: torch.device) -> Model:
+    try:
+        return replace(convert(record, Source(Path("model"), False, device, None)), path=None)
+    except UnfoldedError as error:
+        if network_in(record) is None:
+            raise ModelError(
+                f"model: {printable(record.name)} is no network, and has no gradients. Expected {ESTIMATORS}."
+            ) from None
+        steps = listed(unfolded(record) or [str(error)], 3)
+        raise ModelError(
+            f"model: {printable(record.name)} has steps that no layers stand for: {steps}. Expected {ESTIMATORS}. Try "
+            "its steps before the network on the data, and the network alone."
+        ) from None
+
+
+def _of_function(model: object) -> Model:
+    name = printable(type(model).__name__)
+    if inspect.isclass(model):
+        raise ModelError(f"model: {printable(model.__name__)} is a class. Expected {EXPECTED}. Try an instance of it.")
+    if isinstance(getattr(model, "module_", None), nn.Module):
+        raise ModelError(f"model: a {name}. Expected {EXPECTED}. Try its network, model.module_.")
+    owner = getattr(model, "__self__", None)
+    if as_record(owner) is not None:
+        raise ModelError(
+            f"model: a method of {printable(type(owner).__name__)}, through which no gradients flow. Expected "
+            f"{EXPECTED}. Try the estimator itself."
+        )
+    if not callable(model):
+        raise ModelError(f"model: a {name}. Expected {EXPECTED}.")
+    function = Function(model)
+    return replace(wrap_module(function, dtype=_dtype_of(function)), format=FUNCTION)
+
+
+def _dtype_of(function: Function) -> torch.dtype | None:
+    """Return None where weights tell it."""
+    return None if next(function.parameters(), None) is not None else torch.float64
+
+
+def _modules_of(function: Any) -> Iterator[nn.Module]:
+    """Yield the modules that a function holds: its own, those in its closure, and those of names that it mentions."""
+    seen: set[int] = set()
+    for value in _held_by(function):
+        if isinstance(value, nn.Module) and id(value) not in seen:
+            seen.add(id(value))
+            yield value
+
+
+def _held_by(function: Any) -> Iterator[Any]:
+    if isinstance(function, functools.partial):
+        yield from (*function.args, *function.keywords.values())
+        yield from _held_by(function.func)
+        return
+    yield getattr(function, "__self__", None)
+    yield from vars(function).values() if hasattr(function, "__dict__") else ()
+    plain: Any = function if inspect.isroutine(function) else vars(type(function)).get("__call__")
+    if inspect.isfunction(plain) or inspect.ismethod(plain):
+        try:
+            held = inspect.getclosurevars(plain)
+        except (TypeError, ValueError):
+            return
+        yield from (*held.nonlocals.values(), *held.globals.values())
