@@ -13,6 +13,20 @@ SCALES = {
 }
 """Names and what they mean."""
 
+ENDINGS = {
+    "a sigmoid": (PROBABILITY, False, True),
+    "a softmax": (PROBABILITY, True, True),
+    "the logarithm of a sigmoid": (LOG_PROBABILITY, False, True),
+    "the logarithm of a softmax": (LOG_PROBABILITY, True, True),
+    "a sigmoid and its complement": (PROBABILITY, True, False),
+    "shares that add up to 1": (PROBABILITY, True, False),
+    "numbers between 0 and 1": (PROBABILITY, False, True),
+    "logarithms of shares": (LOG_PROBABILITY, True, False),
+    "numbers, taken for logits": (LOGIT, True, True),
+}
+"""How models end, in the words that runs keep: the scale of the outputs, whether those of several classes are shares of
+1, and whether logits are what a softmax takes; `ihcli.heads.scales` finds it out."""
+
 
 def scale_named(name: str) -> str:
     """Return a scale as it is asked for; raises OptionError for another word."""

@@ -1,11 +1,13 @@
-"""What the codes 0, 1, ... of category columns stand for: of a model's own, or as a user states them; no torch."""
+"""What the codes 0, 1, ... of category columns stand for, and which output a label names; no torch."""
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
+from numbers import Real
 from typing import Any, Literal
 
 from ihcli.errors import OptionError
@@ -137,3 +139,23 @@ def _first_repeated(listed: Sequence[Any]) -> tuple[int, int] | None:
         if first.setdefault(value, code) != code:
             return first[value], code
     return None
+
+
+def label_index(value: Any, names: tuple[str, ...]) -> int | None:
+    """Return the output that a label value names; where all names are numbers, an index would be a guess."""
+    candidates = [str(value)]
+    if str(value) in ("True", "False") and not isinstance(value, str):
+        candidates += [str(value).lower(), str(int(value))]
+    elif str(value).lower() in ("true", "false"):
+        candidates += [str(value).lower(), str(value).capitalize()]
+    elif re.fullmatch(r"[0-9]+\.0+", str(value)):
+        candidates.append(str(value).partition(".")[0])
+    elif isinstance(value, Real) and float(value).is_integer():
+        candidates.append(str(int(value)))
+    for candidate in candidates:
+        if candidate in names:
+            return names.index(candidate)
+    index = candidates[-1]
+    if any(name.lstrip("-").isdecimal() for name in names) or not index.isdecimal() or int(index) >= len(names):
+        return None
+    return int(index)

@@ -8,8 +8,8 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, log_loss, r2_score, recall_score, roc_auc_score, root_mean_squared_error
 
-from ihcli.explainers.truth import truth_of
 from ihcli.explanation.seen import Meaning, Truth
+from ihcli.explanation.truth import truth_of
 from ihcli.scales import LOG_PROBABILITY, LOGIT, MARGIN, PROBABILITY
 from ihcli.summaries.judging import MOST_RANKED_CLASSES, Judging
 from ihcli.summaries.scores import Scores

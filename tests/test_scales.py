@@ -24,6 +24,7 @@ from ihcli.models import Model, wrap_module
 from ihcli.models.formats.exported import Batch, read_program
 from ihcli.models.model import MANY_LABELS
 from ihcli.report.facts import facts_of
+from ihcli.scales import ENDINGS as IN_WORDS
 from ihcli.scales import MODEL, SCALES
 
 D = 4
@@ -193,6 +194,23 @@ def test_every_scale_of_every_ending_is_that_of_its_logits(name: str, format_: s
         for scale, made in scales.items():
             found = on_scale(model, scale, ROWS)[0].outputs(3 * ROWS)
             torch.testing.assert_close(found, made(logits(3 * ROWS)), rtol=1e-11, atol=1e-12)
+
+
+class LogSharesByHand(nn.Module):
+    def forward(self, u: Tensor) -> Tensor:
+        return torch.log(torch.exp(u) / torch.exp(u).sum(1, keepdim=True))
+
+
+def test_the_words_for_an_ending_say_all_that_a_run_needs_to_know_of_it() -> None:
+    models = [model_of(name)[0] for name in ENDINGS | BY_VALUE]
+    models.append(wrap_module(Behind(network(3), LogSharesByHand()).double().eval(), dtype=torch.float64))
+    seen = set()
+    for model in models:
+        found = finish_of(model, ROWS)
+        gives, is_share, is_raw = IN_WORDS[found.words]
+        assert (gives, is_share and found.n_outputs > 1, is_raw) == (found.gives, found.is_share, found.is_raw)
+        seen.add(found.words)
+    assert seen == set(IN_WORDS)
 
 
 @pytest.mark.parametrize("name", BY_VALUE)

@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from ihcli.errors import ModelCallError, ModelError
-from ihcli.explainers.truth import truth_of
 from ihcli.explanation.seen import Meaning, Nearness, Seen
+from ihcli.explanation.truth import truth_of
 from ihcli.heads.scales import Finish, finish_of
 from ihcli.models.model import MANY_LABELS, REGRESSION, Model
 from ihcli.models.targets import OutputNames, Target

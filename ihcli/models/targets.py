@@ -1,14 +1,13 @@
 """Which output of a model is explained, for every row."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ihcli.errors import DataError, ModelError, OptionError
+from ihcli.vocabulary import label_index
 from ihcli.wording import column_list
 
 PREDICTED, ALL, LABEL = "predicted", "all", "label"
@@ -159,26 +158,6 @@ def _own(n_outputs: int, output_names: Sequence[str]) -> tuple[str, ...]:
             f"model: carries {len(output_names)} output names but has {n_outputs} outputs. Expected one name for each."
         )
     return tuple(output_names)
-
-
-def label_index(value: Any, names: tuple[str, ...]) -> int | None:
-    """Return the output that a label value names; where all names are numbers, an index would be a guess."""
-    candidates = [str(value)]
-    if isinstance(value, (bool, np.bool_)):
-        candidates += [str(value).lower(), str(int(value))]
-    elif str(value).lower() in ("true", "false"):
-        candidates += [str(value).lower(), str(value).capitalize()]
-    elif re.fullmatch(r"[0-9]+\.0+", str(value)):
-        candidates.append(str(value).partition(".")[0])
-    elif isinstance(value, (int, float, np.integer, np.floating)) and float(value).is_integer():
-        candidates.append(str(int(value)))
-    for candidate in candidates:
-        if candidate in names:
-            return names.index(candidate)
-    index = candidates[-1]
-    if any(name.lstrip("-").isdecimal() for name in names) or not index.isdecimal() or int(index) >= len(names):
-        return None
-    return int(index)
 
 
 def _indices(n_outputs: int) -> tuple[str, ...]:

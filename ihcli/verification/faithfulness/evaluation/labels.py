@@ -8,8 +8,8 @@ import pyarrow as pa
 from ihcli.data.formats.opening import open_table
 from ihcli.errors import DataError, OptionError
 from ihcli.explainers.explainer import Explainer
-from ihcli.explainers.truth import truth_of
 from ihcli.explanation.seen import Meaning
+from ihcli.explanation.truth import truth_of
 from ihcli.verification.faithfulness.sampled import Entries
 from ihcli.wording import did_you_mean, listed, quoted
 

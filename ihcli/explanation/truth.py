@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ihcli.explanation.seen import Meaning, Truth
-from ihcli.models.targets import label_index
+from ihcli.vocabulary import label_index
 
 FLAGS = {"true": 1.0, "false": 0.0}
 MOST_LETTERS = 40
