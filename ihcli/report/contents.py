@@ -15,6 +15,7 @@ from ihcli.methods import names_of
 from ihcli.report.compared import ComparedTable, compared_with
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.numbers import clipped, rounded
+from ihcli.report.outcomes import outcomes_of
 from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
 from ihcli.results.certainty import certain_of, judged
@@ -152,9 +153,10 @@ def contents_of(
         place=names.place,
         targets={target.name: target.dependence for target in targets},
     )
-    chosen = choose_rows(result, entries, on_page, seed)
+    outcomes = outcomes_of(result, entries, None if data is None else str(data))
+    chosen = choose_rows(result, entries, outcomes, on_page, seed)
     values, reason = _values(result, on_page.names, chosen.rows, data)
-    sample = read_records(result, chosen, on_page, None if values is None else values.numbers)
+    sample = read_records(result, chosen, outcomes, on_page, None if values is None else values.numbers)
     categories = {} if values is None else values.categories
     return Contents(
         title=_title(result),

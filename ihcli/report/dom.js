@@ -60,13 +60,15 @@ function alikes(cut) {
 }
 
 // A column: title, value(row) by which it is sorted, and either text: true or numbers. Optional: shown(row), a text;
-// size(row), 0 to 1, a bar behind the number; signed: true, the colour of the sign; pick: true, a button; width: short or wide; name: true, cut in the middle
+// size(row), 0 to 1, a bar behind the number; signed: true, the colour of the sign; pick: true, a button; width: short or wide; mark(row): whether a cross stands behind it; name: true, cut in the middle
 // rather than broken, so that different ones do not look alike.
+// A table may be given: keeps(row), of a filter, which has it count what is left; onView(isTyped), told of a new search or order.
 class Table {
   constructor(holder, label, columns, onPick = null) {
-    Object.assign(this, { columns, onPick, rows: [], sorted: null, isDescending: true, wanted: "", count: FIRST_ROWS });
+    Object.assign(this, { columns, onPick, rows: [], sorted: null, isDescending: true, words: [], count: FIRST_ROWS });
+    Object.assign(this, { keeps: null, onView: () => null, letters: new WeakMap() });
     this.search = make("input", { type: "search", placeholder: "Search", "aria-label": `Search ${label}` });
-    this.search.addEventListener("input", () => this.find(this.search.value));
+    this.search.addEventListener("input", () => this.find(this.search.value) ?? this.onView(true));
     this.told = make("span", { role: "status" });
     this.more = make("button", { type: "button", onclick: () => this.showAll() }, "Show all");
     this.heads = columns.map((column) => this.head(column));
@@ -77,7 +79,7 @@ class Table {
   }
 
   head(column) {
-    const button = make("button", { type: "button", onclick: () => this.sort(column) }, column.title);
+    const button = make("button", { type: "button", onclick: () => this.sort(column) ?? this.onView(false) }, column.title);
     return make("th", { scope: "col", class: column.text ? "text" : "", title: column.hint ?? null }, button);
   }
 
@@ -93,8 +95,9 @@ class Table {
     this.draw();
   }
 
+  // Rows that hold every word, each in any of the columns of texts.
   find(wanted) {
-    Object.assign(this, { wanted: wanted.trim().toLowerCase(), count: FIRST_ROWS });
+    Object.assign(this, { words: wanted.toLowerCase().split(/\s+/u).filter(Boolean), count: FIRST_ROWS });
     this.draw();
   }
 
@@ -105,10 +108,15 @@ class Table {
   }
 
   found() {
-    const texts = this.columns.filter((column) => column.text || column.sought);
-    const holds = (row) => texts.some((column) => String(column.value(row)).toLowerCase().includes(this.wanted));
-    const rows = this.wanted ? this.rows.filter(holds) : [...this.rows];
+    const holds = (row) => this.words.every((word) => this.lettersOf(row).includes(word));
+    const rows = this.rows.filter((row) => (this.keeps?.(row) ?? true) && holds(row));
     return this.sorted ? rows.sort((a, b) => this.compare(this.sorted.value(a), this.sorted.value(b))) : rows;
+  }
+
+  lettersOf(row) {
+    const texts = this.columns.filter((column) => column.text || column.sought);
+    if (!this.letters.has(row)) this.letters.set(row, texts.map((column) => String(column.value(row) ?? "").toLowerCase()).join("\n"));
+    return this.letters.get(row);
   }
 
   compare(a, b) {
@@ -124,10 +132,31 @@ class Table {
       head.setAttribute("aria-sort", this.columns[index] === this.sorted ? direction : "none");
     });
     const shown = rows.slice(0, this.count);
-    this.told.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    this.told.textContent = this.counted(shown.length, rows.length);
     this.more.hidden = shown.length === rows.length;
     fill(this.body, ...shown.map((row) => this.line(row)));
     this.mark();
+  }
+
+  counted(shown, found) {
+    const [first, part, all] = [shown, found, this.rows.length].map((count) => count.toLocaleString("en"));
+    if (!this.keeps) return `${first} of ${part} shown`;
+    return `${part} of ${all} shown rows${shown < found ? `, the first ${first} listed` : ""}`;
+  }
+
+  // Lists a row that is found, however far down it is, and brings it into sight inside the table, and nothing else into motion.
+  reveal(row) {
+    const place = this.found().indexOf(row);
+    if (place >= this.count) {
+      this.count = place + FIRST_ROWS;
+      this.draw();
+    }
+    const line = [...this.body.children].find((found) => found.row === row);
+    if (!line) return;
+    const scroll = this.body.closest(".scroll"), head = this.heads[0].offsetHeight;
+    const above = line.offsetTop - head - scroll.scrollTop, below = line.offsetTop + line.offsetHeight - scroll.scrollTop - scroll.clientHeight;
+    if (above < 0) scroll.scrollTop += above;
+    else if (below > 0) scroll.scrollTop += below;
   }
 
   line(row) {
@@ -140,7 +169,7 @@ class Table {
   cell(column, row) {
     const value = column.value(row);
     const text = column.shown ? column.shown(row) : column.name ? this.cut.get(value) : column.text ? shortened(String(value ?? "–"), TEXT_LETTERS) : number(value);
-    const cell = make("td", { class: column.name ? "text name" : column.text ? `text ${column.width ?? ""}` : column.size ? "sized" : column.signed ? signOf(value) : "" });
+    const cell = make("td", { class: column.name ? "text name" : column.text ? `text ${column.width ?? ""} ${column.mark?.(row) ? "mark" : ""}` : column.size ? "sized" : column.signed ? signOf(value) : "" });
     if (column.text && text !== value) cell.title = value ?? "";
     if (column.size) cell.style.setProperty("--size", `${100 * column.size(row)}%`);
     cell.append(column.pick && this.onPick ? make("button", { type: "button" }, text) : text);

@@ -48,9 +48,9 @@ function drawForPaper(isPaper) {
   root.toggleAttribute("data-printing", isPaper);
 }
 
-// The policy of a page has no word for this. Sections, and charts that are saved, go on as ever.
+// The policy of a page has no word for this. Sections, what is chosen, and charts that are saved go on as ever.
 function stayHere(event) {
-  const isElsewhere = !event.hashChange && event.downloadRequest === null && event.navigationType !== "reload";
+  const isElsewhere = !event.destination.sameDocument && event.downloadRequest === null && event.navigationType !== "reload";
   if (isElsewhere && event.cancelable) event.preventDefault();
 }
 
@@ -60,6 +60,7 @@ function listen() {
   byId("target").addEventListener("change", (event) => {
     state.target = Number(event.target.value);
     drawTarget();
+    writeAddress(true);
   });
   for (const id of ["matrix-statistic", "matrix-mains"]) byId(id).addEventListener("change", () => drawHeatmap(target()));
   byId("dependence-pair").addEventListener("change", () => drawDependence(target()));
@@ -67,6 +68,8 @@ function listen() {
     state.isSwapped = !state.isSwapped;
     drawDependence(target());
   });
+  for (const event of ["popstate", "hashchange"]) window.addEventListener(event, () => followAddress());
+  document.addEventListener("keydown", stepAside);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
   for (const event of ["beforeprint", "afterprint"]) window.addEventListener(event, () => drawForPaper(event === "beforeprint"));
   window.matchMedia(`(max-width: ${PHONE}px)`).addEventListener("change", redrawCharts);
@@ -78,4 +81,5 @@ drawFacts();
 drawCompared();
 drawTarget();
 listen();
+followAddress(true);
 document.body.dataset.drawn = "yes";

@@ -11,7 +11,11 @@ from ihcli.errors import PackageError
 from ihcli.report.colours import palette_style
 from ihcli.report.contents import Contents
 
-SCRIPTS = ("dom.js", "cells.js", "charts.js", "sections.js", "records.js", "compared.js", "page.js")
+SCRIPTS = (
+    *("dom.js", "cells.js", "charts.js", "sections.js", "filters.js", "record.js", "words.js", "records.js"),
+    *("compared.js", "address.js", "page.js"),
+)
+STYLES = ("page.css", "records.css")
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 CLOSING = re.compile(r"<(?=/script|!--)", re.IGNORECASE)
 
@@ -28,7 +32,7 @@ def page_of(contents: Contents) -> bytes:
     script = "\n".join(_file(name) for name in SCRIPTS)
     places = {
         "policy": _policy(charts, script),
-        "style": palette_style() + _file("page.css"),
+        "style": palette_style() + "\n".join(_file(name) for name in STYLES),
         "contents": as_script_data(contents.as_dict()),
         "charts": charts,
         "script": script,

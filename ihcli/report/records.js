@@ -1,170 +1,186 @@
 "use strict";
-// The browser of records: a table of those that the page holds, and one of them in full.
+// The browser of records: a table of those that the page holds, its filters, and steps from one to the next.
 
-const MOST_BARS = 15;
 const figure = (record, name) => record.quality[contents.sample.quality.indexOf(name)] ?? null;
 const recordsOf = (target) => contents.sample.records.filter((record) => record.target === target);
 // Units of a text with their positions, from 0, as in files and on a terminal.
 const namesOf = (record) => record.units?.map((unit, position) => `${position} ${unit}`) ?? contents.sample.features.map(named);
+// What is chosen of the records, and by the address. all: those of every target; isPicked: whether somebody asked for the record
+// that is open; sort: title of a column; filters: texts by name.
+const view = { all: false, isPicked: false, search: "", sort: null, isDescending: true, filters: {} };
 let recordTable = null;
 
 function recordName(record) {
   return [`row ${record.row}`, ...record.keys.map((value, i) => `${contents.keys[i]} ${value}`)].join(", ");
 }
 
+const listedRecords = () => (view.all ? contents.sample.records : recordsOf(state.target));
+
 function drawRecords() {
-  const { sample } = contents;
-  const kept = sample.rows < contents.trust.rows ? `This page holds ${number(sample.rows)} of ${number(contents.trust.rows)} rows: ${number(sample.drawn)} drawn at random, and those with the largest relative errors. ihcli attributions RUN --row N and ihcli interactions RUN --row N show any other.` : `All ${number(sample.rows)} rows.`;
-  const records = recordsOf(state.target);
-  const several = contents.targets.length > 1 ? ` ${number(records.length)} of them have this target and are listed.` : "";
-  byId("records-note").textContent = kept + several;
+  const records = listedRecords();
+  byId("records-note").textContent = recordsNote(records);
+  fill(byId("records-address"));
+  recordTable = new Table(byId("records-table"), "records", recordColumns(records), pickRecord);
+  Object.assign(recordTable, { onView: followTable, sorted: recordTable.columns.find((column) => column.title === view.sort) ?? null, isDescending: view.isDescending });
+  recordTable.search.placeholder = contents.texts ? "Words, or a row" : "Row, key, or class";
+  recordTable.search.value = view.search;
+  recordTable.find(view.search);
+  drawFilters();
+  recordTable.show(records);
+  byId("records-table").onkeydown = stepByKey;
+  fill(byId("record"), stepButtons(), make("div", { id: "record-body" }));
+  const same = records.find((record) => record.row === state.record?.row);
+  const first = same ?? recordTable.found()[0] ?? records[0];
+  if (first) drawRecord(first);
+  else fill(byId("record-body"), make("p", { class: "note" }, "None of the rows on this page has this target."));
+}
+
+function recordsNote(records) {
+  const { sample, trust } = contents;
+  const held = sample.rows < trust.rows ? `This page holds ${number(sample.rows)} of ${number(trust.rows)} rows: ${number(sample.drawn)} drawn at random, and ${sample.added.join(", ")}.` : `All ${number(sample.rows)} rows.`;
+  const several = records.length < sample.rows ? ` ${number(records.length)} of them have this target and are listed.` : "";
+  const wrong = sample.wrong === null ? "" : ` Of all rows, ${number(sample.wrong)} have another class than their label.`;
+  const labels = sample.why_no_labels === null ? "" : ` Labels are not shown: ${sample.why_no_labels}`;
+  const classes = sample.why_no_classes === null ? "" : ` ${sample.why_no_classes}`;
+  return held + several + wrong + labels + classes;
+}
+
+function recordColumns(records) {
+  const has = (value) => records.some((record) => (value(record) ?? null) !== null);
   const text = { title: "text", text: true, value: (record) => (record.units ?? []).join(" "), shown: (record) => shortened((record.units ?? []).join(" "), 160), pick: true, width: "wide" };
-  const columns = [
+  const ofClass = (title, place, more = {}) => ({ title, text: true, width: "short", value: (record) => classOf(place(record)), ...more });
+  return [
     { title: "row", value: (record) => record.row, shown: (record) => String(record.row), pick: !contents.texts, sought: true },
     ...contents.keys.slice(0, 10).map((name, i) => ({ title: shortened(name, 24), text: true, width: "short", value: (record) => record.keys[i] ?? "" })),
     ...(contents.texts ? [text] : []),
-    { title: "prediction", value: (record) => figure(record, "prediction") },
+    ...(view.all ? [{ title: "target", text: true, width: "short", value: (record) => contents.targets[record.target].name }] : []),
+    ...(contents.sample.classes.length && has((record) => record.true) ? [ofClass("true", (record) => record.true)] : []),
+    ...(contents.sample.classes.length && has((record) => record.predicted) ? [ofClass("predicted", (record) => record.predicted, { mark: isWrong })] : []),
+    ...(has((record) => record.probability) ? [{ title: "probability", value: (record) => record.probability ?? null, hint: "of the predicted class" }] : []),
+    { title: "prediction", value: (record) => figure(record, "prediction"), hint: "of the explained target, on its scale" },
+    ...(has(residual) ? [{ title: "true", value: (record) => (isMeasured(record) ? record.true : null) }, { title: "residual", value: residual, signed: true, hint: "prediction minus label" }] : []),
     { title: "relative_error", value: (record) => figure(record, "relative_error"), hint: "certified; of the attributions, or of the row sums of the interactions" },
     { title: "status", text: true, width: "short", value: (record) => figure(record, "status") },
   ];
-  recordTable = new Table(byId("records-table"), "records", columns, drawRecord);
-  recordTable.show(records);
-  if (records.length) drawRecord(records[0]);
-  else fill(byId("record"), make("p", { class: "note" }, "None of the rows on this page has this target."));
 }
 
-function step(by) {
-  const rows = recordTable.found();
-  const next = rows[rows.indexOf(state.record) + by];
-  if (next) drawRecord(next);
+function drawFilters() {
+  const records = listedRecords(), filters = filtersOf(records);
+  const kept = filters.map((filter) => (view.filters[filter.name] ? keptBy(filter, view.filters[filter.name]) : null)).filter(Boolean);
+  recordTable.keeps = (record) => kept.every((keeps) => keeps(record));
+  const all = make("input", { type: "checkbox", id: "filter-all", checked: view.all });
+  all.addEventListener("change", () => changeView({ all: all.checked }));
+  const ofAll = contents.targets.length > 1 ? [make("label", { class: "check" }, all, " All targets")] : [];
+  fill(byId("records-filters"), ...ofAll, ...filterControls(filters, view.filters, records, (name, text) => changeView({ filters: name === null ? {} : { ...view.filters, [name]: text } })));
 }
 
-// Opens the record of a row of the data for the chosen target, from anywhere on the page; nothing where the page has none.
-function openRecord(row) {
-  const record = recordsOf(state.target).find((found) => found.row === row);
-  if (!record) return;
+// What somebody changes in the list: the record that is open stays open.
+function changeView(changes) {
+  Object.assign(view, changes);
+  const focused = document.activeElement?.id;
+  if ("all" in changes) drawRecords();
+  else {
+    drawFilters();
+    recordTable.count = FIRST_ROWS;
+    recordTable.draw();
+    drawPlace();
+  }
+  if (focused) byId(focused)?.focus();
+  writeAddress(true, "records");
+}
+
+function followTable(isTyped) {
+  Object.assign(view, { search: recordTable.search.value.trim(), sort: recordTable.sorted?.title ?? null, isDescending: recordTable.isDescending });
+  drawPlace();
+  writeAddress(!isTyped, "records");
+}
+
+// Names of the filters that an address asks for and the page does not have, or not with such a text; they are dropped.
+function unknownFilters() {
+  const filters = new Map(filtersOf(listedRecords()).map((filter) => [filter.name, filter]));
+  const has = ([name, text]) => filters.has(name) && keptBy(filters.get(name), text) && (filters.get(name).kind !== "choice" || listedRecords().some((record) => filters.get(name).value(record) === text));
+  const unknown = Object.entries(view.filters).filter((entry) => !has(entry)).map(([name]) => name);
+  for (const name of unknown) delete view.filters[name];
+  if (unknown.length) drawRecords();
+  return unknown;
+}
+
+// Steps, in the order of the list and no further than it goes
+
+function stepButtons() {
+  const button = (id, name, sign, by) => make("button", { type: "button", id, title: `${name} record (${by < 0 ? "←" : "→"})`, "aria-label": `${name} record`, onclick: () => step(by) }, sign);
+  return make("div", { class: "steps" }, make("span", { id: "record-place", role: "status" }), button("previous", "Previous", "‹", -1), button("next", "Next", "›", 1));
+}
+
+function step(by, isRepeated = false) {
+  const rows = recordTable.found(), place = rows.indexOf(state.record);
+  const next = place < 0 ? rows[0] : rows[place + by];
+  if (next) pickRecord(next, isRepeated);
+}
+
+function drawPlace() {
+  const rows = recordTable.found(), place = rows.indexOf(state.record);
+  byId("record-place").textContent = place < 0 ? `not among the ${number(rows.length)} listed` : `${number(place + 1)} of ${number(rows.length)}`;
+  byId("previous").setAttribute("aria-disabled", String(place === 0 || !rows.length));
+  byId("next").setAttribute("aria-disabled", String(place === rows.length - 1 || !rows.length));
+}
+
+// Left and right wherever the browser of records is in sight, up and down among its rows.
+function stepByKey(event) {
+  const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!by || !event.target.closest("td")) return;
+  event.preventDefault();
+  step(by, event.repeat);
+  recordTable.body.querySelector("tr[aria-selected=true] button")?.focus({ preventScroll: true });
+}
+
+function stepAside(event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const { target } = event;
+  if (!by || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented) return;
+  if (target.closest?.("input, select, textarea, .scroll:focus")) return;
+  const isAnywhere = target === document.body || target.closest?.("#records");
+  const seen = byId("record").getBoundingClientRect();
+  if (!isAnywhere || seen.top > window.innerHeight || seen.bottom < 0) return;
+  event.preventDefault();
+  step(by, event.repeat);
+}
+
+function pickRecord(record, isRepeated = false) {
+  view.isPicked = true;
   drawRecord(record);
-  byId("records").scrollIntoView();
+  recordTable.reveal(record);
+  writeAddress(!isRepeated, "records");
 }
 
-function drawRecord(record) {
-  state.record = record;
-  state.unit = null;
-  recordTable.mark(record);
-  const steps = make("div", { class: "steps" },
-    make("button", { type: "button", id: "previous", "aria-label": "Previous record", onclick: () => step(-1) }, "‹"),
-    make("button", { type: "button", id: "next", "aria-label": "Next record", onclick: () => step(1) }, "›"));
-  fill(byId("record"), steps, make("h3", {}, recordName(record)), figures(record));
-  if (!record.phi) return void byId("record").append(make("p", { class: "note" }, "The row has no values."));
-  if (contents.texts) byId("record").append(make("div", { id: "words" }));
-  if (contents.texts) drawWords(record);
-  drawAttributions(record);
-  drawRecordPairs(record);
+// Opens the record of a row of the data, from anywhere on the page: of the chosen target, or else of another that has it.
+function openRecord(row) {
+  if (!openHeld(row, state.target)) return;
+  writeAddress(true, "records");
+  byId("record").scrollIntoView();
 }
 
-function figures(record) {
-  const told = contents.sample.quality.map((name, i) => {
-    const value = record.quality[i];
-    const text = typeof value === "string" ? value : typeof value === "boolean" ? (value ? "yes" : "no") : number(value);
-    return make("span", {}, `${name} `, make("b", {}, text));
-  });
-  return make("p", { class: "figures" }, ...told);
-}
-
-function drawAttributions(record) {
-  const names = namesOf(record);
-  const told = (i) => (record.values?.[i] == null ? "" : ` = ${valueText(contents.sample.features[i], record.values[i])}`);
-  const entries = record.phi.map((phi, i) => ({ name: names[i], told: told(i), value: phi ?? 0 }));
-  const sorted = entries.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-  const shown = sorted.slice(0, MOST_BARS);
-  const rest = sorted.slice(MOST_BARS);
-  if (rest.length) shown.push({ name: `${rest.length} others`, value: rest.reduce((sum, entry) => sum + entry.value, 0) });
-  const chart = make("div", { class: "chart", id: "record-attributions" });
-  chart.style.height = `${Math.max(200, 90 + 22 * shown.length)}px`;
-  byId("record").append(make("h3", {}, "Attributions"), chart);
-  drawBars(chart, shown, "attribution, in output units");
-}
-
-// [{first, second, value, bar}] of positions among the record's names, the largest first; null where none are stored.
-// Bars are told of the largest pairs, undefined of others.
-function pairsOf(record) {
-  if (!record.pairs) return null;
-  if (!record.matrix) return record.pairs.map(([first, second, value, bar]) => ({ first, second, value, bar }));
-  const bars = new Map(record.pairs.map(([first, second, , bar]) => [`${first} ${second}`, bar]));
-  const size = record.phi.length, found = [];
-  let place = 0;
-  for (let first = 0; first < size; first += 1) {
-    for (let second = first; second < size; second += 1, place += 1) {
-      if (first !== second) found.push({ first, second, value: record.matrix[place], bar: bars.get(`${first} ${second}`) });
-    }
+function openHeld(row, target) {
+  const found = contents.sample.records.filter((record) => record.row === row);
+  const record = found.find((each) => each.target === target) ?? found[0];
+  if (!record) return null;
+  view.isPicked = true;
+  if (!view.all && record.target !== state.target) {
+    Object.assign(state, { target: record.target, record });
+    byId("target").value = String(record.target);
+    drawTarget();
   }
-  return found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  drawRecord(record);
+  recordTable.reveal(record);
+  return record;
 }
 
-function drawRecordPairs(record) {
-  const pairs = pairsOf(record);
-  if (!pairs) return;
-  const names = namesOf(record);
-  const name = (i) => (record.matrix || contents.texts ? names[i] : named(i));
-  const hasBars = pairs.some((pair) => (pair.bar ?? null) !== null);
-  const holder = make("div", { id: "record-pairs" });
-  byId("record").append(make("h3", {}, record.matrix ? "Pairs" : "The largest pairs"), ...certainty(record.certain, record.matrix ? pairs.length : null), holder);
-  const columns = [
-    { title: "feature_i", text: true, name: true, value: (pair) => name(pair.first) },
-    { title: "feature_j", text: true, name: true, value: (pair) => name(pair.second) },
-    { title: "effect", value: (pair) => pair.value, signed: true },
-    ...(hasBars ? [{ title: "error_bar", value: (pair) => pair.bar ?? null, shown: (pair) => plusMinus(pair.bar), hint: STATISTICS.error_bar }] : []),
-  ];
-  new Table(holder, "pairs of the record", columns).show(pairs);
-  if (!record.matrix || record.phi.length < 2) return;
-  const chart = make("div", { class: "chart square", id: "record-matrix" });
-  const mains = make("input", { type: "checkbox", id: "record-mains" });
-  mains.addEventListener("change", () => drawRecordMatrix(chart, record, mains.checked));
-  byId("record").append(make("h3", {}, "Effects of all pairs"), make("label", {}, mains, " with main effects"), chart);
-  drawRecordMatrix(chart, record, false);
-}
-
-// A note on how many leading ranks are certain, of how many; null: of more than are told.
-function certainty(certain, all) {
-  if (certain === null || certain === undefined || all === 1) return [];
-  const first = certain === 1 ? "The first of the pairs is certain" : `The first ${number(certain)} pairs are certain`;
-  const rest = certain === 0 ? "No rank is certain: the order of the pairs is within error." : `${first}; the order of the rest is within error.`;
-  return [make("p", { class: "note" }, certain === all ? `The order of all ${number(all)} pairs is certain.` : rest)];
-}
-
-function drawRecordMatrix(chart, record, hasMains) {
-  const names = namesOf(record);
-  drawMatrix(chart, names, square(record.matrix, names.length, hasMains), EFFECT, true);
-}
-
-function drawWords(record) {
-  const strengths = state.unit === null ? record.phi : effectsWith(record, state.unit);
-  const largest = strengths.reduce((most, value) => Math.max(most, Math.abs(value ?? 0)), 0) || 1;
-  const words = record.units.map((unit, i) => word(record, unit, i, strengths[i], largest));
-  const told = state.unit === null ? "Shaded by attribution. Pick a word to see its pairs with the others." : `Shaded by the effect of the pair with “${record.units[state.unit]}”. Pick it again for attributions.`;
-  const legend = make("div", { class: "legend" }, `−${number(largest)}`, make("i"), number(largest));
-  fill(byId("words"), make("p", { class: "words" }, ...words), legend, make("p", { class: "note", role: "status" }, told));
-}
-
-function word(record, unit, place, strength, largest) {
-  const isChosen = state.unit === place;
-  const told = isChosen ? "" : `${unit}: ${number(strength)}`;
-  const button = make("button", { type: "button", class: "word", title: told, "aria-label": told || unit, "aria-pressed": String(isChosen) }, unit);
-  button.style.setProperty("--shade", colour(strength > 0 ? "raises-rgb" : "lowers-rgb"));
-  button.style.setProperty("--strength", isChosen ? "0" : String((0.75 * Math.abs(strength ?? 0)) / largest));
-  button.addEventListener("click", () => {
-    state.unit = isChosen ? null : place;
-    drawWords(record);
-    byId("words").querySelectorAll(".word")[place].focus();
-  });
-  return button;
-}
-
-function effectsWith(record, unit) {
-  const effects = Array(record.phi.length).fill(0);
-  for (const { first, second, value } of pairsOf(record) ?? []) {
-    if (first === unit) effects[second] = value;
-    if (second === unit) effects[first] = value;
-  }
-  return effects;
+// Opens the row that an address asks for; of one that the page does not hold it says so, and which command shows it.
+function openAsked(text, target) {
+  const row = /^\d{1,15}$/u.test(text) ? Number(text) : null, { sample, trust } = contents;
+  if (row === null) return void tellOfAddress(`The address asks for row ${shortened(text, 40)}. Expected a number from 0 to ${number(trust.rows - 1)}.`);
+  if (row >= trust.rows) return void tellOfAddress(`The address asks for row ${number(row)}; there are ${number(trust.rows)}, from 0 to ${number(trust.rows - 1)}.`);
+  if (openHeld(row, target ?? state.target)) return;
+  const commands = sample.commands.map((command) => make("code", {}, `${command} --row ${row}`));
+  tellOfAddress(`Row ${number(row)} is not among the ${number(sample.rows)} of ${number(trust.rows)} rows that this page holds. It is shown by `, ...commands.flatMap((command, i) => (i ? [" and ", command] : [command])));
 }

@@ -1,15 +1,18 @@
 """Which rows a page holds, and what of each: so many numbers in all, whatever the run."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ihcli.errors import RunError
-from ihcli.quality import RELATIVE_ERROR, ROW, TARGET
+from ihcli.quality import PREDICTION, RELATIVE_ERROR, ROW, STATUS, TARGET, Status
 from ihcli.report.numbers import clipped, rounded
+from ihcli.report.outcomes import Outcomes
 from ihcli.results.records import Record, pair_effects, record_of, stored_interactions
 from ihcli.results.result import Result
 
@@ -19,6 +22,7 @@ MOST_MATRIX_BYTES = 256 << 20  # that are read for the sample
 MATRIX_UNITS = 40  # of a record whose whole matrix is kept; of larger ones the largest pairs are
 RECORD_PAIRS, BAR_DIGITS = 20, 2
 WORST_ROWS = 20
+NOTABLE_ROWS = 20  # of each kind, such as wrong ones, and at most every twentieth row of a page
 KEY_CHARACTERS, UNIT_CHARACTERS, VALUE_DIGITS, MOST_KEYS = 100, 100, 6, 10
 
 
@@ -41,11 +45,13 @@ class ChosenRows:
     """Rows of the data that a page holds.
 
     rows   ascending
-    drawn  how many of them were drawn at random; the others have the largest relative errors
+    drawn  how many of them were drawn at random
+    added  the others, in words: the first of "20 of 31 wrong ones", with so many of them
     """
 
     rows: list[int]
     drawn: int
+    added: list[str]
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,15 @@ class PageRows:
     """The records of a page.
 
     features  positions of the names that attributions and values of a table's records are of
-    records   see `_kept`
+    records   see `_kept`, and `_outcome`
     quality   names of the figures of a record
     rows      how many rows of the data the records are of
-    drawn     how many of them were drawn at random; the others were added for their large relative errors
+    drawn     how many of them were drawn at random;  added  the others, see `ChosenRows`
+    classes   that the model chooses among; none of a regressor
+    label     the column of labels, None where the run has none
+    why_no_labels, why_no_classes  sentences, where there is a reason that labels or predicted classes are not shown
+    wrong     how many rows of the run have another class than their label; None where that is not known
+    commands  that show any row, when `--row N` is put behind them
     """
 
     features: list[int]
@@ -64,21 +75,35 @@ class PageRows:
     quality: list[str]
     rows: int
     drawn: int
+    added: list[str]
+    classes: list[str]
+    label: str | None
+    why_no_labels: str | None
+    why_no_classes: str | None
+    wrong: int | None
+    commands: list[str]
 
 
-def choose_rows(result: Result, entries: pa.Table, shown: Shown, seed: int) -> ChosenRows:
-    """Return rows drawn at random, and those of the largest relative errors.
+def choose_rows(result: Result, entries: pa.Table, outcomes: Outcomes, shown: Shown, seed: int) -> ChosenRows:
+    """Return rows drawn at random, and those that somebody may look for.
 
     Parameters:
-        entries: `_row`, `_relative_error` and `_status` of all of them.
+        entries: `_row`, `_target`, `_prediction`, `_relative_error` and `_status` of all of them.
     """
-    rows = np.unique(entries[ROW].to_numpy())
-    n_drawn = min(len(rows), _most_rows(result, shown, entries.num_rows / max(1, len(rows))))
+    rows = outcomes.rows
+    most = _most_rows(result, shown, entries.num_rows / max(1, len(rows)))
+    if most >= len(rows):
+        return ChosenRows(rows.tolist(), len(rows), [])
+    kinds = dict(_notable(entries, outcomes, list(shown.targets), max(1, min(NOTABLE_ROWS, most // 20))))
+    added = {row for found in kinds.values() for row in found}
+    n_drawn = most - min(most // 2, len(added))
     drawn = np.random.default_rng(seed).choice(rows, n_drawn, replace=False).tolist()
-    return ChosenRows(sorted({*drawn, *_worst(entries)}), n_drawn)
+    return ChosenRows(sorted({*drawn, *added}), n_drawn, [words for words, found in kinds.items() if found])
 
 
-def read_records(result: Result, chosen: ChosenRows, shown: Shown, values: np.ndarray | None) -> PageRows:
+def read_records(
+    result: Result, chosen: ChosenRows, outcomes: Outcomes, shown: Shown, values: np.ndarray | None
+) -> PageRows:
     """Read the rows and keep what the page shows of them.
 
     Parameters:
@@ -86,14 +111,34 @@ def read_records(result: Result, chosen: ChosenRows, shown: Shown, values: np.nd
     """
     lines = [] if values is None else [rounded(line, VALUE_DIGITS) for line in values]
     value_of = dict(zip(chosen.rows, lines, strict=False))
+    of_page = outcomes.at(chosen.rows)
+    place_of = {row: place for place, row in enumerate(chosen.rows)}
     target_of = {name: position for position, name in enumerate(shown.targets)}
     records, quality = [], []
     for record in _records(result, chosen.rows, shown):
         quality = list(record.quality)
         kept = _kept(record, shown, result.layout.own_names(record.names))
+        kept |= _outcome(of_page, place_of[record.row], record.target)
         records.append({"target": target_of[record.target], **kept, "values": value_of.get(record.row)})
-    features = [shown.place[name] for name in shown.names]
-    return PageRows(features, records, quality, len(chosen.rows), chosen.drawn)
+    return PageRows(
+        features=[shown.place[name] for name in shown.names],
+        records=records,
+        quality=quality,
+        rows=len(chosen.rows),
+        drawn=chosen.drawn,
+        added=chosen.added,
+        classes=[clipped(name) for name in outcomes.classes],
+        label=None if outcomes.label is None else clipped(outcomes.label),
+        why_no_labels=outcomes.why_no_labels,
+        why_no_classes=outcomes.why_no_classes,
+        wrong=int(outcomes.is_wrong.sum()) if outcomes.is_known.any() else None,
+        commands=_commands(result),
+    )
+
+
+def _commands(result: Result) -> list[str]:
+    names = ["attributions", *(["interactions"] if result.run.has_interactions else [])]
+    return [f"ihcli {name} {shlex.quote(str(result.path))}" for name in names]
 
 
 def _most_rows(result: Result, shown: Shown, targets: float) -> int:
@@ -104,11 +149,40 @@ def _most_rows(result: Result, shown: Shown, targets: float) -> int:
     return max(1, int(most / targets))
 
 
-def _worst(entries: pa.Table) -> list[int]:
-    errors = entries[RELATIVE_ERROR].to_numpy().astype(np.float64)
-    order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")
-    rows: list[int] = entries[ROW].to_numpy()[order].tolist()
-    return list(dict.fromkeys(rows))[:WORST_ROWS]
+def _notable(
+    entries: pa.Table, outcomes: Outcomes, targets: Sequence[str], most: int
+) -> Iterator[tuple[str, list[int]]]:
+    """Give kinds of rows that somebody may look for, in words, and at most so many rows of each."""
+    rows = entries[ROW].to_numpy()
+    worst = _largest(entries[RELATIVE_ERROR].to_numpy(), rows, WORST_ROWS)
+    yield f"{len(worst)} with the largest relative errors", worst
+    for status, count in _counts(entries[STATUS]).items():
+        if status not in (Status.OK, Status.UNCERTIFIED):
+            found = rows[pc.equal(entries[STATUS], status).to_numpy(zero_copy_only=False)][:most].tolist()
+            yield f"{len(found)} of {count:,} of status {status}", found
+    wrong = _largest(np.where(outcomes.is_wrong, outcomes.margin, np.nan), outcomes.rows, most)
+    yield f"{len(wrong)} of {int(outcomes.is_wrong.sum()):,} wrong ones, of which the model is surest", wrong
+    unsure = _largest(-outcomes.margin, outcomes.rows, most)
+    yield f"{len(unsure)} of which it is least sure", unsure
+    off = _largest(np.abs(outcomes.off), outcomes.rows, most)
+    yield f"{len(off)} whose predictions are farthest from their labels", off
+    found, each = list[int](), max(1, most // (2 * max(1, len(targets))))
+    for target in targets:
+        of_target = pc.fill_null(pc.equal(entries[TARGET], target), False).to_numpy(zero_copy_only=False)
+        values = np.where(of_target, entries[PREDICTION].to_numpy(), np.nan)
+        found += [*_largest(values, rows, each), *_largest(-values, rows, each)]
+    yield f"{len(set(found))} with the highest and lowest predictions", found
+
+
+def _largest(values: np.ndarray, rows: np.ndarray, most: int) -> list[int]:
+    """Return the rows (n,) of the largest of numbers (n,), those that are none left out."""
+    order = np.argsort(-values.astype(np.float64), kind="stable")
+    found: list[int] = rows[order[np.isfinite(values[order])]].tolist()
+    return list(dict.fromkeys(found))[:most]
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {found["values"]: found["counts"] for found in column.value_counts().to_pylist()}
 
 
 def _records(result: Result, rows: Sequence[int], shown: Shown) -> Iterator[Record]:
@@ -147,6 +221,22 @@ def _kept(record: Record, shown: Shown, own: tuple[str, ...] | None) -> dict[str
     if record.has_values:
         kept |= _pairs(record, shown, positions=None if own is not None else shown.place)
     return kept
+
+
+def _outcome(outcomes: Outcomes, place: int, target: str) -> dict[str, Any]:
+    """Return what the page tells of the model beside the label, as far as that is known.
+
+    predicted    place of the chosen class among the classes;  probability  of it
+    true         place of the true class, or the number that the prediction should be
+    """
+    known: dict[str, Any] = {}
+    if outcomes.classes and outcomes.predicted[place] >= 0:
+        known["predicted"] = int(outcomes.predicted[place])
+        known["probability"] = _figure(float(outcomes.probability[place]))
+    true = float(outcomes.true[place])
+    if np.isfinite(true) and outcomes.judged in (None, target):
+        known["true"] = int(true) if outcomes.classes else _figure(true)
+    return known
 
 
 def _pairs(record: Record, shown: Shown, positions: Mapping[str, int] | None) -> dict[str, Any]:

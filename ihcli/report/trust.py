@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ihcli.quality import COLUMNS, EVALUATIONS, ROW, STATUS, TARGET, TRUNCATED, Status
+from ihcli.quality import COLUMNS, EVALUATIONS, PREDICTION, ROW, STATUS, TARGET, TRUNCATED, Status
 from ihcli.report.numbers import clipped, rounded
 from ihcli.results.result import Result
 from ihcli.runs.computation import scan_told
@@ -64,12 +64,12 @@ class Trust:
 
 
 def trust_of(result: Result) -> tuple[Trust, pa.Table]:
-    """Return the figures, and the columns of all entries of which they were made."""
+    """Return the figures, and the columns of all entries of which they were made, with what was predicted."""
     known = result.run.attribution_parts.schema.names
     spreads = [column for column in SPREADS if column.name in known]
     truncated = [TRUNCATED] if TRUNCATED in known else []
     names = [column.name for column in spreads]
-    table = result.run.attributions([ROW, TARGET, STATUS, EVALUATIONS, *names, *truncated])
+    table = result.run.attributions([ROW, TARGET, PREDICTION, STATUS, EVALUATIONS, *names, *truncated])
     statuses = {found["values"]: found["counts"] for found in table[STATUS].value_counts().to_pylist()}
     trust = Trust(
         entries=table.num_rows,
