@@ -20,13 +20,12 @@ from ihcli.files.fingerprints import Snapshot
 from ihcli.library.explanations import in_memory
 from ihcli.library.provenance import IN_MEMORY, Provenance
 from ihcli.models import Model
-from ihcli.models.targets import label_index
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.info import DataInfo, ModelInfo, RunInfo
 from ihcli.runs.request import RunRequest
 from ihcli.runs.sequences import SequenceInfo
 from ihcli.runs.told import UNTOLD
-from ihcli.vocabulary import Vocabulary
+from ihcli.vocabulary import Vocabulary, label_index
 from ihcli.wording import listed, printable
 
 Progress = bool | Tell
