@@ -1,7 +1,6 @@
 """Pictures by their structure: axes, labels, and how many of what is drawn where; pixels are looked at by people."""
 
 import io
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,66 +12,37 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from pictures import (
+    flagged,
+    judged,
+    legend_of,
+    made_up,
+    names_on,
+    offsets,
+    shades,
+    shown,
+    with_groups,
+    write,
+)
 from runs import FEATURES, made_up_explanation, write_cut_short, write_run, write_text_run
 from scipy import stats
 
 from ihcli.bars import pair_bars
 from ihcli.errors import DataError, OptionError, PackageError, RunError
-from ihcli.explanation import Explanation
-from ihcli.explanation.seen import Meaning, Seen, Truth
-from ihcli.files.fingerprints import files_fingerprint
 from ihcli.plots import KINDS, PlotRequest, draw, write_plot
 from ihcli.plots.canvas import SUFFIXES, short
 from ihcli.plots.colours import MISSING
-from ihcli.plots.dependence import spread
 from ihcli.plots.heatmap import chosen, seriated
+from ihcli.plots.places import spread
 from ihcli.plots.sample import sample_rows
 from ihcli.plots.swarm import HALF_HEIGHT, stacked
 from ihcli.quality import Status
 from ihcli.results.result import Result, read
 from ihcli.runs.info import RunInfo
-from ihcli.runs.storage import InteractionStorage
 from ihcli.runs.writer import create_run
-from ihcli.summaries.model import ModelSummary
-from ihcli.summaries.tables import Summary
 
 ROUNDING = 1e-12
-
-
-def made_up(n_rows: int, names: tuple[str, ...] = FEATURES, **changes: Any) -> Explanation:
-    """Return figures of any size; attributions are the row sums of interactions."""
-    rng = np.random.default_rng(1)
-    half = rng.normal(size=(n_rows, len(names), len(names)))
-    gamma = half + half.transpose(0, 2, 1)
-    whole = replace(
-        made_up_explanation(n_rows),
-        feature_names=names,
-        interactions=gamma,
-        attributions=gamma.sum(axis=2),
-        prediction=0.5 + gamma.sum(axis=(1, 2)),
-    )
-    return replace(whole, **changes)
-
-
-def write(path: Path, explanation: Explanation, interactions: str = "full", method: str = "ih") -> Result:
-    """Write a finished run of one part, and a table whose value of feature j in row i is 10 i + j."""
-    path.mkdir()
-    names, n_rows = explanation.feature_names, len(np.unique(explanation.row))
-    values = 10.0 * np.arange(n_rows)[:, None] + np.arange(len(names))
-    pq.write_table(pa.table(dict(zip(names, values.T, strict=True))), path / "data.parquet")
-    summary = Summary()
-    summary.update(explanation)
-    writer = create_run(path / "run", InteractionStorage.parse(interactions))
-    writer.write_part(0, explanation, pa.table({"patient": [f"P{row}" for row in range(n_rows)]}))
-    writer.write_summary(summary.attributions(), summary.interactions())
-    sha256 = files_fingerprint([path / "data.parquet"])
-    info = {"status": "done", "features": list(names), "keys": ["patient"], "method": {"name": method}}
-    info |= {"arguments": {"tolerance": 0.01}, "totals": {"rows": n_rows}}
-    info |= {"data": {"path": str(path / "data.parquet"), "sha256": sha256, "rows": n_rows}}
-    writer.write_info(RunInfo.of(info))
-    return read(path / "run")
 
 
 @pytest.fixture
@@ -86,27 +56,16 @@ def text_result(tmp_path: Path) -> Result:
     return read(tmp_path / "texts")
 
 
-def shown(figure: Figure, part: str = "footnote") -> str:
-    text = figure.get_supxlabel() if part == "footnote" else figure.get_suptitle()
-    return text.replace("\n", " ")
-
-
-def names_on(figure: Figure, axis: str = "y", place: int = 0) -> list[str]:
-    return [label.get_text() for label in getattr(figure.axes[place], f"get_{axis}ticklabels")()]
-
-
-def offsets(figure: Figure, place: int = 0) -> list[np.ndarray]:
-    """Return the points of every collection of an axes."""
-    return [np.asarray(collection.get_offsets()) for collection in figure.axes[place].collections]
-
-
 # What all kinds have in common.
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "summary": {},
     "bar": {},
     "heatmap": {},
+    "network": {},
+    "rows": {},
     "dependence": {"feature": "age"},
+    "surface": {},
     "effect": {"pair": ("age", "pressure"), "against": "[bmi]"},
     "waterfall": {"row": 2},
     "convergence": {},
@@ -117,9 +76,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_axes_are_labelled_and_the_title_names_the_target(result: Result, kind: str) -> None:
     figure = draw(result, PlotRequest(kind, **REQUESTS[kind]))
-    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
-    assert kind in ("dependence", "convergence") or any("output risk" in label for label in labels)
-    assert all(axes.get_xlabel() for axes in figure.axes[:1]) or kind in ("heatmap", "convergence")
+    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes] + [shown(figure)] * (kind == "network")
+    assert kind in ("dependence", "convergence") or any("output risk" in label.replace("\n", " ") for label in labels)
+    assert all(axes.get_xlabel() for axes in figure.axes[:1]) or kind in ("heatmap", "network", "rows", "convergence")
     assert kind == "convergence" or "target risk" in shown(figure, "title")
     assert shown(figure).startswith("Integrated Hessians")
 
@@ -194,6 +153,18 @@ def test_long_names_are_cut_in_the_middle() -> None:
     assert short(" ") == "(blank)"
 
 
+def test_labels_beside_an_axis_are_no_longer_than_it(tmp_path: Path) -> None:
+    target = np.array(["a target with a name of many words that is long"] * 6, dtype=object)
+    result = write(tmp_path / "long", made_up(6, target=target))
+    for kind, options in REQUESTS.items():
+        figure = draw(result, PlotRequest(kind, **options))
+        figure.savefig(io.BytesIO())
+        for axes in figure.axes:
+            label = axes.yaxis.label.get_window_extent()
+            assert label.height <= 1.1 * axes.get_window_extent().height, kind
+            assert 0 <= label.y0 <= label.y1 <= figure.bbox.height, kind
+
+
 def test_without_matplotlib_the_extra_is_named(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PackageError) as caught:
@@ -204,13 +175,25 @@ def test_without_matplotlib_the_extra_is_named(result: Result, monkeypatch: pyte
 # Targets and rows.
 
 
-@pytest.mark.parametrize("kind", ["summary", "bar", "heatmap", "dependence"])
-def test_of_several_targets_one_must_be_named(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in REQUESTS if kind not in ("waterfall", "convergence")])
+def test_of_several_targets_one_is_drawn_and_the_picture_says_so(tmp_path: Path, kind: str) -> None:
+    explanation = made_up_explanation(6, ("benign", "malignant"))
+    status = explanation.status.copy()
+    status[:4:2] = Status.NON_FINITE  # fewer rows of the first target
+    result = write(tmp_path / "run", replace(explanation, status=status))
+    figure = draw(result, PlotRequest(kind, **REQUESTS[kind]))
+    assert "target malignant" in shown(figure, "title")
+    assert shown(figure).endswith("One of 2 targets: the first of those with the most rows.")
+    named = draw(result, PlotRequest(kind, target="benign", **REQUESTS[kind]))
+    assert "target benign" in shown(named, "title")
+    assert "One of 2 targets" not in shown(named)
+
+
+@pytest.mark.parametrize("kind", ["summary", "bar", "heatmap", "dependence", "network", "rows", "surface"])
+def test_targets_that_are_not_there_are_named(tmp_path: Path, kind: str) -> None:
     write_run(tmp_path / "run", targets=("benign", "malignant"))
-    with pytest.raises(OptionError, match=r"`target`: .* explains 2 targets, .* Try `target=benign`\."):
-        draw(read(tmp_path / "run"), PlotRequest(kind, feature="age"))
     with pytest.raises(OptionError, match=r"has no target 'maligant'\. .* Did you mean 'malignant'\?"):
-        draw(read(tmp_path / "run"), PlotRequest(kind, target="maligant", feature="age"))
+        draw(read(tmp_path / "run"), PlotRequest(kind, target="maligant"))
 
 
 def test_values_are_of_the_target_that_is_named(tmp_path: Path) -> None:
@@ -223,21 +206,6 @@ def test_values_are_of_the_target_that_is_named(tmp_path: Path) -> None:
     gamma = explanation.interactions
     assert gamma is not None
     np.testing.assert_array_equal(offsets(panels, 2)[0][:, 1], 2 * gamma[1::2, 0, 2])
-
-
-def flagged() -> Explanation:
-    explanation = made_up(6)
-    status = np.array(
-        [Status.OK, Status.MISSING_INPUT, Status.OK, Status.OK, Status.NOT_CONVERGED, Status.OK], dtype=object
-    )
-    empty = status == Status.MISSING_INPUT
-    changes = {
-        name: np.where(
-            empty.reshape(-1, *(1,) * (getattr(explanation, name).ndim - 1)), np.nan, getattr(explanation, name)
-        )
-        for name in ("attributions", "interactions", "prediction", "relative_error", "completeness_gap")
-    }
-    return replace(explanation, status=status, **changes)
 
 
 def test_rows_without_values_are_left_out_and_said_so(tmp_path: Path) -> None:
@@ -291,7 +259,7 @@ def test_a_swarm_has_a_point_for_every_row_of_every_feature(result: Result) -> N
     colours = figure.axes[0].collections[0].get_array()
     assert colours is not None
     np.testing.assert_array_equal(np.argsort(colours), np.arange(6))
-    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["value of the feature"]
+    assert [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[1:]] == ["value of the feature"]
 
 
 def test_the_strongest_features_are_shown_and_the_rest_is_counted(result: Result) -> None:
@@ -320,31 +288,6 @@ def test_data_that_changed_is_refused_and_another_table_taken(result: Result, tm
 
 # one-hot groups
 
-GROUPS = {"city": ["city=rome", "city=oslo", "city=bonn"], "capital": ["capital=gain", "capital=loss"]}
-CITIES = (0, 1, 3, 1, None, 2)  # the place of the 1; 3: nowhere; None: in two columns
-
-
-def with_groups(path: Path, cities: tuple[int | None, ...] = CITIES, names: list[str] | None = None) -> Result:
-    """Write a run of a one-hot group, a group of numbers and a column, and the table with its columns."""
-    members = names or GROUPS["city"]
-    result = write(path, made_up(len(cities), ("city", "capital", "age")))
-    active = [[float(place == city or city is None) for city in cities] for place in range(len(members))]
-    columns = dict(zip(members, active, strict=True))
-    columns |= {name: np.arange(len(cities)) / 2 for name in (*GROUPS["capital"], "age")}
-    pq.write_table(pa.table(columns), path / "data.parquet")
-    info = result.info | {"groups": GROUPS | {"city": members}}
-    info["data"] = info["data"] | {"sha256": files_fingerprint([path / "data.parquet"])}
-    (path / "run/run.json").write_text(json.dumps(info))
-    return read(path / "run")
-
-
-def legend_of(figure: Figure) -> list[str]:
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-def shades(figure: Figure, place: int, of: int = 0) -> list[str]:
-    return [to_hex(colour) for colour in figure.axes[of].collections[place].get_facecolors()]
-
 
 def test_a_swarm_colours_categories_and_says_which_is_which(tmp_path: Path) -> None:
     figure = draw(with_groups(tmp_path / "x"), PlotRequest("summary"))
@@ -355,7 +298,7 @@ def test_a_swarm_colours_categories_and_says_which_is_which(tmp_path: Path) -> N
     assert colours[4] == MISSING
     assert set(shades(figure, names_on(figure).index("capital"))) == {MISSING}
     assert "Grey: no value; a group that is not one-hot has none." in shown(figure)
-    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["value of the feature"]
+    assert [axes.get_ylabel().replace("\n", " ") for axes in figure.axes[1:]] == ["value of the feature"]
 
 
 def test_without_numbers_there_is_no_colour_bar(tmp_path: Path) -> None:
@@ -595,7 +538,6 @@ def test_few_values_are_ticks_and_colours_reach_all_of_them(result: Result, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "`feature`: is not given."),
         ({"feature": "presure"}, r"`feature=presure`: .* has no such feature\. .* Did you mean 'pressure'\?"),
         ({"feature": "age", "color_by": "agee"}, r"`color_by=agee`: .* Did you mean 'age'\?"),
     ],
@@ -807,19 +749,6 @@ def test_lorenz_curves_of_texts_and_of_attributions_alone_are_drawn(text_result:
     assert len(draw(text_result, PlotRequest("lorenz", target=text_result.targets[0])).axes[0].lines) >= 3
     write_run(tmp_path / "first", second_order=False)
     assert len(draw(read(tmp_path / "first"), PlotRequest("lorenz")).axes[0].lines) == 3
-
-
-def judged(path: Path, outputs: np.ndarray, true: np.ndarray) -> Result:
-    """Write a run whose summary tells of a model with these probabilities of the second of two classes."""
-    write_run(path)
-    meaning = Meaning(("no", "yes"), "probability", "probability", True, True, True, None)
-    seen = Seen(meaning, np.stack([1 - outputs, outputs], axis=1), Truth(true.astype(float), 0, 0), None)
-    summary = ModelSummary()
-    summary.update(seen)
-    run = read(path)
-    table = summary.table(run.summary_attributions(), run.summary_interactions(), counts=False)
-    pq.write_table(table, path / "summary" / "model.parquet")
-    return read(path)
 
 
 def test_calibration_draws_every_bin_that_has_rows(tmp_path: Path) -> None:

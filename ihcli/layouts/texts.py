@@ -34,7 +34,7 @@ class TextLayout:
 
     units: str | None = None
 
-    plots: ClassVar[tuple[str, ...]] = ("bar", "heatmap", "waterfall", "text", "convergence", *OF_MODEL)
+    plots: ClassVar[tuple[str, ...]] = ("bar", "heatmap", "network", "waterfall", "text", "convergence", *OF_MODEL)
     is_aligned: ClassVar[bool] = False
     in_reading_order: ClassVar[bool] = True
     counts_occurrences: ClassVar[bool] = True

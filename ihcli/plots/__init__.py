@@ -4,21 +4,26 @@ matplotlib is imported inside functions, so that this can be imported without it
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ihcli.files.locations import Location, locate
 from ihcli.plots.bars import draw_bars
 from ihcli.plots.calibration import draw_calibration
-from ihcli.plots.canvas import default_style, save
+from ihcli.plots.canvas import add_footnote, default_style, save
 from ihcli.plots.convergence import draw_convergence
 from ihcli.plots.dependence import draw_dependence
 from ihcli.plots.effect import draw_effect
 from ihcli.plots.heatmap import draw_heatmap
 from ihcli.plots.lorenz import draw_lorenz
-from ihcli.plots.request import PlotRequest
-from ihcli.plots.swarm import draw_swarm
+from ihcli.plots.network import draw_network
+from ihcli.plots.request import PlotRequest, target_of_most_rows
+from ihcli.plots.rows import draw_rows
+from ihcli.plots.summary import draw_summary
+from ihcli.plots.surface import draw_surface
 from ihcli.plots.texts import draw_text
 from ihcli.plots.waterfall import draw_waterfall
+from ihcli.quality import TARGET
 from ihcli.results.result import Result
 
 if TYPE_CHECKING:
@@ -27,10 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "PlotRequest", "draw", "write_plot"]
 
 KINDS: dict[str, Callable[[Result, PlotRequest], "Figure"]] = {
-    "summary": draw_swarm,
+    "summary": draw_summary,
     "bar": draw_bars,
     "heatmap": draw_heatmap,
+    "network": draw_network,
+    "rows": draw_rows,
     "dependence": draw_dependence,
+    "surface": draw_surface,
     "effect": draw_effect,
     "waterfall": draw_waterfall,
     "text": draw_text,
@@ -38,6 +46,8 @@ KINDS: dict[str, Callable[[Result, PlotRequest], "Figure"]] = {
     "lorenz": draw_lorenz,
     "calibration": draw_calibration,
 }
+OF_ANY_TARGET = ("waterfall", "text", "convergence", "calibration")
+"""Kinds that do without a target, or find that of their row."""
 
 
 def draw(result: Result, request: PlotRequest) -> "Figure":
@@ -60,4 +70,9 @@ def write_plot(result: Result, request: PlotRequest, file: str | Location) -> No
 
 def _drawn(result: Result, request: PlotRequest) -> "Figure":
     result.layout.require_plot(result.path, request.kind)
-    return KINDS[request.kind](result, request)
+    if request.target is not None or request.by == TARGET or request.kind in OF_ANY_TARGET or len(result.targets) < 2:
+        return KINDS[request.kind](result, request)
+    target = target_of_most_rows(result)
+    figure = KINDS[request.kind](result, replace(request, target=target))
+    add_footnote(figure, f"One of {len(result.targets)} targets: the first of those with the most rows.")
+    return figure

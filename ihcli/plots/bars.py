@@ -7,8 +7,19 @@ import pyarrow as pa
 
 from ihcli.bars import DEVIATIONS
 from ihcli.layouts.columns import ERROR_BAR, STANDARD_ERROR
-from ihcli.plots.canvas import NAME_WIDTH, entitle, name_rows, new_figure, rows_height, short, source, values_in_words
-from ihcli.plots.colours import LOWERS, RAISES
+from ihcli.plots.canvas import (
+    HALF_NAME,
+    NAME_WIDTH,
+    entitle,
+    name_rows,
+    new_figure,
+    rows_height,
+    short,
+    source,
+    values_in_words,
+)
+from ihcli.plots.colours import AXIS, LOWERS, PALE, RAISES
+from ihcli.plots.group_bars import draw_group_bars
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.rankings import Choice, ranked_features, ranked_pairs
 from ihcli.results.result import Result
@@ -20,20 +31,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP_K = 20
-HALF_NAME = 24
-PALE = "#c9d3df"
 WHISKERS = {"ecolor": "#5f6b7a", "elinewidth": 1.1, "capsize": 2.5}
 
 
 def draw_bars(result: Result, request: PlotRequest) -> "Figure":
-    """Draw a ranking: bars of mean_abs, and the signed mean as a mark; see `ihcli.plots.draw`."""
+    """Draw a ranking: bars of mean_abs, and the signed mean as a mark; with `by` bars of groups of rows instead."""
+    if request.by is not None:
+        return draw_group_bars(result, request)
     target = one_target(result, request.target)
     choice = Choice(request.top_k or TOP_K, main_effects=request.main_effects)
     rank = ranked_pairs if request.pairs else ranked_features
     ranking = ranking_of(result, target, rank(result.run, choice))
     names = _names(ranking)
     height = rows_height(len(names))
-    figure, axes = new_figure(8.2, height + 1.6)
+    figure, axes = new_figure(9.8, height + 1.6)
     places, means = np.arange(len(names)), ranking["mean"].to_numpy()
     sizes = ranking["mean_abs"].to_numpy()
     axes.barh(places, sizes, height=0.7, color=PALE, label="mean_abs")
@@ -49,8 +60,8 @@ def draw_bars(result: Result, request: PlotRequest) -> "Figure":
     what = "effect" if request.main_effects else "pair effect" if request.pairs else "attribution"
     axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"{what} ({values_in_words(result, target)})")
     axes.grid(axis="x")
-    axes.axvline(0, color="#808080", linewidth=0.8)
-    axes.legend(loc="lower right")
+    axes.axvline(0, color=AXIS, linewidth=0.8)
+    figure.legend(loc="outside right upper")
     plural = "Main and pair effects" if request.main_effects else "Pair effects" if request.pairs else "Attributions"
     entitle(figure, f"{plural}, target {short(target)}", _notes(result, ranking, target, request))
     return figure

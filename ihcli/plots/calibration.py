@@ -6,7 +6,7 @@ import numpy as np
 
 from ihcli.errors import RunError
 from ihcli.plots.canvas import entitle, new_figure, short
-from ihcli.plots.colours import RAISES
+from ihcli.plots.colours import AXIS, PALE, RAISES
 from ihcli.plots.request import PlotRequest, one_target
 from ihcli.results.model_quality import ModelQuality
 from ihcli.results.result import Result
@@ -14,7 +14,6 @@ from ihcli.results.result import Result
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PALE = "#c9d3df"
 DEVIATIONS = 1.96
 
 
@@ -29,7 +28,7 @@ def draw_calibration(result: Result, request: PlotRequest) -> "Figure":
     probability, frequency, rows = _bins(result, quality)
     figure, axes = new_figure(6.4, 6.6, 2, 1, sharex=True, height_ratios=[4, 1])
     there = rows > 0
-    axes[0].plot([0, 1], [0, 1], color="#808080", linewidth=0.8, linestyle="--", label="calibrated")
+    axes[0].plot([0, 1], [0, 1], color=AXIS, linewidth=0.8, linestyle="--", label="calibrated")
     axes[0].errorbar(
         *(probability[there], frequency[there]),
         yerr=_chance(frequency[there], rows[there]),

@@ -34,7 +34,8 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 9.0,
 }
 QUIET = "#707070"
-NAME_WIDTH, CHARACTERS_PER_INCH = 30, 15
+NAME_WIDTH, HALF_NAME, CHARACTERS_PER_INCH = 30, 24, 15
+LABEL_CHARACTERS_PER_INCH = 13
 TITLE_SHARE = 0.65  # of as many letters in the larger, bold type of a title
 # Metadata that would make two files of the same picture differ.
 UNDATED: dict[str, dict[str, Any]] = {
@@ -69,8 +70,14 @@ def entitle(figure: "Figure", title: str, footnotes: Sequence[str] = ()) -> None
     lines = textwrap.wrap(title, int(width * TITLE_SHARE))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
     if footnotes:
-        text = "\n".join(textwrap.wrap(" ".join(footnotes), width))
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=QUIET)
+        add_footnote(figure, " ".join(footnotes))
+
+
+def add_footnote(figure: "Figure", footnote: str) -> None:
+    """Put one more sentence below everything."""
+    text = f"{figure.get_supxlabel()} {footnote}".strip()
+    width = int(figure.get_figwidth() * CHARACTERS_PER_INCH)
+    figure.supxlabel("\n".join(textwrap.wrap(text, width)), x=0.01, ha="left", fontsize=8, color=QUIET)
 
 
 def source(result: Result, n_rows: int | None = None) -> str:
@@ -83,9 +90,16 @@ def source(result: Result, n_rows: int | None = None) -> str:
 def save(figure: "Figure", file: Location) -> None:
     """Write a figure, whole or not at all; raises OptionError for an unknown ending, RunError."""
     suffix = require_suffix(file)
-    with warnings.catch_warnings(), replacing(file) as stream:
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box is drawn
+    with _quiet_about_glyphs(), replacing(file) as stream:
         figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=UNDATED[suffix], facecolor="white")
+
+
+@contextmanager
+def _quiet_about_glyphs() -> Iterator[None]:
+    """Draw a box for a letter that the font has not, and say nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def require_suffix(file: Location, option: str = "out") -> str:
@@ -110,9 +124,31 @@ def values_in_words(result: Result, target: str) -> str:
     return f"{'slope of' if is_slope else 'change in'} {explained(result, target)}"
 
 
+def widest(names: Sequence[str], size: float) -> float:
+    """Return how many inches the longest of some names takes, in letters of so many points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=size)
+    with _quiet_about_glyphs():
+        return max(text_to_path.get_text_width_height_descent(name, font, ismath=False)[0] for name in names) / 72
+
+
+def fitted(label: str, inches: float) -> str:
+    """Return a label in as many lines as it takes beside an axis of so many inches."""
+    width = max(12, int(inches * LABEL_CHARACTERS_PER_INCH))
+    return "\n".join(part for line in label.splitlines() for part in textwrap.wrap(line, width))
+
+
 def short(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name on one line; of a long one its start and its end."""
     return shortened(name, width)
+
+
+def short_names(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
+    """Return names on one line, the long ones cut so that they can be told apart."""
+    cut = told_apart(names, width)
+    return [cut[name] for name in names]
 
 
 def name_rows(
@@ -129,6 +165,12 @@ def name_rows(
     else:
         axes.set_xticks(places, labels, fontsize=size, rotation=90)
     axes.tick_params(axis=axis, length=0)
+
+
+def pair_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what pairs are called, of long names their ends, told apart."""
+    cut = told_apart([name for pair in pairs for name in pair], HALF_NAME)
+    return [f"{cut[one]} · {cut[other]}" for one, other in pairs]
 
 
 def rows_height(n: int) -> float:

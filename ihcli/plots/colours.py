@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ihcli.plots.canvas import fitted
 from ihcli.results.palette import EMPTY, HIGH, LOW, LOWERS, MISSING, NEUTRAL, RAISES, SIGNS, SIZES, VALUES
 
 if TYPE_CHECKING:
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "AROUND",
+    "AXIS",
     "EMPTY",
     "HIGH",
+    "INK",
     "LOW",
     "LOWERS",
     "MISSING",
     "MOST_TICKS",
     "NEUTRAL",
+    "PALE",
     "RAISES",
     "STATUS_COLOURS",
     "STATUS_MARKS",
@@ -32,6 +37,9 @@ __all__ = [
 
 STATUS_COLOURS = {"ok": "#4c78a8", "not_converged": RAISES, "rounding": "#7b3294", "uncertified": NEUTRAL}
 STATUS_MARKS = {"ok": "o", "not_converged": "^", "rounding": "s", "uncertified": "D"}
+PALE = "#c9d3df"  # of bars
+AXIS, INK = "#808080", "#303030"  # of lines through zero, and of what is written into a picture
+AROUND = 1.5  # inches above and below the axes
 MOST_TICKS = 6  # values that a colour bar shows one by one
 
 
@@ -71,5 +79,6 @@ def colour_bar(
     figure: "Figure", axes: "Axes | list[Axes]", mappable: "ScalarMappable", label: str, share: float = 1.0
 ) -> None:
     """Draw a colour bar at the right of the axes, as long as that share of their height, from the top."""
-    bar = figure.colorbar(mappable, ax=axes, label=label, aspect=35, pad=0.02, shrink=share, anchor=(0.0, 1.0))
+    told = fitted(label, share * (figure.get_figheight() - AROUND))
+    bar = figure.colorbar(mappable, ax=axes, label=told, aspect=35, pad=0.02, shrink=share, anchor=(0.0, 1.0))
     bar.outline.set_visible(False)

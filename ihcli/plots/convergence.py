@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ihcli.errors import RunError
 from ihcli.plots.canvas import entitle, new_figure, short, source
-from ihcli.plots.colours import STATUS_COLOURS, STATUS_MARKS
+from ihcli.plots.colours import INK, STATUS_COLOURS, STATUS_MARKS
 from ihcli.plots.request import PlotRequest, one_target
 from ihcli.quality import EVALUATIONS, INTERACTION_ERROR, RELATIVE_ERROR, ROW, STATUS, TARGET, WITHOUT_VALUES, Status
 from ihcli.results.result import Result
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_POINTS = 20_000
+SPAN = 30.0  # largest over smallest that the axis of errors has at least, so that several ticks are on it
 WIDE = 30.0  # largest over smallest from which an axis is logarithmic
 
 
@@ -60,7 +61,7 @@ def draw_convergence(result: Result, request: PlotRequest) -> "Figure":
         axes[1].plot(drawn.row[mask], drawn.evaluations[mask], **style)
     if tolerance := result.told.tolerance:
         label = f"tolerance {tolerance:g}{' at least' if result.told.sampling_share else ''}"
-        axes[0].axhline(tolerance, color="#303030", linewidth=1, linestyle="--", label=label)
+        axes[0].axhline(tolerance, color=INK, linewidth=1, linestyle="--", label=label)
     _scale(axes, entries)
     axes[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     notes = [source(result, len(np.unique(entries.row)))]
@@ -113,6 +114,8 @@ def _floor(errors: np.ndarray) -> float:
 
 
 def _scale(axes: "np.ndarray", entries: _Entries) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for panel, label in zip(axes, ("relative error", "evaluations"), strict=True):
         panel.set_ylabel(label)
         panel.grid()
@@ -123,6 +126,9 @@ def _scale(axes: "np.ndarray", entries: _Entries) -> None:
     else:
         axes[1].set_ylim(0, entries.evaluations.max() * 1.08)
     axes[1].set_xlabel("row")
+    axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(min(low, high / SPAN), high)
     for panel in axes:
         _plain_ticks(panel)
 

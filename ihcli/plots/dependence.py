@@ -1,22 +1,21 @@
 """dependence: attribution, main effect and interaction of a pair against a feature's value (Janizek et al. 2021)."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ihcli.errors import DataError, OptionError
+from ihcli.errors import DataError
 from ihcli.methods import names_of
-from ihcli.plots.canvas import entitle, new_figure, short, source, values_in_words
+from ihcli.plots.canvas import entitle, fitted, new_figure, short, short_names, source, values_in_words
 from ihcli.plots.categories import Level, colours_of, draw_legend, levels
-from ihcli.plots.colours import MOST_TICKS, NEUTRAL, colour_bar, span, value_map
-from ihcli.plots.request import PlotRequest, one_target, require_feature
+from ihcli.plots.colours import AROUND, AXIS, MOST_TICKS, NEUTRAL, colour_bar, span, value_map
+from ihcli.plots.places import Places
+from ihcli.plots.request import PlotRequest, one_target, require_feature, strongest
 from ihcli.plots.sample import DrawnRows, attributions, gammas, matrix_rows, sample_rows
 from ihcli.results.explained_data import FeatureValues, feature_values
 from ihcli.results.rankings import Choice, ranked_pairs
 from ihcli.results.result import Result
 from ihcli.summaries.ranking import by_target
-from ihcli.wording import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 3_000
-FEW_VALUES = 12  # of a feature: more are drawn where they are, these are spread
-CATEGORY_WIDTH = 18
-MOST_NAMED = 40  # categories below a panel
-MOST_LETTERS = 30  # that stand side by side below a panel
-SPREAD = 0.13  # of the smallest distance between two values, to either side
+HEIGHT = 4.0
+LOOKED_AT = 50  # features and rows, where none is named
+TITLE_WIDTH = 22  # of names above a panel
 
 
 def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
@@ -36,13 +33,12 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
 
     Three panels where the run stores matrices: phi_A, Gamma_AA and Gamma_AB + Gamma_BA; else the first alone.
     """
-    if request.feature is None:
-        raise OptionError("`feature`: is not given. Expected the feature whose values are the horizontal axis.")
-    require_feature(result, "feature", request.feature)
-    if request.color_by is not None:
-        require_feature(result, "color_by", request.color_by)
+    for option, name in (("feature", request.feature), ("color_by", request.color_by)):
+        if name is not None:
+            require_feature(result, option, name)
     target = one_target(result, request.target)
-    feature, partner = request.feature, request.color_by or strongest_partner(result, target, request.feature)
+    feature = request.feature or _strongest_with_values(result, target, request)
+    partner = request.color_by or strongest_partner(result, target, feature)
     panels = _Panels(result, target, feature, partner)
     most = request.points or MOST_ROWS
     sample = sample_rows(result, target, min(most, matrix_rows(result)) if panels.has_pairs else most, request.seed)
@@ -54,6 +50,14 @@ def draw_dependence(result: Result, request: PlotRequest) -> "Figure":
             "rows. Expected a feature of one column, or a one-hot group. Try another `feature`."
         )
     return panels.draw(sample, values, request.seed)
+
+
+def _strongest_with_values(result: Result, target: str, request: PlotRequest) -> str:
+    """Return the strongest feature that has values, as groups that are not one-hot have none."""
+    names, _ = strongest(result, target, LOOKED_AT)
+    values = feature_values(result, names, sample_rows(result, target, LOOKED_AT, request.seed).rows, request.data)
+    have = np.isfinite(values.numbers).any(axis=0)
+    return names[int(have.argmax())]
 
 
 def strongest_partner(result: Result, target: str, feature: str) -> str | None:
@@ -73,51 +77,44 @@ class _Panels:
     def __init__(self, result: Result, target: str, feature: str, partner: str | None) -> None:
         self._result, self._target = result, target
         self._feature, self._partner = feature, partner
+        self._names = short_names([feature] if partner in (None, feature) else [feature, str(partner)])
+        self._titles = short_names([feature] if partner in (None, feature) else [feature, str(partner)], TITLE_WIDTH)
         self.has_pairs = partner not in (None, feature) and result.stores_matrices
 
     def draw(self, sample: DrawnRows, values: FeatureValues, seed: int) -> "Figure":
         """Return the figure of the rows of a sample, given the values of the feature and its partner."""
         effects = self._effects(sample)
         n = len(effects)
-        figure, axes = new_figure(3.7 * n + 1.5, 4.0, 1, n, squeeze=False, sharex=True)
-        across, ticks = _across(values.numbers[:, 0], values.categories.get(self._feature))
-        places, is_spread = spread(across, seed, is_always=ticks is not None)
+        figure, axes = new_figure(3.7 * n + 1.5, HEIGHT, 1, n, squeeze=False, sharex=True)
+        across = Places.of(values.numbers[:, 0], values.categories.get(self._feature))
+        places = across.spread(seed)
         shade = _shade(values, self._partner)
         points = None
         for panel, (title, effect) in zip(axes[0], effects.items(), strict=True):
             points = _draw_points(panel, places, effect, shade)
             panel.set_title(title, loc="left")
-            panel.set_xlabel(short(self._feature))
-            if is_spread:
-                distinct = np.unique(across[np.isfinite(across)])
-                step = _step(ticks)
-                panel.set_xticks(distinct[::step], (ticks or [f"{value:g}" for value in distinct])[::step])
-                if ticks is not None and sum(map(len, ticks)) > MOST_LETTERS:
-                    panel.tick_params("x", rotation=90, labelsize=8)
-        axes[0, 0].set_ylabel(values_in_words(self._result, self._target))
+            panel.set_xlabel(self._names[0])
+            across.name(panel)
+        axes[0, 0].set_ylabel(fitted(values_in_words(self._result, self._target), HEIGHT - AROUND))
         if isinstance(shade, list) and self._partner is not None:
             draw_legend(figure, {self._partner: shade})
         elif points is not None and shade is not None:
-            _draw_scale(figure, list(axes[0]), points, values.numbers[:, 1], short(self._partner or ""))
-        with_partner = f" with {short(self._partner)}" if self.has_pairs and self._partner else ""
-        title = f"{short(self._feature)}{with_partner}, target {short(self._target)}"
-        notes = self._notes(sample, is_spread, values.numbers)
-        if ticks is not None and _step(ticks) > 1:
-            notes.append(f"Of {len(ticks)} categories one in {_step(ticks)} is named.")
-        entitle(figure, title, notes)
+            _draw_scale(figure, list(axes[0]), points, values.numbers[:, 1], self._names[-1])
+        with_partner = f" with {self._names[1]}" if self.has_pairs else ""
+        title = f"{self._names[0]}{with_partner}, target {short(self._target)}"
+        notes = self._notes(sample, across.are_few, values.numbers)
+        entitle(figure, title, [*notes, *across.notes()])
         return figure
 
     def _effects(self, sample: DrawnRows) -> dict[str, np.ndarray]:
         effects = {
-            f"attribution of {short(self._feature, 22)}": attributions(
-                self._result, sample, self._target, [self._feature]
-            )[:, 0]
+            f"attribution of {self._titles[0]}": attributions(self._result, sample, self._target, [self._feature])[:, 0]
         }
         if self.has_pairs and self._partner is not None:
             a, b = (self._result.feature_names.index(name) for name in (self._feature, self._partner))
             gamma = gammas(self._result, sample, self._target, [(a, a), (a, b), (b, a)])
-            effects[f"main effect of {short(self._feature, 22)}"] = gamma[:, 0]
-            effects[f"interaction with {short(self._partner, 22)}"] = gamma[:, 1] + gamma[:, 2]
+            effects[f"main effect of {self._titles[0]}"] = gamma[:, 0]
+            effects[f"interaction with {self._titles[1]}"] = gamma[:, 1] + gamma[:, 2]
         return effects
 
     def _notes(self, sample: DrawnRows, is_spread: bool, values: np.ndarray) -> list[str]:
@@ -135,22 +132,6 @@ class _Panels:
         return notes
 
 
-def _across(values: np.ndarray, categories: Sequence[str] | None) -> tuple[np.ndarray, list[str] | None]:
-    """Return where points (n,) stand, and what is written there: the categories that occur, one beside the other."""
-    if categories is None:
-        return values, None
-    present, places = np.unique(values, return_inverse=True)
-    across = np.where(np.isnan(values), np.nan, places)
-    names = [categories[int(code)] for code in present if np.isfinite(code)]
-    cut = told_apart(names, CATEGORY_WIDTH)
-    return across, [cut[name] for name in names]
-
-
-def _step(ticks: Sequence[str] | None) -> int:
-    """Return of how many categories one is named below a panel, so that names can be read."""
-    return 1 if ticks is None else max(1, -(-len(ticks) // MOST_NAMED))
-
-
 def _shade(values: FeatureValues, partner: str | None) -> "np.ndarray | list[Level] | None":
     """Return what colours the points: numbers, categories, or nothing where the partner has no values."""
     if partner is None or np.isnan(values.numbers[:, 1]).all():
@@ -159,20 +140,11 @@ def _shade(values: FeatureValues, partner: str | None) -> "np.ndarray | list[Lev
     return levels(numbers, values.categories[partner]) if partner in values.categories else numbers
 
 
-def spread(values: np.ndarray, seed: int, is_always: bool = False) -> tuple[np.ndarray, bool]:
-    """Move values (n,) a little sideways where they are few different ones; tell whether that was done."""
-    distinct = np.unique(values[np.isfinite(values)])
-    if not is_always and not 1 < len(distinct) <= FEW_VALUES:
-        return values, False
-    width = SPREAD * float(np.diff(distinct).min(initial=1.0 if is_always else np.inf))
-    return values + np.random.default_rng(seed).uniform(-width, width, len(values)), True
-
-
 def _draw_points(
     panel: "Axes", places: np.ndarray, effect: np.ndarray, colours: "np.ndarray | list[Level] | None"
 ) -> "ScalarMappable | None":
     panel.grid()
-    panel.axhline(0, color="#808080", linewidth=0.8, zorder=0.8)
+    panel.axhline(0, color=AXIS, linewidth=0.8, zorder=0.8)
     size = 18 if len(places) <= 800 else 7
     if colours is None:
         panel.scatter(places, effect, s=size, color=NEUTRAL, linewidths=0, alpha=0.8, rasterized=True)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ihcli.errors import OptionError
-from ihcli.plots.canvas import entitle, new_figure, short, source, values_in_words
-from ihcli.plots.colours import NEUTRAL, RAISES
-from ihcli.plots.dependence import spread
+from ihcli.plots.canvas import entitle, fitted, new_figure, short, short_names, source, values_in_words
+from ihcli.plots.colours import AROUND, AXIS, NEUTRAL, RAISES
+from ihcli.plots.places import spread
 from ihcli.plots.request import PlotRequest
 from ihcli.results.contrasting.drivers import Along, DriversRequest, along
 from ihcli.results.result import Result
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 3_000
+HEIGHT = 4.2
 FEW_VALUES = 12  # of numbers: means are drawn at each, as at each word
 MOST_LETTERS = 40  # of words that stand side by side
 
@@ -26,10 +27,10 @@ def draw_effect(result: Result, request: PlotRequest) -> "Figure":
     if request.against is None:
         raise OptionError("`against`: is not given. Expected the column that is the horizontal axis.")
     found = along(result, _asked(request), request.against)
-    figure, axes = new_figure(6.0, 4.2)
+    figure, axes = new_figure(6.0, HEIGHT)
     _draw(axes, found, request.seed)
     axes.set_xlabel(short(request.against))
-    axes.set_ylabel(values_in_words(result, found.target))
+    axes.set_ylabel(fitted(values_in_words(result, found.target), HEIGHT - AROUND))
     what = _named(request)
     where = "".join(f", {condition}" for condition in request.where)
     told = f"{found.told}, over the rows with a value." if np.isnan(found.values).any() else f"{found.told}."
@@ -57,14 +58,14 @@ def _asked(request: PlotRequest) -> DriversRequest:
 def _named(request: PlotRequest) -> str:
     if request.pair is None:
         return f"attribution of {short(request.feature or '')}"
-    one, other = map(short, request.pair)
-    return f"main effect of {one}" if one == other else f"effect of {one} and {other}"
+    one, other = short_names(request.pair)
+    return f"main effect of {one}" if request.pair[0] == request.pair[1] else f"effect of {one} and {other}"
 
 
 def _draw(axes: "Axes", found: Along, seed: int) -> None:
     places, _ = spread(found.values, seed, is_always=bool(found.words))
     axes.grid()
-    axes.axhline(0, color="#808080", linewidth=0.8, zorder=0.8)
+    axes.axhline(0, color=AXIS, linewidth=0.8, zorder=0.8)
     size = 18 if len(places) <= 800 else 7
     axes.scatter(places, found.effect, s=size, color=NEUTRAL, linewidths=0, alpha=0.6, rasterized=True)
     distinct = np.unique(found.values[~np.isnan(found.values)])

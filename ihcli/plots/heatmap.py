@@ -9,30 +9,32 @@ import pyarrow as pa
 from ihcli.errors import OptionError, RunError
 from ihcli.plots.canvas import entitle, name_rows, new_figure, short, source, values_in_words
 from ihcli.plots.colours import colour_bar, sign_map, size_map
-from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
+from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of, ranking_of_pairs
 from ihcli.results.rankings import MAIN
 from ihcli.results.result import Result
-from ihcli.summaries.ranking import by_target
 from ihcli.summaries.rest import rest_of
+from ihcli.wording import either
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP_K = 30
+STATISTICS = ("mean_abs", "mean")
 BULK, FAR = 99.5, 2.0  # where the largest size is so many times this percentile, colours end there
 
 
 def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     """Draw mean |pair effect|, or with `by` the signed mean, for every pair; see `ihcli.plots.draw`."""
     target = one_target(result, request.target)
-    found = _matrix(result, target, request)
+    by = _statistic(request)
+    found = _matrix(result, target, by, request)
     names, shown = found.names, found.cells
     if not request.main_effects:
         np.fill_diagonal(shown, np.nan)
     inches = float(np.clip(0.27 * len(names), 3.2, 9.0))
     figure, axes = new_figure(inches + 3.6, inches + 2.6)
-    limit = _limit(shown)
-    signed = request.by == "mean"
+    limit = bulk(shown)
+    signed = by == "mean"
     image = axes.imshow(
         shown,
         cmap=sign_map() if signed else size_map(),
@@ -44,10 +46,10 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     for axis in ("x", "y"):
         name_rows(axes, names, inches, axis)
     axes.spines[:].set_visible(False)
-    colour_bar(figure, axes, image, f"{request.by} of the effect\n({values_in_words(result, target)})")
+    colour_bar(figure, axes, image, f"{by} of the effect\n({values_in_words(result, target)})")
     what = "mean over rows, with its sign" if signed else "mean of the absolute values over rows"
     who = [source(result, result.layout.row_count(found.pairs)), *left_out(found.pairs)]
-    notes = [*who, f"{request.by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
+    notes = [*who, f"{by}: {what}.", "Off the diagonal: pair effects Gamma_ij + Gamma_ji"]
     notes[-1] += "; on it: main effects Gamma_ii." if request.main_effects else "; the diagonal is left out."
     if len(names) < found.n_names:
         notes.append(f"The {len(names)} of {found.n_names} {result.layout.noun} that interact most.")
@@ -59,14 +61,19 @@ def draw_heatmap(result: Result, request: PlotRequest) -> "Figure":
     return figure
 
 
-def _matrix(result: Result, target: str, request: PlotRequest) -> "_Matrix":
+def _statistic(request: PlotRequest) -> str:
+    by = request.by or STATISTICS[0]
+    if by not in STATISTICS:
+        raise OptionError(
+            f"`by={by}`: is not what a cell of a heatmap shows. Expected {either(STATISTICS)}, got {by!r}. "
+            f"Try `by={STATISTICS[0]}`."
+        )
+    return by
+
+
+def _matrix(result: Result, target: str, by: str, request: PlotRequest) -> "_Matrix":
     """Return the features with the strongest pairs, and what stands between them."""
-    features = ranking_of(result, target, result.summary_attributions())
-    pairs = by_target(result.summary_interactions()).get(target)
-    if pairs is None:
-        if len(features) > 1:
-            raise result.run.nothing_ranks(target)
-        raise OptionError(f"`target`: {result.path} has no pairs of target {target!r}. Expected two features at least.")
+    features, pairs = ranking_of(result, target, result.summary_attributions()), ranking_of_pairs(result, target)
     found = features["feature"].to_pylist()
     ends = [pairs[column].to_pylist() for column in ("feature_i", "feature_j")]
     names = list(result.feature_names) or sorted({*found, *ends[0], *ends[1]})
@@ -80,9 +87,9 @@ def _matrix(result: Result, target: str, request: PlotRequest) -> "_Matrix":
     first, second = first[shown], second[shown]
     sizes, cells = np.zeros((len(some),) * 2), np.full((len(some),) * 2, np.nan)
     sizes[first, second] = sizes[second, first] = pairs["mean_abs"].to_numpy()[shown]
-    cells[first, second] = cells[second, first] = pairs[request.by].to_numpy()[shown]
+    cells[first, second] = cells[second, first] = pairs[by].to_numpy()[shown]
     if request.main_effects:
-        column = next(main for main, statistic in MAIN.items() if statistic == request.by)
+        column = next(main for main, statistic in MAIN.items() if statistic == by)
         if column not in features.column_names:
             raise RunError(f"{result.path}: its summary has no column {column}. Try ihcli explain again.")
         mains = dict(zip(found, features[column].to_numpy(), strict=True))
@@ -137,7 +144,8 @@ def _grey(pairs: pa.Table) -> str:
     return f"Grey: not among the {rest.listed:,} pairs that the run ranks, of {rest.listed + rest.pairs:,}."
 
 
-def _limit(shown: np.ndarray) -> float:
+def bulk(shown: np.ndarray) -> float:
+    """Return the size at which colours end: the largest, but for a few that are far larger than all others."""
     sizes = np.abs(shown[np.isfinite(shown)])
     if not len(sizes) or not sizes.max():
         return 1.0

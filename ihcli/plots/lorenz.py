@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ihcli.plots.canvas import entitle, new_figure, short, source, values_in_words
-from ihcli.plots.colours import LOWERS, RAISES
+from ihcli.plots.canvas import entitle, fitted, new_figure, short, source, values_in_words
+from ihcli.plots.colours import AROUND, AXIS, LOWERS, RAISES
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of
 from ihcli.results.result import Result
 from ihcli.summaries.concentration import MOST
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-EVEN = "#808080"
+HEIGHT = 5.8
 
 
 def draw_lorenz(result: Result, request: PlotRequest) -> "Figure":
     """Draw the Lorenz curves of features and of pairs, each from the weakest on; see `ihcli.plots.draw`."""
     target = one_target(result, request.target)
     features = ranking_of(result, target, result.summary_attributions())
-    figure, axes = new_figure(7.2, 5.8)
-    axes.plot([0, 1], [0, 1], color=EVEN, linewidth=0.8, linestyle="--", label="all alike")
+    figure, axes = new_figure(7.2, HEIGHT)
+    axes.plot([0, 1], [0, 1], color=AXIS, linewidth=0.8, linestyle="--", label="all alike")
     notes = [source(result, result.layout.row_count(features)), *left_out(features)]
     _draw(axes, result, target, features, "features", RAISES)
     if result.run.has_summary_of_pairs:
@@ -37,7 +37,7 @@ def draw_lorenz(result: Result, request: PlotRequest) -> "Figure":
         xlim=(0, 1),
         ylim=(0, 1),
         xlabel="share of all, the weakest first",
-        ylabel=f"share of the sum of mean_abs ({values_in_words(result, target)})",
+        ylabel=fitted(f"share of the sum of mean_abs ({values_in_words(result, target)})", HEIGHT - AROUND),
     )
     axes.grid()
     axes.legend(loc="upper left")

@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from ihcli.errors import RunError
 from ihcli.layouts.tables import matrices
-from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
+from ihcli.quality import BASELINE_PREDICTION, INTERACTIONS, PREDICTION, ROW, STATUS, TARGET, has_values
+from ihcli.results.contrasting.blocks import Block
+from ihcli.results.contrasting.effects import OF, PAIR, Effects
 from ihcli.results.result import Result
 
 MATRIX_BYTES = 512 << 20  # of all matrices read for one picture
@@ -64,6 +66,48 @@ def attributions(result: Result, sample: DrawnRows, target: str, features: Seque
         places = np.searchsorted(sample.rows, wanted[ROW].to_numpy())
         for column, name in enumerate(features):
             values[places, column] = wanted[name].to_numpy()
+    return values
+
+
+def predictions(result: Result, sample: DrawnRows, target: str) -> np.ndarray:
+    """Return (n, 2): what the model gives the rows of a sample, and their baselines."""
+    return attributions(result, sample, target, [PREDICTION, BASELINE_PREDICTION])
+
+
+def require_pairs(result: Result, kind: str) -> None:
+    """Raise RunError where a run stores no interactions of single rows."""
+    if not result.run.has_interactions:
+        result.summary_interactions()  # says so itself of a run without any
+        raise RunError(
+            f"{result.path}: stores no interactions of single rows. Expected those of which {kind} is drawn. Try "
+            "ihcli explain with `interactions=full`."
+        )
+
+
+def pair_rows(result: Result) -> int:
+    """Return how many rows may be chosen so that reading their interactions takes no more than MATRIX_BYTES."""
+    return matrix_rows(result) if result.stores_matrices else MATRIX_BYTES
+
+
+def pair_effects(result: Result, sample: DrawnRows, target: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Return (n, len(pairs)) effects Gamma_gh + Gamma_hg of the rows of a sample.
+
+    NaN where a row lists its largest pairs alone, and not this one. A row group is in memory at a time.
+    """
+    names = result.feature_names
+    place = {name: at for at, name in enumerate(names)}
+    ends = np.sort([[place[one], place[other]] for one, other in pairs], axis=1)
+    order = np.lexsort((ends[:, 1], ends[:, 0]))
+    first, second = ends[order].T
+    effects = Effects(names, np.full(len(pairs), OF.index(PAIR)), first, second, not result.stores_matrices)
+    values = np.full((len(sample.rows), len(pairs)), np.nan)
+    for table in result.interaction_entries([ROW, TARGET, INTERACTIONS], sample.rows.tolist()):
+        wanted = table.filter(pa.array(_of_target(table, target)))
+        if not wanted.num_rows:
+            continue
+        places = np.searchsorted(sample.rows, wanted[ROW].to_numpy())
+        for some, found in effects.of_some(Block(wanted, wanted[INTERACTIONS], {}, None)):
+            values[np.ix_(places[some], order)] = found
     return values
 
 

@@ -1,17 +1,11 @@
-"""summary: every row's attributions, one swarm of points a feature, coloured by the feature's value or category."""
+"""Swarms of points, one above the other: every row a point, so that points of one place stand apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ihcli.plots.canvas import entitle, name_rows, new_figure, rows_height, short, source, values_in_words
-from ihcli.plots.categories import Level, colours_of, draw_legend, legend_height, levels
-from ihcli.plots.colours import LOW, MISSING, colour_bar, span, value_map
-from ihcli.plots.request import PlotRequest, one_target, strongest
-from ihcli.plots.sample import attributions, sample_rows
-from ihcli.results.explained_data import FeatureValues, feature_values
-from ihcli.results.result import Result
+from ihcli.plots.colours import colour_bar, value_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,71 +18,21 @@ HALF_HEIGHT = 0.42
 SCALE_INCHES = 5.6
 
 
-def draw_swarm(result: Result, request: PlotRequest) -> "Figure":
-    """Draw attribution against feature, the strongest on top; see `ihcli.plots.draw`."""
-    target = one_target(result, request.target)
-    names, n_features = strongest(result, target, request.top_k or TOP_K)
-    most = request.points or int(np.clip(MOST_POINTS // len(names), FEWEST_ROWS, MOST_ROWS))
-    sample = sample_rows(result, target, most, request.seed)
-    phi = attributions(result, sample, target, names)
-    values = feature_values(result, names, sample.rows, request.data)
-    groups = {
-        name: levels(values.numbers[:, place], values.categories[name])
-        for place, name in enumerate(names)
-        if name in values.categories
-    }
-    height = rows_height(len(names))
-    figure, axes = new_figure(10.0 if groups else 8.2, max(height + 1.5, legend_height(groups) + 0.4))
-    _draw_points(axes, phi, _colours(values, names, groups))
-    name_rows(axes, names, height)
-    axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"attribution ({values_in_words(result, target)})")
-    axes.grid(axis="x")
-    axes.axvline(0, color="#808080", linewidth=0.8, zorder=0.5)
-    has_numbers = bool(np.isfinite(_numbers(values, names)).any())
-    if has_numbers:
-        _draw_scale(figure, axes, min(1.0, SCALE_INCHES / height))
-    if groups:
-        draw_legend(figure, groups)
-    notes = [source(result, sample.population)]
-    if len(names) < n_features:
-        notes.append(f"The {len(names)} strongest of {n_features} features.")
-    notes += sample.footnotes()
-    if has_numbers:
-        notes.append(f"Low and high: {LOW:g} % of the values lie beyond either.")
-    if np.isnan(values.numbers).any():
-        notes.append("Grey: no value; a group that is not one-hot has none.")
-    entitle(figure, f"Attributions, target {short(target)}", notes)
-    return figure
+def most_rows(n_swarms: int) -> int:
+    """Return how many rows are drawn where that is not said."""
+    return int(np.clip(MOST_POINTS // n_swarms, FEWEST_ROWS, MOST_ROWS))
 
 
-def _numbers(values: FeatureValues, names: Sequence[str]) -> np.ndarray:
-    """Return the numbers that are no places of categories, (n, features)."""
-    return values.numbers[:, [name not in values.categories for name in names]]
-
-
-def _colours(values: FeatureValues, names: Sequence[str], groups: Mapping[str, list[Level]]) -> list[dict[str, Any]]:
-    """Return how the points of each feature are coloured, as `scatter` takes it."""
-    found: list[dict[str, Any]] = []
-    for column, name in zip(values.numbers.T, names, strict=True):
-        if name in groups:
-            found.append({"c": colours_of(groups[name], len(column)).tolist()})
-            continue
-        if np.isnan(column).all():
-            found.append({"c": MISSING})
-            continue
-        low, high = span(column)
-        scaled = np.ma.masked_invalid((column - low) / (high - low))
-        found.append({"c": scaled, "plotnonfinite": True, "cmap": value_map(), "vmin": 0, "vmax": 1})
-    return found
-
-
-def _draw_points(axes: "Axes", phi: np.ndarray, colours: list[dict[str, Any]]) -> None:
+def draw_points(axes: "Axes", phi: np.ndarray, colours: Sequence[dict[str, Any]]) -> None:
+    """Draw a swarm of points (n,) for each column of phi, coloured as `scatter` takes it; NaN is not drawn."""
     ends = float(np.nanmin(phi)), float(np.nanmax(phi))
     size = 14 if len(phi) <= 600 else 7
     for place in range(phi.shape[1]):
+        there, heights = np.isfinite(phi[:, place]), np.full(len(phi), np.nan)
+        heights[there] = place + stacked(phi[there, place], ends)
         axes.scatter(
             phi[:, place],
-            place + stacked(phi[:, place], ends),
+            heights,
             **colours[place],
             s=size,
             linewidths=0,
@@ -114,11 +58,18 @@ def stacked(positions: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     return side * min(2 * HALF_HEIGHT / max(1, counts.max()), 0.06)
 
 
-def _draw_scale(figure: "Figure", axes: "Axes", share: float) -> None:
+def draw_scale(
+    figure: "Figure",
+    axes: "Axes",
+    share: float,
+    label: str = "value of the feature",
+    ends: tuple[str, str] = ("low", "high"),
+) -> None:
+    """Draw what colours mean, from one end to the other, along that share of the height of the axes."""
     from matplotlib.cm import ScalarMappable
 
     scale = ScalarMappable(cmap=value_map())
     scale.set_clim(0, 1)
-    colour_bar(figure, axes, scale, "value of the feature", share)
-    figure.axes[-1].set_yticks([0, 1], ["low", "high"])
+    colour_bar(figure, axes, scale, label, share)
+    figure.axes[-1].set_yticks([0, 1], ends)
     figure.axes[-1].yaxis.labelpad = -14

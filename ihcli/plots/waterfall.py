@@ -6,7 +6,7 @@ import numpy as np
 
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.plots.canvas import entitle, explained, name_rows, new_figure, rows_height, short, source
-from ihcli.plots.colours import LOWERS, RAISES
+from ihcli.plots.colours import AXIS, INK, LOWERS, RAISES
 from ihcli.plots.request import PlotRequest
 from ihcli.results.explained_data import feature_values
 from ihcli.results.records import Record, attribution_effects
@@ -97,9 +97,9 @@ def _draw_steps(axes: "Axes", record: Record, steps: np.ndarray) -> None:
     colours = [RAISES if step >= 0 else LOWERS for step in steps]
     axes.barh(places, steps, left=starts, height=0.7, color=colours)
     for place, reached in enumerate(ends, 1):
-        axes.plot([reached, reached], [place - 0.65, place + 0.35], color="#808080", linewidth=0.8)
-    axes.plot([start, start], [len(steps) + 0.65, len(steps) + 1.35], color="#303030", linewidth=2)
-    axes.plot([end, end], [-0.35, 0.35], color="#303030", linewidth=2)
+        axes.plot([reached, reached], [place - 0.65, place + 0.35], color=AXIS, linewidth=0.8)
+    axes.plot([start, start], [len(steps) + 0.65, len(steps) + 1.35], color=INK, linewidth=2)
+    axes.plot([end, end], [-0.35, 0.35], color=INK, linewidth=2)
     reach = np.concatenate([starts, ends, [start, end]])
     width = float(np.ptp(reach)) or 1.0
     axes.set_xlim(reach.min() - 0.14 * width, reach.max() + 0.14 * width)
@@ -112,4 +112,4 @@ def _draw_steps(axes: "Axes", record: Record, steps: np.ndarray) -> None:
 
 def _write(axes: "Axes", x: float, y: float, text: str, side: int) -> None:
     text = text.replace("-", "−")
-    axes.text(x, y, text, ha="left" if side > 0 else "right", va="center", fontsize=8.5, color="#303030")
+    axes.text(x, y, text, ha="left" if side > 0 else "right", va="center", fontsize=8.5, color=INK)

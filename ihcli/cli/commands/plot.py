@@ -15,10 +15,13 @@ from ihcli.cli.showing.terminal import say
 
 # Which options each kind of picture understands, beside those that all do.
 OF_KIND: dict[str, tuple[str, ...]] = {
-    "summary": ("top_k", "all_rows", "data", "points", "seed"),
-    "bar": ("top_k", "pairs", "main_effects", "all_rows"),
+    "summary": ("top_k", "pairs", "all_rows", "data", "points", "seed"),
+    "bar": ("top_k", "pairs", "main_effects", "by", "all_rows", "data"),
     "heatmap": ("top_k", "by", "main_effects", "all_rows"),
+    "network": ("top_k", "main_effects", "all_rows"),
+    "rows": ("top_k", "sort", "all_rows", "points", "seed"),
     "dependence": ("feature", "color_by", "all_rows", "data", "points", "seed"),
+    "surface": ("pair", "all_rows", "data", "points", "seed"),
     "effect": ("pair", "feature", "against", "where", "all_rows", "data", "points", "seed"),
     "waterfall": ("row", "key", "top_k", "data"),
     "text": ("row", "key", "top_k"),
@@ -27,19 +30,31 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "calibration": (),
 }
 OUT_HELP = "File to write, a name that ends in .png, .svg or .pdf."
-TARGET_HELP = "Which target to draw; needed where the run has several."
+TARGET_HELP = "Which target to draw.  [default: of several the one of the most rows]"
 TOP_K_HELP = "How many features, pairs or words to draw, the strongest.  [default: as many as read well]"
 ROW_HELP = "waterfall and text only: the row of the data (from 0)."
 KEY_HELP = "waterfall and text only: the row with this key. Repeatable."
-FEATURE_HELP = "dependence: the feature whose values are the horizontal axis; effect: whose attribution is drawn."
-PAIR_HELP = "effect only: the pair whose effect is drawn; A,A is the main effect of A."
+FEATURE_HELP = (
+    "dependence: the feature whose values are the horizontal axis, the strongest where it is left out; effect: whose "
+    "attribution is drawn."
+)
+PAIR_HELP = (
+    "surface: the pair whose values are the axes, the strongest where it is left out; effect: whose effect is drawn, "
+    "A,A is the main effect of A."
+)
 AGAINST_HELP = "effect only: the column of the data that is the horizontal axis, whether a feature or not."
 COLOR_HELP = (
     "dependence only: the feature that colours, and whose interaction is drawn.  [default: the strongest partner]"
 )
-PAIRS_HELP = "bar only: pairs instead of features."
-BY_HELP = "heatmap only: mean_abs, or mean with its sign, of the effects.  [default: mean_abs]"
-MAIN_HELP = "heatmap: main effects Gamma_ii on the diagonal; bar with --pairs: among the pairs."
+PAIRS_HELP = "summary and bar: pairs instead of features."
+BY_HELP = (
+    "bar: a bar for each group of rows, by COLUMN, COLUMN:BINS or a condition as in ihcli contrast; _target: for each "
+    "target. heatmap: mean_abs, or mean with its sign.  [default of heatmap: mean_abs]"
+)
+SORT_HELP = "rows only: similarity or prediction, what rows stand by.  [default: similarity]"
+MAIN_HELP = (
+    "heatmap: main effects Gamma_ii on the diagonal; bar with --pairs: among the pairs; network: as sizes of nodes."
+)
 DATA_HELP = "Table to read values of features from.  [default: the one that was explained, as run.json records it]"
 POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as read well]"
 
@@ -58,7 +73,8 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--where", multiple=True, metavar="CONDITION", help=f"effect only: {WHERE_HELP[0].lower()}{WHERE_HELP[1:]}")
 @option("--color-by", metavar="NAME", help=COLOR_HELP)
 @option("--pairs", is_flag=True, help=PAIRS_HELP)
-@option("--by", type=click.Choice(["mean_abs", "mean"]), help=BY_HELP)
+@option("--by", metavar="BY", help=BY_HELP)
+@option("--sort", type=click.Choice(["similarity", "prediction"]), help=SORT_HELP)
 @option("--main-effects", is_flag=True, help=MAIN_HELP)
 @option("--all-rows", is_flag=True, help=ALL_ROWS_HELP)
 @option("--data", metavar="FILE", help=DATA_HELP)
@@ -72,10 +88,14 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
 
     \b
     KIND is one of
-    summary      attribution against feature, every row a point, coloured by the feature's value or category
-    bar          the strongest features, or with --pairs pairs
+    summary      attribution against feature, every row a point, coloured by the feature's value or category;
+                 with --pairs effects of pairs, coloured by both values
+    bar          the strongest features, or with --pairs pairs; with --by for groups of rows side by side
     heatmap      pair effects as a matrix, strong pairs near the diagonal
+    network      the strongest pairs as lines between features
+    rows         attributions as an image, rows by features, with the prediction above
     dependence   attribution, main effect and interaction against the values of --feature
+    surface      the effect of --pair over the values of both features, in colour
     effect       the effect of --pair, or the attribution of --feature, against any column, --against
     waterfall    from the baseline's prediction to that of --row
     text         the words of --row, shaded by attribution, and its strongest pairs
@@ -85,7 +105,9 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
 
     \b
     ihcli plot run summary -o summary.png
+    ihcli plot run bar --by diagnosis -o classes.png
     ihcli plot run heatmap --top-k 40 --main-effects -o pairs.svg
+    ihcli plot run surface --pair age,sex -o surface.png
     ihcli plot run dependence --feature age --color-by sex -o age.pdf
     ihcli plot run effect --pair age,sex --against clinic --where 'age>=50' -o effect.png
     ihcli plot run waterfall --key id=P42 -o row.png
@@ -116,5 +138,14 @@ def _refuse_others(context: click.Context, kind: str, given: dict[str, Any]) -> 
         if name in given and name != "target" and name not in OF_KIND[kind]:
             kinds = ", ".join(other for other, names in OF_KIND.items() if name in names)
             raise click.UsageError(f"{parameter.opts[-1]}: is not for {kind}. Expected with {kinds}. Try without it.")
-    if given.get("main_effects") and kind == "bar" and not given.get("pairs"):
+    if kind == "bar":
+        _refuse_others_of_bar(given)
+
+
+def _refuse_others_of_bar(given: dict[str, Any]) -> None:
+    if given.get("main_effects") and not given.get("pairs"):
         raise click.UsageError("--main-effects: is for pairs. Try --pairs too.")
+    if given.get("main_effects") and "by" in given:
+        raise click.UsageError("--main-effects, --by: are not drawn together. Try one of them.")
+    if "data" in given and "by" not in given:
+        raise click.UsageError("--data: is for --by, whose column it has. Try --by too.")
