@@ -21,6 +21,7 @@ from ihcli.integration.computing import needs_layers
 from ihcli.methods import METHODS, PAIR_SENSITIVITY, PROPERTIES, promised
 from ihcli.quality import COLUMNS, Status, Trait, columns_of
 from ihcli.results.comparing.lines import schema_of
+from ihcli.results.long.lines import schema_of as schema_of_lines
 from ihcli.runs.parts import attributions_table, interactions_table
 from ihcli.runs.storage import InteractionStorage
 from ihcli.summaries.figures import figures_table
@@ -43,7 +44,7 @@ usage, 3 with `--strict` when rows missed the tolerance, 130 interrupted, 143 te
 
 def pages() -> dict[Path, str]:
     """Return what the generated pages have to say, by file."""
-    pages = (DOCS / name for name in ("files.md", "method.md", "compare.md"))
+    pages = (DOCS / name for name in ("files.md", "method.md", "compare.md", "long_tables.md"))
     tables = {page: with_tables(page.read_text(encoding="utf-8")) for page in pages}
     return {DOCS / "commands.md": commands_page(main), **tables}
 
@@ -74,6 +75,9 @@ def column_tables() -> Iterator[tuple[str, str]]:
     yield "summary model", _of_schema(figures_table(()).schema)
     yield "comparison", _of_schema(schema_of([KEYS.schema.field(0)]))
     yield "properties", _of_properties()
+    keys, unit = [("(your keys)", pa.string())], [("feature", pa.string()), ("value", pa.float64())]
+    for pairs, name in enumerate(("attributions", "interactions")):
+        yield f"long {name}", _of_schema(schema_of_lines(keys, unit, pa.float32(), pairs=bool(pairs)))
 
 
 def _sections(command: click.Command, parent: click.Context | None) -> Iterator[str]:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import duckdb
 import model_files
 import numpy as np
 import pandas as pd
@@ -76,6 +77,33 @@ def test_the_page_of_contrasts_runs_as_shown(checkout: Path) -> None:
     (line,) = re.findall(r"^\| 1 \|.+$", page, flags=re.MULTILINE)
     assert line.replace("|", " ").split() == shown.stdout.splitlines()[4].split()
     assert pd.read_csv("drivers.csv")["column"].iloc[0] == "age"
+
+
+@pytest.mark.parametrize("page", ["long_tables.md", "business_tools.md"])
+def test_the_pages_of_long_tables_run_as_shown(checkout: Path, page: str) -> None:
+    found: list[list[tuple[Any, ...]]] = []
+    with duckdb.connect() as connection:
+        for compiled_only, language, text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
+            if language == "console":
+                run_commands(text)
+            elif language == "python":
+                assert compiled_only
+                compile(text, page, "exec")
+            elif language == "sql":
+                found += [connection.execute(each.query).fetchall() for each in connection.extract_statements(text)]
+    if page == "business_tools.md":
+        assert pd.read_parquet("rows.parquet").columns[:3].tolist() == ["_row", "patient", "_target"]
+        return
+    strongest, of_value, by_class, pairs, wide = found[-5:]
+    summary = read("run").attribution_summary
+    assert [line[0] for line in strongest] == summary["feature"].head(10).tolist()
+    np.testing.assert_allclose([line[1:] for line in strongest], summary[["mean_abs", "mean", "share"]].head(10))
+    assert [line[3] for line in of_value] == sorted(line[3] for line in of_value)
+    assert by_class[0][:2] == ("malignant", "worst_concave_points")
+    assert pairs[0][:2] == ("mean_texture", "worst_texture")
+    assert (len(wide), len(wide[0])) == (569, 33)
+    assert f"{len(pd.read_parquet('attributions.parquet')):,} lines" in (DOCS / page).read_text(encoding="utf-8")
+    assert pd.read_csv("texture.csv")["feature"].unique().tolist() == ["worst_texture"]
 
 
 def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:

@@ -24,7 +24,7 @@ def computed_run(ranking: Ranking, data: str, lacking: Sequence[str]) -> Iterato
     from ihcli.runs.directory import REFUSE, REPLACE
 
     kept = ranking.keep is not None
-    stored = "full" if kept or ranking.is_of_one_row else "none"
+    stored = "full" if kept or ranking.is_of_one_row or ranking.long else "none"
     request = ranking.computation.request(ranking.path, data, target=ranking.target, interactions=stored)
     refuse_early(request, None)
     existing = REPLACE if kept and ranking.overwrite else REFUSE

@@ -1,13 +1,13 @@
 """The best of a ranking, of features or of pairs, over rows or in one: chosen, titled and written."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, Ranking
+from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, TOP_K, Ranking
 from ihcli.cli.asking.values import values_of_keys
 from ihcli.cli.computed import computed_run
 from ihcli.cli.showing.certainty import left_out_of_ranking, not_listed_in_ranking, notes_of_ranking
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ihcli.layouts.layout import Layout
+    from ihcli.results.long.lines import Lines
     from ihcli.results.rankings import Choice
     from ihcli.results.records import Record
     from ihcli.runs.run import Run
+
+MOST_LINES = 40
+"""Of a long table that a terminal shows."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Kind:
     noun            what its entries are called, in the plural
     drawing         what a terminal shows below the table of a text
     lacking         options of explain that the command does not have, or refuses
+    is_of_pairs     whether it ranks pairs
     """
 
     of_run: Callable[["Run", "Choice"], "pa.Table"]
@@ -49,6 +54,7 @@ class Kind:
     noun: str
     drawing: Callable[["Record"], Any] | None = None
     lacking: tuple[str, ...] = ("workers",)
+    is_of_pairs: bool = False
 
 
 def show(ranking: Ranking, context: click.Context, kind: Kind) -> None:
@@ -71,7 +77,9 @@ def show(ranking: Ranking, context: click.Context, kind: Kind) -> None:
 def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Shown:
     from ihcli.results.rankings import Choice
 
-    choice = Choice(ranking.top_k, ranking.by, ranking.feature, ranking.main_effects)
+    if ranking.long:
+        return _long(ranking, run, kind, target)
+    choice = Choice(ranking.top_k or TOP_K, ranking.by, ranking.feature, ranking.main_effects)
     if ranking.is_of_one_row:
         return _shown_row(ranking, run, kind, choice, target)
     choice = replace(choice, min_count=_least_count(ranking, run))
@@ -85,6 +93,45 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
     ):
         say(*missing)
     return in_sections(table, kind.columns, _titles(run, table, choice.min_count), notes, told=told)
+
+
+def _long(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Shown:
+    """Return every value of the rows asked for in a line of its own; says what is to be known of them."""
+    from ihcli.results.long.lines import Lines, LongRequest
+    from ihcli.results.result import Result
+
+    result, rows = Result(run), ranking.rows
+    if ranking.is_of_one_row:
+        key = values_of_keys(result.keys, ranking.keys) if ranking.data is None else None
+        rows = (result.row_of(ranking.row, key),)
+    found = Lines(
+        result,
+        LongRequest(
+            kind.is_of_pairs,
+            rows,
+            ranking.where,
+            None if target == "all" else target,
+            ranking.feature,
+            ranking.top_k,
+            ranking.main_effects,
+            ranking.values_from,
+        ),
+    )
+    say(*(f"Warning: {text}" for text in found.warnings), *found.notes)
+    return Shown(found.schema, found.pieces(), _first_lines(found), is_large=True)
+
+
+def _first_lines(found: "Lines") -> Iterator[Section]:
+    """Give what a person sees of lines: the first ones."""
+    import pyarrow as pa
+
+    table = found.schema.empty_table()
+    for piece in found.pieces():
+        table = pa.concat_tables([table, piece.slice(0, MOST_LINES + 1)])
+        if len(table) > MOST_LINES:
+            break
+    more = (f"The first {MOST_LINES} lines; -o FILE has all.",) if len(table) > MOST_LINES else ()
+    yield Section("one line for every row, target and value", table.slice(0, MOST_LINES), more)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:

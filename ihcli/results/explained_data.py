@@ -66,10 +66,10 @@ def feature_values(
     """
     result.layout.require_features(result.path, "which have no features. Try record(row).")
     _refuse_unknown(result, features)
-    table = _coded(result, _recorded_table(result) if data is None else _other_table(result, str(data)))
+    table = features_table(result, data)
     vocabulary = result.told.vocabulary
-    columns_of = _columns_of(result, table, features)
-    columns = list(dict.fromkeys(column for members in columns_of.values() for column in members))
+    members_of = columns_of(result, table, features)
+    columns = list(dict.fromkeys(column for members in members_of.values() for column in members))
     rows = np.asarray(rows, dtype=np.int64)
     numbers = np.full((len(rows), len(features)), np.nan)
     categories: dict[str, tuple[str, ...]] = {}
@@ -77,16 +77,16 @@ def feature_values(
         return FeatureValues(numbers, categories)
     coded = frozenset(() if vocabulary is None else vocabulary.values)
     place_of = {column: place for place, column in enumerate(columns)}
-    found, is_binary = _read(table, columns, rows, to_the_end=any(len(members) > 1 for members in columns_of.values()))
+    found, is_binary = _read(table, columns, rows, to_the_end=any(len(members) > 1 for members in members_of.values()))
     for place, name in enumerate(features):
-        places = [place_of[column] for column in columns_of.get(name, ())]
+        places = [place_of[column] for column in members_of.get(name, ())]
         if len(places) == 1:
             numbers[:, place] = found[:, places[0]]
-            if vocabulary is not None and (column := columns_of[name][0]) in coded:
+            if vocabulary is not None and (column := members_of[name][0]) in coded:
                 numbers[:, place], categories[name] = _occurring(numbers[:, place], vocabulary.names(column))
-        elif places and is_binary[places].all() and not coded.intersection(columns_of[name]):
-            numbers[:, place] = _active(found[:, places])
-            categories[name] = (*_categories(result, name, columns_of[name]), NONE)
+        elif places and is_binary[places].all() and not coded.intersection(members_of[name]):
+            numbers[:, place] = active_column(found[:, places])
+            categories[name] = (*levels_of(result, name, members_of[name]), NONE)
     return FeatureValues(numbers, categories)
 
 
@@ -97,7 +97,7 @@ def _occurring(codes: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tup
     return np.where(np.isnan(codes), np.nan, places), tuple(names[code] for code in present)
 
 
-def _active(columns: np.ndarray) -> np.ndarray:
+def active_column(columns: np.ndarray) -> np.ndarray:
     """Return which of the columns (n, K) of 0 and 1 is 1, K where none is, NaN where several are or one is missing."""
     counts = columns.sum(axis=1)
     places = np.where(counts == 0, columns.shape[1], columns.argmax(axis=1)).astype(np.float64)
@@ -105,7 +105,7 @@ def _active(columns: np.ndarray) -> np.ndarray:
     return places
 
 
-def _categories(result: Result, group: str, columns: Sequence[str]) -> tuple[str, ...]:
+def levels_of(result: Result, group: str, columns: Sequence[str]) -> tuple[str, ...]:
     """Return what a group's columns stand for: their names without the group's and the separator behind it."""
     separator = if_told(lambda: result.told.arguments.groups_by) or _sign_behind(group, columns)
     start = f"{group}{separator}"
@@ -135,7 +135,7 @@ def _read(
         found = matrix_of(batch, columns)
         start, stop = np.searchsorted(wanted, (first, first + batch.num_rows))
         values[order[start:stop]] = found[wanted[start:stop] - first]
-        is_binary &= ((found == 0) | (found == 1) | np.isnan(found)).all(axis=0)
+        is_binary &= _are_binary(found)
         first += batch.num_rows
         if stop == len(rows) and not to_the_end:
             break
@@ -144,6 +144,26 @@ def _read(
             f"{table.path}: has {first} rows. Expected row {wanted[-1]} too. Try the data that was explained."
         )
     return values, is_binary
+
+
+def are_binary(table: TableFiles, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the columns hold nothing but 0, 1 and gaps, in all rows: a pass, where there is any."""
+    kept = np.ones(len(columns), dtype=bool)
+    if columns:
+        for batch in table.batches(pa.schema([(name, table.feature_type(name)) for name in columns])):
+            kept &= _are_binary(matrix_of(batch, columns))
+    return tuple(name for name, is_kept in zip(columns, kept, strict=True) if is_kept)
+
+
+def _are_binary(values: np.ndarray) -> np.ndarray:
+    return np.asarray(((values == 0) | (values == 1) | np.isnan(values)).all(axis=0))
+
+
+def features_table(result: Result, data: str | Location | None = None) -> TableFiles:
+    """Open the table that a run explained, columns of categories as the codes of the run; see `feature_values`."""
+    table = _recorded_table(result) if data is None else _other_table(result, str(data))
+    vocabulary = result.told.vocabulary
+    return table if vocabulary is None else CodedTable(table, vocabulary)
 
 
 def explained_table(result: Result, data: str | None = None) -> TableFiles:
@@ -160,12 +180,6 @@ def explained_table(result: Result, data: str | None = None) -> TableFiles:
     table = open_table(data)
     _require_rows(result, table, data, table.schema.names[0])
     return table
-
-
-def _coded(result: Result, table: TableFiles) -> TableFiles:
-    """Return a table with its columns of categories as the codes of the run."""
-    vocabulary = result.told.vocabulary
-    return table if vocabulary is None else CodedTable(table, vocabulary)
 
 
 def _recorded_table(result: Result) -> TableFiles:
@@ -200,14 +214,25 @@ def _explained(result: Result) -> str:
 def _other_table(result: Result, path: str) -> TableFiles:
     """Open a table named by the user; it must have as many rows as were explained, or more where `limit` cut them."""
     table = open_table(path)
-    name = next((name for name in result.feature_names if name in table.schema.names), None)
-    if name is None:
+    if (name := _feature_column(result, table)) is None:
         raise DataError(
             f"`data={path}`: has none of the features of {result.path}. Expected {listed(result.feature_names)}, got "
             f"{listed(table.schema.names)}."
         )
     _require_rows(result, table, path, name)
     return table
+
+
+def names_features(result: Result, path: str) -> bool:
+    """Return whether a table named by the user has a column of a feature."""
+    return _feature_column(result, open_table(path)) is not None
+
+
+def _feature_column(result: Result, table: TableFiles) -> str | None:
+    """Return a column of the table that is a feature or of a group of the run, None where there is none."""
+    groups = if_told(lambda: result.told.groups) or {}
+    columns = [*result.feature_names, *(column for members in groups.values() for column in members or ())]
+    return next((name for name in columns if name in table.schema.names), None)
 
 
 def _require_rows(result: Result, table: TableFiles, path: str, name: str) -> None:
@@ -219,7 +244,7 @@ def _require_rows(result: Result, table: TableFiles, path: str, name: str) -> No
         raise DataError(f"`data={path}`: has {rows} rows. Expected the {expected} rows that {result.path} explained.")
 
 
-def _columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the columns of each feature; features of which that cannot be told are left out."""
     groups, are_known = _groups(result, table)
     columns = {}

@@ -170,7 +170,7 @@ class Result:
         self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
     ) -> tuple[Record, ...]:
         """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
-        row = self._row(row, key or {})
+        row = self.row_of(row, key)
         found = self.records_of([row]).get(row, ())
         if not found:
             raise OptionError(f"`row={row}`: there is no such row. Expected 0 to {self.n_rows - 1}.")
@@ -219,7 +219,9 @@ class Result:
             array[places[mask]] = values[mask]
         return np.empty((0, n_features, n_features)) if array is None else array
 
-    def _row(self, row: int | None, key: Mapping[str, Any]) -> int:
+    def row_of(self, row: int | None = None, key: Mapping[str, Any] | None = None) -> int:
+        """Return the index of the row that an index or a key means; raises OptionError where it is not one."""
+        key = key or {}
         if (row is None) == (not key):
             raise OptionError("row, key: exactly one of both selects the row. Try row=0.")
         if row is not None:

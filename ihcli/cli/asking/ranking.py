@@ -9,14 +9,16 @@ import click
 
 from ihcli.cli.asking.computation import Computation, computing_options, debug_option, reporting_options
 from ihcli.cli.asking.options import DAILY, OTHERS, TARGET
+from ihcli.cli.asking.rows import WHERE_HELP
 from ihcli.cli.asking.sections import OPTIONS, Command, Conflict, Declaration, option
-from ihcli.cli.asking.tables import FORMAT, OUT
-from ihcli.cli.asking.values import WholeNumber
+from ihcli.cli.asking.tables import CSV_SAFE, FORMAT, OUT
+from ihcli.cli.asking.values import RowSelection, WholeNumber
 from ihcli.cli.showing.tables import Destination
 
-WITH_DATA = "With MODEL and DATA"
+WITH_DATA, WITH_LONG = "With MODEL and DATA", "With --long"
 STATISTICS = ("mean_abs", "mean", "std", "share")
-TOP_K_HELP = "How many of every target to show."
+TOP_K = 20
+TOP_K_HELP = f"How many of every target to show.  [default: {TOP_K}; with --long, of every row, all]"
 BY_HELP = "Statistic over rows to rank by; mean is ranked by its absolute value and shown with its sign."
 FEATURE_HELP = "Only entries with this feature or group; ranks stay those among all. Repeatable: with any of them."
 MIN_COUNT, MANY_TEXTS = 5, 100
@@ -39,6 +41,22 @@ COUNT_IS_OF_ALL = "--min-count: counts over all texts, so it cannot be used with
 ALL_ROWS_HELP = "Rank over all rows, also over those whose error is beyond 10 tolerances."
 ALL_IS_OF_ALL = "--all-rows: ranks over all rows, so it cannot be used with --row or --key. Try again without it."
 ONE_OF_BOTH = "--row, --key: both select a row. Try one of them."
+LONG_HELP = (
+    "Write one line for every row, target and value instead, with what the feature is in that row: for DuckDB, "
+    "Power BI, Tableau and others that take no wide tables. It is streamed, however long."
+)
+ROWS_HELP = (
+    "Rows of the data: all, or numbers from 0 and ranges such as 0,5,10-19, or @FILE with one a line.  [default: all]"
+)
+VALUES_HELP = (
+    "Table with the same rows to take values of features, and columns of --where, from.  [default: the one that was "
+    "explained, as run.json records it]"
+)
+LONG_IS_OF_ROWS = "{}: ranks over all rows, so it cannot be used with --long, which lists every row. Try without it."
+NOT_RANKED = tuple(
+    Conflict(name, LONG_IS_OF_ROWS.format(f"--{name.replace('_', '-')}")) for name in ("by", "min_count", "all_rows")
+)
+ROWS_OR_ROW = tuple(Conflict(name, f"--rows, --{name}: both select rows. Try one of them.") for name in ("row",))
 NOT_WITH_ROW = (
     Conflict("by", BY_IS_OF_ALL),
     Conflict("min_count", COUNT_IS_OF_ALL),
@@ -55,7 +73,7 @@ class Ranking:
     path: str
     data: str | None
     target: str | None
-    top_k: int
+    top_k: int | None
     by: str | None
     feature: tuple[str, ...]
     row: int | None
@@ -67,6 +85,10 @@ class Ranking:
     computation: Computation
     strict: bool
     quiet: bool
+    long: bool
+    rows: tuple[int, ...] | None
+    where: tuple[str, ...]
+    values_from: str | None
     main_effects: bool = False
 
     @property
@@ -107,8 +129,8 @@ def ranking_options(*more: Callable[[Command], Command]) -> Callable[[Command], 
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def with_ranking(*arguments: Any, format_name: str | None, out: str, **values: Any) -> None:
-            destination = Destination(out, format_name, values["overwrite"])
+        def with_ranking(*arguments: Any, format_name: str | None, out: str, csv_safe: bool, **values: Any) -> None:
+            destination = Destination(out, format_name, values["overwrite"], csv_safe=csv_safe)
             command(*arguments, ranking=Ranking(**values, destination=destination))
 
         decorated: Command = with_ranking
@@ -123,12 +145,22 @@ def _decorators() -> tuple[Callable[[Command], Command], ...]:
     return (
         click.argument("path", metavar="RUN|MODEL"),
         click.argument("data", required=False),
-        option("--top-k", type=WholeNumber(1), metavar="N", default=20, show_default=True, help=TOP_K_HELP),
+        option("--top-k", type=WholeNumber(1), metavar="N", help=TOP_K_HELP),
         option("--by", type=click.Choice(STATISTICS), help=f"{BY_HELP}  [default: mean_abs]"),
         option("--feature", multiple=True, metavar="NAME", help=FEATURE_HELP),
         option("--row", type=WholeNumber(0), metavar="N", help=ROW_HELP, conflicts=NOT_WITH_ROW),
         option("--min-count", type=WholeNumber(1), metavar="N", help=MIN_COUNT_HELP),
         option("--all-rows", is_flag=True, help=ALL_ROWS_HELP),
+        option("--long", is_flag=True, help=LONG_HELP, conflicts=NOT_RANKED),
+    )
+
+
+def _of_long() -> tuple[Callable[[Command], Command], ...]:
+    only: dict[str, Any] = {"section": WITH_LONG, "needs": "long"}
+    return (
+        option("--rows", **only, type=RowSelection("row"), metavar="[all|LIST]", help=ROWS_HELP, conflicts=ROWS_OR_ROW),
+        option("--where", **only, multiple=True, metavar="CONDITION", help=WHERE_HELP),
+        option("--data", "values_from", **only, metavar="FILE", help=VALUES_HELP),
     )
 
 
@@ -138,6 +170,8 @@ def _computing() -> tuple[Callable[[Command], Command], ...]:
         option("--target", metavar="NAME", help=TARGET_HELP),
         *(declared.declare(OPTIONS) for declared in (FORMAT, OUT)),
         option("--overwrite", is_flag=True, help=OVERWRITE_HELP),
+        CSV_SAFE.declare(OPTIONS),
+        *_of_long(),
         option("--keep", section=WITH_DATA, metavar="RUN", help=KEEP_HELP),
         computing_options({WITH_DATA: daily, **OTHERS}),
         reporting_options,

@@ -193,6 +193,29 @@ class ColumnList(click.ParamType):
             self.fail(f"{path} cannot be read: {reason}. Expected a file with one {self.what} a line.", param, ctx)
 
 
+class RowSelection(ColumnList):
+    """all, or numbers of rows and ranges of them, or @FILE with one a line."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the numbers in the order of rows, each once; None for all."""
+        if value is None or value == "all":
+            return None
+        names = super().convert(value, param, ctx)
+        found = [re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(name)) for name in names]
+        wrong = next((name for name, one in zip(names, found, strict=True) if one is None or _is_backwards(one)), None)
+        if wrong is not None:
+            told = f"Expected all, or numbers of rows from 0 and ranges of them, got {wrong!r}. Try 0,5,10-19."
+            self.fail(told, param, ctx)
+        ranges = (range(int(one[1]), int(one[2] or one[1]) + 1) for one in found if one is not None)
+        return tuple(sorted(set().union(*ranges)))
+
+
+def _is_backwards(found: re.Match[str]) -> bool:
+    return int(found[2] or found[1]) < int(found[1])
+
+
 class InputColumns(ColumnList):
     """NAME=a,b,c: the columns of one argument."""
 

@@ -28,6 +28,7 @@ def attributions(context: click.Context, ranking: Ranking) -> None:
     \b
     ihcli attributions run --top-k 20
     ihcli attributions run --row 42
+    ihcli attributions run --rows all --long -o long.parquet
     ihcli attributions model.pt data.csv --key id -m ig --format jsonl
     """
     from ihcli.results.rankings import features_of_records, ranked_features

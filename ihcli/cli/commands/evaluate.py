@@ -1,7 +1,7 @@
 """`ihcli evaluate`: whether what a run says matters is what matters to the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,7 +114,8 @@ class _Files:
     def curves(self) -> Destination | None:
         if self.curves_file is None:
             return None
-        return Destination(self.curves_file, None, self.areas.overwrite, "--curves")
+        curves = Destination(self.curves_file, None, self.areas.overwrite, "--curves")
+        return replace(curves, csv_safe=self.areas.csv_safe and curves.format == "csv")
 
     @property
     def plot(self) -> "Location | None":
@@ -133,7 +134,8 @@ class _Files:
         from ihcli.cli.showing.tables import require_writable
         from ihcli.plots.canvas import require_suffix
 
-        self.areas.check()
+        has_csv = self.curves is not None and self.curves.csv_safe
+        (replace(self.areas, csv_safe=False) if has_csv else self.areas).check()  # one file of CSV is enough
         if self.curves is not None:
             self.curves.check()
         if self.plot is not None:

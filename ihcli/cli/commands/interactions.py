@@ -42,6 +42,7 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
     ihcli interactions run --top-k 20
     ihcli interactions run --feature age --by std
     ihcli interactions run --key id=P42
+    ihcli interactions run --rows all --long --top-k 10 -o pairs.parquet
     ihcli interactions model.pt data.csv --key id -o pairs.csv
     """
     if ranking.data is not None:
@@ -49,7 +50,8 @@ def interactions(context: click.Context, ranking: Ranking) -> None:
     from ihcli.results.rankings import pairs_of_records, ranked_pairs
 
     noun = _noun(ranking.main_effects)
-    show(ranking, context, Kind(ranked_pairs, pairs_of_records, _notes, COLUMNS, RECORD_COLUMNS, noun, Heat, LACKING))
+    kind = Kind(ranked_pairs, pairs_of_records, _notes, COLUMNS, RECORD_COLUMNS, noun, Heat, LACKING, is_of_pairs=True)
+    show(ranking, context, kind)
 
 
 def _notes(record: "Record", choice: "Choice") -> tuple[str, ...]:

@@ -10,11 +10,12 @@ import click
 from ihcli.cli import process
 from ihcli.cli.asking.computation import debug_option
 from ihcli.cli.asking.options import CODE, TRUST
-from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.asking.sections import ADVANCED, OPTIONS, SETTINGS, SectionedCommand, SectionedOption
+from ihcli.cli.asking.tables import CSV_SAFE
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.spelling import spelled
-from ihcli.cli.showing.tables import csv_text, json_line
+from ihcli.cli.showing.tables import csv_rows, json_line, require_csv
 from ihcli.cli.showing.terminal import cell, say, show, tell
 from ihcli.errors import RunError
 
@@ -51,6 +52,7 @@ COLOURS = {"passed": "green", "failed": "bold red", "not checked": "yellow", "no
     type=click.Choice(FORMATS),
     help="How to write.  [default: a table on a terminal, lines in a pipe]",
 )
+@CSV_SAFE.declare(OPTIONS)
 @click.option(
     "--seed",
     cls=SectionedOption,
@@ -71,6 +73,7 @@ def verify(
     sample: int,
     axioms: bool,
     format_name: str | None,
+    csv_safe: bool,
     seed: int,
     code: str | None,
     trust: bool,
@@ -90,12 +93,14 @@ def verify(
         raise click.UsageError("Missing argument 'DATA': rows are computed with both. Try ihcli verify RUN MODEL DATA.")
     if axioms and model is None:
         raise click.UsageError("--axioms: needs MODEL and DATA. Try ihcli verify RUN MODEL DATA --axioms.")
+    format_name = format_name or ("table" if sys.stdout.isatty() else "lines")
+    require_csv(csv_safe, format_name)
     from ihcli.verification import FAILED, NO_PROMISE, NOT_CHECKED
 
     with reading_run(run):
         found = _findings(run, model, data, sample, seed, code, trust, axioms)
         findings = [replace(finding, detail=spelled(finding.detail)) for finding in found]
-    _write(findings, format_name or ("table" if sys.stdout.isatty() else "lines"))
+    _write(findings, format_name, csv_safe)
     failed = [finding.check for finding in findings if finding.outcome == FAILED]
     left_out = sum(finding.outcome == NOT_CHECKED for finding in findings)
     made = len(findings) - left_out - sum(finding.outcome == NO_PROMISE for finding in findings)
@@ -137,7 +142,7 @@ def _findings(
         yield from recompute(run, question)
 
 
-def _write(findings: "list[Finding]", format_name: str) -> None:
+def _write(findings: "list[Finding]", format_name: str, csv_safe: bool) -> None:
     if format_name == "table":
         _print_table(findings)
     elif format_name == "lines":
@@ -146,7 +151,7 @@ def _write(findings: "list[Finding]", format_name: str) -> None:
         show("".join(json_line(asdict(finding), sys.stdout.isatty()) for finding in findings))
     else:
         records = [asdict(finding) for finding in findings]
-        show(csv_text(records[0], (record.values() for record in records), sys.stdout.isatty()))
+        show(csv_rows([records[0], *(record.values() for record in records)], sys.stdout.isatty(), csv_safe))
 
 
 def _line(finding: "Finding") -> str:

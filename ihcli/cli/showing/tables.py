@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ihcli.cli.showing.drawn import Section, drawn, records_of
+from ihcli.cli.showing.spreadsheets import safe
 from ihcli.cli.showing.terminal import escaped
 from ihcli.errors import OptionError, RunError
 from ihcli.wording import printable
@@ -32,11 +33,13 @@ class Shown:
     schema    of all pieces
     pieces    the table, in as many pieces as one likes: no more than one is held
     sections  what stands on a terminal
+    is_large  whether it may have millions of lines, which become text column by column
     """
 
     schema: "pa.Schema"
     pieces: Iterable["pa.Table"]
     sections: Iterable[Section]
+    is_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,14 @@ class Destination:
     file         a path, or - for standard output
     format_name  one of FORMATS; None: as the file is named, else a table on a terminal and csv elsewhere
     option       that named the file, for messages
+    csv_safe     whether text in CSV is kept from being run as a formula, see `ihcli.cli.showing.spreadsheets`
     """
 
     file: str = STANDARD_OUTPUT
     format_name: str | None = None
     overwrite: bool = False
     option: str = "-o"
+    csv_safe: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -78,6 +83,7 @@ class Destination:
         """Refuse what could not be written; before any work. Raises OptionError."""
         if self.is_terminal and self.format in BINARY:
             raise OptionError(f"--format {self.format}: is not for a terminal. Try -o FILE, or a pipe.")
+        require_csv(self.csv_safe, self.format)
         if self.file == STANDARD_OUTPUT:
             return
         require_writable(self._location, self.overwrite, self.option)
@@ -91,16 +97,25 @@ class Destination:
                 _write_arrow(shown, stream, is_parquet=self.format == "parquet")
             else:
                 for text in self._texts(shown):
-                    stream.write(text.encode())
+                    stream.write(text)
 
-    def _texts(self, shown: Shown) -> Iterator[str]:
+    def _texts(self, shown: Shown) -> Iterator[bytes]:
         if self.format == "csv":
-            yield csv_text(shown.schema.names, (), self.is_terminal)
+            yield csv_rows([shown.schema.names], self.is_terminal, self.csv_safe).encode()
         for piece in shown.pieces:
-            if self.format == "csv":
-                yield csv_rows(records_of(piece), self.is_terminal)
+            if shown.is_large:
+                yield from self._lines(piece)
+            elif self.format == "csv":
+                yield csv_rows(records_of(piece), self.is_terminal, self.csv_safe).encode()
             else:
-                yield _json_lines(piece, self.is_terminal)
+                yield _json_lines(piece, self.is_terminal).encode()
+
+    def _lines(self, piece: "pa.Table") -> Iterator[bytes]:
+        from ihcli.cli.showing.bulk import csv_of, json_lines_of
+
+        if self.format == "csv":
+            return csv_of(piece, is_terminal=self.is_terminal, is_safe=self.csv_safe)
+        return json_lines_of(piece, is_terminal=self.is_terminal)
 
     @property
     def place(self) -> "Location | None":
@@ -145,17 +160,25 @@ def require_writable(file: "Location", overwrite: bool, option: str = "-o") -> N
         raise OptionError(f"{option} {file}: there is no directory {file.parent}. Try creating it first.")
 
 
-def csv_text(header: Iterable[str], records: Iterable[Iterable[Any]], is_terminal: bool) -> str:
-    """Return CSV, with words as they are, but on a terminal."""
-    return csv_rows((header, *records), is_terminal)
+def require_csv(csv_safe: bool, format_name: str) -> None:
+    """Raise OptionError where spreadsheets are thought of, and no CSV is written."""
+    if csv_safe and format_name != "csv":
+        raise OptionError(f"--csv-safe: is for CSV. Expected csv, got {format_name}. Try --format csv, or -o FILE.csv.")
 
 
-def csv_rows(records: Iterable[Iterable[Any]], is_terminal: bool) -> str:
-    """Return rows of CSV without a header."""
+def csv_rows(records: Iterable[Iterable[Any]], is_terminal: bool, csv_safe: bool = False) -> str:
+    """Return rows of CSV, with words as they are, but on a terminal, and where they shall be safe in spreadsheets."""
+
+    def cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = printable(value) if is_terminal else value
+        return safe(value) if csv_safe else value
+
     written = _Lines()
     writer = csv.writer(written, lineterminator="\r\n")  # what holds either is quoted
     for record in records:
-        writer.writerow([printable(value) if is_terminal and isinstance(value, str) else value for value in record])
+        writer.writerow(map(cell, record))
     return "".join(written)
 
 

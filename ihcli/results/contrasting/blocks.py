@@ -77,12 +77,14 @@ class Rows:
     columns     from which conditions are judged
     conditions  that rows must meet
     all_rows    whether also those count whose errors are too large to rank
+    rows        indices of those among which to look; None: all
     """
 
     result: Result
     columns: Columns
     conditions: tuple[Condition, ...] = ()
     all_rows: bool = False
+    rows: Sequence[int] | None = None
 
     def blocks(
         self, beside: Sequence[str] = (), features: Sequence[str] = (), *, interactions: bool = False
@@ -108,11 +110,12 @@ class Rows:
         return most_error(info.tolerance, if_told(lambda: info.arguments.steps))
 
     def _streams(self, names: list[str], *, interactions: bool) -> Iterator[tuple[pa.Table, pa.ChunkedArray | None]]:
-        entries = _cut(self.result.entries(names))
+        entries = _cut(self.result.entries(names, self.rows))
         if not interactions:
             yield from ((table, None) for table in entries)
             return
-        yield from _side_by_side(self.result, entries, self.result.interaction_entries([ROW, TARGET, INTERACTIONS]))
+        stored = self.result.interaction_entries([ROW, TARGET, INTERACTIONS], self.rows)
+        yield from _side_by_side(self.result, entries, stored)
 
 
 def _cut(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

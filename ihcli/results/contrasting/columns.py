@@ -99,7 +99,7 @@ class Columns:
         for name in names:
             if name not in own and (table := self._table_of(name)) is not None:
                 by_table.setdefault(table, []).append(name)
-        tables = [_Alongside(table, some) for table, some in by_table.items()]
+        tables = [Alongside(table, some) for table, some in by_table.items()]
         return Following({name: is_number(self._type(name)) for name in names}, tuple(own), tuple(tables))
 
     def _type(self, name: str) -> pa.DataType:
@@ -127,7 +127,7 @@ class Following:
 
     numbers: Mapping[str, bool]
     own: tuple[str, ...]
-    _tables: tuple["_Alongside", ...]
+    _tables: tuple["Alongside", ...]
 
     def beside(self, entries: pa.Table) -> dict[str, Values]:
         """Return what the columns hold beside entries of the run, which come in the order of their rows."""
@@ -148,7 +148,7 @@ class Following:
         return pc.if_else(pc.is_in(words, value_set=strings([*blanks])), None, words)
 
 
-class _Alongside:
+class Alongside:
     """A stream of a table from which rows are taken in ascending order; no more than a batch of it is held."""
 
     def __init__(self, table: TableFiles, names: Sequence[str]) -> None:
