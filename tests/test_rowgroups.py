@@ -2,7 +2,9 @@
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +68,20 @@ def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Keep which part files are opened, each time."""
+    files: list[Path] = []
+
+    class Watched(pq.ParquetFile):
+        def __init__(self, source: Path, **options: Any) -> None:
+            files.append(source)
+            super().__init__(source, **options)
+
+    monkeypatch.setattr(rowgroups.pq, "ParquetFile", Watched)
+    return files
+
+
 def test_rows_come_in_the_order_of_the_files_whatever_was_asked(parts: PartFiles) -> None:
     assert parts.read(["_row"], [999, 0, 500, 499, 500])["_row"].to_pylist() == [0, 499, 500, 999]
     assert parts.read(["_row"], range(95, 105))["_row"].to_pylist() == list(range(95, 105))
@@ -97,15 +113,75 @@ def test_one_row_is_read_with_its_row_group_and_few_footers(parts: PartFiles, by
     assert group < sum(bytes_read) < group + footers < ROWS * NOISE_BYTES / 20
 
 
+@pytest.mark.parametrize("rows", [None, range(0, ROWS, 7)])
+def test_each_part_is_opened_once_where_all_are_read(
+    parts: PartFiles, opened: list[Path], rows: Sequence[int] | None
+) -> None:
+    assert parts.read(["_row"], rows).num_rows == len(rows or range(ROWS))
+    looks = 0 if rows is None else len(parts.files)  # at the footer, which tells where the part ends
+    assert len(opened) == len(parts.files) + looks
+
+
+@pytest.mark.parametrize("row", [0, 1, 499, 500, 998, 999])
+def test_one_row_takes_three_openings_however_many_parts_there_are(
+    parts: PartFiles, opened: list[Path], row: int
+) -> None:
+    assert parts.read(["_row"], [row])["_row"].to_pylist() == [row]
+    assert len(opened) <= 3  # the first part, the one where the row is, and that again for its values
+    opened.clear()
+    assert parts.read(["_row"], [row]).num_rows == len(opened) == 1
+
+
+@pytest.mark.parametrize("ends", [(100, 110, 900), (1, 2, 3), (999,), (600, 900)])
+def test_rows_are_found_in_parts_of_any_length(tmp_path: Path, ends: tuple[int, ...]) -> None:
+    (tmp_path / "attributions").mkdir()
+    for part, rows in enumerate(np.split(np.arange(1000), ends)):
+        pq.write_table(pa.table({"_row": rows}), tmp_path / "attributions" / f"part-{part:06d}.parquet")
+    parts = PartFiles(tmp_path / "attributions")
+    assert all(parts.read(["_row"], [row])["_row"].to_pylist() == [row] for row in (0, *ends, 555, 998, 999))
+    assert parts.read(["_row"], range(-5, 1200)).num_rows == 1000
+
+
+def test_footers_are_kept_of_the_last_parts_only(parts: PartFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = pq.ParquetFile(parts.files[0]).metadata.serialized_size
+    monkeypatch.setattr(rowgroups, "FOOTER_BYTES", 3 * size)
+    parts.read(["_row"])
+    assert set(parts._footers.found) <= {6, 7, 8, 9}
+    assert parts._footers.n_bytes == sum(footer.serialized_size for footer in parts._footers.found.values()) <= 3 * size
+    monkeypatch.setattr(rowgroups, "FOOTER_BYTES", 0)
+    assert parts.n_rows == ROWS
+    assert len(parts._footers.found) == 1
+
+
+def test_many_small_parts_become_few_pieces(parts: PartFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = ROWS // GROUP_ROWS
+    monkeypatch.setattr(rowgroups, "PIECES", 8)
+    assert parts.read(["_row"])["_row"].num_chunks == math.ceil(groups / 8)
+    monkeypatch.setattr(rowgroups, "PIECES_BYTES", 8 * GROUP_ROWS * NOISE_BYTES)
+    assert parts.read(["noise"])["noise"].num_chunks > groups / 2  # what is large is not copied
+
+
+def test_a_part_without_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "attributions").mkdir()
+    empty = pa.table({"_row": pa.array([], pa.int64())})
+    pq.write_table(empty, tmp_path / "attributions" / "part-000000.parquet")
+    with pytest.raises(RunError, match=r"part-000000\.parquet: holds no rows\. Try ihcli verify"):
+        PartFiles(tmp_path / "attributions").read(["_row"], [3])
+
+
 def test_a_key_is_searched_without_other_columns(parts: PartFiles, bytes_read: list[int]) -> None:
     assert len(parts.rows_where({"day": 3})) == 143  # in every row group
     assert sum(bytes_read) < 1.2 * PARTS * FOOTER_BYTES < ROWS * NOISE_BYTES / 20
 
 
 def test_a_sorted_key_is_searched_in_one_row_group(parts: PartFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = []
-    original = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *given: groups.append(given[1]) or original(*given))
+    groups, original = [], pq.ParquetFile.read_row_group
+
+    def read(file: pq.ParquetFile, group: int, *given: Any, **options: Any) -> pa.Table:
+        groups.append(group)
+        return original(file, group, *given, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read)
     assert parts.rows_where({"id": "P0777"}) == [777]
     assert groups == [(777 - 700) // GROUP_ROWS]
 

@@ -25,7 +25,8 @@ class CodedTable(TableFiles):
         self.format, self.index_columns = table.format, table.index_columns
         self.own = tuple(own)
         self._table, self._vocabulary = table, vocabulary
-        self._coded = {name: self._column(name) for name in vocabulary.values if name in table.schema.names}
+        there = frozenset(table.schema.names)
+        self._coded = {name: self._column(name) for name in vocabulary.values if name in there}
         coded = [field.with_type(pa.float64()) if field.name in self._coded else field for field in table.schema]
         self.schema = pa.schema(coded)
 
@@ -35,7 +36,8 @@ class CodedTable(TableFiles):
         """Stream the wanted columns, those of categories as codes in float64."""
         coded = [name for name in wanted.names if name in self._coded]
         plain = [name for name in numbers if name not in self._coded]
-        others = [name for name in wanted.names if name not in {*coded, *plain}]
+        known = {*coded, *plain}
+        others = [name for name in wanted.names if name not in known]
         types = {name: wanted.field(name).type for name in [*plain, *others]}
         types |= {name: self._type(name) for name in coded}
         inner, first_row = pa.schema([(name, types[name]) for name in [*plain, *coded, *others]]), 0

@@ -200,16 +200,18 @@ def _refuse_unfit_names(table: TableFiles) -> None:
 def _require_columns(table: TableFiles, option: str, names: Sequence[str]) -> None:
     if option == "features" and not names:
         raise OptionError("`features`: names no column. Expected at least one.")
+    there = frozenset(table.schema.names)
     for name in names:
-        if name not in table.schema.names:
+        if name not in there:
             raise _missing_column(OptionError, f"`{option}={printable(name)}`", name, table)
 
 
 def _require_categories(table: TableFiles, roles: Roles) -> None:
     if roles.vocabulary is None:
         return
+    there = {*table.schema.names, *(roles.model_features or ())}
     for name in roles.vocabulary.values:
-        if name not in table.schema.names and name not in (roles.model_features or ()):
+        if name not in there:
             raise _missing_column(OptionError, f"{roles.vocabulary.source}: column {quoted(name)}", name, table)
 
 

@@ -232,7 +232,8 @@ def _feature_column(result: Result, table: TableFiles) -> str | None:
     """Return a column of the table that is a feature or of a group of the run, None where there is none."""
     groups = if_told(lambda: result.told.groups) or {}
     columns = [*result.feature_names, *(column for members in groups.values() for column in members or ())]
-    return next((name for name in columns if name in table.schema.names), None)
+    there = frozenset(table.schema.names)
+    return next((name for name in columns if name in there), None)
 
 
 def _require_rows(result: Result, table: TableFiles, path: str, name: str) -> None:
@@ -259,7 +260,8 @@ def columns_of(result: Result, table: TableFiles, features: Sequence[str]) -> di
 
 
 def _is_number(table: TableFiles, column: str) -> bool:
-    return column in table.schema.names and is_number(table.schema.field(column).type)
+    place = table.schema.get_field_index(column)  # a list of all names would be made for each column
+    return place >= 0 and is_number(table.schema.field(place).type)
 
 
 def _groups(result: Result, table: TableFiles) -> tuple[Mapping[str, tuple[str, ...]], bool]:
@@ -302,8 +304,9 @@ def _unfit(table: TableFiles, name: str, result: Result) -> DataError:
 
 
 def _refuse_unknown(result: Result, features: Sequence[str]) -> None:
+    known = frozenset(result.feature_names)
     for name in features:
-        if name not in result.feature_names:
+        if name not in known:
             raise OptionError(
                 f"`feature`: there is no {name!r}. Expected one of {len(result.feature_names)} features: "
                 f"{listed(result.feature_names)}.{did_you_mean(name, result.feature_names)}"

@@ -85,11 +85,12 @@ def require_own(path: Location) -> None:
 
 def require_types(path: Location, table: pa.Table, types: Types, names: Sequence[str] = ()) -> None:
     """Raise RunError where a table of a run lacks one of these names, or a column of ours holds something else."""
+    there = frozenset(table.column_names)
     for name in names:
-        if name not in table.column_names:
+        if name not in there:
             raise RunError(f"{path}: has no column {printable(name)!r}. {WRONG}")
     for name, (words, is_right) in types.items():
-        if name not in table.column_names:
+        if name not in there:
             continue
         column = table[name]
         if not is_right(column.type):

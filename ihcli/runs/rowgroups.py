@@ -2,8 +2,10 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,12 +15,20 @@ import pyarrow.parquet as pq
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
 from ihcli.quality import ROW
-from ihcli.runs.files import PART, opened_part, require_types
+from ihcli.runs.files import PART, WRONG, opened_part, require_types
+
+FOOTER_BYTES = 4 << 20
+"""Of the footers that are kept, as files hold them; in memory they are about ten times as large."""
+PIECES, PIECES_BYTES = 1024, 16 << 20  # of a table, so many that are together smaller become one
+SMALL_BYTES = 1 << 20  # of a row group that is decoded sooner than threads are started for it
 
 
 @dataclass(frozen=True)
 class PartFiles:
-    """The part files of one kind, in the order of their rows; footers are read once, when they are first needed."""
+    """The part files of one kind, in the order of their rows; a part is opened once for each time that it is read.
+
+    Which rows they hold is remembered of all parts that were looked at, and their footers of the last few.
+    """
 
     directory: Location
 
@@ -41,7 +51,7 @@ class PartFiles:
 
     def read(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> pa.Table:
         """Return entries of all rows, or only of those with these indices, in the order of the files."""
-        tables = list(self.stream(columns, rows))
+        tables = list(_in_fewer_pieces(self.stream(columns, rows)))
         return pa.concat_tables(tables) if tables else self.schema.empty_table().select(columns or self.schema.names)
 
     def stream(self, columns: Sequence[str] | None = None, rows: Sequence[int] | None = None) -> Iterator[pa.Table]:
@@ -51,13 +61,14 @@ class PartFiles:
                 yield from self._groups(part, columns, None)
             return
         wanted = sorted({int(row) for row in rows})
-        while wanted:
-            part = self._part_of(wanted[0])
+        start = 0
+        while start < len(wanted):
+            part = self._part_of(wanted[start])
             if part == len(self.files):
                 return
-            end = max(1, bisect_right(wanted, self._span(part)[1]))
-            yield from self._groups(part, columns, wanted[:end])
-            wanted = wanted[end:]
+            end = max(start + 1, bisect_right(wanted, self._span(part)[1]))
+            yield from self._groups(part, columns, wanted[start:end])
+            start = end
 
     def rows_where(self, keys: Mapping[str, Any]) -> list[int]:
         """Return the indices of the rows whose columns have these values; reads those columns only.
@@ -84,30 +95,46 @@ class PartFiles:
         return self.files[0]
 
     @cached_property
-    def _footers(self) -> dict[int, pq.FileMetaData]:
+    def _footers(self) -> "_Footers":
+        return _Footers()
+
+    @cached_property
+    def _spans(self) -> dict[int, tuple[int, int]]:
         return {}
 
-    def _footer(self, part: int) -> pq.FileMetaData:
-        if part not in self._footers:
-            with opened_part(self.files[part]) as file:
-                self._footers[part] = file.metadata
-        return self._footers[part]
+    @contextmanager
+    def _opened(self, part: int) -> Iterator[tuple[pq.ParquetFile, pq.FileMetaData]]:
+        """Open a part, and give its footer too, which is read where it is not kept."""
+        with opened_part(self.files[part], self._footers.of(part)) as file:
+            yield file, self._footers.kept(part, file.metadata)
 
     def _part_of(self, row: int) -> int:
-        """Return the first part that does not end before the row; parts follow each other as rows do."""
+        """Return the first part that does not end before the row; parts follow each other as rows do.
+
+        Nearly all parts are as long as the first, so it mostly is the one where the row would be if all were.
+        """
+        if not self.files:
+            return 0
+        first, last = self._span(0)
+        guess = min(max(0, (row - first) // max(1, last - first + 1)), len(self.files) - 1)
+        if self._span(guess)[0] <= row <= self._span(guess)[1]:
+            return guess
         return bisect_left(range(len(self.files)), row, key=lambda part: self._span(part)[1])
 
     def _span(self, part: int) -> tuple[int, int]:
-        footer = self._footer(part)
-        ranges = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
-        if any(found is None for found in ranges):
-            with opened_part(self.files[part]) as file:
-                rows = file.read([ROW])
-            require_types(self.files[part], rows, PART, [ROW])
-            rows = rows[ROW]
-            return pc.min(rows).as_py(), pc.max(rows).as_py()
-        known = [found for found in ranges if found is not None]
-        return min(low for low, _ in known), max(high for _, high in known)
+        """Return the first and the last row of a part, by reading its rows where statistics do not tell."""
+        if part not in self._spans:
+            with self._opened(part) as (file, footer):
+                known = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
+                ends = [end for found in known if found is not None for end in found]
+                if None in known or not all(isinstance(end, int) for end in ends):
+                    rows = file.read([ROW])
+                    require_types(self.files[part], rows, PART, [ROW])
+                    ends = rows[ROW].to_pylist()
+            if not ends:
+                raise RunError(f"{self.files[part]}: holds no rows. {WRONG}")
+            self._spans[part] = min(ends), max(ends)
+        return self._spans[part]
 
     def _groups(
         self,
@@ -117,22 +144,44 @@ class PartFiles:
         values: Mapping[str, pa.Scalar] | None = None,
     ) -> Iterator[pa.Table]:
         """Give the row groups of a part that can hold the wanted rows or values, filtered by row."""
-        footer = self._footer(part)
-        chosen = [
-            group
-            for group in range(footer.num_row_groups)
-            if _can_hold_rows(footer, group, wanted) and _can_hold(footer, group, values or {})
-        ]
-        if not chosen:
-            return
         names = None if columns is None else list(dict.fromkeys([*columns, *([] if wanted is None else [ROW])]))
-        with opened_part(self.files[part], footer) as file:
-            for group in chosen:
-                table = file.read_row_group(group, names)
+        with self._opened(part) as (file, footer):
+            for group in range(footer.num_row_groups):
+                if not (_can_hold_rows(footer, group, wanted) and _can_hold(footer, group, values or {})):
+                    continue
+                is_large = footer.row_group(group).total_byte_size > SMALL_BYTES
+                table = file.read_row_group(group, names, use_threads=is_large)
                 require_types(self.files[part], table, PART, names or ())
                 if wanted is not None:
                     table = table.filter(pc.is_in(table[ROW], pa.array(wanted, pa.int64())))
                 yield table if columns is None else table.select(list(columns))
+
+
+@dataclass
+class _Footers:
+    """Footers of the parts that were looked at last."""
+
+    found: dict[int, pq.FileMetaData] = field(default_factory=dict)
+    n_bytes: int = 0
+
+    def of(self, part: int) -> pq.FileMetaData | None:
+        return self.found.get(part)
+
+    def kept(self, part: int, footer: pq.FileMetaData) -> pq.FileMetaData:
+        """Keep a footer as the last, let go of the first of too many, and return it."""
+        if part not in self.found:
+            self.n_bytes += footer.serialized_size
+        self.found[part] = self.found.pop(part, footer)
+        while self.n_bytes > FOOTER_BYTES and len(self.found) > 1:
+            self.n_bytes -= self.found.pop(next(iter(self.found))).serialized_size
+        return footer
+
+
+def _in_fewer_pieces(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Give tables, many small ones as one: pieces take more memory and time than what is in them."""
+    while some := list(islice(tables, PIECES)):
+        together = pa.concat_tables(some)
+        yield together.combine_chunks() if together.nbytes < PIECES_BYTES else together
 
 
 def _can_hold_rows(footer: pq.FileMetaData, group: int, wanted: Sequence[int] | None) -> bool:

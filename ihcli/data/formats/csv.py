@@ -51,7 +51,8 @@ class CsvFiles(TableFiles):
                         if batch.num_rows:
                             yield batch
                 except (pa.ArrowException, OSError, EOFError) as error:
-                    kept = [name for name in wanted.names if name not in {*numbers, *categories}]
+                    others = {*numbers, *categories}
+                    kept = [name for name in wanted.names if name not in others]
                     raise self._unreadable(file, error, kept) from error
 
     def feature_type(self, name: str) -> pa.DataType:

@@ -97,7 +97,8 @@ def _members(result: Result) -> Mapping[str, tuple[str, ...]]:
 
 
 def _only_in(one: Result, other: Result) -> list[str]:
-    return [name for name in one.feature_names if name not in other.feature_names]
+    known = frozenset(other.feature_names)
+    return [name for name in one.feature_names if name not in known]
 
 
 def _require_same_outputs(first: Result, other: Result) -> None:
