@@ -27,6 +27,8 @@ from ihcli.wording import in_words, listed, printable
 Anything = Any
 """Model | nn.Module | str | Path | an estimator of scikit-learn | Callable[..., Tensor]: whatever `model_of` takes."""
 FUNCTION = "function of tensors"
+MOST_HELD = 1_000
+"""Objects that are looked at in search of the networks that a function calls."""
 EXPECTED = (
     "a path, a torch module, a function of tensors, or an estimator of scikit-learn that ends in an MLPClassifier or "
     "MLPRegressor"
@@ -81,19 +83,22 @@ def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, in
         return model
     is_told = next(model.module.parameters(), None) is not None
     tried = [model] if is_told else [replace(model, dtype=dtype) for dtype in (torch.float64, torch.float32)]
-    failure: ModelCallError | None = None
+    failure: ModelError | None = None
     for some in tried:
         rows = sample.to(device=some.device, dtype=some.dtype)
         try:
             signature = find_signature(some, features, rows, inputs)
             _require_gradients(some if signature is None else signature.applied(some), rows)
             return some
-        except ModelCallError as error:
+        except ModelError as error:
             failure = failure or error
-    reason = "cannot be called" if failure is None else f"fails where it is called: {failure.reason}"
+    if failure is not None and not isinstance(failure, ModelCallError):
+        raise failure
+    reason = "" if failure is None else f": {failure.reason}"
     raise ModelError(
-        f"model: {reason}. Expected a function of a tensor (N, {len(features)}), made of operations of torch, through "
-        "which gradients flow. Try it on torch.rand, with torch's functions in place of numpy's."
+        f"model: fails where it is called{reason}. Expected a function of a tensor (N, {len(features)}), made of "
+        "operations of torch, through which gradients flow. Try it on torch.rand, with torch's functions in place of "
+        "numpy's."
     )
 
 
@@ -164,15 +169,22 @@ def _dtype_of(function: Function) -> torch.dtype | None:
 
 
 def _modules_of(function: Any) -> Iterator[nn.Module]:
-    """Yield the modules that a function holds: its own, those in its closure, and those of names that it mentions."""
+    """Yield the modules that a function holds, or a function that it calls: see `_held_by`."""
     seen: set[int] = set()
-    for value in _held_by(function):
-        if isinstance(value, nn.Module) and id(value) not in seen:
+    pending = [function]
+    while pending and len(seen) < MOST_HELD:
+        for value in _held_by(pending.pop(0)):
+            if id(value) in seen:
+                continue
             seen.add(id(value))
-            yield value
+            if isinstance(value, nn.Module):
+                yield value
+            elif inspect.isfunction(value) or isinstance(value, functools.partial):
+                pending.append(value)
 
 
 def _held_by(function: Any) -> Iterator[Any]:
+    """Yield what a function was made with: its own object, what is in its closure, and what names in it stand for."""
     if isinstance(function, functools.partial):
         yield from (*function.args, *function.keywords.values())
         yield from _held_by(function.func)

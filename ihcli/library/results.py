@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 
-from ihcli.errors import IhcliError, OptionError, RunError, UnknownOptionError
+from ihcli.errors import IhcliError, OptionError, RunError
 from ihcli.files.locations import Location, locate
+from ihcli.library.arguments import unknown
 from ihcli.library.overview import Overview
 from ihcli.methods import METHODS
 from ihcli.plots import KINDS, PlotRequest, draw
@@ -26,7 +27,7 @@ from ihcli.results.result import IDENTITY, has_target
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told
-from ihcli.wording import OPTIONS_ELSEWHERE, did_you_mean
+from ihcli.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,10 +153,7 @@ class Result(result.Result):
             )
         for name in options:
             if name not in PLOT_OPTIONS:
-                close = did_you_mean(name, PLOT_OPTIONS, OPTIONS_ELSEWHERE)
-                raise UnknownOptionError(
-                    f"plot() has no argument {name!r}. Expected one of {', '.join(PLOT_OPTIONS)}.{close}"
-                )
+                raise unknown("plot", name, PLOT_OPTIONS)
         run = replace(self.run, all_rows=options.get("all_rows", self.run.all_rows))
         figure = draw(replace(self, run=run), PlotRequest(kind, **options))
         figure._repr_png_ = lambda: _png_of(figure)  # type: ignore[attr-defined]  # asked for by notebooks
