@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 WITHIN_S = 60
@@ -93,6 +94,52 @@ def refusals(chrome: Chrome) -> list[str]:
     """Return why requests since the last call were refused by the browser itself."""
     failed = _of(_messages(chrome), "Network.loadingFailed")
     return [event["blockedReason"] for event in failed if "blockedReason" in event]
+
+
+def opened(chrome: Chrome, page: Path) -> Iterator[Chrome]:
+    """Open a page, and after each test see that it complained of nothing and asked for nothing but itself."""
+    complaints(chrome)
+    requests(chrome)
+    open_page(chrome, page)
+    yield chrome
+    assert complaints(chrome) == []
+    assert requests(chrome) == [page.as_uri()]
+
+
+def one(chrome: Chrome, selector: str) -> Any:
+    """Return the first element."""
+    return chrome.find_element(By.CSS_SELECTOR, selector)
+
+
+def texts(chrome: Chrome, selector: str) -> list[str]:
+    """Return what the elements say, shown or not."""
+    return chrome.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector
+    )
+
+
+def count(chrome: Chrome, selector: str) -> int:
+    """Return how many elements there are."""
+    return len(chrome.find_elements(By.CSS_SELECTOR, selector))
+
+
+def pick(chrome: Chrome, selector: str, value: str) -> None:
+    """Choose a value, as a reader does."""
+    chrome.execute_script(
+        "const e = document.querySelector(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event('change'))",
+        *(selector, value),
+    )
+
+
+def column(chrome: Chrome, table: str, place: int) -> list[str]:
+    """Return what the cells of a column say, from 1."""
+    return texts(chrome, f"{table} tbody td:nth-child({place})")
+
+
+def uncut(chrome: Chrome, table: str, place: int) -> list[str]:
+    """Return the same, in full where it is cut."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.title || e.textContent)"
+    return chrome.execute_script(script, f"{table} tbody td:nth-child({place})")
 
 
 def _messages(chrome: Chrome) -> list[dict[str, Any]]:

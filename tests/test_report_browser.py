@@ -3,12 +3,28 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browser import WITHIN_S, chromium, complaints, open_page, refusals, requests, require_browser, screen, sent
+from browser import (
+    WITHIN_S,
+    chromium,
+    column,
+    complaints,
+    count,
+    one,
+    open_page,
+    opened,
+    pick,
+    refusals,
+    requests,
+    require_browser,
+    screen,
+    sent,
+    texts,
+    uncut,
+)
 from pages import ENDING, HOSTILE, IMAGE, KEY, write_table_run
 from runs import write_text_run
 from selenium.webdriver import ActionChains, Chrome
@@ -64,52 +80,12 @@ def text_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def table(chrome: Chrome, table_page: Path) -> Iterator[Chrome]:
-    yield from _opened(chrome, table_page)
+    yield from opened(chrome, table_page)
 
 
 @pytest.fixture
 def text(chrome: Chrome, text_page: Path) -> Iterator[Chrome]:
-    yield from _opened(chrome, text_page)
-
-
-def _opened(chrome: Chrome, page: Path) -> Iterator[Chrome]:
-    """Open a page, and after each test see that it complained of nothing and asked for nothing but itself."""
-    complaints(chrome)
-    requests(chrome)
-    open_page(chrome, page)
-    yield chrome
-    assert complaints(chrome) == []
-    assert requests(chrome) == [page.as_uri()]
-
-
-def one(chrome: Chrome, selector: str) -> Any:
-    return chrome.find_element(By.CSS_SELECTOR, selector)
-
-
-def texts(chrome: Chrome, selector: str) -> list[str]:
-    return chrome.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", selector
-    )
-
-
-def count(chrome: Chrome, selector: str) -> int:
-    return len(chrome.find_elements(By.CSS_SELECTOR, selector))
-
-
-def pick(chrome: Chrome, selector: str, value: str) -> None:
-    chrome.execute_script(
-        "const e = document.querySelector(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event('change'))",
-        *(selector, value),
-    )
-
-
-def column(chrome: Chrome, table: str, place: int) -> list[str]:
-    return texts(chrome, f"{table} tbody td:nth-child({place})")
-
-
-def uncut(chrome: Chrome, table: str, place: int) -> list[str]:
-    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.title || e.textContent)"
-    return chrome.execute_script(script, f"{table} tbody td:nth-child({place})")
+    yield from opened(chrome, text_page)
 
 
 def test_charts_draw(table: Chrome) -> None:

@@ -14,20 +14,20 @@ const AGREEMENT = {
   in_top: "in how many runs it is among the largest",
 };
 
+// A table, sorted and searched as any other; the first lines of many.
 function comparedTable({ title, columns, all_lines: all }) {
   const names = Object.keys(columns);
-  const lines = columns[names[0]].map((_, place) => names.map((name) => columns[name][place]));
-  const cells = (line) => line.map((value) => make("td", {}, typeof value === "number" ? number(value) : value ?? "–"));
-  return make("div", {},
-    make("h3", {}, lines.length < all ? `${title}: the first ${number(lines.length)} of ${number(all)}` : title),
-    make("table", {},
-      make("thead", {}, make("tr", {}, ...names.map((name) => make("th", { title: AGREEMENT[name] ?? "" }, name)))),
-      make("tbody", {}, ...lines.map((line) => make("tr", {}, ...cells(line))))));
+  const lines = columns[names[0]].map((_, place) => Object.fromEntries(names.map((name) => [name, columns[name][place]])));
+  const holder = make("div", { id: `compared-${title.toLowerCase()}` });
+  const isText = (name) => lines.some((line) => typeof line[name] === "string");
+  const shown = names.map((name) => column(name, name, { hint: AGREEMENT[name], text: isText(name), width: "short", name: ["run", "other", "feature", "feature_i", "feature_j"].includes(name) }));
+  new Table(holder, `agreement on ${title.toLowerCase()}`, shown).show(lines);
+  return make("div", {}, make("h3", {}, lines.length < all ? `${title}: the first ${number(lines.length)} of ${number(all)}` : title), holder);
 }
 
 function drawCompared() {
   const { compared, compared_settings: settings } = contents;
-  for (const id of ["compared", "compared-link"]) byId(id).hidden = !compared.length;
+  showSection("compared", compared.length > 0);
   if (!compared.length) return;
   fill(byId("compared-note"), settings.length ? `The runs differ in ${settings.join("; ")}.` : "The runs have the same settings, model and data.");
   fill(byId("compared-tables"), ...compared.map(comparedTable));

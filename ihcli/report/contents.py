@@ -14,6 +14,7 @@ from ihcli.layouts.layout import Layout
 from ihcli.methods import names_of
 from ihcli.report.compared import ComparedTable, compared_with
 from ihcli.report.facts import facts_of, warnings_of
+from ihcli.report.headline import headlines_of
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.outcomes import outcomes_of
 from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
@@ -31,6 +32,7 @@ MOST_TARGETS = 8
 MOST_FEATURES = 2_000  # of a target
 MOST_PAIRS = 1_000  # of a target
 MATRIX_FEATURES = 40  # beyond, cells are too small to point at
+RANKED_DIGITS = 8  # of rankings, which can be taken along; the page shows fewer
 DEPENDENCE_PAIRS = 12  # of a target
 FEATURE_COLUMNS = ("mean_abs", "mean", "std", "share", "rows", "main_mean_abs", "main_mean")
 PAIR_COLUMNS = ("mean_abs", "error_bar", "standard_error", "mean", "std", "share", "rows")
@@ -75,6 +77,7 @@ class Contents:
     texts              whether rows are texts
     unit               word or token; None for a table
     features           how many the rows of a table have, also those not shown; None for texts
+    headlines          a sentence on each target
     all_targets        how many targets the run has, also those not shown
     has_values         whether records carry values of the features
     categories         of one-hot groups, by position in names: the values of records are places among them
@@ -95,6 +98,7 @@ class Contents:
     names: list[str]
     keys: list[str]
     targets: list[Target]
+    headlines: list[str]
     all_targets: int
     sample: PageRows
     has_values: bool
@@ -148,6 +152,7 @@ def contents_of(
         for name in shown
     ]
     trust, entries = trust_of(result)
+    certain = {name: target.certain for name, target in zip(shown, targets, strict=True)}
     on_page = Shown(
         names=[name for name in result.feature_names if name in names.place],
         place=names.place,
@@ -171,6 +176,7 @@ def contents_of(
         names=[clipped(name) for name in names.place],
         keys=[clipped(name) for name in result.keys],
         targets=targets,
+        headlines=headlines_of(result, (ranked, pairs), certain, entries, quality),
         all_targets=len(all_ranked),
         sample=sample,
         has_values=values is not None,
@@ -264,7 +270,7 @@ def _matrix(names: _Names, ranked: pa.Table, pairs: pa.Table) -> dict[str, list[
 
 
 def _rounded(table: pa.Table, column: str) -> list[Any]:
-    return rounded(table[column].to_numpy())
+    return rounded(table[column].to_numpy(), RANKED_DIGITS)
 
 
 def _values(

@@ -15,20 +15,37 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+function makeSvg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 function fill(element, ...children) {
   element.replaceChildren(...children);
   return element;
+}
+
+// A section with nothing to show is neither on the page nor among its links.
+function showSection(id, isThere) {
+  for (const element of [byId(id), document.querySelector(`nav a[href="#${id}"]`)]) element.hidden = !isThere;
 }
 
 function number(value) {
   if (value === null || value === undefined) return "–";
   if (value === 0 || Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");
   const size = Math.abs(value);
-  const text = size < 1e-4 || size >= 1e7 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  const text = size < 1e-4 || size >= 1e7 ? value.toExponential(2).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(4)));
   return text.replaceAll("-", "−").replace("e+", "e");
 }
 
-const percent = (share) => `${number(Number((100 * share).toPrecision(3)))} %`;
+// What is not all is never rounded up to all.
+function percent(share) {
+  const rounded = Number((100 * share).toPrecision(3));
+  return `${number(rounded >= 100 && share < 1 ? Math.floor(1e4 * share) / 100 : rounded)} %`;
+}
+
 const signOf = (value) => (value > 0 ? "raises" : value < 0 ? "lowers" : "");
 
 // The start and the end of a long text; seen: letters with which others begin, too, so what follows them is shown.
@@ -75,7 +92,11 @@ class Table {
     this.body = make("tbody");
     const table = make("table", { "aria-label": label }, make("thead", {}, make("tr", {}, ...this.heads)), this.body);
     const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
-    fill(holder, make("div", { class: "above" }, this.search, this.told, this.more), scroll);
+    fill(holder, make("div", { class: "above" }, this.search, this.told, this.more, exportButtons(label, () => this.lines())), scroll);
+  }
+
+  lines() {
+    return [this.columns.map((column) => column.title), ...this.found().map((row) => this.columns.map((column) => column.value(row)))];
   }
 
   head(column) {

@@ -11,8 +11,13 @@ function drawHeader() {
   byId("subtitle").textContent = shown.map((name) => (name === "Method" ? told[name] : `${name.toLowerCase()}: ${told[name]}`)).join(" · ");
   fill(byId("target"), ...contents.targets.map((target, place) => make("option", { value: String(place) }, target.name)));
   byId("target-choice").hidden = contents.targets.length < 2;
-  const more = contents.all_targets - contents.targets.length;
-  if (more > 0) byId("warnings").append(warning(`The run has ${number(contents.all_targets)} targets; this page holds the first ${number(contents.targets.length)}.`));
+}
+
+// What is explained of texts is called as it is.
+function nameUnits() {
+  if (!contents.texts) return;
+  const plural = `${contents.unit}s`;
+  for (const element of document.querySelectorAll(".units")) element.textContent = plural[0].toUpperCase() + plural.slice(1);
 }
 
 function drawFacts() {
@@ -22,6 +27,7 @@ function drawFacts() {
 function drawTarget() {
   const target = contents.targets[state.target];
   if (!target) return;
+  drawOverview(target);
   drawFeatures(target);
   drawPairs(target);
   drawHeatmap(target);
@@ -34,6 +40,7 @@ function redrawCharts() {
   const target = contents.targets[state.target];
   drawSpreads();
   if (!target) return;
+  drawSwarm(target);
   drawHeatmap(target);
   if (canDepend()) drawDependence(target);
   if (state.record) drawRecord(state.record);
@@ -72,11 +79,14 @@ function listen() {
   document.addEventListener("keydown", stepAside);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
   for (const event of ["beforeprint", "afterprint"]) window.addEventListener(event, () => drawForPaper(event === "beforeprint"));
+  new ResizeObserver(() => requestAnimationFrame(() => fitSwarm(target()))).observe(byId("swarm"));
   window.matchMedia(`(max-width: ${PHONE}px)`).addEventListener("change", redrawCharts);
 }
 
-drawTrust();
 drawHeader();
+nameUnits();
+drawWarnings();
+drawTrust();
 drawFacts();
 drawCompared();
 drawTarget();

@@ -12,10 +12,11 @@ from ihcli.report.colours import palette_style
 from ihcli.report.contents import Contents
 
 SCRIPTS = (
-    *("dom.js", "cells.js", "charts.js", "sections.js", "filters.js", "record.js", "words.js", "records.js"),
+    *("dom.js", "exports.js", "cells.js", "charts.js", "swarm.js", "swarmdots.js", "overview.js", "trust.js"),
+    *("sections.js", "surface.js", "dependence.js", "filters.js", "record.js", "words.js", "records.js"),
     *("compared.js", "address.js", "page.js"),
 )
-STYLES = ("page.css", "records.css")
+STYLES = ("page.css", "overview.css", "records.css", "print.css")
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 CLOSING = re.compile(r"<(?=/script|!--)", re.IGNORECASE)
 

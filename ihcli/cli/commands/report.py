@@ -38,8 +38,9 @@ def report(
 ) -> None:
     """Write one HTML page about the finished run RUN, which opens in any browser without a network.
 
-    What was run and how far it can be trusted, ranked features and pairs, a heatmap, dependence views of the strongest
-    pairs, and single records. For a large run the page holds a part, and says which. Needs plotly: pip install
+    A sentence on what the run found, every row as a dot that opens its record, ranked features and pairs, a heatmap,
+    what pairs do at the values of their features, single records, and how far to trust all of it. Tables can be taken
+    along as CSV. For a large run the page holds a part, and says which. Needs plotly: pip install
     'ihcli[report]'.
 
     \b
