@@ -27,12 +27,20 @@ class Draws:
         return found
 
     def error(self, count: np.ndarray) -> np.ndarray:
-        """Return the sum of the standard errors of all values of a row, (N,)."""
+        """Return the sum of the standard errors of all values of a row, (N,), larger where they come of few draws."""
         times = _beside(count, self._sum)
         variance = np.maximum(self._squares / times - (self._sum / times) ** 2, 0) / np.maximum(times - 1, 1)
-        found: np.ndarray = np.sqrt(variance).reshape(len(count), -1).sum(1)
+        found: np.ndarray = np.sqrt(variance).reshape(len(count), -1).sum(1) * _of_few(count)
         return found
 
 
 def _beside(count: np.ndarray, like: np.ndarray) -> np.ndarray:
     return count.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _of_few(count: np.ndarray) -> np.ndarray:
+    """Return by how much Student's t of so many draws is beyond the normal at ERRORS, by its first terms."""
+    z, freedom = ERRORS, np.maximum(count - 1, 1)
+    terms = (z**2 + 1) / 4, (5 * z**4 + 16 * z**2 + 3) / 96, (3 * z**6 + 19 * z**4 + 17 * z**2 - 15) / 384
+    found: np.ndarray = 1 + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return found
