@@ -15,7 +15,8 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.cli import main
 from ihcli.errors import ModelError, OptionError
-from ihcli.models import load_model
+from ihcli.models import Model, load_model, wrap_module
+from ihcli.openings.layers import find_layers, layer_names
 
 DRUG, CELL, LATENT, PATHWAYS = 4, 6, 3, 2
 N_INPUTS, N_LATENT = 2 * DRUG + CELL, 2 * LATENT + PATHWAYS
@@ -38,6 +39,30 @@ class Pair(nn.Module):
     def latent(self, x: Tensor) -> Tensor:
         first, second, cell = x.split(self.sizes, dim=1)
         return torch.cat([self.drug(first), self.drug(second), self.pathways(cell)], 1)
+
+
+class Twice(nn.Module):
+    """A layer that gives two tensors."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.sin(), x.cos()
+
+
+class Methods(Pair):
+    """The same, whose forward calls methods of its own, and a layer that none of them calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused, self.twice = nn.Linear(2, 2), Twice()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.finished(self.latent(x))
+
+    def finished(self, latent: Tensor) -> Tensor:
+        return self.headed(latent + self.twice(latent)[1])
+
+    def headed(self, latent: Tensor) -> Tensor:
+        return self.head(latent)
 
 
 class Within(nn.Module):
@@ -86,6 +111,10 @@ def exported(module: nn.Module, path: Path) -> object:
 
 def in_form(module: nn.Module, form: Form | str, path: Path) -> object:
     return exported(module, path) if form == "exported" else saved(module, form, (torch.as_tensor(ROWS[:3]),))
+
+
+def load_or_wrap(made: object) -> Model:
+    return made if isinstance(made, Model) else wrap_module(made, n_inputs=N_INPUTS, dtype=torch.float64)
 
 
 def of_the_head(module: Pair, start: np.ndarray, **options: object) -> ihcli.Explanation:
@@ -336,3 +365,25 @@ def test_inspect_lists_layers_that_can_be_asked_for(form: Form | str, tmp_path: 
 
     assert {"net", "net.drug", "net.drug.0", "net.pathways", "net.head"} <= set(listed)
     assert ihcli.explain(model, ROWS[:2], layers=["net.head.0"], method="ig").attributions.shape == (2, 16)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "exported"], ids=str)
+def test_layers_that_other_methods_call_are_opened(form: Form | str, tmp_path: Path) -> None:
+    module = Within(made(Methods))
+
+    got = ihcli.explain(in_form(module, form, tmp_path / "m.pt2"), ROWS[:5], layers=["net.head.0"], tolerance=1e-3)
+
+    assert got.attributions.shape == (5, 16)
+    assert np.abs(got.completeness_gap).max() < 1e-3
+
+
+@pytest.mark.parametrize("form", [*FORMS, "exported"], ids=str)
+def test_every_layer_that_is_listed_is_opened(form: Form | str, tmp_path: Path) -> None:
+    model = load_or_wrap(in_form(Within(made(Methods)), form, tmp_path / "m.pt2"))
+
+    listed = layer_names(model, torch.as_tensor(ROWS[:3]))
+
+    assert {"net", "net.drug", "net.drug.0", "net.pathways", "net.head", "net.head.0"} <= set(listed)
+    assert "net.unused" not in listed
+    for name in listed:
+        find_layers(model, [name], torch.as_tensor(ROWS[:3]))

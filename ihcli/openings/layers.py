@@ -141,10 +141,15 @@ def cutter_of(model: Model, whole: Model | None = None, rows: Tensor | None = No
     return EagerCutter(module, run)
 
 
-def layer_names(model: Model) -> list[str]:
-    """Return the names of a model's layers, in order."""
-    inner = replace(model, module=innermost(model.module))
-    return cutter_of(inner).layers()
+def layer_names(model: Model, rows: Tensor | None) -> list[str]:
+    """Return the names of a model's layers, in order: those that can be opened; of an eager one without rows all."""
+    cutter = cutter_of(replace(model, module=innermost(model.module)), model, rows)
+    if rows is None and isinstance(cutter, EagerCutter):
+        return cutter.layers()
+    try:
+        return cutter.serving(0 if rows is None else len(rows))
+    except ModelCallError:  # made up rows that it does not take
+        return cutter.layers()
 
 
 def _refuse_nested(model: Model, wanted: Sequence[str]) -> None:

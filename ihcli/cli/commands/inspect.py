@@ -75,10 +75,10 @@ def inspect(
             from ihcli.models import load_model
 
         loaded = load_model(model, trust=trust, code=code, code_args=code_args, code_weights=code_weights)
-        if layers:
-            _tell_layers(loaded)
-            return
         probe = probe_of(loaded, asked)
+        if layers:
+            _tell_layers(probe)
+            return
         if nid:
             _tell_pairs(loaded, probe)
             return
@@ -86,10 +86,10 @@ def inspect(
             tell(f"{name:22}{finding}")
 
 
-def _tell_layers(model: "Model") -> None:
+def _tell_layers(probe: "Probe") -> None:
     from ihcli.openings.layers import layer_names
 
-    for name in layer_names(model):
+    for name in layer_names(probe.model, probe.inputs):
         tell(name)
 
 

@@ -26,6 +26,19 @@ class EagerCutter:
         """Return the names of submodules."""
         return [name for name, _ in self._module.named_modules() if name]
 
+    def serving(self, n_rows: int) -> list[str]:
+        """Run the module and return those that are called and give a tensor with the rows first each time."""
+        names = self.layers()
+        gives: dict[str, bool] = {}
+
+        def note(at: Place, value: Any) -> None:
+            is_one = isinstance(value, Tensor) and value.is_floating_point() and value.shape[:1] == (n_rows,)
+            gives[at.layer] = gives.get(at.layer, True) and is_one
+
+        with torch.no_grad():
+            self._run(_Hooked(self._module, [Place(name) for name in names], note))
+        return [name for name in names if gives.get(name)]
+
     def calls(self, place: Place) -> list[Place]:
         """Run the module and count."""
         seen: list[Place] = []

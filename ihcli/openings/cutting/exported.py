@@ -23,6 +23,10 @@ class ExportedCutter:
         """Return the layers that the program was traced in."""
         return list(dict.fromkeys(layer for node in self._module.graph.graph.nodes for layer, _ in _stack(node)))
 
+    def serving(self, n_rows: int) -> list[str]:
+        """Return all: each was traced."""
+        return self.layers()
+
     def calls(self, place: Place) -> list[Place]:
         """Count the calls in the graph."""
         return all_calls(place, len(_ends(self._module.graph.graph, place)))

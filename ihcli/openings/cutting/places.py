@@ -45,6 +45,9 @@ class Cutter(Protocol):
     def layers(self) -> list[str]:
         """Return the names of its layers, in order."""
 
+    def serving(self, n_rows: int) -> list[str]:
+        """Return the names of those that can be opened, as far as can be told; eager ones are run, on so many rows."""
+
     def calls(self, place: Place) -> list[Place]:
         """Return the place in each call of the layer."""
 

@@ -29,6 +29,18 @@ class ScriptCutter:
         """Return the names of submodules."""
         return [name for name, _ in self._module.named_modules() if name]
 
+    def serving(self, n_rows: int) -> list[str]:
+        """Return those that are called, outside of branches and loops, and give a tensor each time."""
+        module = copied(self._module)
+        graph = _graph(module)
+        found = []
+        for name in self.layers():  # what is around a layer comes before it, and is inlined no sooner
+            calls = _calls(module, name)
+            always = {value.debugName() for node in graph.nodes() for value in node.outputs()}
+            if calls and all(_gives_tensor(node) and node.output().debugName() in always for node in calls):
+                found.append(name)
+        return found
+
     def calls(self, place: Place) -> list[Place]:
         """Count the calls in the graph."""
         return all_calls(place, len(_calls(copied(self._module), place.layer)))
@@ -116,17 +128,34 @@ def _calls(module: torch.jit.ScriptModule, layer: str) -> list[torch.Node]:
     graph = _graph(module)
     owners, part = {next(iter(graph.inputs())).debugName()}, module
     *above, last = layer.split(".")
+    _inline_own(graph, owners, part)
     for name in above:
         part = getattr(part, name)
         for node in _calls_of(graph, owners, name):
             _inline(graph, node, part)
         owners = {node.output().debugName() for node in nodes_within(graph) if _is_part(node, owners, name)}
+        _inline_own(graph, owners, part)
     return _calls_of(graph, owners, last)
+
+
+def _inline_own(graph: torch.Graph, owners: set[str], part: Any) -> None:
+    """Inline the calls that a module makes of its own methods, and those that these make."""
+    while own := [node for node in nodes_within(graph) if _is_call(node) and node.inputsAt(0).debugName() in owners]:
+        for node in own:
+            _inline(graph, node, part)
+
+
+def _is_call(node: torch.Node) -> bool:
+    return node.kind() == "prim::CallMethod"
+
+
+def _gives_tensor(node: torch.Node) -> bool:
+    return node.output().type().kind() == "TensorType"
 
 
 def _calls_of(graph: torch.Graph, owners: set[str], name: str) -> list[torch.Node]:
     """Return the calls of a submodule of what these values stand for, in order."""
-    calls = (node for node in nodes_within(graph) if node.kind() == "prim::CallMethod")
+    calls = (node for node in nodes_within(graph) if _is_call(node))
     return [node for node in calls if _is_part(node.inputsAt(0).node(), owners, name)]
 
 
