@@ -152,6 +152,15 @@ FORWARDS: dict[str, tuple[Callable[..., Tensor], tuple[int, ...]]] = {
     "a head that chooses": (lambda m, x: (o := m.b(torch.tanh(m.a(x)))).where(o > 0, 0.1 * o)[:, [2, 0]], (6, 4)),
     "a head with a product": (lambda m, x: (o := m.b(torch.tanh(m.a(x))))[:, :2] * o[:, 2:], (6, 4)),
     "a head with a normalisation": (lambda m, x: F.layer_norm(m.b(torch.tanh(m.a(x))), (4,)), (6, 4)),
+    "a head that takes outputs apart": (
+        lambda m, x: torch.stack((*(o := m.b(torch.tanh(m.a(x))).unbind(1))[1:], o[0].exp()), 1),
+        (6, 4),
+    ),
+    "a head of halves": (
+        lambda m, x: (o := m.b(torch.tanh(m.a(x))).chunk(2, dim=1))[1] * F.softplus(o[0].split([1, 1], 1)[1]),
+        (6, 4),
+    ),
+    "a head that sorts": (lambda m, x: m.b(torch.tanh(m.a(x))).sort(dim=1, descending=True)[0], (6, 4)),
     "weights made while it runs": (lambda m, x: m.b(torch.tanh(F.linear(x, m.a.weight * m.scale[:, None]))), (6, 4)),
 }
 

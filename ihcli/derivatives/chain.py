@@ -6,7 +6,7 @@ is the head: it is replayed, and differentiated automatically in its few inputs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ihcli.derivatives.front import MOST_INPUTS, Front, is_linear, used_steps
 from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
-from ihcli.derivatives.recording import Recorder, Ref, Step, main_result
+from ihcli.derivatives.recording import Recorder, Ref, Step
 from ihcli.derivatives.room import Out, nowhere
 from ihcli.errors import ModelCallError
 from ihcli.memory import is_out_of_memory
@@ -76,12 +76,19 @@ class Head:
         """Return the outputs, replayed."""
         results: list[Any] = []
         inputs = inputs.clone()  # its steps may work in place
+
+        def of(ref: Ref) -> Any:
+            if ref.step < 0:
+                return inputs
+            result = results[ref.step]
+            return result[ref.part] if isinstance(result, (list, tuple)) else result
+
         for step in self.steps:
-            arguments, options = _resolved(step, lambda ref: inputs if ref.step < 0 else results[ref.step])
+            arguments, options = _resolved(step, of)
             if step.operation in _RESHAPES and arguments[1][0] == PROBE_ROWS:
                 arguments = (arguments[0], [len(inputs), *arguments[1][1:]])
-            results.append(main_result(step.operation(*arguments, **options)))
-        outputs: Tensor = inputs if self.result.step < 0 else results[self.result.step]
+            results.append(step.operation(*arguments, **options))
+        outputs: Tensor = of(self.result)
         return outputs
 
 
@@ -174,7 +181,7 @@ class _Section:
             return Ref(-1)
         if argument.step not in self.numbers:
             raise NotAChainError("a layer takes more than the layer before it, as in a skip connection")
-        return self.numbers[argument.step]
+        return replace(self.numbers[argument.step], part=argument.part)
 
     def add(self, index: int, step: Step) -> None:
         arguments = tuple(self.renumbered(argument) for argument in step.arguments)
