@@ -13,6 +13,8 @@ SCALES = {
 }
 """Names and what they mean."""
 
+TAKEN_FOR_LOGITS = "numbers, taken for logits"
+"""How a model ends whose outputs do not say what they are."""
 ENDINGS = {
     "a sigmoid": (PROBABILITY, False, True),
     "a softmax": (PROBABILITY, True, True),
@@ -22,7 +24,7 @@ ENDINGS = {
     "shares that add up to 1": (PROBABILITY, True, False),
     "numbers between 0 and 1": (PROBABILITY, False, True),
     "logarithms of shares": (LOG_PROBABILITY, True, False),
-    "numbers, taken for logits": (LOGIT, True, True),
+    TAKEN_FOR_LOGITS: (LOGIT, True, True),
 }
 """How models end, in the words that runs keep: the scale of the outputs, whether those of several classes are shares of
 1, and whether logits are what a softmax takes; `ihcli.heads.scales` finds it out."""

@@ -252,6 +252,16 @@ def test_a_model_that_says_one_class_of_every_row_is_told_of(tmp_path: Path, tab
     assert "every row" not in ask("attributions", path, "--format", "csv").output
 
 
+def test_several_numbers_that_nothing_calls_classes_are_no_reason_to_warn(tmp_path: Path, table: pd.DataFrame) -> None:
+    module, ends_in_softmax = Tail(2), Tail(2, nn.Softmax(1))
+    for each in (module, ends_in_softmax):
+        each.body[2].bias.data = torch.tensor([50.0, 0.0])
+    assert "every row" not in warnings_of(explained(tmp_path, module, table, "--exclude", "label"))
+    named = ("--exclude", "label", "--output-names", "no,yes")
+    assert "every row is class no" in warnings_of(explained(tmp_path, module, table, *named))
+    assert "every row is class 0" in warnings_of(explained(tmp_path, ends_in_softmax, table, "--exclude", "label"))
+
+
 def test_few_rows_and_labels_of_one_class_are_no_reason_to_warn(tmp_path: Path, table: pd.DataFrame) -> None:
     module = Tail(2)
     module.body[2].bias.data = torch.tensor([50.0, 0.0])

@@ -29,7 +29,7 @@ from ihcli.heads.forms import Form, log_sigmoid, log_softmax, sigmoid, softmax
 from ihcli.heads.rewriting import with_ending
 from ihcli.models.around import Around
 from ihcli.models.model import MANY_LABELS, REGRESSION, Model
-from ihcli.scales import LOG_PROBABILITY, LOGIT, MARGIN, MODEL, PROBABILITY
+from ihcli.scales import LOG_PROBABILITY, LOGIT, MARGIN, MODEL, PROBABILITY, TAKEN_FOR_LOGITS
 from ihcli.wording import either
 
 Function = Callable[[Tensor], Tensor]
@@ -198,7 +198,7 @@ def _by_value(model: Model, outputs: Tensor, is_bounded: bool) -> Finish | None:
 
 def _numbers(model: Model, n_outputs: int) -> Finish:
     is_share = n_outputs > 1 and model.task != MANY_LABELS
-    return Finish("numbers, taken for logits", LOGIT, n_outputs, model.module, _same, is_share)
+    return Finish(TAKEN_FOR_LOGITS, LOGIT, n_outputs, model.module, _same, is_share)
 
 
 def _same(outputs: Tensor) -> Tensor:

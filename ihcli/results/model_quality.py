@@ -7,6 +7,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from ihcli.runs.run import Run
+from ihcli.scales import TAKEN_FOR_LOGITS
 from ihcli.summaries.concentration import concentration
 from ihcli.summaries.doubts import classes_of, doubts
 from ihcli.summaries.figures import Line, figures_table, lines_of
@@ -109,7 +110,7 @@ class ModelQuality:
         ending = self._by_name.get(("model", ENDING, None))
         classes = classes_of(self.lines)
         is_single = self.figure("accuracy") is not None and classes[0] == f"not {classes[-1]}"
-        return is_single and ending is not None and "taken for logits" in str(ending.name)
+        return is_single and ending is not None and ending.name == TAKEN_FOR_LOGITS
 
     def _makes_90(self, of: str, target: str) -> str | None:
         most, gini, needed = (self.figure(n, "target", target) for n in (of, f"gini_of_{of}", f"make_90_of_{of}"))

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from ihcli.scales import TAKEN_FOR_LOGITS
 from ihcli.summaries.figures import Line
+from ihcli.summaries.judging import ENDING
 from ihcli.wording import listed, printable
 
 LEAST_ROWS = 20
@@ -35,11 +37,21 @@ def classes_of(lines: Sequence[Line]) -> list[str]:
 def _of_classes(lines: Sequence[Line]) -> Iterator[str]:
     of_model = {line.figure: line.value for line in lines if line.of == "model"}
     rows = int(of_model.get("rows") or 0)
-    if rows < LEAST_ROWS or of_model.get("largest_class") == 1:
+    if rows < LEAST_ROWS or of_model.get("largest_class") == 1 or not _are_surely_classes(lines):
         return
     for line in lines:
         if (line.of, line.figure, line.value) == ("class", "chosen", rows):
             yield f"every row is class {printable(str(line.output))}: all {rows:,} predictions. Is that so in the data?"
+
+
+def _are_surely_classes(lines: Sequence[Line]) -> bool:
+    """Return whether the model's end, the names of its outputs or labels say that outputs are classes, not numbers."""
+    of_model = {line.figure: line for line in lines if line.of == "model"}
+    ending, labels = of_model.get(ENDING), of_model.get("labels")
+    is_told = ending is not None and ending.name != TAKEN_FOR_LOGITS
+    has_labels = labels is not None and bool(labels.value)
+    classes = classes_of(lines)
+    return is_told or has_labels or classes != [str(place) for place in range(len(classes))]
 
 
 def _of_distance(lines: Sequence[Line]) -> Iterator[str]:
