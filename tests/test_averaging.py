@@ -153,6 +153,19 @@ def test_other_rows_leave_no_run_behind(tmp_path: Path) -> None:
     assert (first / "run.json").is_file()
 
 
+def test_the_mean_of_a_method_that_is_not_linear_is_told_of(tmp_path: Path) -> None:
+    for name, method in (("linear", "ih"), ("other", "cd")):
+        told = {"method": {"name": method, "title": method}}
+        runs = [
+            write_table_run(tmp_path / f"{name}{i}", random_gammas(len(KEYS), seed=i), keys=KEYS, **told)
+            for i in range(2)
+        ]
+        done = ask("compare", *runs, "--mean", "-o", tmp_path / name)
+        warning = f"{method} is not known to be linear in the model"
+        assert (f"Warning: {warning}" in done.stderr) == (method == "cd")
+        assert any(warning in each for each in read(tmp_path / name).told.warnings) == (method == "cd")
+
+
 def test_a_mean_needs_a_directory(tmp_path: Path) -> None:
     first = write_table_run(tmp_path / "first", random_gammas(7), keys=KEYS)
     for more in ([], ["-o", tmp_path / "mean", "--format", "csv"]):

@@ -271,7 +271,20 @@ def test_texts_are_compared_word_by_word_and_listed_by_their_words(tmp_path: Pat
     assert words["good"]["mean_abs"] == pytest.approx(np.abs(values).mean())
     assert words["good"]["spearman"] == pytest.approx(stats.spearmanr(*values).statistic)
     assert words["not"]["rows"] == 3
-    assert not len(lines_of_pairs(comparison))
+    pairs = {(line["feature_i"], line["feature_j"]): line for line in lines_of_pairs(comparison).to_pylist()}
+    seen = [
+        (t, i, j)
+        for t, text in enumerate(texts)
+        for i, j in combinations(range(len(text)), 2)
+        if {text[i], text[j]} == {"not", "bad"}
+    ]
+    values = np.array([[2 * gamma[t][i, j] for t, i, j in seen] for gamma in (gammas, others)])
+    assert len(seen) == pairs["bad", "not"]["rows"] == 3
+    assert pairs["bad", "not"]["mean_abs"] == pytest.approx(np.abs(values).mean())
+    assert pairs["bad", "not"]["spearman"] == pytest.approx(stats.spearmanr(*values).statistic)
+    assert pairs["bad", "not"]["largest_change"] == pytest.approx(np.abs(values[0] - values[1]).max())
+    rows_of = {pair: line["rows"] for pair, line in pairs.items()}
+    assert rows_of == {("bad", "good"): 2, ("bad", "not"): 3, ("good", "not"): 2, ("not", "not"): 1}
     cut = write_texts(tmp_path / "cut", [("no", "t"), *texts[1:]], [gammas[3], *gammas[1:]], keys)
     assert compared(first, cut)[0].counts.other_text == 1
 

@@ -1,4 +1,4 @@
-"""The mean of runs, written as a run: exact for an ensemble, as what methods give is linear in the network."""
+"""The mean of runs, written as a run: exact for an ensemble where what a method gives is linear in the network."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from ihcli.integration.effort import tolerances
 from ihcli.layouts.layout import Sized
 from ihcli.quality import ATTRIBUTIONS, COLUMNS, STATUS, QualityColumn, Status, has_values
 from ihcli.results.comparing.joining import Block, Joined
-from ihcli.results.comparing.members import described_as_mean, require_mean
+from ihcli.results.comparing.members import described_as_mean, doubts_of_mean, require_mean
 from ihcli.results.result import Result
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.info import RunInfo
@@ -42,7 +42,8 @@ def write_mean(
         phi = mean_r phi_r,    Gamma = mean_r Gamma_r,    error = sum_r error_r |phi_r|_1 / (R |phi|_1)
 
     Values of ig, eg, ih, eh, of derivatives, occlusion and Shapley values are linear in the network, so that the mean
-    over members is what the mean of their outputs gives, on the scale that was explained. An error is a bound where
+    over members is what the mean of their outputs gives, on the scale that was explained; of other methods it is the
+    mean of their values, and `warned` hears so. An error is a bound where
     those of the runs are: absolute errors add up. Of smoothed networks it is the mean of those.
 
     Cost: each run is read once. Memory: a block of rows and a summary. Raises RunError where runs cannot be averaged,
@@ -51,6 +52,8 @@ def write_mean(
     path, began = locate(out), time.monotonic()
     require_mean(results, path)
     refuse_existing(path, REPLACE if overwrite else REFUSE)
+    for doubt in doubts_of_mean(results):
+        warned(doubt)
     with locked(path, warned):
         averaging = _Averaging.of(results, path, overwrite)
         try:

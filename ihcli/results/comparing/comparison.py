@@ -1,6 +1,6 @@
 """A comparison of runs: one pass over their rows, and what is known of runs, features and pairs after it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -16,7 +16,7 @@ from ihcli.results.comparing.differences import are_alike_in_size, differences, 
 from ihcli.results.comparing.figures import OfTwo, Totals, Two
 from ihcli.results.comparing.joining import Block, Joined
 from ihcli.results.comparing.lines import FEATURE, ROWS, lines, schema_of
-from ihcli.results.comparing.listing import listed_places, samples_of
+from ihcli.results.comparing.listing import WordPairs, listed_places, samples_of
 from ihcli.results.comparing.sparse import StoredPairs, agreement_of, common_to_all
 from ihcli.results.result import Result
 
@@ -108,6 +108,11 @@ class Comparison:
         return listed_places(self.results)
 
     @cached_property
+    def word_pairs(self) -> WordPairs:
+        """Pairs of words that are listed, of texts."""
+        return WordPairs.of(self.results)
+
+    @cached_property
     def _samples(self) -> np.ndarray:
         n_listed = sum(map(len, self.listed.values()))
         return samples_of(self.joined.n_rows, n_listed * len(self.results), SEED)
@@ -187,14 +192,19 @@ class Comparison:
             totals = self._totals(kind, target, range(values.shape[2]))
             totals.see(values, row)
             totals.sample(None, values[:, sampled][:, :, self.listed[kind]])
-        elif kind == ATTRIBUTIONS:
+            return
+        flat, rows = values.reshape(len(values), -1), np.repeat(np.arange(len(row)), values.shape[2])
+        if kind == ATTRIBUTIONS:
             words, at = np.unique(names.ravel().astype(str), return_inverse=True)
-            totals = self._totals(kind, target, ())
-            width = values.shape[2]
-            flat = values.reshape(len(values), -1)
-            placed = totals.see_some(words.tolist(), at.ravel(), flat, np.repeat(row, width))
-            kept = np.repeat(sampled, width)
-            totals.sample(placed[kept], flat[:, kept])
+            called: list[Hashable] = words.tolist()
+        else:
+            place = self.word_pairs.places(names).ravel()
+            flat, rows = flat[:, place >= 0], rows[place >= 0]
+            pairs, at = np.unique(place[place >= 0], return_inverse=True)
+            called = [self.word_pairs.pairs[pair] for pair in pairs]
+        totals = self._totals(kind, target, ())
+        placed = totals.see_some(called, at.ravel(), flat, row[rows])
+        totals.sample(placed[sampled[rows]], flat[:, sampled[rows]])
 
     def _see_sparse(self, block: Block, figures: "_RowFigures") -> None:
         places, n = np.flatnonzero(block.compared), len(self.first.feature_names)

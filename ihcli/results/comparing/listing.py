@@ -1,7 +1,7 @@
 """Which features and pairs a comparison lists, which rows correlations over rows are of, and what summaries tell."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,36 @@ def listed_places(results: Sequence[Result]) -> dict[str, np.ndarray]:
     if n_pairs > MOST_LISTED:
         pairs = _largest(results, Run.summary_interactions, lambda table: places_of_pairs(table, place))
     return {ATTRIBUTIONS: features, INTERACTIONS: pairs}
+
+
+@dataclass(frozen=True)
+class WordPairs:
+    """Pairs of words that are listed, names in alphabetical order: the largest of any run, by their summaries."""
+
+    pairs: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "WordPairs":
+        """Return those of up to MOST_LISTED pairs of each run and target."""
+        found: set[tuple[str, str]] = set()
+        for result in results:
+            for ranking in by_target(_summary(result, Run.summary_interactions)).values():
+                some = ranking.slice(0, MOST_LISTED)
+                found.update(zip(some["feature_i"].to_pylist(), some["feature_j"].to_pylist(), strict=True))
+        return cls(sorted(found))
+
+    def places(self, names: np.ndarray) -> np.ndarray:
+        """Return where pairs of the n words of texts (m, n) are listed, (m, n (n - 1) / 2); -1: they are not."""
+        words = sorted({word for pair in self.pairs for word in pair})
+        number = {word: i for i, word in enumerate(words)}
+        codes = np.array([number[one] * len(words) + number[other] for one, other in self.pairs], np.int64)
+        different, at = np.unique(names.ravel().astype(str), return_inverse=True)
+        numbers = np.array([number.get(word, -1) for word in different.tolist()], np.int64)[at].reshape(names.shape)
+        first, second = (numbers[:, ends] for ends in np.triu_indices(names.shape[1], 1))
+        asked = np.minimum(first, second) * len(words) + np.maximum(first, second)
+        place = np.minimum(np.searchsorted(codes, asked), max(0, len(codes) - 1))
+        is_listed = (first >= 0) & (second >= 0) & (codes[place] == asked if len(codes) else False)
+        return np.where(is_listed, place, -1)
 
 
 def samples_of(n_rows: int, n_values: int, seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from functools import partial
 
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, locate
+from ihcli.methods import KEEPS, LINEARITY
 from ihcli.results.comparing.differences import require_comparable
 from ihcli.results.result import Result
 from ihcli.runs.baselines import BaselineInfo
@@ -40,6 +41,17 @@ def require_mean(results: Sequence[Result], out: Location) -> None:
         _require_same_baseline(first, other)
 
 
+def doubts_of_mean(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return why the mean of values is not the value of the mean, as a sentence; nothing where it is."""
+    method = results[0].method
+    if LINEARITY in KEEPS.get(method, frozenset()):
+        return ()
+    return (
+        f"{method} is not known to be linear in the model: this is the mean of what it gives of each, not what it "
+        "would give of the mean of their outputs.",
+    )
+
+
 def described_as_mean(results: Sequence[Result], out: Location, chunk_rows: int, now: str) -> RunInfo:
     """Return the run.json of a mean of runs that is being written: the first one's, but for what they differ in."""
     infos = [result.told for result in results]
@@ -61,7 +73,7 @@ def described_as_mean(results: Sequence[Result], out: Location, chunk_rows: int,
         smoothing=first.smoothing if are_smoothed else None,
         dtype=first.dtype if len(dtypes) == 1 else "float64",
         chunk_rows=min(first.chunk_rows, chunk_rows),
-        warnings=tuple(dict.fromkeys(warning for info in infos for warning in info.warnings)),
+        warnings=tuple(dict.fromkeys((*doubts_of_mean(results), *(told for info in infos for told in info.warnings)))),
         baseline=_baselines(infos),
         **dict.fromkeys(OF_ONE_RUN, UNTOLD),
     )

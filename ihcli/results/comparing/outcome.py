@@ -51,7 +51,7 @@ def lines_of_features(found: Comparison) -> pa.Table:
 
 
 def lines_of_pairs(found: Comparison) -> pa.Table:
-    """Return a line for each pair of features of each target, the largest first; of texts none."""
+    """Return a line for each pair of features or words of each target, the largest first."""
     return _of_names(found, INTERACTIONS)
 
 
@@ -176,6 +176,9 @@ def _names(found: Comparison, kind: str, target: str, place: np.ndarray) -> dict
     if kind == ATTRIBUTIONS:
         names = found.first.feature_names or list(map(str, found.totals[kind, target].place))
         return {"feature": [names[i] for i in place]}
+    if not found.first.layout.is_aligned:
+        pairs = [pair for pair in found.totals[kind, target].place if isinstance(pair, tuple)]
+        return {f"feature_{end}": [pairs[i][at] for i in place] for at, end in enumerate("ij")}
     names, (first, second) = found.first.feature_names, found.pairs
     return {"feature_i": [names[i] for i in first[place]], "feature_j": [names[i] for i in second[place]]}
 
