@@ -52,9 +52,15 @@ def chromium(profile: Path, width: int = 1280, height: int = 900) -> Iterator[Ch
         chrome.quit()
 
 
-def open_page(chrome: Chrome, page: Path) -> None:
-    """Open a file and wait for its last script: the driver may return from a page's second visit while it loads."""
-    chrome.get(page.as_uri())
+def open_page(chrome: Chrome, page: Path, address: str | None = None) -> None:
+    """Open a file and wait for its last script: the driver may return from a page's second visit while it loads.
+
+    Parameters:
+        address: what stands behind the name of the file, from # on; the page is opened in the place of an empty one.
+    """
+    if address is not None:
+        chrome.get("about:blank")
+    chrome.get(page.as_uri() + (address or ""))
     WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
 
 

@@ -117,6 +117,12 @@ def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:
     assert (checkout / "run-mean" / "summary").is_dir()
 
 
+def test_the_page_of_reports_runs_as_shown(checkout: Path) -> None:
+    for _, _, text in BLOCK.findall((DOCS / "report.md").read_text(encoding="utf-8")):
+        run_commands(text)
+    assert Path("report.html").stat().st_size
+
+
 def test_the_page_of_evaluations_runs_as_shown(checkout: Path) -> None:
     page = (DOCS / "evaluate.md").read_text(encoding="utf-8")
     for _, language, text in BLOCK.findall(page):

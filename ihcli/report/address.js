@@ -61,13 +61,14 @@ function show(query) {
   Object.assign(view, { all: asked.all === "1", search: asked.search ?? "", isPicked: false, sort: asked.sort ?? null, isDescending: asked.order !== "ascending" });
   view.filters = Object.fromEntries(Object.entries(asked).filter(([name]) => !names.includes(name)));
   const isOther = target !== state.target;
-  state.target = target;
+  Object.assign(state, { target, record: asked.row === undefined ? null : state.record });
   byId("target").value = String(target);
   if (isOther) drawTarget();
   else drawRecords();
+  const unknown = [...unknownFilters(), ...["target", "of"].filter((name) => asked[name] !== undefined && targetCalled(asked[name]) === null)];
+  if (view.sort !== null && recordTable.sorted === null) unknown.push("sort");
   if (asked.row !== undefined) openAsked(asked.row, targetCalled(asked.of));
-  const unknown = [...unknownFilters(), ...(asked.target !== undefined && targetCalled(asked.target) === null ? ["target"] : [])];
-  if (unknown.length) tellOfAddress(`The address asks for what this page does not know, which is left out: ${unknown.join(", ")}.`);
+  if (unknown.length) tellOfAddress(`The address asks for what this page does not have, which is left out: ${unknown.map((name) => shortened(name, 40)).join(", ")}.`);
 }
 
 function targetCalled(name) {

@@ -151,16 +151,3 @@ function limits(values) {
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
   return sorted.length > 1 && at(0.05) < at(0.95) ? { cmin: at(0.05), cmax: at(0.95) } : {};
 }
-
-function drawBars(id, entries, axisTitle) {
-  const shown = [...entries].reverse();
-  const bars = {
-    type: "bar", orientation: "h", x: shown.map((entry) => entry.value), y: shown.map((_, i) => i),
-    hovertext: shown.map((entry) => `${folded(entry.name + (entry.told ?? ""))}<br><b>${number(entry.value)}</b>`), hoverinfo: "text",
-    marker: { color: shown.map((entry) => rgb(entry.value > 0 ? "raises" : "lowers")) },
-  };
-  const names = labels(shown.map((entry) => entry.name));
-  const told = (entry) => escaped(shortened(entry.told ?? "", labelLetters()));
-  const ticks = { tickvals: shown.map((_, i) => i), ticktext: shown.map((entry, i) => names[i] + told(entry)), showgrid: false, zeroline: false };
-  drawChart(id, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle), yaxis: axis("", ticks), bargap: 0.25 });
-}
