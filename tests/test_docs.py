@@ -25,6 +25,8 @@ from runs import write_text_run
 from ihcli import read
 from ihcli.cli import main
 from ihcli.data.categories import read_categories
+from ihcli.layouts.texts import TextLayout
+from ihcli.plots import KINDS
 from ihcli.quality import COLUMNS, STATUSES
 from ihcli.summaries.ranking import STATISTICS
 from ihcli.vocabulary import Vocabulary
@@ -104,6 +106,22 @@ def test_the_pages_of_long_tables_run_as_shown(checkout: Path, page: str) -> Non
     assert (len(wide), len(wide[0])) == (569, 33)
     assert f"{len(pd.read_parquet('attributions.parquet')):,} lines" in (DOCS / page).read_text(encoding="utf-8")
     assert pd.read_csv("texture.csv")["feature"].unique().tolist() == ["worst_texture"]
+
+
+def test_the_page_of_pictures_runs_as_shown_and_has_every_kind(checkout: Path) -> None:
+    page = (DOCS / "plots.md").read_text(encoding="utf-8")
+    commands = "".join(text for _, _, text in BLOCK.findall(page))
+    run_commands(commands)
+    drawn = set(re.findall(r"^\$ ihcli plot run (\w+)", commands, re.MULTILINE))
+    assert drawn == set(KINDS) - {"text"}
+    for kind in KINDS:
+        assert f"`{kind}`" in page, kind
+    pictures = re.findall(r"\]\(images/(plots-.+?)\)", page)
+    assert all((checkout / name.removeprefix("plots-")).is_file() for name in pictures)
+    assert sum((DOCS / "images" / name).stat().st_size for name in pictures) < 600_000
+    texts = re.search(r"Texts have ([^.]+)\.", page)
+    assert texts is not None
+    assert tuple(re.findall(r"`(\w+)`", texts[1])) == TextLayout.plots
 
 
 def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:

@@ -558,14 +558,14 @@ def test_an_effect_stands_against_any_column_of_the_data(result: Result, tmp_pat
     figure = draw(result, PlotRequest("effect", pair=("pressure", "age"), against="dose", data=data))
     np.testing.assert_allclose(offsets(figure)[0][:, 1], effect)
     assert np.round(offsets(figure)[0][:, 0]).tolist() == list(range(6))
-    assert shown(figure, "title") == "effect of pressure and age against dose, target risk"
+    assert shown(figure, "title") == "Effect of pressure and age against dose, target risk"
     rho = stats.spearmanr(np.arange(6), effect).statistic
     assert f"Spearman's correlation {rho:.2f}, p " in shown(figure)
     assert figure.axes[0].get_ylabel() == "change in output risk"
     words = draw(result, PlotRequest("effect", pair=("pressure", "age"), against="clinic", data=data))
     assert names_on(words, "x") == ["a", "b"]
     np.testing.assert_allclose(offsets(words)[1][:, 1], [effect[[0, 2, 5]].mean(), effect[[1, 4]].mean()])
-    assert "root of epsilon squared" in shown(words)
+    assert "Root of epsilon squared" in shown(words)
     assert "over the rows with a value." in shown(words)
     some = draw(result, PlotRequest("effect", feature="age", against="dose", where=("dose>=2",), data=data))
     np.testing.assert_allclose(offsets(some)[0][:, 1], made_up(6).attributions[2:, 0])

@@ -44,7 +44,7 @@ def draw_calibration(result: Result, request: PlotRequest) -> "Figure":
     told = "the chosen class" if chosen is None else short(chosen)
     axes[1].set(xlabel=f"predicted probability of {told}", ylabel="rows")
     axes[0].grid()
-    axes[0].legend(loc="upper left")
+    axes[0].legend(loc="best")
     notes = [f"{int(rows.sum()):,} rows with labels.", "Bars: 95 % of what chance allows (Wilson's interval)."]
     if (error := quality.figure("calibration_error")) is not None:
         notes.append(f"Expected calibration error {error:.3g}: the mean distance to the diagonal over rows.")

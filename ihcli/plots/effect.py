@@ -33,10 +33,11 @@ def draw_effect(result: Result, request: PlotRequest) -> "Figure":
     axes.set_ylabel(fitted(values_in_words(result, found.target), HEIGHT - AROUND))
     what = _named(request)
     where = "".join(f", {condition}" for condition in request.where)
-    told = f"{found.told}, over the rows with a value." if np.isnan(found.values).any() else f"{found.told}."
+    correlation = f"{found.told[0].upper()}{found.told[1:]}"
+    told = f"{correlation}, over the rows with a value." if np.isnan(found.values).any() else f"{correlation}."
     entitle(
         figure,
-        f"{what} against {short(request.against)}{where}, target {short(found.target)}",
+        f"{what[0].upper()}{what[1:]} against {short(request.against)}{where}, target {short(found.target)}",
         [source(result, len(found.effect)), told, *found.notes],
     )
     return figure

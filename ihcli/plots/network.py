@@ -11,6 +11,7 @@ from ihcli.plots.canvas import entitle, new_figure, short, short_names, source, 
 from ihcli.plots.colours import LOWERS, NEUTRAL, RAISES
 from ihcli.plots.heatmap import seriated
 from ihcli.plots.request import PlotRequest, left_out, one_target, ranking_of, ranking_of_pairs
+from ihcli.results.palette import mixed
 from ihcli.results.rankings import MAIN
 from ihcli.results.result import Result
 from ihcli.summaries.ranking import floats
@@ -27,7 +28,6 @@ NAME_WIDTH, LINE_INCHES = 24, 0.17
 LEAST_RADIUS, LARGEST_NODE, SMALLEST_NODE = 1.7, 0.15, 0.025  # inches
 WIDEST, THINNEST = 7.0, 0.5  # points
 BEND = 0.75  # of the way to the middle of the circle that the longest lines bend
-STEADY = 0.5  # of mean_abs that the mean has at least, for effects to be of one sign
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,9 @@ def _draw_nodes(axes: "Axes", circle: _Circle, found: _Network) -> None:
 
 
 def _colour(mean: float, size: float) -> str:
-    """Return the colour of the sign of a mean; of values that differ in sign from row to row that of neither."""
-    if not abs(mean) >= STEADY * size > 0:
-        return NEUTRAL
-    return RAISES if mean >= 0 else LOWERS
+    """Return the colour of the sign of a mean, the greyer the more values differ in sign from row to row."""
+    steady = np.sqrt(abs(mean) / size) if size > 0 and np.isfinite(mean) else 0.0
+    return mixed(NEUTRAL, RAISES if mean >= 0 else LOWERS, min(1.0, steady))
 
 
 def _points(share: float) -> float:
@@ -215,7 +214,7 @@ def _notes(result: Result, target: str, ranking: pa.Table, found: _Network, what
         *left_out(ranking),
         f"Widths and sizes: mean_abs of the pair effect Gamma_ij + Gamma_ji, and of the {what} "
         f"({values_in_words(result, target)}).",
-        f"Colour: the sign of the mean; neither where it is less than {100 * STEADY:.0f} % of mean_abs.",
+        "Colour: the sign of the mean, the greyer the more the sign differs from row to row.",
     ]
     if len(found.ends) < total:
         share = sum(ranking["share"].to_pylist()[: len(found.ends)])

@@ -52,9 +52,9 @@ def draw_rows(result: Result, request: PlotRequest) -> "Figure":
     )
     _draw_output(axes[0], output[order], baseline[order])
     axes[0].set_ylabel(fitted(explained(result, target), OUTPUT_INCHES), fontsize=8)
-    limit = bulk(phi)
+    limit, interpolation = bulk(phi), "nearest" if len(phi) <= MOST_ROWS else "antialiased"
     image = axes[1].imshow(
-        phi[order].T, cmap=sign_map(), vmin=-limit, vmax=limit, aspect="auto", interpolation="antialiased"
+        phi[order].T, cmap=sign_map(), vmin=-limit, vmax=limit, aspect="auto", interpolation=interpolation
     )
     name_rows(axes[1], names, height)
     axes[1].set_xlabel(SORTS[sort])

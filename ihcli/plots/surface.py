@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 3_000
 LOOKED_AT = 50  # pairs and rows, where none is named
+MARGIN = 0.02
 FEWEST_CELLS, MOST_CELLS = 4, 20  # along an axis of numbers
 OUTER, FAR = 1.0, 3.0
 """Percent of values beyond an axis at either end, where all of them would make it so many times as long."""
@@ -84,6 +85,12 @@ class _Axis:
         """Return the cell of each row, (n,)."""
         return np.clip(np.searchsorted(self.edges, self.places.values, side="right") - 1, 0, len(self.edges) - 2)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis, a little beyond those of the cells, so that dots are whole."""
+        low, high = self.edges[[0, -1]].tolist()
+        return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
 
 def _axis(values: FeatureValues, place: int, name: str) -> _Axis:
     numbers = values.numbers[:, place]
@@ -129,7 +136,7 @@ def _draw(axes: "Axes", across: _Axis, along: _Axis, effect: np.ndarray, seed: i
         edgecolors=OTHERS,
         rasterized=True,
     )
-    axes.set(xlim=across.edges[[0, -1]], ylim=along.edges[[0, -1]])
+    axes.set(xlim=across.ends, ylim=along.ends)
     return image
 
 
