@@ -42,14 +42,12 @@ def computed_run(ranking: Ranking, data: str, lacking: Sequence[str]) -> Iterato
         totals = compute(
             request,
             Place(out, existing=existing),
-            quiet=ranking.quiet,
             kept=kept,
             writes=writes,
             lacking=lacking,
         )
-        if not ranking.quiet:
-            first, *others = summary_in_words(totals, request, kept=kept)
-            say(f"{first} Run written to {out}." if kept else first, *others)
+        first, *others = summary_in_words(totals, request, kept=kept)
+        say(f"{first} Run written to {out}." if kept else first, *others)
         yield open_run(totals.path), totals.missed
 
 

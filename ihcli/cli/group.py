@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.sections import SETTINGS
 from ihcli.cli.commands.attributions import attributions
 from ihcli.cli.commands.compare import compare
@@ -72,7 +72,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
 )
-@debug_option
+@common_options
 def main() -> None:
     """Explain every row of a dataset with a saved neural network.
 

@@ -15,7 +15,7 @@ from ihcli.cli.showing.drawn import Section
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.showing.model import NOTHING_TOLD, Told, told_of_model
 from ihcli.cli.showing.tables import Shown
-from ihcli.cli.showing.terminal import say
+from ihcli.cli.showing.terminal import say, warn
 from ihcli.errors import OptionError
 
 if TYPE_CHECKING:
@@ -88,10 +88,8 @@ def _shown(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Show
     if ranking.destination.format == "table":
         told = told_of_model(run)
         notes = notes_of_ranking(kind.of_run(run, replace(choice, top_k=sys.maxsize, features=())), run, kind.noun)
-    elif not ranking.quiet and (
-        missing := (*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
-    ):
-        say(*missing)
+    else:
+        say(*not_listed_in_ranking(table, kind.noun), *left_out_of_ranking(table, run))
     return in_sections(table, kind.columns, _titles(run, table, choice.min_count), notes, told=told)
 
 
@@ -117,7 +115,8 @@ def _long(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Shown
             ranking.values_from,
         ),
     )
-    say(*(f"Warning: {text}" for text in found.warnings), *found.notes)
+    warn(*found.warnings)
+    say(*found.notes)
     return Shown(found.schema, found.pieces(), _first_lines(found), is_large=True)
 
 

@@ -3,36 +3,43 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ihcli.cli.asking.places import PLACES, REPORTING
+from ihcli.cli.asking.places import PLACES
 from ihcli.cli.asking.sections import ADVANCED, LARGE_RUNS, Command, Declaration, SectionedOption, is_given
 from ihcli.cli.showing.failures import DEBUG
+from ihcli.cli.showing.terminal import QUIET
 
 if TYPE_CHECKING:
     from ihcli.runs.request import RunRequest
 
 
-def debug_option(command: Command) -> Command:
-    """Give a command --debug: failures come with their traceback."""
+def common_options(command: Command) -> Command:
+    """Give a command --quiet and --debug, which are asked for where something is said, or fails."""
+    for names, kept_as, told in (
+        (("--debug",), DEBUG, "Show the traceback of a failure."),
+        (("-q", "--quiet"), QUIET, "Print no progress, notes and advice; results, warnings and errors remain."),
+    ):
+        command = click.option(
+            *names,
+            cls=SectionedOption,
+            section=ADVANCED,
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=partial(_remember, kept_as),
+            help=told,
+        )(command)
+    return command
 
-    def remember(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-        if wanted:
-            context.meta[DEBUG] = True
 
-    return click.option(
-        "--debug",
-        cls=SectionedOption,
-        section=ADVANCED,
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=remember,
-        help="Show the traceback of a failure.",
-    )(command)
+def _remember(kept_as: str, context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.meta[kept_as] = True
 
 
 def place_options(command: Command) -> Command:
@@ -50,13 +57,6 @@ def place_options(command: Command) -> Command:
     for declaration in reversed(PLACES):
         decorated = declaration.declare(LARGE_RUNS)(decorated)
     return decorated
-
-
-def reporting_options(command: Command) -> Command:
-    """Give a command --strict and --quiet."""
-    for declaration in reversed(REPORTING):
-        command = declaration.declare(ADVANCED)(command)
-    return command
 
 
 def computing_options(titled: Mapping[str, Sequence[Declaration]]) -> Callable[[Command], Command]:

@@ -1,4 +1,4 @@
-"""Options that say where chunks run, and what a command says meanwhile."""
+"""Options that say where chunks run, and whether missing the tolerance is a failure."""
 
 import click
 
@@ -36,7 +36,4 @@ PLACES = (
         help="Share of a GPU that each Ray worker has.  [default: 1 where the cluster has any]",
     ),
 )
-REPORTING = (
-    declared("--strict", is_flag=True, help="Exit with code 3 when some rows missed the tolerance."),
-    declared("--quiet", is_flag=True, help="Print no progress and no summary; warnings and errors remain."),
-)
+STRICT = declared("--strict", is_flag=True, help="Exit with code 3 when some rows missed the tolerance.")

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.computation import Computation, computing_options, debug_option, reporting_options
+from ihcli.cli.asking.computation import Computation, common_options, computing_options
 from ihcli.cli.asking.options import DAILY, OTHERS, TARGET
+from ihcli.cli.asking.places import STRICT
 from ihcli.cli.asking.rows import WHERE_HELP
-from ihcli.cli.asking.sections import OPTIONS, Command, Conflict, Declaration, option
+from ihcli.cli.asking.sections import ADVANCED, OPTIONS, Command, Conflict, Declaration, option
 from ihcli.cli.asking.tables import CSV_SAFE, FORMAT, OUT
 from ihcli.cli.asking.values import RowSelection, WholeNumber
 from ihcli.cli.showing.tables import Destination
@@ -84,7 +85,6 @@ class Ranking:
     destination: Destination
     computation: Computation
     strict: bool
-    quiet: bool
     long: bool
     rows: tuple[int, ...] | None
     where: tuple[str, ...]
@@ -174,6 +174,6 @@ def _computing() -> tuple[Callable[[Command], Command], ...]:
         *_of_long(),
         option("--keep", section=WITH_DATA, metavar="RUN", help=KEEP_HELP),
         computing_options({WITH_DATA: daily, **OTHERS}),
-        reporting_options,
-        debug_option,
+        STRICT.declare(ADVANCED),
+        common_options,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.sections import ADVANCED, Command, option
 from ihcli.cli.asking.tables import destination_options
 from ihcli.cli.asking.values import ColumnList, WholeNumber
@@ -59,5 +59,5 @@ def _decorators(top_k: str) -> tuple[Callable[[Command], Command], ...]:
         option("--all-rows", is_flag=True, help=ALL_ROWS_HELP),
         destination_options,
         option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", default=0, help=SEED_HELP),
-        debug_option,
+        common_options,
     )

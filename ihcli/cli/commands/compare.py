@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.options import CODE, TRUST
 from ihcli.cli.asking.sections import SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.tables import destination_options
@@ -17,7 +17,7 @@ from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.showing.drawn import Section
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.tables import STANDARD_OUTPUT, Destination, Shown
-from ihcli.cli.showing.terminal import say
+from ihcli.cli.showing.terminal import say, warn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,10 +59,9 @@ OF_HELP = "Write only lines of this.  Repeatable.  [default: all in a file, all 
 @option("--draws", **OF_RANDOM, type=WholeNumber(1), metavar="N", default=10, show_default=True, help=DRAWS_HELP)
 @option("--limit", **OF_RANDOM, type=WholeNumber(1), metavar="N", help=LIMIT_HELP)
 @option("--seed", **OF_RANDOM, type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
-@option("--quiet", **OF_RANDOM, is_flag=True, help="Say nothing of cost.")
 @CODE.declare(**OF_RANDOM)
 @TRUST.declare(**OF_RANDOM)
-@debug_option
+@common_options
 def compare(
     runs: tuple[str, ...],
     top_k: int | None,
@@ -116,7 +115,6 @@ class Drawing:
     draws: int
     limit: int | None
     seed: int
-    quiet: bool
     code: str | None
     trust: bool
 
@@ -147,7 +145,7 @@ def _random_runs(result: "Result", drawing: Drawing, destination: Destination, f
 
     rows = min(result.n_rows, drawing.limit or result.n_rows)
     took = if_told(lambda: result.told.totals.wall_s)
-    if not drawing.quiet and took is not None:
+    if took is not None:
         seconds = duration_in_words(drawing.draws * took * rows / max(1, result.n_rows))
         say(f"{drawing.draws} draws of random weights, {rows} rows each: about {seconds}, going by {result.path}.")
     places = [folder] if destination.place is None else [folder, destination.place]
@@ -177,7 +175,7 @@ def _write_mean(runs: tuple[str, ...], destination: Destination) -> None:
     with reading_run(", ".join(runs)):
         results = [read(run) for run in runs]
         out, overwrite = destination.file, destination.overwrite
-        totals = write_mean(results, out, lambda text: say(f"Warning: {text}"), overwrite=overwrite)
+        totals = write_mean(results, out, warn, overwrite=overwrite)
     say(f"The mean of {len(runs)} runs, {totals.rows} rows, is written to {destination.file}.")
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.options import CODE, TRUST
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, SectionedCommand, option
 from ihcli.cli.asking.tables import destination_options
 from ihcli.cli.asking.values import ColumnList, WholeNumber
 from ihcli.cli.showing.failures import reading_run
 from ihcli.cli.showing.tables import Destination, Shown
-from ihcli.cli.showing.terminal import say
+from ihcli.cli.showing.terminal import is_quiet, say
 from ihcli.errors import OptionError
 
 if TYPE_CHECKING:
@@ -54,12 +54,11 @@ SEED_HELP = "Seed of whatever is drawn."
 @destination_options
 @option("--curves", metavar="FILE", help=CURVES_HELP)
 @option("--plot", metavar="FILE", help=PLOT_HELP)
-@option("--quiet", is_flag=True, help="Say nothing of cost and progress.")
 @option("--draws", section=ADVANCED, type=WholeNumber(1), metavar="N", default=100, show_default=True, help=DRAWS_HELP)
 @option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
 @CODE.declare(ADVANCED)
 @TRUST.declare(ADVANCED)
-@debug_option
+@common_options
 def evaluate(
     run: str,
     model: str,
@@ -67,7 +66,6 @@ def evaluate(
     destination: Destination,
     curves: str | None,
     plot: str | None,
-    quiet: bool,
     **asked: Any,
 ) -> None:
     """Tell whether what the finished run RUN says matters is what matters to its MODEL, on rows of its DATA.
@@ -98,8 +96,8 @@ def evaluate(
                 from ihcli.verification.faithfulness.evaluation import open_evaluation
             evaluation = open_evaluation(run, _asked(model, data, **asked))
             _require_one(evaluation, plot)
-            found = _found(evaluation, quiet)
-        files.write(opened, evaluation, found, quiet)
+            found = _found(evaluation)
+        files.write(opened, evaluation, found)
 
 
 @dataclass(frozen=True)
@@ -150,13 +148,13 @@ class _Files:
             with default_style():
                 new_figure(1, 1)
 
-    def write(self, run: "Run", evaluation: "Evaluation", found: "Sequence[TargetFigures]", quiet: bool) -> None:
+    def write(self, run: "Run", evaluation: "Evaluation", found: "Sequence[TargetFigures]") -> None:
         """Write all of them."""
         from ihcli.verification.faithfulness.figures import areas_table, curves_table
 
         notes = {one.target: (evaluation.absolute_in_words(one.target), *evaluation.notes) for one in found}
         notes = {target: tuple(filter(None, told)) for target, told in notes.items()}
-        if self.areas.format != "table" and not quiet:
+        if self.areas.format != "table":
             say(*dict.fromkeys(note for told in notes.values() for note in told))
         self.areas.write(_shown(areas_table(found), run, found, notes))
         if self.curves is not None:
@@ -168,8 +166,7 @@ class _Files:
             (one,) = found
             title = f"Is {run.info.method.name} faithful? {_title(run, one)}"
             write_curves(curves_table(found), title, (SCORES, *notes[one.target]), self.plot)
-            if not quiet:
-                say(f"Picture written to {self.plot_file}.")
+            say(f"Picture written to {self.plot_file}.")
 
 
 def _asked(model: str, data: str, **values: Any) -> "Asked":
@@ -193,9 +190,9 @@ def _require_one(evaluation: "Evaluation", plot: str | None) -> None:
         raise OptionError(f"--plot {plot}: shows curves, and none is asked for. Try --metrics curves.")
 
 
-def _found(evaluation: "Evaluation", quiet: bool) -> "list[TargetFigures]":
+def _found(evaluation: "Evaluation") -> "list[TargetFigures]":
     """Evaluate, and say before what it costs, and meanwhile how far it is."""
-    if quiet:
+    if is_quiet():
         return list(evaluation.evaluate())
     from ihcli.cli.showing.lines import Lines  # and numpy, which help does without
 

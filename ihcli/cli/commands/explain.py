@@ -7,13 +7,13 @@ import click
 from ihcli.cli import process
 from ihcli.cli.asking.computation import (
     Computation,
+    common_options,
     computing_options,
-    debug_option,
     place_options,
-    reporting_options,
 )
 from ihcli.cli.asking.options import DAILY, INTERACTIONS, OF_LARGE_RUNS, OTHERS
-from ihcli.cli.asking.sections import LARGE_RUNS, OPTIONS, SETTINGS, Conflict, SectionedCommand, option
+from ihcli.cli.asking.places import STRICT
+from ihcli.cli.asking.sections import ADVANCED, LARGE_RUNS, OPTIONS, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.showing.failures import MISSED_TOLERANCE
 from ihcli.cli.showing.terminal import say, tell
 
@@ -38,8 +38,8 @@ KEEP_OR_REPLACE = "--resume keeps the run that is there, --overwrite replaces it
 )
 @option("--overwrite", is_flag=True, help="Replace the run that is there.")
 @place_options
-@reporting_options
-@debug_option
+@STRICT.declare(ADVANCED)
+@common_options
 @click.pass_context
 def explain(
     context: click.Context,
@@ -53,7 +53,6 @@ def explain(
     shard: "Shard | None",
     workforce: "Workforce",
     strict: bool,
-    quiet: bool,
 ) -> None:
     """Explain every row of DATA with the network in MODEL, and write the directory RUN.
 
@@ -90,13 +89,12 @@ def explain(
         from ihcli.cli.showing.words import closing_in_words, forecast_in_words
 
     if place is None:
-        foreseen = foresee(request, quiet=quiet, shard=shard, workforce=workforce)
+        foreseen = foresee(request, shard=shard, workforce=workforce)
         tell(*forecast_in_words(foreseen))
         if foreseen.scan is not None:
             tell(*scan_in_words(foreseen.scan))
         return
-    totals = compute(request, place, quiet=quiet, workforce=workforce)
-    if not quiet:
-        say(*closing_in_words(totals, request, f"{out}", shard))
+    totals = compute(request, place, workforce=workforce)
+    say(*closing_in_words(totals, request, f"{out}", shard))
     if strict and totals.missed:
         context.exit(MISSED_TOLERANCE)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.computation import Computation, computing_options, debug_option
+from ihcli.cli.asking.computation import Computation, common_options, computing_options
 from ihcli.cli.asking.options import CODE, CODE_ARGS, CODE_WEIGHTS, OF_DATA, TRUST
 from ihcli.cli.asking.sections import COLUMNS, OPTIONS, SETTINGS, SectionedCommand, option
 from ihcli.cli.showing.spelling import spelled
@@ -41,7 +41,7 @@ MOST_COLUMNS = 20
     help="List the pairs of inputs that the weights let come together most (Neural Interaction Detection).",
 )
 @computing_options({COLUMNS: OF_DATA})
-@debug_option
+@common_options
 @click.pass_context
 def inspect(
     context: click.Context,

@@ -2,15 +2,15 @@
 
 import click
 
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand
 from ihcli.cli.showing.failures import reading_run
-from ihcli.cli.showing.terminal import say
+from ihcli.cli.showing.terminal import say, warn
 
 
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Make one run of its shards.")
 @click.argument("run")
-@debug_option
+@common_options
 def merge(run: str) -> None:
     """Make one run of the shards that `ihcli explain --shard I/N -o RUN` wrote into RUN.
 
@@ -28,7 +28,7 @@ def merge(run: str) -> None:
 
     with reading_run(run):
         place, lines = locate(run), Lines(len(shards_of(locate(run))), "shards")
-        totals = merge_shards(place, lambda text: say(f"Warning: {text}"), lines.show_share)
+        totals = merge_shards(place, warn, lines.show_share)
     if totals.was_done:
         say(f"The run in {run} is merged already, {totals.rows} rows; nothing is left to do.")
     else:

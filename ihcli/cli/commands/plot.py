@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.ranking import ALL_ROWS_HELP, ONE_OF_BOTH
 from ihcli.cli.asking.rows import ONE_EFFECT, WHERE_HELP, PairOfFeatures
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
@@ -81,7 +81,7 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @option("--points", section=ADVANCED, type=WholeNumber(1), metavar="N", help=POINTS_HELP)
 @option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", help="Seed of that random choice.  [default: 0]")
-@debug_option
+@common_options
 @click.pass_context
 def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool, **values: Any) -> None:
     """Draw a picture of the run RUN into a file.

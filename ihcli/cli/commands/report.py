@@ -2,7 +2,7 @@
 
 import click
 
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.ranking import ALL_ROWS_HELP
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber
@@ -24,8 +24,7 @@ SEED_HELP = "Which rows are drawn where the page cannot hold all."
 @option("--seed", type=WholeNumber(0), metavar="N", default=0, show_default=True, help=SEED_HELP)
 @option("--all-rows", is_flag=True, help=ALL_ROWS_HELP)
 @option("--overwrite", is_flag=True, help="Replace the file that is there.")
-@option("--quiet", is_flag=True, help="Say nothing when it is done.")
-@debug_option
+@common_options
 def report(
     run: str,
     out: str,
@@ -34,7 +33,6 @@ def report(
     seed: int,
     all_rows: bool,
     overwrite: bool,
-    quiet: bool,
 ) -> None:
     """Write one HTML page about the finished run RUN, which opens in any browser without a network.
 
@@ -57,6 +55,5 @@ def report(
     with reading_run(run):
         others = [read(other) for other in compare]
         written = write_report(read(run, all_rows=all_rows), out, data=data, seed=seed, others=others)
-    if not quiet:
-        reason = written.why_no_values
-        say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))
+    reason = written.why_no_values
+    say(f"Report written to {out}." + (f" It has no dependence views: {reason}" if reason else ""))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ihcli.cli import process
-from ihcli.cli.asking.computation import debug_option
+from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.options import CODE, TRUST
 from ihcli.cli.asking.sections import ADVANCED, OPTIONS, SETTINGS, SectionedCommand, SectionedOption
 from ihcli.cli.asking.tables import CSV_SAFE
@@ -65,7 +65,7 @@ COLOURS = {"passed": "green", "failed": "bold red", "not checked": "yellow", "no
 )
 @CODE.declare(ADVANCED)
 @TRUST.declare(ADVANCED)
-@debug_option
+@common_options
 def verify(
     run: str,
     model: str | None,

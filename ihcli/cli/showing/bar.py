@@ -37,6 +37,10 @@ class BarNarrator(Narrator):
 
     def said(self, text: str) -> None:
         """Print a line above the bar."""
+        self.insisted(text)
+
+    def insisted(self, text: str) -> None:
+        """Print it there, as a bar is drawn only where nobody asked for quiet."""
         self._progress.console.print(Text(line(text)), soft_wrap=True)
 
     def prepared(self, n_rows: int) -> None:

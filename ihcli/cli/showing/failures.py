@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from ihcli.cli.showing.terminal import line, lines, say
+from ihcli.cli.showing.terminal import insist, line, lines
 from ihcli.errors import IhcliError, RunError
 from ihcli.wording import first_line, in_words
 
@@ -26,7 +26,7 @@ class Interrupted(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence as it is: an interruption is no error."""
-        say(self.message)
+        insist(self.message)
 
 
 class Ended(Interrupted):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ihcli.cli import process
 from ihcli.cli.showing.lines import Lines
 from ihcli.cli.showing.scans import scan_in_words
-from ihcli.cli.showing.terminal import say
+from ihcli.cli.showing.terminal import insist, say
 from ihcli.cli.showing.words import outlook_in_words
 from ihcli.explanation.betas import BetaScan
 from ihcli.files.locations import Location
@@ -30,8 +30,12 @@ class Narrator(Observer):
         self._lacking = tuple(lacking)
 
     def said(self, text: str) -> None:
-        """Print a line."""
+        """Print a line, unless the user asked for quiet."""
         say(text)
+
+    def insisted(self, text: str) -> None:
+        """Print a line in any case."""
+        insist(text)
 
     def foreseen(self, outlook: Outlook) -> None:
         """Say how long it will take, and which options of this command would make it shorter."""
@@ -44,7 +48,7 @@ class Narrator(Observer):
 
     def warned(self, text: str) -> None:
         """Print a warning."""
-        self.said(f"Warning: {text}")
+        self.insisted(f"Warning: {text}")
 
     def settled(self, text: str) -> None:
         """Print it, unless nobody looks at what is said on the way."""

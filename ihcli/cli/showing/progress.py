@@ -10,6 +10,7 @@ from ihcli.cli import process
 from ihcli.cli.showing.failures import Ended, Interrupted
 from ihcli.cli.showing.narrators import Confine, LineNarrator, Narrator
 from ihcli.cli.showing.stopping import Terminated, stopping_once
+from ihcli.cli.showing.terminal import is_quiet
 from ihcli.execution.forecasting import estimate
 from ihcli.execution.pipeline import run
 from ihcli.files.locations import Location
@@ -24,7 +25,6 @@ def compute(
     request: RunRequest,
     place: Place,
     *,
-    quiet: bool = False,
     kept: bool = True,
     workforce: Workforce | None = None,
     writes: Sequence[Location] = (),
@@ -39,7 +39,7 @@ def compute(
     emptied = [] if not isinstance(out, Path) else [next(path for path in out.absolute().parents if path.exists())]
     confined = partial(_confined, trust=request.trust, writes=writes, emptied=emptied)
     left = f"Finished parts are kept in {out}: try the same command with --resume to continue." if kept else ""
-    with process.ended_when_stuck(left), _narrator(quiet, confined, lacking) as narrator:
+    with process.ended_when_stuck(left), _narrator(confined, lacking) as narrator:
         try:
             with stopping_once():
                 return run(request, out, narrator, place.existing, place.shard, workforce)
@@ -49,11 +49,9 @@ def compute(
             raise failure(told) from None
 
 
-def foresee(
-    request: RunRequest, *, quiet: bool = False, shard: Shard | None = None, workforce: Workforce | None = None
-) -> Estimate:
+def foresee(request: RunRequest, *, shard: Shard | None = None, workforce: Workforce | None = None) -> Estimate:
     """Estimate what explaining would cost; nothing is written."""
-    with process.ended_when_stuck(), _narrator(quiet) as narrator:
+    with process.ended_when_stuck(), _narrator() as narrator:
         process.give_up_writing(request.trust)
         return estimate(request, narrator, workforce or Workforce(), shard)
 
@@ -63,7 +61,8 @@ def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: 
 
 
 @contextmanager
-def _narrator(quiet: bool, confined: Confine | None = None, lacking: Sequence[str] = ()) -> Iterator[Narrator]:
+def _narrator(confined: Confine | None = None, lacking: Sequence[str] = ()) -> Iterator[Narrator]:
+    quiet = is_quiet()
     if quiet or not sys.stderr.isatty():
         yield Narrator(confined) if quiet else LineNarrator(confined, lacking)
         return

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST_LINE = 4_000
 """Letters of a line, of which the middle is left out: the beginning says what is wrong, the end what to try."""
 LAYOUT = "\n\t"
+QUIET = "ihcli.quiet"
+"""What the context of a command remembers of --quiet."""
 
 
 def line(text: str) -> str:
@@ -58,8 +60,27 @@ def tell(*told: str) -> None:
     show("".join(f"{line(text)}\n" for text in told))
 
 
+def is_quiet() -> bool:
+    """Return whether the user asked for --quiet."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
 def say(*said: str) -> None:
+    """Print notes, advice and progress on standard error, unless the user asked for quiet."""
+    if not is_quiet():
+        insist(*said)
+
+
+def warn(*warnings: str) -> None:
+    """Print warnings on standard error."""
+    insist(*(f"Warning: {text}" for text in warnings))
+
+
+def insist(*said: str) -> None:
     """Print lines on standard error; a reader that has gone is no reason to stop a run."""
+    if not said:
+        return
     try:
         click.echo("\n".join(map(line, said)), err=True)
     except BrokenPipeError:
