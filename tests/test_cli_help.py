@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from inspect import signature
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 from prepared import light_python
 
+import ihcli
 from ihcli.cli import main
 from ihcli.errors import DataError
 from ihcli.methods import METHODS
@@ -29,6 +31,7 @@ COMMANDS = (
     "verify",
     "evaluate",
     "merge",
+    "completion",
 )
 SECTIONS = {
     "Options": (
@@ -201,6 +204,7 @@ def test_an_option_that_means_nothing_is_answered_with_no_other() -> None:
 def test_every_option_of_other_tools_stands_for_one_that_there_is(name: str) -> None:
     assert isinstance(main, click.Group)
     here = {option.name for command in main.commands.values() for option in command.params}
+    here |= signature(ihcli.explain).parameters.keys()
     assert here.intersection(OPTIONS_ELSEWHERE[name])
 
 

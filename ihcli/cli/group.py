@@ -9,6 +9,7 @@ from ihcli.cli.asking.computation import common_options
 from ihcli.cli.asking.sections import SETTINGS
 from ihcli.cli.commands.attributions import attributions
 from ihcli.cli.commands.compare import compare
+from ihcli.cli.commands.completion import completion
 from ihcli.cli.commands.contrast import contrast
 from ihcli.cli.commands.drivers import drivers
 from ihcli.cli.commands.evaluate import evaluate
@@ -92,7 +93,7 @@ def main() -> None:
 
 COMMANDS = (
     *(explain, interactions, attributions, compare, contrast, drivers),
-    *(plot, report, inspect, verify, evaluate, merge),
+    *(plot, report, inspect, verify, evaluate, merge, completion),
 )
 for command in COMMANDS:
     main.add_command(command)

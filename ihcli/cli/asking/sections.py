@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ihcli.cli.asking.completing import let_complete
 from ihcli.wording import OPTIONS_ELSEWHERE, did_you_mean
 
 Command = Callable[..., None]
@@ -51,6 +52,10 @@ class SectionedOption(click.Option):
 
 class SectionedCommand(click.Command):
     """A command whose `--help` lists options under the titles of their sections, and that refuses conflicts."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        let_complete(self.params)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; an option that other tools have is answered with the one that does it here."""
