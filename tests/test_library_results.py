@@ -212,3 +212,23 @@ def test_values_that_do_not_add_up_are_not_given_to_plots_that_say_so(call: Call
     found = ihcli.explain(network(), ROWS, target=0, method="gradient")
     with pytest.raises(IhcliError, match=r"do not add up to the prediction\. .* Try to_frame\(\)\.$"):
         call(found)
+
+
+def test_long_frames_have_a_line_for_every_feature_and_every_pair(both: Any, explained: ihcli.Explanation) -> None:
+    lines = both.to_frame(long=True)
+    assert lines.columns.tolist() == ["_row", "_target", "feature", "value", "attribution", "_relative_error"]
+    np.testing.assert_allclose(lines["attribution"].to_numpy().reshape(28, 3), explained.attributions)
+    np.testing.assert_array_equal(lines["value"].to_numpy().reshape(14, 2, 3)[:, 1], ROWS)
+    pairs = both.to_frame(pairs=True, target="no")
+    assert len(pairs) == 14 * 3
+    first = pairs[(pairs["feature_i"] == "dose") & (pairs["feature_j"] == "sex")]
+    np.testing.assert_allclose(first["interaction"], 2 * explained.interactions[::2, 1, 2], rtol=1e-6)
+    np.testing.assert_array_equal(first["value_j"], ROWS["sex"])
+    assert (first["error_bar"] >= 0).all()
+
+
+def test_frames_of_one_target_are_those_entries(both: Any) -> None:
+    assert set(both.to_frame(target="no")["_target"]) == {"no"}
+    for options in ({}, {"long": True}):
+        with pytest.raises(OptionError, match="maybe"):
+            both.to_frame(target="maybe", **options)

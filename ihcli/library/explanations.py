@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import warnings
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from ihcli import explanation as plain
 from ihcli.data.rows import no_keys
-from ihcli.errors import IhcliWarning, RunError
+from ihcli.errors import RunError
 from ihcli.explanation import SHARED, at_places
 from ihcli.files.locations import Location
 from ihcli.layouts.choosing import layout_of
@@ -23,6 +22,7 @@ from ihcli.library.overview import Overview
 from ihcli.library.provenance import Provenance
 from ihcli.library.results import Result, read
 from ihcli.library.saving import save
+from ihcli.library.speaking import warn
 from ihcli.quality import Entries
 from ihcli.results.records import Record, record_of, stored_interactions
 from ihcli.runs.parts import attributions_table, interactions_table
@@ -69,9 +69,9 @@ class InMemory(Entries):
         """Give all entries as records."""
         return (self[place] for place in range(len(self)))
 
-    def to_frame(self, *, target: str | None = None) -> "pd.DataFrame":
+    def to_frame(self, *, long: bool = False, pairs: bool = False, target: str | None = None) -> "pd.DataFrame":
         """Return all entries as a DataFrame of pandas; see `ihcli.Result.to_frame`."""
-        return self.as_run.to_frame(target=target)
+        return self.as_run.to_frame(long=long, pairs=pairs, target=target)
 
     def to_shap(self, *, interactions: bool = False, target: str | None = None, data: Any = None) -> Any:
         """Return a `shap.Explanation` of all rows; see `ihcli.Result.to_shap`."""
@@ -98,7 +98,7 @@ class InMemory(Entries):
 
         Raises RunError where something is there that may not be replaced, or the disk refuses.
         """
-        save(self._plain, self._known(), run, _warn, overwrite=overwrite)
+        save(self._plain, self._known(), run, warn, overwrite=overwrite)
         return read(run)
 
     @cached_property
@@ -109,7 +109,7 @@ class InMemory(Entries):
         """
         directory = Path(tempfile.mkdtemp(prefix="ihcli-"))
         try:
-            save(self._plain, self._known(), directory / NAME, _warn)
+            save(self._plain, self._known(), directory / NAME, warn)
             found = read(directory / NAME)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
@@ -195,7 +195,3 @@ def _record(entry: InMemory) -> Record:
     stored = interactions_table(found, keys, FULL)
     values = {} if stored is None else stored_interactions(stored, layout)[(line["_row"], line["_target"])]
     return record_of(line, keys=(), layout=layout, **values)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, IhcliWarning, stacklevel=4)

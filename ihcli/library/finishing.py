@@ -1,8 +1,6 @@
 """What all that explains in memory does in the end: explain, warn, and remember how it came about."""
 
-import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ihcli.advance import Tell, unheard
-from ihcli.errors import IhcliWarning, OptionError
+from ihcli.errors import OptionError
 from ihcli.execution.describing import Sources, code_info, told_of
 from ihcli.execution.opening import CHUNK_BYTES, MOST_CHUNK_ROWS
 from ihcli.explainers.explainer import MEMORY_RAN_OUT, Explainer
@@ -19,6 +17,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.files.fingerprints import Snapshot
 from ihcli.library.explanations import in_memory
 from ihcli.library.provenance import IN_MEMORY, Provenance
+from ihcli.library.speaking import warn
 from ihcli.models import Model
 from ihcli.runs.categories import CategoriesInfo
 from ihcli.runs.info import DataInfo, ModelInfo, RunInfo
@@ -32,7 +31,6 @@ Progress = bool | Tell
 """Whether to show a bar, or who hears what share is done."""
 LABEL, TARGET = "label", "target"
 """Columns of what is true of a row, and of the output that was asked for it."""
-PACKAGE = "ihcli."
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,6 @@ def finished(
     return in_memory(found, _provenance(explainer, records, chosen, TARGET if labels is None else LABEL, asked))
 
 
-def warn(text: str) -> None:
-    """Warn whoever called the front door."""
-    warnings.warn(text, IhcliWarning, stacklevel=_depth())
-
-
 def model_files(model: Model) -> Snapshot | None:
     """Return how the files of a model are now; None of one in memory."""
     if model.path is None:
@@ -108,18 +101,6 @@ def model_files(model: Model) -> Snapshot | None:
         return Snapshot.of(file for file in files if file.is_file())
     except OSError:
         return None
-
-
-def _depth() -> int:
-    """Return how many calls above the one that warns the first is that is none of ours, nor of torch's decorators."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_within(frame.f_globals.get("__name__", "")):
-        depth, frame = depth + 1, frame.f_back
-    return depth
-
-
-def _is_within(module: str) -> bool:
-    return module.startswith((PACKAGE, "torch.utils._contextlib"))
 
 
 def _objects(values: Sequence[Any] | np.ndarray) -> np.ndarray:

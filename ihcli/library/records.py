@@ -12,12 +12,12 @@ from ihcli.errors import DataError, ModelError
 from ihcli.explainers.scanning import settle
 from ihcli.explainers.settings import Settings
 from ihcli.integration.effort import Effort
-from ihcli.library.arguments import answering
 from ihcli.library.explanations import InMemory, TextExplanation
-from ihcli.library.finishing import Asked, Progress, finished, model_files, warn
+from ihcli.library.finishing import Asked, Progress, finished, model_files
 from ihcli.library.models import Anything, model_of
 from ihcli.library.provenance import IN_MEMORY
 from ihcli.library.rows import Targets, targets_of
+from ihcli.library.speaking import answering, warn
 from ihcli.methods import DEFAULT
 from ihcli.models import evaluating
 from ihcli.models.targets import OutputNames

@@ -13,15 +13,16 @@ import pyarrow as pa
 
 from ihcli.errors import IhcliError, OptionError, RunError
 from ihcli.files.locations import Location, locate
-from ihcli.library.arguments import unknown
 from ihcli.library.overview import Overview
+from ihcli.library.speaking import unknown, warn
 from ihcli.methods import METHODS
 from ihcli.plots import KINDS, PlotRequest, draw
-from ihcli.quality import BASELINE_PREDICTION, ROW
+from ihcli.quality import BASELINE_PREDICTION, ROW, TARGET
 from ihcli.report import write_report
 from ihcli.results import result
 from ihcli.results.bridges import shap_explanation, shap_texts, shapiq_values
 from ihcli.results.explained_data import feature_values
+from ihcli.results.long.lines import Lines, LongRequest
 from ihcli.results.records import Record
 from ihcli.results.result import IDENTITY, has_target
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
@@ -77,17 +78,37 @@ class Result(result.Result):
         """Give all entries, a block of rows at a time."""
         return self._records(range(len(self)))
 
-    def to_frame(self, *, target: str | None = None) -> "pd.DataFrame":
-        """Return all entries as a DataFrame of pandas, a line for each. Memory: all of it.
+    def to_frame(
+        self, *, long: bool = False, pairs: bool = False, target: str | None = None, data: str | None = None
+    ) -> "pd.DataFrame":
+        """Return all entries as a DataFrame of pandas. Memory: all of it.
 
-        Columns are `_row`, keys, `_target`, those of quality, and one for each feature; of texts the lists `units` and
-        `attributions`.
+        Wide, a line is an entry: `_row`, keys, `_target`, the columns of quality, and a column for each feature; of
+        texts the lists `units` and `attributions`. Long, a line is one value, with the columns that
+        `ihcli attributions RUN --long` writes: `feature`, its `value` in the data, `attribution`, `_relative_error`;
+        with pairs those of `ihcli interactions RUN --long`: `feature_i`, `value_i`, `feature_j`, `value_j`,
+        `interaction`, the effect Gamma_ij + Gamma_ji in units of the explained output, and its `error_bar`.
 
         Parameters:
+            long: a line for each feature of an entry.
+            pairs: a line for each pair, which is long in any case.
             target: of one output only.
+            data: a table to take values from in the place of the recorded one; of data that are gone there are none.
+
+        Raises OptionError for a target that is not there, RunError where the run stores no pairs.
         """
-        frame = self.attributions
-        return frame if target is None else frame[frame["_target"] == target].reset_index(drop=True)
+        if not (long or pairs):
+            frame = self.attributions
+            if target is None:
+                return frame
+            self.positions(None, target)
+            return frame[frame[TARGET] == target].reset_index(drop=True)
+        lines = Lines(self, LongRequest(pairs=pairs, target=target, data=data))
+        for text in lines.warnings:
+            warn(text)
+        return pa.Table.from_batches(
+            [batch for piece in lines.pieces() for batch in piece.to_batches()], lines.schema
+        ).to_pandas()
 
     def to_shap(self, *, interactions: bool = False, target: str | None = None, data: Any = None) -> Any:
         """Return a `shap.Explanation` of all rows: (N, G) attributions, or (N, G, G) interactions.
