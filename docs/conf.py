@@ -33,8 +33,8 @@ exclude_patterns = [".*", "build"]
 myst_heading_anchors = 4
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_show_tb = True
+nb_execution_timeout = 600
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # from servers of others; there are no widgets
 
 default_role = "code"
@@ -43,6 +43,8 @@ python_maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = "ihcli"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 smartquotes = False
 html_show_sphinx = False
 copybutton_prompt_text = "$ "
