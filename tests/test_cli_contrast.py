@@ -167,6 +167,19 @@ def test_the_drugs_that_act_together_are_first_and_their_pathway_is_found(drugs:
     assert active[0]["difference"] < 0
 
 
+def test_what_model_it_is_stands_above_the_table(heart: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(heart / "heart.csv")
+    table["ill"] = (table["age"] > 1).astype(int)
+    table.to_csv(tmp_path / "ill.csv", index=False)
+    run, features = tmp_path / "run", ("--features", "age,vessels,male", "--quiet")
+    told("explain", heart / "heart.pt", tmp_path / "ill.csv", *features, "--label", "ill", "-o", run)
+    above = told("attributions", run, "--format", "table").splitlines()[0]
+    assert above.startswith("Model, on 300 rows with labels: R2")
+    for command in (("contrast", run, "--by", "sex"), ("drivers", run, "--pair", "age,vessels")):
+        assert told(*command, "--format", "table").splitlines()[0] == above
+        assert above not in told(*command, "--format", "csv")
+
+
 def test_drivers_say_of_what_they_are(drugs: Path) -> None:
     shown = told("drivers", drugs / "run", "--pair", "drug_a,drug_a", "--where", "drug_b=0", "--format", "table")
     assert re.match(r"target prediction, main effect of drug_a: \d+ rows, drug_b=0\n", shown)

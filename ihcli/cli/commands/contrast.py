@@ -8,6 +8,7 @@ from ihcli.cli.asking.rows import PairOfFeatures, row_options
 from ihcli.cli.asking.sections import SETTINGS, SectionedCommand, option
 from ihcli.cli.ranking import in_sections, of_scale
 from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.model import above_table
 from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.tables import Destination
 from ihcli.cli.showing.terminal import say
@@ -67,7 +68,8 @@ def contrast(path: str, destination: Destination, **values: Any) -> None:
         notes = {targets[-1]: found.notes}
         if destination.format != "table" and found.notes:
             say(*map(spelled, found.notes))
-        destination.write(in_sections(found.table, SHOWN, titles, notes))
+        told = above_table(result.run, destination)
+        destination.write(in_sections(found.table, SHOWN, titles, notes, told=told))
 
 
 def _title(found: "Contrasted", target: str, scale: str, values: dict[str, Any]) -> str:

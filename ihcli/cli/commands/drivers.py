@@ -9,6 +9,7 @@ from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCom
 from ihcli.cli.asking.values import WholeNumber
 from ihcli.cli.ranking import in_sections, of_scale
 from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.model import above_table
 from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.tables import Destination
 from ihcli.cli.showing.terminal import say
@@ -64,7 +65,8 @@ def drivers(path: str, destination: Destination, **values: Any) -> None:
         if destination.format != "table" and found.notes:
             say(*map(spelled, found.notes))
         title = _title(f"{target}{of_scale(result.run)}", found.rows, values)
-        destination.write(in_sections(found.table, SHOWN, {target: title}, {target: found.notes}))
+        told = above_table(result.run, destination)
+        destination.write(in_sections(found.table, SHOWN, {target: title}, {target: found.notes}, told=told))
 
 
 def _title(explained: str, rows: int, values: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ihcli.cli.showing.tables import Destination
     from ihcli.results.model_quality import ModelQuality
     from ihcli.runs.run import Run
 
@@ -26,6 +27,11 @@ def told_of_model(run: "Run") -> Told:
 
     found = model_quality(run)
     return Told(tuple(_of_model(found)), {target: tuple(_of_target(found, target)) for target in run.targets()})
+
+
+def above_table(run: "Run", destination: "Destination") -> Told:
+    """Return what a run tells of its model, where a person reads the table; of its rows as a whole nothing."""
+    return Told(told_of_model(run).of_model) if destination.format == "table" else NOTHING_TOLD
 
 
 def _of_model(found: "ModelQuality") -> Iterator[str]:
