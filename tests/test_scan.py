@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -317,3 +318,34 @@ def test_texts_have_pairs_of_their_own(folder: Path) -> None:
     assert found.overall.tolist() == [4.0]
     assert found.share == 0.5
     assert found.named(0) == ("good", "film", 0)
+
+
+def test_a_scan_is_a_table_in_every_format(folder: Path, tmp_path: Path) -> None:
+    run_directory = tmp_path / "run"
+    asked_for = ["explain", folder / "turning.pt", folder / "table.parquet", "--smooth", "scan", "-o", run_directory]
+    assert ask(*asked_for).exit_code == 0
+    scan = json.loads((run_directory / "run.json").read_text())["smoothing"]["scan"]
+    for suffix, read_file in (("parquet", pd.read_parquet), ("csv", pd.read_csv), ("arrow", None)):
+        file = tmp_path / f"betas.{suffix}"
+        assert ask("interactions", run_directory, "--betas", "-o", file).exit_code == 0
+        found = pa.ipc.open_stream(file).read_all().to_pandas() if read_file is None else read_file(file)
+        betas, pairs = found[found["of"] == "beta"], found[found["of"] == "pair"]
+        assert betas["beta"].tolist() == [each["beta"] for each in scan["betas"]]
+        assert betas["drift"].tolist() == pytest.approx([each["drift"] for each in scan["betas"]])
+        assert betas.loc[betas["is_taken"].astype(bool), "beta"].tolist() == [scan["chosen"]]
+        assert pairs["effect"].tolist() == pytest.approx([each["effect"] for each in scan["turning"]])
+        assert len(pairs)
+    shown = ask("interactions", run_directory, "--betas", "--format", "table").stdout
+    assert "Betas of SoftPlus tried on" in shown
+    assert f"Taken: beta {scan['chosen']:g}" in shown
+
+
+def test_betas_of_what_has_none_are_refused(folder: Path, tmp_path: Path) -> None:
+    files = [folder / "turning.pt", folder / "table.parquet"]
+    assert ask("explain", *files, "-o", tmp_path / "run", "--smooth", "30").exit_code == 0
+    refused = ask("interactions", tmp_path / "run", "--betas")
+    assert refused.exit_code == 1
+    assert "tried no betas of SoftPlus" in refused.stderr
+    assert "Try ihcli explain with --smooth scan." in refused.stderr
+    assert "--betas: is of a RUN" in ask("interactions", *files, "--betas").stderr
+    assert "--top-k: is of a ranking" in ask("interactions", tmp_path / "run", "--betas", "--top-k", "3").stderr

@@ -90,6 +90,7 @@ class Ranking:
     where: tuple[str, ...]
     values_from: str | None
     main_effects: bool = False
+    betas: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ihcli.cli.showing.drawn import Section
 from ihcli.cli.showing.words import number_in_words
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ def scan_in_words(scan: "BetaScan") -> list[str]:
         f"Taken: beta {scan.chosen:g}{_why(scan)}",
         *_turning(scan),
     ]
+
+
+def scan_sections(scan: "BetaScan") -> list[Section]:
+    """Return the same lines as what a command shows."""
+    title, *told = scan_in_words(scan)
+    return [Section(title, notes=told)]
 
 
 def _cells(scan: "BetaScan", each: "TriedBeta") -> Iterator[str]:
