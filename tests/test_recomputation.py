@@ -216,6 +216,22 @@ def test_a_consistent_run_of_another_model_passes_alone_and_fails_with_the_model
     assert set(together) >= {"predictions", "attributions, finer", "interactions, finer", *WITH_INTERACTIONS}
 
 
+def test_other_figures_beside_labels_fail(folder: Folder, tmp_path: Path) -> None:
+    copy = folder.copy("ih", tmp_path / "run")
+    judged = found(folder, copy, "ih")["accuracy and its kin"]
+    assert (judged.outcome, judged.checked) == (PASSED, 4)
+
+    def better(table: pa.Table) -> pa.Table:
+        frame = table.to_pandas()
+        frame.loc[frame["figure"] == "accuracy", "value"] += 0.25
+        return pa.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
+
+    change(copy / "summary" / "model.parquet", better)
+    told = failed(found(folder, copy, "ih"))
+    assert set(told) == {"accuracy and its kin"}
+    assert "1 beyond their bound, the worst accuracy" in told["accuracy and its kin"]
+
+
 @pytest.mark.parametrize("check", ["MODEL", "DATA"])
 def test_other_files_are_named_and_nothing_is_computed(folder: Folder, check: str) -> None:
     asked = folder.request("ih")

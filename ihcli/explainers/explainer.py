@@ -16,7 +16,7 @@ from ihcli.errors import ModelCallError
 from ihcli.explainers.gathering import Form, gathered, nothing
 from ihcli.explainers.seeing import Spreads, seen_of
 from ihcli.explanation import AnyExplanation, in_order, join_explanations, scatter
-from ihcli.explanation.seen import Meaning
+from ihcli.explanation.seen import Meaning, Seen
 from ihcli.heads.scales import Finish
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import Effort
@@ -142,6 +142,13 @@ class Explainer:
             names[~known] = None
         seen = None if self.meaning is None else seen_of(self.meaning, self._spreads, records, outputs, labels)
         return replace(explanation, row=numbers[row], target=names, seen=seen)
+
+    def see(self, records: Sequence[Any] | np.ndarray, labels: np.ndarray | None, first_row: int = 0) -> Seen:
+        """Return what N records show of the model beside labels, without explaining them. Cost: a forward each."""
+        if self.meaning is None:
+            raise ValueError("an explainer that was not asked what outputs mean")
+        outputs = self._outputs_of(self.reader.encode(records), first_row + np.arange(len(records)))
+        return seen_of(self.meaning, None, records, outputs, labels)
 
     def outputs(self, inputs: Tensor) -> np.ndarray:
         """Return the original model's outputs (n, K) as float64, in batches that fit."""

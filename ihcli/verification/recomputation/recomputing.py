@@ -30,6 +30,7 @@ from ihcli.verification.recomputation.judging import Judge, Truth, gamma_error
 from ihcli.verification.recomputation.keys import compare_keys
 from ihcli.verification.recomputation.origins import origins, setting
 from ihcli.verification.recomputation.pairs import PairChecks
+from ihcli.verification.recomputation.quality import judged_again
 from ihcli.wording import listed
 
 FINER = 100
@@ -82,6 +83,8 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     try:
         prepared = prepare(described, question, run.path)
         yield setting(described, prepared)
+        if (judged := judged_again(run, prepared, described.dtype)) is not None:
+            yield judged
         drawn = draw(Result(run), described, prepared, question)
     except IhcliError as error:
         yield Finding("recomputation", FAILED, f"could not be made: {error}")
