@@ -28,6 +28,7 @@ from ihcli.data.categories import read_categories
 from ihcli.layouts.texts import TextLayout
 from ihcli.plots import KINDS
 from ihcli.quality import COLUMNS, STATUSES
+from ihcli.report import contents_of
 from ihcli.summaries.ranking import STATISTICS
 from ihcli.vocabulary import Vocabulary
 
@@ -136,8 +137,11 @@ def test_the_page_of_comparisons_runs_as_shown(checkout: Path) -> None:
 
 
 def test_the_page_of_reports_runs_as_shown(checkout: Path) -> None:
-    for _, _, text in BLOCK.findall((DOCS / "report.md").read_text(encoding="utf-8")):
+    page = (DOCS / "report.md").read_text(encoding="utf-8")
+    for _, _, text in BLOCK.findall(page):
         run_commands(text)
+    (sentence,) = re.findall(r"^ *> (.+)\n *> (.+)$", page, flags=re.MULTILINE)
+    assert contents_of(read("diabetes")).headlines == [" ".join(sentence)]
     assert Path("report.html").stat().st_size
 
 

@@ -204,9 +204,9 @@ def test_without_its_data_a_page_has_no_dependence_views_and_says_why(tmp_path: 
     (tmp_path / "run/data.parquet").rename(tmp_path / "moved.parquet")
     contents = contents_of(result)
     assert not contents.has_values
-    assert "data.parquet" in contents.why_no_dependence
+    assert "data.parquet" in (contents.why_no_values or "")
     moved = contents_of(result, data=tmp_path / "moved.parquet")
-    assert moved.why_no_dependence is None
+    assert moved.has_values
     assert moved.sample.records[0]["values"] == pytest.approx(
         [values[0, HOSTILE.index(moved.names[place])] for place in moved.sample.features], rel=DIGITS
     )
@@ -227,7 +227,7 @@ def test_a_run_of_first_order_has_a_page_without_pairs(tmp_path: Path) -> None:
     write_run(tmp_path / "run", second_order=False)
     contents = contents_of(read(tmp_path / "run"))
     assert contents.targets[0].pairs is None
-    assert "no interactions" in contents.why_no_dependence
+    assert contents.targets[0].dependence == []
 
 
 @pytest.mark.parametrize(("stored", "kept"), [("top:4", {"pairs", "effects"}), ("none", set())])

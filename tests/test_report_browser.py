@@ -144,6 +144,7 @@ def test_groups_show_as_categories_or_in_one_colour(chrome: Chrome, tmp_path: Pa
     open_page(chrome, tmp_path / "report.html")
     assert any(label == "city = rome" for label in texts(chrome, "#record-attributions .ytick text"))
     assert any(label == "capital" for label in texts(chrome, "#record-attributions .ytick text"))
+    assert texts(chrome, "#swarm-legend span")[-2:] == ["grey: no value", "each category of a group has a colour"]
     seen = set()
     for place, pair in enumerate(text[3:] for text in texts(chrome, "#dependence-pair option")):
         pick(chrome, "#dependence-pair", str(place))
@@ -167,6 +168,10 @@ def check_pair(chrome: Chrome, across: str, shade: str) -> None:
     assert (texts(chrome, f"{chart} .xtick text") == categories) == (across == "city")
     assert (texts(chrome, f"{chart} .legendtext") == categories) == (shade == "city")
     assert count(chrome, f"{chart} .colorbar") == (shade == "age")
+    assert one(chrome, "#dependence-surface").is_displayed() == (shade != "capital")
+    if shade != "capital":
+        assert (texts(chrome, "#dependence-surface .xtick text") == categories) == (across == "city")
+        assert (texts(chrome, "#dependence-surface .ytick text") == categories) == (shade == "city")
     assert ("all points have one colour" in note) == (shade == "capital")
     assert count(chrome, f"{chart} .points .point") == N_ROWS - 1
 

@@ -290,6 +290,16 @@ def test_sections_with_nothing_to_show_are_not_there(chrome: Chrome, made: Path,
     assert chrome.execute_script(empty) == []
 
 
+def test_without_its_data_a_page_says_why_it_has_no_dependence(chrome: Chrome, tmp_path: Path) -> None:
+    result, _, _ = write_table_run(tmp_path / "made")
+    (tmp_path / "made/data.parquet").unlink()
+    shown(chrome, result, tmp_path)
+    assert "Dependence" not in links(chrome)
+    assert any("no values of the features" in text for text in texts(chrome, "#warnings > *"))
+    assert len(dots(chrome)) == len(HOSTILE) * (N_ROWS - 1)
+    assert count(chrome, "#swarm-legend *") == 0
+
+
 def test_other_runs_are_tables_like_any_other(chrome: Chrome, tmp_path: Path) -> None:
     first, other = (read(write_other_run(tmp_path / f"run{i}", random_gammas(9, seed=i))) for i in range(2))
     shown(chrome, first, tmp_path, other)

@@ -104,20 +104,19 @@ function drawMatrix(id, names, cells, what, isSigned) {
 
 // axes: x, y and shade are titles; xCategories and shadeCategories are names where values are places among them.
 function drawCloud(id, title, points, axes, onPick) {
+  const across = gridOf(points.map((p) => p.x).filter((x) => x !== null), axes.xCategories);
   const traces = shades(points, axes).map(({ shown, marker, name }) => ({
-    type: "scatter", mode: "markers", x: shown.map((p) => p.x), y: shown.map((p) => p.y), name,
+    type: "scatter", mode: "markers", x: shown.map((p) => (p.x === null ? null : across.near(p.x, p.place))), y: shown.map((p) => p.y), name,
     customdata: shown.map((p) => p.place), hovertext: shown.map((p) => p.told), hoverinfo: "text",
     marker: { size: 6, opacity: 0.8, line: { width: 0 }, ...marker },
   }));
   const legend = { title: { text: axes.shade }, ...(isNarrow() ? { orientation: "h", y: -0.25 } : {}) };
-  const layout = { title: heading(title), xaxis: axis(axes.x, categoryTicks(points, axes.xCategories)), yaxis: axis(axes.y), legend, showlegend: Boolean(axes.shadeCategories) };
+  const layout = { title: heading(title), xaxis: axis(axes.x, across.ticks), yaxis: axis(axes.y), legend, showlegend: Boolean(axes.shadeCategories) };
   drawChart(id, traces, layout, (event) => onPick(event.points[0].customdata));
 }
 
-function categoryTicks(points, categories) {
-  if (!categories) return {};
-  const present = [...new Set(points.map((p) => p.x))].filter((code) => code !== null).sort((a, b) => a - b);
-  return { tickvals: present, ticktext: labels(present.map((code) => categories[code])), range: [Math.min(...present) - 0.5, Math.max(...present) + 0.5], zeroline: false };
+function categoryTicks(codes, categories) {
+  return { tickvals: codes, ticktext: labels(codes.map((code) => categories[code])), range: [Math.min(...codes) - 0.5, Math.max(...codes) + 0.5], zeroline: false };
 }
 
 // Points as they are coloured: by numbers on a scale, by category, and those without a value in one neutral colour.
@@ -133,16 +132,21 @@ function shades(points, { shade, shadeCategories }) {
   return found;
 }
 
+// A colour for each category that occurs, the most frequent ones where colours end; the same in pictures.
+function categoryColours(codes) {
+  const counts = new Map(), colours = palette("categories");
+  for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const byCount = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || a - b);
+  const own = byCount.slice(0, byCount.length > colours.length ? colours.length - 1 : undefined).sort((a, b) => a - b);
+  return { own: new Map(own.map((code, i) => [code, colours[i]])), others: byCount.length - own.length };
+}
+
 function categoryShades(points, categories) {
-  const counts = new Map();
-  for (const { shade } of points) counts.set(shade, (counts.get(shade) ?? 0) + 1);
-  const byCount = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
-  const shades = palette("categories");
-  const own = byCount.slice(0, byCount.length > shades.length ? shades.length - 1 : undefined).sort((a, b) => a - b);
-  const names = labels(own.map((code) => categories[code]));
-  const found = own.map((code, i) => ({ name: names[i], shown: points.filter((p) => p.shade === code), marker: { color: shades[i] } }));
-  const rest = points.filter((p) => !own.includes(p.shade));
-  return rest.length ? [...found, { name: `${byCount.length - own.length} others`, shown: rest, marker: { color: colour("others") } }] : found;
+  const { own, others } = categoryColours(points.map((p) => p.shade));
+  const names = labels([...own.keys()].map((code) => categories[code]));
+  const found = [...own].map(([code, color], i) => ({ name: names[i], shown: points.filter((p) => p.shade === code), marker: { color } }));
+  const rest = points.filter((p) => !own.has(p.shade));
+  return rest.length ? [...found, { name: `${others} others`, shown: rest, marker: { color: colour("others") } }] : found;
 }
 
 // A few extreme values would leave the others one colour.

@@ -11,7 +11,6 @@ import pyarrow as pa
 from ihcli.errors import DataError, RunError
 from ihcli.files.locations import name_of
 from ihcli.layouts.layout import Layout
-from ihcli.methods import names_of
 from ihcli.report.compared import ComparedTable, compared_with
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.headline import headlines_of
@@ -26,7 +25,6 @@ from ihcli.results.result import Result
 from ihcli.runs.told import if_told, plain
 from ihcli.summaries.ranking import LEFT_OUT, by_target
 from ihcli.summaries.rest import rest_of
-from ihcli.wording import either
 
 MOST_TARGETS = 8
 MOST_FEATURES = 2_000  # of a target
@@ -82,7 +80,6 @@ class Contents:
     has_values         whether records carry values of the features
     categories         of one-hot groups, by position in names: the values of records are places among them
     why_no_values      a sentence, where they do not
-    why_no_dependence  a sentence, where there are no dependence views
     compared, compared_settings  how far other runs agree, and in what they differ; empty without such
     """
 
@@ -104,7 +101,6 @@ class Contents:
     has_values: bool
     categories: dict[int, list[str]]
     why_no_values: str | None
-    why_no_dependence: str | None
     compared: list[ComparedTable] = field(default_factory=list)
     compared_settings: list[str] = field(default_factory=list)
 
@@ -182,7 +178,6 @@ def contents_of(
         has_values=values is not None,
         categories={names.place[group]: [clipped(name) for name in found] for group, found in categories.items()},
         why_no_values=reason,
-        why_no_dependence=_why_no_dependence(result, targets, reason),
         compared=compared,
         compared_settings=settings,
     )
@@ -285,16 +280,6 @@ def _values(
         if data is not None:
             raise
         return None, str(error)
-
-
-def _why_no_dependence(result: Result, targets: Sequence[Target], reason: str | None) -> str | None:
-    if not result.layout.is_aligned:
-        return "Texts have no features whose values could be drawn against their effects."
-    if not any(target.dependence for target in targets):
-        return f"The run has no interactions. Dependence views of pairs need a run of {either(names_of(order=2))}."
-    if reason is not None:
-        return f"Dependence views need the values of the features, which could not be read: {reason}"
-    return None
 
 
 def _title(result: Result) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 // What the strongest pairs of a target do at each of their values, row by row.
 
-const canDepend = () => contents.why_no_dependence === null;
+const canDepend = () => contents.has_values && contents.targets.some((target) => target.dependence.length);
 
 function drawDependenceChoice(target) {
   showSection("dependence", canDepend() && target.dependence.length > 0);
@@ -53,7 +53,7 @@ function drawDependence(target) {
 function dependenceNote([feature, partner], hasFeature, hasPartner) {
   const groups = "a group of several columns that is not one-hot";
   if (!hasFeature) return `“${named(feature)}” has no values: it is ${groups}, and nothing can be drawn against it. Try swapping the two, or another pair.`;
-  const cells = hasPartner && contents.targets[state.target].pairs ? " A square is the mean of the rows in it." : "";
+  const cells = hasPartner && contents.targets[state.target].pairs ? " A square is the mean of the rows in it; points of few values are spread sideways." : "";
   const grey = hasPartner ? "" : ` “${named(partner)}” has no values: it is ${groups}, so all points have one colour.`;
   return `Pick a point to see its record.${cells}${grey}`;
 }

@@ -2,6 +2,7 @@
 // A pair's surface: where rows lie among the values of both features, and the effect of the pair there.
 
 const FEW_VALUES = 12, FEWEST_CELLS = 4, MOST_CELLS = 14, SIDEWAYS = 0.3, EXTREMES = 0.02;
+const GOLDEN = 0.618034; // multiples of it spread evenly, and are the same each time
 
 // points: {x, shade, y, told, place} with the value of either feature and the effect; axes as those of drawCloud.
 function drawSurface(id, points, axes, onPick) {
@@ -15,7 +16,7 @@ function drawSurface(id, points, axes, onPick) {
     colorscale: colours.colorscale, zmin: colours.cmin, zmax: colours.cmax, xgap: 1, ygap: 1, hoverongaps: false,
   };
   const dots = {
-    type: "scatter", mode: "markers", x: known.map((p, i) => across.near(p.x, i)), y: known.map((p, i) => up.near(p.shade, i + 0.5)),
+    type: "scatter", mode: "markers", x: known.map((p) => across.near(p.x, p.place)), y: known.map((p) => up.near(p.shade, p.place * GOLDEN)),
     customdata: known.map((p) => p.place), hovertext: known.map((p) => p.told), hoverinfo: "text",
     marker: {
       size: 7, color: known.map((p) => p.y), ...colours, line: { width: 0.7, color: colour("soft") },
@@ -29,7 +30,7 @@ function drawSurface(id, points, axes, onPick) {
 // How an axis is cut into cells: at categories and few values one each, else evenly. near() moves dots of one value apart.
 function gridOf(values, categories) {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
-  if (categories) return few(distinct, { ...categoryTicks(distinct.map((x) => ({ x })), categories) });
+  if (categories) return few(distinct, categoryTicks(distinct, categories));
   if (distinct.length <= FEW_VALUES) return few(distinct, { tickvals: distinct, ticktext: distinct.map(number), zeroline: false });
   const count = Math.max(FEWEST_CELLS, Math.min(MOST_CELLS, Math.round(Math.sqrt(values.length) / 2)));
   const low = distinct[0], size = (distinct.at(-1) - low) / count;
@@ -41,7 +42,7 @@ function few(distinct, ticks) {
   const gaps = distinct.slice(1).map((value, i) => value - distinct[i]);
   const least = gaps.length ? Math.min(...gaps) : 1;
   const edges = distinct.flatMap((value, i) => (i ? [] : [value - least / 2]).concat(i < gaps.length ? value + gaps[i] / 2 : value + least / 2));
-  const shift = (i) => ((i * 0.618034) % 1) - 0.5;
+  const shift = (i) => ((i * GOLDEN) % 1) - 0.5;
   return { edges, of: (value) => distinct.indexOf(value), near: (value, i) => value + 2 * SIDEWAYS * least * shift(i), ticks };
 }
 

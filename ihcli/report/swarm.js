@@ -28,14 +28,15 @@ function fitSwarm(target) {
   if (target && String(Math.floor(clientWidth)) !== dataset.width) drawSwarm(target);
 }
 
-// Records of the target with values: {line, value, shade, record, told}; line is a rank from 0, shade from 0 to 1, a category, or null.
+// Records of the target with values: {line, value, shade, record, told}; line is a rank from 0, shade from 0 to 1, the colour of a category, or null.
 function dotsOfTable(names) {
   const places = names.map((position) => contents.sample.features.indexOf(position));
   const records = recordsOf(state.target).filter((record) => record.phi);
   return places.flatMap((feature, line) => {
     const categories = contents.categories[names[line]];
     const values = records.map((record) => record.values?.[feature] ?? null);
-    const shade = categories ? (value) => value : scaled(values);
+    const { own } = categories ? categoryColours(values.filter((value) => value !== null)) : {};
+    const shade = categories ? (value) => own.get(value) ?? colour("others") : scaled(values);
     return records.map((record, i) => {
       const told = values[i] === null ? named(names[line]) : `${named(names[line])} = ${valueText(names[line], values[i])}`;
       return { line, record, value: record.phi[feature], shade: values[i] === null ? null : shade(values[i]), told, categories };
@@ -72,7 +73,8 @@ function swarmLegend(names, dots) {
   const gradient = make("i", { class: "values" });
   gradient.style.background = `linear-gradient(to right, ${palette("values").join(", ")})`;
   const numbers = hasNumbers ? [make("span", {}, "value of the feature: low"), gradient, make("span", {}, "high")] : [];
-  return [...numbers, ...(hasCategories ? [make("span", {}, "each category of a group has a colour")] : [])];
+  const missing = hasNumbers && dots.some((dot) => dot.shade === null) ? [make("span", {}, "grey: no value")] : [];
+  return [...numbers, ...missing, ...(hasCategories ? [make("span", {}, "each category of a group has a colour")] : [])];
 }
 
 function sheetOf(names, dots, width) {
@@ -148,10 +150,10 @@ function lineNames(sheet) {
 }
 
 function dotPaths(dots) {
-  const colours = new Map(), values = palette("values"), categories = palette("categories"), [plain, missing, others] = ["plain", "missing", "others"].map(colour);
+  const colours = new Map(), values = palette("values"), [plain, missing] = ["plain", "missing"].map(colour);
   const hasShades = dots.some((dot) => dot.shade !== null);
   for (const dot of dots) {
-    const shade = contents.texts ? values.at(dot.value > 0 ? -1 : 0) : dot.shade === null ? (hasShades ? missing : plain) : dot.categories ? categories[dot.shade] ?? others : blend(values, Math.round(dot.shade * SHADES) / SHADES);
+    const shade = contents.texts ? values.at(dot.value > 0 ? -1 : 0) : dot.shade === null ? (hasShades ? missing : plain) : dot.categories ? dot.shade : blend(values, Math.round(dot.shade * SHADES) / SHADES);
     if (!colours.has(shade)) colours.set(shade, []);
     colours.get(shade).push(`M${dot.x.toFixed(1)},${dot.y.toFixed(1)}h0`);
   }
