@@ -74,14 +74,20 @@ def test_one_of_two_outputs_tells_who_is_chosen_where_its_scale_does(tmp_path: P
         assert found.why_no_classes is None
     else:
         assert (found.predicted == -1).all()
-        assert "--scale margin" in str(found.why_no_classes)
+        assert f"known of 0 of {N_ROWS} rows" in str(found.why_no_classes)
     np.testing.assert_array_equal(found.true, table["truth"])
 
 
-def test_the_advice_on_unknown_classes_helps(tmp_path: Path) -> None:
-    options = ("-m", "ig", *LABEL, "--output-names", "no,yes")
-    for advice in (("--target", "yes", "--scale", "margin"), ()):
-        assert (outcomes(explained(tmp_path, Tail(2), table_of(2), *options, *advice)).predicted >= 0).all()
+def test_one_probability_of_several_tells_of_the_rows_where_it_is_more_than_half(tmp_path: Path) -> None:
+    table, options = table_of(3), ("-m", "ig", *LABEL, *NAMED)
+    shares = softmax(outputs_of(Tail(3), table))
+    run = explained(tmp_path, Tail(3, nn.Softmax(dim=1)), table, *options, "--target", "high")
+    found, is_sure = outcomes(run), shares[:, 2] > 0.5
+    np.testing.assert_array_equal(found.predicted, np.where(is_sure, 2, -1))
+    assert f"known of {is_sure.sum()} of {N_ROWS} rows" in str(found.why_no_classes)
+    assert "Try ihcli explain without --target." in str(found.why_no_classes)
+    followed = outcomes(explained(tmp_path, Tail(3, nn.Softmax(dim=1)), table, *options))
+    assert ((followed.predicted >= 0).all(), followed.why_no_classes) == (True, None)
 
 
 def test_numbers_are_held_against_predictions(tmp_path: Path) -> None:
@@ -122,7 +128,9 @@ def test_labels_that_are_gone_are_told_of_and_found_in_a_copy(tmp_path: Path) ->
     run = explained(tmp_path, Tail(3), table_of(3), "-m", "ig", *LABEL, *NAMED)
     before = outcomes(run)
     (tmp_path / "table.csv").rename(tmp_path / "moved.csv")
-    assert "table.csv" in str(outcomes(run).why_no_labels)
+    reason = str(outcomes(run).why_no_labels)
+    assert "table.csv: no such file" in reason
+    assert reason.endswith("Try ihcli report --data FILE with a copy that has the column 'truth'.")
     np.testing.assert_array_equal(outcomes(run, tmp_path / "moved.csv").true, before.true)
     pd.read_csv(tmp_path / "moved.csv").drop(columns="truth").to_csv(tmp_path / "bare.csv", index=False)
     assert "'truth'" in str(outcomes(run, tmp_path / "bare.csv").why_no_labels)

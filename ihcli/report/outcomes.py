@@ -17,6 +17,7 @@ from ihcli.runs.told import if_told
 from ihcli.scales import ENDINGS, LOGIT, MARGIN, MODEL
 from ihcli.summaries.doubts import classes_of
 from ihcli.summaries.judging import ENDING
+from ihcli.wording import quoted
 
 BLOCK_ROWS = 1 << 16
 
@@ -80,15 +81,15 @@ def outcomes_of(result: Result, entries: pa.Table, data: str | None) -> Outcomes
         entries: `_row`, `_target`, `_prediction`, and `_drift` where there is one, of all of them.
         data: a table to look for labels in instead of the explained one.
     """
-    meaning, targets = _meaning(result), if_told(lambda: result.told.target)
+    meaning, asked = _meaning(result), str(if_told(lambda: result.told.target))
     found = _entries(entries, meaning.names)
     rows, first = np.unique(found.row, return_index=True)
-    predicted, probability, margin = _chosen(meaning, found, first, str(targets))
+    predicted, probability, margin = _chosen(meaning, found, first, asked)
     label, (labels, reason) = if_told(lambda: result.told.arguments.label), (None, None)
     if label is not None:
         labels, reason = _labels(result, str(label), rows, data)
     true, off = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    judged = None if meaning.classes else _judged(result, str(targets), label)
+    judged = None if meaning.classes else _judged(result, asked, label)
     if labels is not None:
         true = truth_of(labels, meaning).values
         if len(meaning.names) == 1 and meaning.classes:
@@ -97,7 +98,7 @@ def outcomes_of(result: Result, entries: pa.Table, data: str | None) -> Outcomes
         of_judged = found.place == meaning.names.index(judged)
         off[np.searchsorted(rows, found.row[of_judged])] = found.value[of_judged]
         off -= true
-    elif meaning.classes and targets == "label":
+    elif meaning.classes and asked == "label":
         true = np.where(found.place[first] < 0, np.nan, found.place[first])
     elif not meaning.classes:
         true = np.full(len(rows), np.nan)
@@ -108,11 +109,12 @@ def outcomes_of(result: Result, entries: pa.Table, data: str | None) -> Outcomes
 
 
 def _why_no_classes(meaning: Meaning, predicted: np.ndarray, found: _Entries) -> str | None:
-    if not meaning.classes or not np.isfinite(found.value).any() or (predicted >= 0).any():
+    known, explained = int((predicted >= 0).sum()), len(np.unique(found.row[np.isfinite(found.value)]))
+    if not meaning.classes or known >= explained:
         return None
     return (
-        "Which class is predicted is not known: of several outputs the run explains one, on a scale that does not tell "
-        "whether it is the largest. Try ihcli explain with --scale margin, or without --target."
+        f"Which class is predicted is known of {known:,} of {explained:,} rows: of several outputs the run explains "
+        "one, which does not tell of the others whether it is the largest. Try ihcli explain without --target."
     )
 
 
@@ -217,11 +219,12 @@ def _labels(result: Result, name: str, rows: np.ndarray, data: str | None) -> tu
     found = []
     try:
         columns = Columns(result, data)
-        columns.is_number(name, f"`label={name}`")
+        columns.is_number(name, "the label")
         following = columns.follow([name])
         for start in range(0, len(rows), BLOCK_ROWS):
             values = following.beside(pa.table({ROW: rows[start : start + BLOCK_ROWS]}))[name]
             found.append(np.asarray(values, dtype=object))
     except (DataError, OptionError) as error:
-        return None, str(error)
+        reason = str(error).partition(" Expected")[0].partition(" Try ")[0]
+        return None, f"{reason} Try ihcli report --data FILE with a copy that has the column {quoted(name)}."
     return np.concatenate(found) if found else np.empty(0, object), None

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class PageRows:
     quality   names of the figures of a record
     rows      how many rows of the data the records are of
     drawn     how many of them were drawn at random;  added  the others, see `ChosenRows`
-    classes   that the model chooses among; none of a regressor
+    classes   that are chosen or true in these rows; none of a regressor
     label     the column of labels, None where the run has none
     why_no_labels, why_no_classes  sentences, where there is a reason that labels or predicted classes are not shown
     wrong     how many rows of the run have another class than their label; None where that is not known
@@ -111,7 +111,7 @@ def read_records(
     """
     lines = [] if values is None else [rounded(line, VALUE_DIGITS) for line in values]
     value_of = dict(zip(chosen.rows, lines, strict=False))
-    of_page = outcomes.at(chosen.rows)
+    of_page, classes = _of_page(outcomes, chosen.rows)
     place_of = {row: place for place, row in enumerate(chosen.rows)}
     target_of = {name: position for position, name in enumerate(shown.targets)}
     records, quality = [], []
@@ -127,13 +127,25 @@ def read_records(
         rows=len(chosen.rows),
         drawn=chosen.drawn,
         added=chosen.added,
-        classes=[clipped(name) for name in outcomes.classes],
+        classes=[clipped(name) for name in classes],
         label=None if outcomes.label is None else clipped(outcomes.label),
         why_no_labels=outcomes.why_no_labels,
         why_no_classes=outcomes.why_no_classes,
         wrong=int(outcomes.is_wrong.sum()) if outcomes.is_known.any() else None,
         commands=_commands(result),
     )
+
+
+def _of_page(outcomes: Outcomes, rows: Sequence[int]) -> tuple[Outcomes, list[str]]:
+    """Return what is known of some rows, their classes counted among those that occur, and the names of these."""
+    found = outcomes.at(rows)
+    if not found.classes:
+        return found, []
+    known = np.concatenate([found.predicted[found.predicted >= 0], found.true[np.isfinite(found.true)]])
+    present = np.unique(known.astype(np.int64))
+    predicted = np.where(found.predicted >= 0, np.searchsorted(present, found.predicted), -1)
+    true = np.where(np.isfinite(found.true), np.searchsorted(present, np.nan_to_num(found.true)), np.nan)
+    return replace(found, predicted=predicted, true=true), [found.classes[place] for place in present]
 
 
 def _commands(result: Result) -> list[str]:
