@@ -69,6 +69,17 @@ $(VENV)/installed-for-bench: $(VENV)/installed
 	$(INSTALL) --editable '.[bench]'
 	@touch $@
 
+PICTURED := sample_data/diabetes_softplus.pkl sample_data/diabetes.csv --key patient --label progression
+
+.PHONY: pictures
+pictures: $(VENV)/installed-for-tests  ## take the README's pictures again, of the report with chromium
+	$(BIN)/ihcli explain $(PICTURED) -o build/pictured --overwrite
+	$(BIN)/ihcli plot build/pictured dependence --feature body_mass_index --color-by blood_pressure \
+		-o docs/images/dependence.png --overwrite
+	$(BIN)/ihcli report build/pictured -o build/report.html --overwrite
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,860 --virtual-time-budget=10000 \
+		--screenshot='$(CURDIR)/docs/images/report.png' 'file://$(CURDIR)/build/report.html'
+
 bench: $(VENV)/installed-for-bench  ## measure speed and memory; writes benchmarks/results/
 	$(BIN)/python -m benchmarks.run
 
