@@ -119,7 +119,17 @@ def test_baselines_are_one_number_or_one_for_each_feature(zero: Any) -> None:
     np.testing.assert_array_equal(ihcli.explain(network(), ROWS, baseline=zero).attributions, expected.attributions)
 
 
-@pytest.mark.parametrize("make", [list, np.array, torch.tensor, lambda each: ["one" if i else "none" for i in each]])
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        np.array,
+        lambda each: list(np.array(each)),
+        lambda each: list(torch.tensor(each)),
+        torch.tensor,
+        lambda each: ["one" if i else "none" for i in each],
+    ],
+)
 def test_every_row_can_have_a_target_of_its_own(make: Callable[[list[int]], Any]) -> None:
     each = [0, 1] * 5
     found = ihcli.explain(network(), ROWS, target=make(each), output_names=["none", "one"])

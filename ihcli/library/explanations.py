@@ -147,15 +147,15 @@ class InMemory(Entries):
             features, pairs = summary.attributions(), summary.interactions()
             note = "" if len(ranked) == len(self) else f"Sizes are over {len(ranked):,} of {len(self):,} entries."
         known = np.isfinite(self.relative_error)
-        targets = dict.fromkeys(str(name) for name in self.target.tolist() if name is not None)
+        targets = dict.fromkeys(self.target.tolist())
         return Overview(
             method="unknown method" if told is None else told.info.method.name,
             title="Explanation" if told is None else told.info.method.title,
-            n_rows=len(np.unique(self.row)),
+            n_rows=len(set(self.row.tolist())),
             noun=layout.noun,
             n_names=len(layout.features) if layout.is_aligned else None,
-            targets=tuple(targets),
-            statuses=dict(Counter(map(str, self.status.tolist())).most_common()),
+            targets=tuple(str(name) for name in targets if name is not None),
+            statuses={str(status): count for status, count in Counter(self.status.tolist()).most_common()},
             worst=float(self.relative_error[known].max()) if known.any() else None,
             features=features,
             pairs=pairs,

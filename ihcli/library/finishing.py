@@ -17,6 +17,7 @@ from ihcli.explainers.settings import Settings
 from ihcli.files.fingerprints import Snapshot
 from ihcli.library.explanations import in_memory
 from ihcli.library.provenance import IN_MEMORY, Provenance
+from ihcli.library.rows import values_of
 from ihcli.library.speaking import warn
 from ihcli.models import Model
 from ihcli.runs.categories import CategoriesInfo
@@ -79,9 +80,9 @@ def finished(
         raise OptionError(
             "`target`: says the output of each row, and `labels` too. Expected one of both. Try without `labels`."
         )
-    _require_outputs(explainer, each)
     chosen = labels if each is None else each
-    chosen = None if chosen is None else _objects(chosen)
+    chosen = None if chosen is None else values_of(chosen)
+    _require_outputs(explainer, None if each is None else chosen)
     with _telling(progress) as tell:
         found = explainer.explain(records, chosen, tell=tell)
         tell(1.0)
@@ -101,12 +102,6 @@ def model_files(model: Model) -> Snapshot | None:
         return Snapshot.of(file for file in files if file.is_file())
     except OSError:
         return None
-
-
-def _objects(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    found = np.empty(len(values), object)
-    found[:] = list(values)
-    return found
 
 
 def _require_outputs(explainer: Explainer, each: np.ndarray | None) -> None:

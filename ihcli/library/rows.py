@@ -104,15 +104,22 @@ def targets_of(target: Targets, n_rows: int) -> tuple[str | int | None, np.ndarr
     if isinstance(target, np.integer):
         return int(target), None
     found = plain(target)
-    each = found.tolist() if isinstance(found, np.ndarray) else list(found)
-    if not isinstance(each, list):
-        return each, None
-    if len(each) != n_rows or not all(isinstance(value, str | int | np.integer) for value in each):
+    if np.ndim(found) == 0:
+        return found.item(), None
+    each = values_of(found)
+    if len(each) != n_rows or not all(isinstance(value, str | int) for value in each):
         raise OptionError(
-            f"`target`: has shape {np.shape(found)}. Expected one output, or a name or an index for each of the "
+            f"`target`: has shape {np.shape(each)}. Expected one output, or a name or an index for each of the "
             f"{n_rows} rows of x. Try `target=all` for every output."
         )
-    return LABEL, np.array(each, dtype=object)
+    return LABEL, each
+
+
+def values_of(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return values as Python has them, (n,) objects, whatever held them."""
+    found = np.empty(len(values), object)
+    found[:] = [value.item() if isinstance(value, np.generic | torch.Tensor) else value for value in values]
+    return found
 
 
 def _names(feature_names: Sequence[str] | None) -> tuple[str, ...] | None:
