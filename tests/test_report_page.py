@@ -353,7 +353,7 @@ def test_on_paper_nothing_is_cut_and_nothing_asks_to_be_pressed(table: Chrome, s
         table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [of_screen]})
         with screen(table, PAPER, 900):
             assert table.execute_script(CUT) == []
-            for selector in ("nav", ".exports", ".controls", ".steps", ".above input", ".modebar"):
+            for selector in ("nav", ".exports", ".controls", ".steps", ".above input", ".modebar", ".on-screen"):
                 assert not one(table, selector).is_displayed(), selector
             paper = "return getComputedStyle(document.body).backgroundColor"
             assert table.execute_script(paper) == "rgb(255, 255, 255)"

@@ -32,7 +32,7 @@ function drawDependence(target) {
   const rows = recordsOf(state.target).filter((record) => record.phi);
   const known = rows.filter((record) => (record.effects?.[place] ?? null) !== null).length;
   const has = (i) => rows.some((record) => record.values[i] !== null);
-  byId("dependence-note").textContent = `${number(rows.length)} rows that this page holds. ${dependenceNote(pair, has(feature), has(partner))}${known < rows.length ? ` The run stores the effect of this pair in ${number(known)} of them.` : ""}`;
+  fillNote("dependence-note", `${number(rows.length)} rows that this page holds. ${dependenceNote(pair, has(feature), has(partner))}${known < rows.length ? ` The run stores the effect of this pair in ${number(known)} of them.` : ""}`, has(feature) ? "Pick a point to see its record." : "");
   byId("dependence-effect").hidden = !known || !has(feature);
   byId("dependence-attribution").hidden = !has(feature);
   const [x, shade] = labels([name, other]);
@@ -53,7 +53,6 @@ function drawDependence(target) {
 function dependenceNote([feature, partner], hasFeature, hasPartner) {
   const groups = "a group of several columns that is not one-hot";
   if (!hasFeature) return `“${named(feature)}” has no values: it is ${groups}, and nothing can be drawn against it. Try swapping the two, or another pair.`;
-  const cells = hasPartner && contents.targets[state.target].pairs ? " A square is the mean of the rows in it; points of few values are spread sideways." : "";
-  const grey = hasPartner ? "" : ` “${named(partner)}” has no values: it is ${groups}, so all points have one colour.`;
-  return `Pick a point to see its record.${cells}${grey}`;
+  if (hasPartner) return "A square is the mean of the rows in it; where values are few, points are spread sideways.";
+  return `“${named(partner)}” has no values: it is ${groups}, so all points have one colour.`;
 }

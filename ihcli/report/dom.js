@@ -27,6 +27,11 @@ function fill(element, ...children) {
   return element;
 }
 
+// A note, and what it says of pressing and pointing, which paper leaves out.
+function fillNote(id, text, onScreen = "") {
+  fill(byId(id), text, ...(onScreen ? [make("span", { class: "on-screen" }, ` ${onScreen}`)] : []));
+}
+
 // A section with nothing to show is neither on the page nor among its links.
 function showSection(id, isThere) {
   for (const element of [byId(id), document.querySelector(`nav a[href="#${id}"]`)]) element.hidden = !isThere;

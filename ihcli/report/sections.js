@@ -86,7 +86,7 @@ function drawHeatmap(target) {
   const { matrix } = target;
   showSection("matrix", Boolean(matrix));
   if (!matrix) return;
-  byId("matrix-note").textContent = matrixNote(target);
+  fillNote("matrix-note", matrixNote(target), "Point at one for its value.");
   const statistic = byId("matrix-statistic").value;
   const size = matrix.names.length;
   const cells = square(matrix[statistic], size, byId("matrix-mains").checked);
@@ -99,5 +99,5 @@ function matrixNote(target) {
   const { matrix } = target;
   const cut = matrix.names.length < contents.features ? `The ${number(matrix.names.length)} of ${number(contents.features)} features whose pairs are strongest. ` : "";
   const empty = target.not_listed ? "Cells of pairs that are not ranked are empty. " : "";
-  return `${cut}${empty}Each cell is the effect of a pair over rows; point at it for its value.`;
+  return `${cut}${empty}Each cell is the effect of a pair over rows.`;
 }

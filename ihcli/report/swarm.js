@@ -13,7 +13,7 @@ function drawSwarm(target) {
   const dots = contents.texts ? dotsOfTexts(names.map(named)) : dotsOfTable(names);
   byId("swarm-card").hidden = !dots.length;
   byId("swarm-title").textContent = contents.texts ? `The strongest ${contents.unit}s, wherever they occur` : "Rows by the strongest features";
-  byId("swarm-note").textContent = swarmNote(dots);
+  fillNote("swarm-note", swarmNote(dots), dots.length ? "Pick one to see its record." : "");
   fill(byId("swarm-legend"), ...swarmLegend(names, dots));
   if (!dots.length) return void fill(holder);
   const sheet = sheetOf(names.map(named), dots, width);
@@ -65,7 +65,7 @@ function swarmNote(dots) {
   const { sample, trust, texts, unit } = contents;
   const count = new Set(dots.map((dot) => dot.record)).size, held = sample.rows < trust.rows ? " that this page holds" : "";
   const what = texts ? `an occurrence of a ${unit}, in ${number(count)} texts${held}` : `one of ${number(count)} rows${held}`;
-  return dots.length ? `Each dot is ${what}; to the right it raises the output, to the left it lowers it. Pick one to see its record.` : "";
+  return dots.length ? `Each dot is ${what}; to the right it raises the output, to the left it lowers it.` : "";
 }
 
 function swarmLegend(names, dots) {
