@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pages import ENDING, HOSTILE, IMAGE, KEY, write_large_run, write_table_run
+from pages import ENDING, HOSTILE, IMAGE, KEY, unpacked, write_large_run, write_table_run
 from runs import write_cut_short, write_run, write_text_run
 
 from ihcli.bars import certain_ranks
@@ -22,8 +22,10 @@ from ihcli.cli import main
 from ihcli.errors import DataError, PackageError, RunError
 from ihcli.explanation import Explanation
 from ihcli.report import contents_of, page_of, write_report
+from ihcli.report.numbers import packed
 from ihcli.report.page import as_script_data
 from ihcli.results.result import Result, read
+from ihcli.runs.rowgroups import PartFiles
 
 MOST_BYTES = 15_000_000
 DIGITS = 5e-4  # numbers stand on the page with four significant digits
@@ -54,7 +56,7 @@ class Page(HTMLParser):
 
     @property
     def contents(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.scripts[0][1])
+        found: dict[str, Any] = json.loads(self.scripts[0][1], object_hook=unpacked)
         return found
 
 
@@ -182,11 +184,61 @@ def test_a_page_of_500_features_and_10000_rows_is_small_and_says_what_it_leaves_
     contents = contents_of(write_large_run(tmp_path))
     assert len(page_of(contents)) < MOST_BYTES
     sample, target = contents.sample, contents.targets[0]
-    assert sample.drawn < sample.rows == len(sample.records) < 10_000
+    assert 900 < sample.drawn < sample.rows == len(sample.records) < 10_000
     assert contents.trust.rows == 10_000
     assert (len(target.pairs["first"]), target.all_pairs) == (1_000, 124_750)
     assert (len(target.matrix["names"]), contents.features) == (40, 500)
     assert all(len(record["pairs"]) == 20 and len(record["values"]) == 500 for record in sample.records)
+
+
+@pytest.mark.parametrize("stored", ["top:5", "none"])
+def test_of_very_many_features_those_that_are_shown_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str
+) -> None:
+    for name, most in {"MOST_FEATURES": 4, "MOST_PAIRS": 2, "MATRIX_FEATURES": 3}.items():
+        monkeypatch.setattr(f"ihcli.report.contents.{name}", most)
+    names = tuple(f"x{place}" for place in range(30))
+    result, explanation, values = write_table_run(tmp_path / "run", names, ("risk",), interactions=stored)
+    asked: list[Any] = []
+    stream = PartFiles.stream
+
+    def watched(parts: PartFiles, columns: Any = None, rows: Any = None) -> Iterator[Any]:
+        asked.extend(columns or parts.schema.names if parts.directory.name == "attributions" else [])
+        return stream(parts, columns, rows)
+
+    monkeypatch.setattr(PartFiles, "stream", watched)
+    contents = contents_of(result)
+    shown = [contents.names[place] for place in contents.sample.features]
+    assert 4 <= len(shown) < 12
+    assert set(asked) & set(names) == set(shown)
+    order = [names.index(name) for name in shown]
+    for entry, record in enumerate(contents.sample.records[:-1]):
+        np.testing.assert_allclose(record["phi"], explanation.attributions[entry, order])
+        np.testing.assert_allclose(record["values"], values[record["row"], order])
+        effects = 2 * explanation.interactions[entry]
+        largest = np.sort(np.abs(effects[np.triu_indices(30, 1)]))[::-1][:5]
+        for first, second, value, *_ in record.get("pairs", []):
+            i, j = (names.index(contents.names[place]) for place in (first, second))
+            assert value == pytest.approx(effects[i, j], rel=DIGITS)
+            assert abs(value) >= largest[-1] * (1 - DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ([0.1, -2.5, 0.0, 3e38, 1.2e-38], 4),
+        ([np.nan, 1.0, np.inf, -np.inf], 4),
+        ([], 4),
+        ([1e39, 1.0], 8),
+        ([-1e-40, 1.0, np.nan], 8),
+    ],
+)
+def test_packed_numbers_keep_seven_digits_whatever_they_are(values: list[float], size: int) -> None:
+    kept = packed(np.array(values))
+    assert kept["size"] == size
+    expected = np.where(np.isfinite(values), values, np.nan)
+    np.testing.assert_allclose(unpacked(kept), expected, rtol=6e-8, atol=0)
+    json.dumps(kept, allow_nan=False)
 
 
 def test_drawn_rows_are_of_the_seed_and_the_largest_errors_are_among_them(tmp_path: Path, monkeypatch: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import WITHIN_S, chromium, column, complaints, count, one, open_page, opened, pick, screen, texts, uncut
-from pages import HOSTILE, write_table_run
+from pages import HOSTILE, unpacked, write_table_run
 from runs import write_run, write_text_run
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
@@ -57,7 +57,7 @@ def shown(chrome: Chrome, result: Result, directory: Path, *others: Result) -> N
 
 
 def contents(chrome: Chrome) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(one(chrome, "#contents").get_attribute("textContent"))
+    found: dict[str, Any] = json.loads(one(chrome, "#contents").get_attribute("textContent"), object_hook=unpacked)
     return found
 
 

@@ -14,7 +14,7 @@ from ihcli.layouts.layout import Layout
 from ihcli.report.compared import ComparedTable, compared_with
 from ihcli.report.facts import facts_of, warnings_of
 from ihcli.report.headline import headlines_of
-from ihcli.report.numbers import clipped, rounded
+from ihcli.report.numbers import clipped, packed, rounded
 from ihcli.report.outcomes import outcomes_of
 from ihcli.report.sample import PageRows, Shown, choose_rows, read_records
 from ihcli.report.trust import Trust, trust_of
@@ -105,8 +105,11 @@ class Contents:
     compared_settings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        found: dict[str, Any] = plain(asdict(self))
+        """Return what JSON can hold, with the many numbers of records packed."""
+        content = asdict(self)
+        for record in content["sample"]["records"]:
+            record |= {name: None if record[name] is None else packed(record[name]) for name in ("phi", "values")}
+        found: dict[str, Any] = plain(content)
         return found
 
 

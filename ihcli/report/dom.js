@@ -2,8 +2,18 @@
 // Elements, numbers as text, and tables. Whatever comes from a run becomes a text node; no string becomes markup.
 
 const contents = JSON.parse(document.getElementById("contents").textContent);
+for (const record of contents.sample.records) {
+  for (const name of ["phi", "values"]) record[name] = unpacked(record[name]);
+}
 const FIRST_ROWS = 100, NAME_LETTERS = 32, TEXT_LETTERS = 90;
 const byId = (id) => document.getElementById(id);
+
+// Numbers of a record stand there as bytes in base64, see numbers.py; NaN is null.
+function unpacked(found) {
+  if (!found) return null;
+  const { buffer } = Uint8Array.from(atob(found.floats), (letter) => letter.charCodeAt(0));
+  return Array.from(found.size === 4 ? new Float32Array(buffer) : new Float64Array(buffer), (value) => (Number.isNaN(value) ? null : value));
+}
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

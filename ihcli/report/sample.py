@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ihcli.errors import RunError
+from ihcli.layouts.tables import TableLayout
 from ihcli.quality import PREDICTION, RELATIVE_ERROR, ROW, STATUS, TARGET, Status
 from ihcli.report.numbers import clipped, rounded
 from ihcli.report.outcomes import Outcomes
@@ -17,7 +18,8 @@ from ihcli.results.records import Record, pair_effects, record_of, stored_intera
 from ihcli.results.result import Result
 
 MOST_ROWS = 1_000
-MOST_NUMBERS = 500_000  # of all records, at most about 10 bytes each
+MOST_BYTES = 6_500_000  # of all records on the page
+UNIT_BYTES, PAIR_BYTES, CELL_BYTES, RECORD_BYTES = 11, 30, 10, 300  # of a record, about
 MOST_MATRIX_BYTES = 256 << 20  # that are read for the sample
 MATRIX_UNITS = 40  # of a record whose whole matrix is kept; of larger ones the largest pairs are
 RECORD_PAIRS, BAR_DIGITS = 20, 2
@@ -59,7 +61,7 @@ class PageRows:
     """The records of a page.
 
     features  positions of the names that attributions and values of a table's records are of
-    records   see `_kept`, and `_outcome`
+    records   see `_kept`, and `_outcome`; "values" are of the features, (n,), None where they are not known
     quality   names of the figures of a record
     rows      how many rows of the data the records are of
     drawn     how many of them were drawn at random;  added  the others, see `ChosenRows`
@@ -109,8 +111,7 @@ def read_records(
     Parameters:
         values: (len(chosen.rows), len(shown.names)) of the features, or None.
     """
-    lines = [] if values is None else [rounded(line, VALUE_DIGITS) for line in values]
-    value_of = dict(zip(chosen.rows, lines, strict=False))
+    value_of = dict(zip(chosen.rows, () if values is None else values, strict=False))
     of_page, classes = _of_page(outcomes, chosen.rows)
     place_of = {row: place for place, row in enumerate(chosen.rows)}
     target_of = {name: position for position, name in enumerate(shown.targets)}
@@ -155,9 +156,11 @@ def _commands(result: Result) -> list[str]:
 
 def _most_rows(result: Result, shown: Shown, targets: float) -> int:
     size = result.layout.typical_size(len(shown.names))
-    numbers = 2 * size + 4 * RECORD_PAIRS + (size * (size + 1) // 2 if size <= MATRIX_UNITS else 0)
-    matrix_bytes = 4 * result.layout.typical_size(len(result.feature_names)) ** 2
-    most = min(MOST_NUMBERS // max(1, numbers), MOST_MATRIX_BYTES // max(1, matrix_bytes), MOST_ROWS)
+    cells = size * (size + 1) // 2 if size <= MATRIX_UNITS else 0
+    n_bytes = UNIT_BYTES * size + PAIR_BYTES * RECORD_PAIRS + CELL_BYTES * cells + RECORD_BYTES
+    most = min(MOST_BYTES // n_bytes, MOST_ROWS)
+    if result.stores_matrices:
+        most = min(most, MOST_MATRIX_BYTES // max(1, 4 * result.layout.typical_size(len(result.feature_names)) ** 2))
     return max(1, int(most / targets))
 
 
@@ -201,19 +204,34 @@ def _records(result: Result, rows: Sequence[int], shown: Shown) -> Iterator[Reco
     """Give the entries of the rows that have a shown target, in the order of the files."""
     tables = result.interaction_entries(rows=rows)
     stored = ((key, found) for table in tables for key, found in stored_interactions(table, result.layout).items())
-    for table in result.entries(rows=rows):
+    columns, layout = _needed(result, shown), result.layout
+    for table in result.entries(columns, rows=rows):
         for entry in table.to_pylist():
             key, found = next(stored, (None, {}))
             if result.run.has_interactions and key != (entry[ROW], entry[TARGET]):
                 raise RunError(f"{result.path}: attributions and interactions are not of the same rows.")
-            if entry[TARGET] in shown.targets:
-                yield record_of(entry, keys=result.keys, layout=result.layout, **found)
+            if entry[TARGET] not in shown.targets:
+                continue
+            if columns is not None:
+                ends = (pair[end] for pair in found.get("top_pairs") or () for end in ("i", "j"))
+                others = dict.fromkeys(end for end in ends if end not in entry)
+                entry, layout = entry | others, TableLayout((*shown.names, *others))
+            yield record_of(entry, keys=result.keys, layout=layout, **found)
+
+
+def _needed(result: Result, shown: Shown) -> list[str] | None:
+    """Return the columns that are read where a page shows few of very many features; None: all."""
+    features = frozenset(result.layout.features)
+    if len(shown.names) == len(features) or result.stores_matrices:
+        return None
+    beside = [name for name in result.run.attribution_parts.schema.names if name not in features]
+    return [*beside, *shown.names]
 
 
 def _kept(record: Record, shown: Shown, own: tuple[str, ...] | None) -> dict[str, Any]:
     """Return a record as the page has it.
 
-    phi      of the sample's features, or of the record's own units
+    phi      of the sample's features, or of the record's own units, (n,)
     units    its own, such as the words of a text
     matrix   upper triangle, diagonal included: pair effects and main effects; of small records
     pairs    position, position, effect, error bar, the largest first; of small records the bars of some are told so
@@ -226,7 +244,7 @@ def _kept(record: Record, shown: Shown, own: tuple[str, ...] | None) -> dict[str
         "row": record.row,
         "keys": [_key(value) for value in list(record.keys.values())[:MOST_KEYS]],
         "quality": [_figure(value) for value in record.quality.values()],
-        "phi": rounded(record.attributions[chosen]) if record.has_values else None,
+        "phi": record.attributions[chosen] if record.has_values else None,
     }
     if own is not None:
         kept["units"] = [clipped(unit, UNIT_CHARACTERS) for unit in own]
