@@ -11,8 +11,11 @@ const byId = (id) => document.getElementById(id);
 // Numbers of a record stand there as bytes in base64, see numbers.py; NaN is null.
 function unpacked(found) {
   if (!found) return null;
-  const { buffer } = Uint8Array.from(atob(found.floats), (letter) => letter.charCodeAt(0));
-  return Array.from(found.size === 4 ? new Float32Array(buffer) : new Float64Array(buffer), (value) => (Number.isNaN(value) ? null : value));
+  const letters = atob(found.floats), bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = letters.charCodeAt(i);
+  const numbers = found.size === 4 ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer), all = [];
+  for (const value of numbers) all.push(Number.isNaN(value) ? null : value);
+  return all;
 }
 
 function make(tag, attributes = {}, ...children) {

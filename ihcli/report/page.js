@@ -49,6 +49,7 @@ function redrawCharts() {
 // Paper is white, whatever the screen is.
 function drawForPaper(isPaper) {
   const root = document.documentElement;
+  if (isPaper) drawAllNow();
   root.toggleAttribute("data-light", isPaper);
   root.removeAttribute("data-printing");
   if (window.matchMedia("(prefers-color-scheme: dark)").matches) redrawCharts();
@@ -92,4 +93,4 @@ drawCompared();
 drawTarget();
 listen();
 followAddress(true);
-document.body.dataset.drawn = "yes";
+setTimeout(drawNext);
