@@ -193,9 +193,8 @@ class Table {
     const line = [...this.body.children].find((found) => found.row === row);
     if (!line) return;
     const scroll = this.body.closest(".scroll"), head = this.heads[0].offsetHeight;
-    const above = line.offsetTop - head - scroll.scrollTop, below = line.offsetTop + line.offsetHeight - scroll.scrollTop - scroll.clientHeight;
-    if (above < 0) scroll.scrollTop += above;
-    else if (below > 0) scroll.scrollTop += below;
+    const above = line.offsetTop - scroll.scrollTop, room = scroll.clientHeight - line.offsetHeight;
+    if (above < head || above > room) scroll.scrollTop = line.offsetTop - (room + head) / 2;
   }
 
   line(row) {

@@ -22,7 +22,7 @@ function drawRecords() {
   fill(byId("records-address"));
   recordTable = new Table(byId("records-table"), "records", recordColumns(records), pickRecord);
   Object.assign(recordTable, { onView: followTable, sorted: recordTable.columns.find((column) => column.title === view.sort) ?? null, isDescending: view.isDescending });
-  recordTable.search.placeholder = contents.texts ? "Words, or a row" : "Row, key, or class";
+  recordTable.search.placeholder = contents.texts ? "Words, or a row" : ["Row", ...(contents.keys.length ? ["key"] : []), ...(contents.sample.classes.length ? ["class"] : [])].join(", ");
   recordTable.search.value = view.search;
   recordTable.find(view.search);
   drawFilters();
@@ -56,7 +56,7 @@ function recordColumns(records) {
     ...(view.all ? [{ title: "target", text: true, width: "short", value: (record) => contents.targets[record.target].name }] : []),
     ...(contents.sample.classes.length && has((record) => record.true) ? [ofClass("true", (record) => record.true)] : []),
     ...(contents.sample.classes.length && has((record) => record.predicted) ? [ofClass("predicted", (record) => record.predicted, { mark: isWrong })] : []),
-    ...(has((record) => record.probability) ? [{ title: "probability", value: (record) => record.probability ?? null, hint: "of the predicted class" }] : []),
+    ...(has((record) => record.probability) ? [{ title: "probability", value: (record) => record.probability ?? null, hint: "of the predicted class, by the model as it came" }] : []),
     { title: "prediction", value: (record) => figure(record, "prediction"), hint: "of the explained target, on its scale" },
     ...(has(residual) ? [{ title: "true", value: (record) => (isMeasured(record) ? record.true : null) }, { title: "residual", value: residual, signed: true, hint: "prediction minus label" }] : []),
     { title: "relative_error", value: (record) => figure(record, "relative_error"), hint: "certified; of the attributions, or of the row sums of the interactions" },
