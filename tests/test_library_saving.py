@@ -185,3 +185,15 @@ def test_an_explanation_put_together_by_hand_is_not_saved(tmp_path: Path) -> Non
     assert repr(by_hand).startswith("<Explanation: unknown method, 24 rows")
     with pytest.raises(RunError, match=r"^explanation: how it came about is not told\."):
         by_hand.save(tmp_path / "run")
+
+
+def test_runs_of_networks_in_memory_have_a_mean(tmp_path: Path) -> None:
+    networks = [network(), network(nn.Tanh)]
+    for place, each in enumerate(networks):
+        ihcli.explain(each, ROWS, target=0).save(tmp_path / str(place))
+    command = ["compare", str(tmp_path / "0"), str(tmp_path / "1"), "--mean", "-o", str(tmp_path / "mean")]
+    done = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    both = ihcli.explain(lambda x: (networks[0](x) + networks[1](x)) / 2, ROWS, target=0)
+    np.testing.assert_allclose(ihcli.read(tmp_path / "mean").attributions["a"], both.attributions[:, 0], atol=1e-4)
+    run_verify(tmp_path / "mean")

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 
 from ihcli.data.baselines import is_file
@@ -141,6 +142,7 @@ def _smoothing_info(explainer: Explainer) -> SmoothingInfo | None:
     return SmoothingInfo(**{**told, "scan": None if found.scan is None else ScanInfo.of(found.scan)})
 
 
+@cache
 def _versions() -> VersionsInfo:
     packages = ("ihcli", "torch", "transformers", "numpy", "pyarrow")
     return VersionsInfo(python=platform.python_version(), **{name: version(name) for name in packages})

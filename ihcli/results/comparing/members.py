@@ -80,12 +80,15 @@ def described_as_mean(results: Sequence[Result], out: Location, chunk_rows: int,
 
 
 def _model(infos: Sequence[RunInfo]) -> ModelInfo:
-    models = list({info.model.sha256: info.model for info in infos}.values())
+    """Return what is told of the models; of one that was in memory nobody knows whether it is another's."""
+    models = list({_sha256(info) or f"{place}": info.model for place, info in enumerate(infos)}.values())
     if len(models) == 1:
         return models[0].but(code=UNTOLD)
+    known = [model.sha256 for model in models if model.tells("sha256")]
+    joined = hashlib.sha256("".join(known).encode()).hexdigest()
     return ModelInfo(
         path=", ".join(model.path for model in models),
-        sha256=hashlib.sha256("".join(model.sha256 for model in models).encode()).hexdigest(),
+        sha256=joined if len(known) == len(models) else UNTOLD,
         format=f"mean of {len(models)} models",
         outputs=models[0].outputs,
     )
@@ -101,8 +104,14 @@ def _baselines(infos: Sequence[RunInfo]) -> BaselineInfo:
 
 
 def _member(result: Result) -> MemberInfo:
-    model, question = result.told.model, question_sha256(result.told)
-    return MemberInfo(run=str(result.path), model=model.path, sha256=model.sha256, question=question)
+    info = result.told
+    sha256 = _sha256(info) or UNTOLD
+    return MemberInfo(run=str(result.path), model=info.model.path, sha256=sha256, question=question_sha256(info))
+
+
+def _sha256(info: RunInfo) -> str | None:
+    """Return that of the model's file; None of a model that was in memory."""
+    return if_told(lambda: info.model.sha256)
 
 
 def _absolute(origin: Origin) -> Origin:
@@ -117,7 +126,7 @@ def _target(result: Result) -> str:
 def _require_same_baseline(first: Result, other: Result) -> None:
     """Refuse other baselines of other models; of one model, the mean over runs is a mean over more baselines."""
     ours, theirs = first.told, other.told
-    if ours.model.sha256 == theirs.model.sha256:
+    if _sha256(ours) is not None and _sha256(ours) == _sha256(theirs):
         return
     told = [if_told(partial(_baseline, info)) for info in (ours, theirs)]
     why = "Expected one baseline, so that the mean is that of the mean network."
