@@ -19,10 +19,13 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.cli import main
 from ihcli.errors import OptionError
+from ihcli.heads import stabilise
+from ihcli.heads.saturation import saturation_warning
 from ihcli.heads.scales import finish_of, highest_other, on_scale
 from ihcli.models import Model, wrap_module
 from ihcli.models.formats.exported import Batch, read_program
 from ihcli.models.model import MANY_LABELS
+from ihcli.models.targets import Target
 from ihcli.report.facts import facts_of
 from ihcli.scales import ENDINGS as IN_WORDS
 from ihcli.scales import MODEL, SCALES
@@ -272,6 +275,31 @@ def test_saturated_models_are_explained_by_their_logits() -> None:
     expected = ihcli.explain(logits, rows, method="ih", tolerance=1e-6)
     assert (found.status == "ok").all()
     np.testing.assert_allclose(found.interactions, expected.interactions, rtol=1e-9, atol=1e-12)
+
+
+class Seeing(nn.Module):
+    """Probabilities; keeps the first number of every row that it is called on."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.bias, self.seen = bias, set[float]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.update(x[:, 0].tolist())
+        return torch.sigmoid(x.sum(1, keepdim=True) + self.bias)
+
+
+@pytest.mark.parametrize("scale", ["model", "probability", "logit"])
+def test_no_more_rows_are_run_before_a_run_than_the_first_few(scale: str) -> None:
+    """A row on which a model never ends is met by those who explain it, while others go on."""
+    rows = normal(60, D, seed=5)
+    for bias, is_run in ((0.0, False), (40.0, scale != "logit")):
+        module = Seeing(bias)
+        model, _ = on_scale(wrap_module(module, n_inputs=D, dtype=torch.float64), scale, rows)
+        finish_of(model, rows)
+        told = saturation_warning(stabilise(model, rows), [rows], Target("0", ("0",)), scale)
+        assert bool(told) == is_run
+        assert bool(module.seen & set(rows[8:, 0].tolist())) == is_run
 
 
 def test_a_saturated_probability_is_told_to_be_and_the_advice_helps() -> None:

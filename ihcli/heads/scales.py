@@ -74,12 +74,13 @@ def finish_of(model: Model, rows: Tensor) -> Finish:
     squashes = tuple(dict.fromkeys(name_of(recorder.steps[i]).strip("_") for i in sorted(ending.final)))
     del recorder  # and with it every array of the call
     is_bounded = bool(squashes) or ending.last not in _OF_ANY_SIZE
-    rows = rows[: _MOST_ROWS if is_bounded else _FEW_ROWS]
-    outputs = _called(model, rows)
+    outputs = _called(model, rows[:_FEW_ROWS])
     if model.task == REGRESSION:
         raise ModelError(f"{model.subject}: is a regressor, whose outputs are numbers on a scale of their own.")
-    found = _squashed(model, rows, ending, outputs) if squashes else None
-    found = found or _by_value(model, outputs, is_bounded)
+    found = _squashed(model, rows[:_FEW_ROWS], ending, outputs) if squashes else None
+    if found is None:
+        outputs = _called(model, rows[:_MOST_ROWS]) if is_bounded else outputs
+        found = _by_value(model, outputs, is_bounded)
     if found is None and squashes:
         raise ModelError(f"{model.subject}: ends in {either(squashes, 'and')}, but its outputs are not probabilities.")
     return found or _numbers(model, outputs.shape[1])
