@@ -5,7 +5,7 @@ import io
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,14 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.cli import main
 from ihcli.execution.pipeline import run
+from ihcli.models import load_model
 from ihcli.runs.request import RunRequest
 from ihcli.runs.totals import Observer
 from ihcli.verification.faithfulness import METRICS, curves
+from ihcli.verification.faithfulness.evaluation import Asked as Evaluated
+from ihcli.verification.faithfulness.evaluation import open_evaluation
+from ihcli.verification.faithfulness.metrics import Wanted
+from ihcli.verification.recomputation import Question
 
 KINDS = [
     *("ig", "eg", "ih", "eh", "eh of all targets, grouped", "ih smoothed", "ih of words", "ih of labels"),
@@ -158,6 +163,29 @@ def test_units_of_texts_are_removed_into_the_baseline_of_the_run(folder: Folder,
     assert asked.stderr.startswith("Error: --metrics: resample are of rows of a table")
     assert asked.stderr.endswith("Try --metrics mean.\n")
     assert lines(ask_of(folder, kind, "--metrics", "mean"))
+
+
+def test_tokens_are_masked_by_whole_words_and_add_up(folder: Folder, tmp_path: Path) -> None:
+    asked = replace(folder.request("texts under ig"), method="ih", tolerance=0.1)
+    quietly(run, asked, tmp_path / "run", Observer())
+    evaluation = open_evaluation(tmp_path / "run", Evaluated(Question(asked.model, asked.data), Wanted.of()))
+    whole = ihcli.read(tmp_path / "run")
+    embedder = load_model(asked.model).text
+    texts = pd.read_parquet(asked.data)["text"]
+    n_pairs = 0
+    for entries in evaluation.entries:
+        for row, names, phi, pairs in zip(entries.row, entries.names, entries.attributions, entries.pairs, strict=True):
+            (by_token,) = whole.records(int(row), target=entries.target)
+            (text,) = embedder.encode([texts[row]], units="word")
+            assert names == text.units
+            for word, value in enumerate(phi):
+                assert value == pytest.approx(by_token.attributions[text.unit == word].sum(), abs=1e-6)
+            for i, j, effect in zip(pairs.first, pairs.second, pairs.effects, strict=True):
+                block = by_token.interactions[np.ix_(text.unit == i, text.unit == j)]
+                assert effect == pytest.approx(2 * block.sum(), rel=1e-4, abs=1e-5)
+            n_pairs += len(pairs.effects)
+    assert n_pairs
+    assert any(len(text.unit) > len(text.units) for text in embedder.encode(texts.dropna().tolist(), units="word"))
 
 
 @pytest.fixture(scope="module")

@@ -221,6 +221,10 @@ class Reader(ABC):
         """Return the model as a function of flat inputs; None where it is, or `outputs` makes it one."""
         return None
 
+    def whole(self) -> Self:
+        """Return this reader with units that can stand alone: words, where it cuts these into tokens."""
+        return self
+
     def check(self, method: Method) -> None:
         """Raise OptionError where a method averages over baselines, of which there is one."""
         if method.many_baselines and self.n_baselines == 1:

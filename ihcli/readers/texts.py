@@ -47,6 +47,10 @@ class TextReader(Reader):
         """Return this reader with the model's embedder; raises ModelError where the model reads no texts."""
         return replace(self, embedder=embedder_of(model))
 
+    def whole(self) -> "TextReader":
+        """Return this reader of words."""
+        return self if self.cut == WORD else replace(self, cut=WORD)
+
     def encode(self, records: Sequence[Any] | np.ndarray) -> Encoded:
         """Cut texts into tokens."""
         texts = np.asarray(records, dtype=object)

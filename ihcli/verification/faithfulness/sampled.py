@@ -1,9 +1,9 @@
 """What a run says of some of its rows, drawn from those of each target that have values."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from ihcli.wording import did_you_mean, listed
 
 Rows = dict[str, np.ndarray]
 Entry = dict[str, Any]
+NO_PAIRS = RowPairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,31 @@ class Entries:
     pairs: list[RowPairs] | None
 
 
-def sampled(result: Result, target: str | None, size: int, seed: int, with_pairs: bool) -> list[Entries]:
+class Merging(Protocol):
+    """What units of a row are merged into before anything is masked; see `evaluation.words.Merged`."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The units of the run."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What they are merged into."""
+
+    def values(self, of_tokens: np.ndarray) -> np.ndarray:
+        """Return the values of these."""
+
+    def pairs(self, of_tokens: RowPairs) -> RowPairs:
+        """Return their pairs, given all pairs of the units."""
+
+
+Merge = Callable[[Sequence[int]], Mapping[int, Merging]]
+"""Gives what units of rows, which are ascending, are merged into."""
+
+
+def sampled(
+    result: Result, target: str | None, size: int, seed: int, with_pairs: bool, merge: Merge | None = None
+) -> list[Entries]:
     """Draw up to so many rows of each target, or of one, and read them.
 
     Memory: what is drawn, and a row group. Raises OptionError for a target that the run does not have, RunError where
@@ -42,14 +67,27 @@ def sampled(result: Result, target: str | None, size: int, seed: int, with_pairs
     """
     drawn = _drawn(result, target, size, seed)
     entries = {(entry[ROW], entry[TARGET]): entry for entry in _entries(result, drawn)}
-    pairs = dict(_pairs(result, drawn, entries, seed)) if with_pairs and result.run.has_interactions else {}
+    merged = None if merge is None else merge(_everywhere(drawn))
+    pairs = dict(_pairs(result, drawn, entries, seed, merged)) if with_pairs and result.run.has_interactions else {}
     found = []
     for name, rows in drawn.items():
         of = [(int(row), name) for row in rows]
-        units = [result.layout.record(entries[each]) for each in of]
-        names, phi = [names for names, _ in units], [np.array(phi, np.float64) for _, phi in units]
+        units = [_merged(result, result.layout.record(entries[each]), each[0], merged) for each in of]
+        names, phi = [names for names, _ in units], [phi for _, phi in units]
         found.append(Entries(name, rows, names, phi, [pairs[each] for each in of] if pairs else None))
     return found
+
+
+def _merged(
+    result: Result, record: tuple[tuple[str, ...], Sequence[float]], row: int, merged: Mapping[int, Merging] | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return units and values of a row, as they are masked."""
+    names, phi = record[0], np.array(record[1], np.float64)
+    if merged is None:
+        return names, phi
+    if row not in merged or merged[row].tokens != names:
+        raise RunError(f"{result.path}: row {row} has other units than the data. Try ihcli verify.")
+    return merged[row].words, merged[row].values(phi)
 
 
 def _drawn(result: Result, target: str | None, size: int, seed: int) -> Rows:
@@ -85,14 +123,21 @@ def _entries(result: Result, drawn: Rows) -> Iterator[Entry]:
 
 
 def _pairs(
-    result: Result, drawn: Rows, entries: dict[tuple[int, str], Entry], seed: int
+    result: Result,
+    drawn: Rows,
+    entries: dict[tuple[int, str], Entry],
+    seed: int,
+    merged: Mapping[int, Merging] | None,
 ) -> Iterator[tuple[tuple[int, str], RowPairs]]:
     """Give some pairs of each of the entries, of one at a time."""
     for table in result.interaction_entries(None, _everywhere(drawn)):
         for of, stored in stored_interactions(_of_targets(table, drawn), result.layout).items():
             if of in entries:
                 record = record_of(entries[of], keys=result.keys, layout=result.layout, **stored)
-                yield of, _told_apart(record).some(np.random.default_rng([seed, of[0]]))
+                pairs = _told_apart(record)
+                if merged is not None:  # of which the largest alone say nothing
+                    pairs = NO_PAIRS if record.interactions is None else merged[of[0]].pairs(pairs)
+                yield of, pairs.some(np.random.default_rng([seed, of[0]]))
 
 
 def _of_targets(table: pa.Table, drawn: Rows) -> pa.Table:
@@ -104,7 +149,7 @@ def _told_apart(record: Record) -> RowPairs:
     """Return the pairs of a record, the largest first; of words that a text repeats only where whole matrices say."""
     effects = pair_effects(record)
     if effects is None:
-        return RowPairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        return NO_PAIRS
     known = np.ones(len(effects.values), bool)
     if record.interactions is None:
         counts = Counter(record.names)

@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 512
 class Joined:
     """Rows (N,) of the data that were drawn, of whatever targets.
 
-    encoded     as the reader encodes them
+    encoded     as the reader encodes them, texts by whole words
     background  (B, C) rows as the reader takes them; None where rows cannot be put in each other's place
     wanted      fills that are asked for
     draws, seed  of baselines and what is resampled
@@ -61,7 +61,7 @@ class Joined:
         """Read the rows of entries from the data; raises DataError, OptionError and RunError."""
         explainer = prepared.explainer
         row = np.unique(np.concatenate([some.row for some in entries]))
-        encoded = explainer.reader.encode(collect((chunk.inputs for chunk in prepared.chunks()), row))
+        encoded = explainer.reader.whole().encode(collect((chunk.inputs for chunk in prepared.chunks()), row))
         if len(encoded.values) < len(row) or not encoded.present.all():
             raise RunError(f"{prepared.dataset.path}: lacks rows that the run has values of. Try ihcli verify.")
         return cls(explainer, row, encoded, background_rows(prepared, background, seed), fills, draws, seed)

@@ -11,6 +11,7 @@ from ihcli.verification.described import Described
 from ihcli.verification.faithfulness.evaluation.evaluating import Evaluation
 from ihcli.verification.faithfulness.evaluation.joining import MOST_IMPUTED, Joined
 from ihcli.verification.faithfulness.evaluation.labels import TrueValues
+from ihcli.verification.faithfulness.evaluation.words import Words
 from ihcli.verification.faithfulness.metrics import PAIRS, Wanted
 from ihcli.verification.faithfulness.sampled import sampled
 from ihcli.verification.findings import FAILED, Finding
@@ -55,9 +56,11 @@ def open_evaluation(path: str | Location, asked: Asked) -> Evaluation:
     for finding in (*origins(described, question), compare_keys(run, described, open_table(question.data))):
         _require(finding, path)
     result = Result(run)
-    entries = sampled(result, asked.target, question.sample, question.seed, PAIRS in asked.wanted.others)
     prepared = reopen(described, question, run.path)
     _require(setting(described, prepared), path)
+    words, with_pairs = Words.of(prepared), PAIRS in asked.wanted.others
+    merge = None if words is None else words.merged
+    entries = sampled(result, asked.target, question.sample, question.seed, with_pairs, merge)
     fills = tuple(dict.fromkeys(metric.fill for metric in asked.wanted.curves))
     joined = Joined.of(prepared, entries, asked.background, fills, asked.draws, question.seed)
     if not asked.wanted.others and not joined.fill_names:
