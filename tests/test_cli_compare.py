@@ -100,7 +100,7 @@ def test_what_is_no_run_is_said(runs: list[Path], tmp_path: Path) -> None:
     assert f"{tmp_path / 'none'}: no such run" in done.stderr
 
 
-@pytest.mark.parametrize("given", ["--draws 3", "--limit 5", "--seed 1", "--quiet", "--trust", "--code net.py:Net"])
+@pytest.mark.parametrize("given", ["--draws 3", "--limit 5", "--seed 1", "--trust", "--code net.py:Net"])
 def test_options_of_random_weights_are_refused_without_them(runs: list[Path], given: str) -> None:
     option = given.split()[0]
     done = ask(*runs, *given.split())

@@ -11,7 +11,7 @@ from ihcli.cli.asking.ranking import MANY_TEXTS, MIN_COUNT, NO_COUNTS, TOP_K, Ra
 from ihcli.cli.asking.values import values_of_keys
 from ihcli.cli.computed import computed_run
 from ihcli.cli.showing.certainty import left_out_of_ranking, not_listed_in_ranking, notes_of_ranking
-from ihcli.cli.showing.drawn import Section
+from ihcli.cli.showing.drawn import SPARE, Section
 from ihcli.cli.showing.failures import MISSED_TOLERANCE, reading_run
 from ihcli.cli.showing.model import NOTHING_TOLD, Told, told_of_model
 from ihcli.cli.showing.tables import Shown
@@ -117,10 +117,10 @@ def _long(ranking: Ranking, run: "Run", kind: Kind, target: str | None) -> Shown
     )
     warn(*found.warnings)
     say(*found.notes)
-    return Shown(found.schema, found.pieces(), _first_lines(found), is_large=True)
+    return Shown(found.schema, found.pieces(), _first_lines(found, result.keys), is_large=True)
 
 
-def _first_lines(found: "Lines") -> Iterator[Section]:
+def _first_lines(found: "Lines", keys: Sequence[str]) -> Iterator[Section]:
     """Give what a person sees of lines: the first ones."""
     import pyarrow as pa
 
@@ -130,7 +130,8 @@ def _first_lines(found: "Lines") -> Iterator[Section]:
         if len(table) > MOST_LINES:
             break
     more = (f"The first {MOST_LINES} lines; -o FILE has all.",) if len(table) > MOST_LINES else ()
-    yield Section("one line for every row, target and value", table.slice(0, MOST_LINES), more)
+    spare = ("_relative_error", "error_bar", "_target", *keys)
+    yield Section("one line for every row, target and value", table.slice(0, MOST_LINES), more, spare=spare)
 
 
 def _least_count(ranking: Ranking, run: "Run") -> int:
@@ -166,6 +167,7 @@ def in_sections(
     notes: Mapping[str, Sequence[str]],
     drawings: Mapping[str, Any] | None = None,
     told: Told = NOTHING_TOLD,
+    spare: Sequence[str] = SPARE,
 ) -> Shown:
     """Return a ranking, of which a person sees some columns, one target below the other."""
     from ihcli.summaries.ranking import by_target
@@ -176,6 +178,7 @@ def in_sections(
             *(titles[target], ranked.select(names), notes.get(target, ()), (drawings or {}).get(target)),
             before=() if place else told.of_model,
             above=told.of_targets.get(target, ()),
+            spare=spare,
         )
         for place, (target, ranked) in enumerate(by_target(table).items())
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ihcli.results.contrasting.contrast import Contrasted
 
 SHOWN = ("rank", "of", "feature_i", "feature_j", "group", "mean", "mean_against", "difference", "p", "q")
+SPARE = ("mean_against", "mean", "p", "rank")
 BY_HELP = (
     "What makes the groups: a column (its values; many numbers are cut into halves), COLUMN:K (K bins of about as many "
     "rows), or a condition as in --where. Repeatable: all combinations."
@@ -69,7 +70,7 @@ def contrast(path: str, destination: Destination, **values: Any) -> None:
         if destination.format != "table" and found.notes:
             say(*map(spelled, found.notes))
         told = above_table(result.run, destination)
-        destination.write(in_sections(found.table, SHOWN, titles, notes, told=told))
+        destination.write(in_sections(found.table, SHOWN, titles, notes, told=told, spare=SPARE))
 
 
 def _title(found: "Contrasted", target: str, scale: str, values: dict[str, Any]) -> str:

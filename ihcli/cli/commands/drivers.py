@@ -15,6 +15,7 @@ from ihcli.cli.showing.tables import Destination
 from ihcli.cli.showing.terminal import say
 
 SHOWN = ("rank", "column", "role", "kind", "strength", "correlation", "rows", "p", "q")
+SPARE = ("p", "rows", "kind", "correlation", "rank")
 PAIR_HELP = "The pair whose effect is looked at; A,A is the main effect of A."
 FEATURE_HELP = "The feature whose attribution is looked at."
 TARGET_HELP = "The target; needed where the run has several."
@@ -66,7 +67,9 @@ def drivers(path: str, destination: Destination, **values: Any) -> None:
             say(*map(spelled, found.notes))
         title = _title(f"{target}{of_scale(result.run)}", found.rows, values)
         told = above_table(result.run, destination)
-        destination.write(in_sections(found.table, SHOWN, {target: title}, {target: found.notes}, told=told))
+        destination.write(
+            in_sections(found.table, SHOWN, {target: title}, {target: found.notes}, told=told, spare=SPARE)
+        )
 
 
 def _title(explained: str, rows: int, values: dict[str, Any]) -> str:

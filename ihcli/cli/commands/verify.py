@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ihcli.verification import Finding
 
 FORMATS = ("table", "lines", "csv", "jsonl")
+NARROW = 110
+"""Columns of a terminal below which figures stand behind the detail, which needs the room."""
 COLOURS = {"passed": "green", "failed": "bold red", "not checked": "yellow", "no promise": "yellow"}
 
 
@@ -172,18 +174,21 @@ def _print_table(findings: "Iterable[Finding]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    is_narrow = console.width < NARROW
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("check", "outcome"):
         table.add_column(name, no_wrap=True)
-    for name in ("checked", "worst", "at most"):
+    for name in ("checked", *(() if is_narrow else ("worst", "at most"))):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("detail", overflow="fold")
     for finding in findings:
+        told = _beside_bound(finding) if is_narrow else ""
         figures = ("" if figure is None else f"{figure:.2g}" for figure in (finding.worst, finding.bound))
-        cells = (str(finding.checked or ""), *figures, finding.detail)
+        detail = f"{finding.detail} ({told})" if told else finding.detail
+        cells = (str(finding.checked or ""), *(() if is_narrow else figures), detail)
         outcome = Text(finding.outcome, COLOURS[finding.outcome])
         table.add_row(Text(finding.check), outcome, *map(cell, cells))
-    console = Console()
     with console.capture() as captured:
         console.print(table)
     show(captured.get())

@@ -20,7 +20,10 @@ COLUMNS = {
     "pair": ("feature_i", "feature_j", "spearman", "same_sign", "largest_change", *OVER_RUNS),
     "row": ("_row", "values", *AGREEMENT, "feature", "feature_i", "feature_j"),
 }
-SPARE = ("mean_abs_std", "ranking_spearman", "in_top", "spearman_abs", "mean_abs", "overlap", "largest_change")
+SPARE = (
+    *("mean_abs_std", "ranking_spearman", "in_top", "spearman_abs", "mean_abs", "overlap", "largest_change"),
+    *("same_sign", "least_spearman"),
+)
 NOUNS = {"feature": "features", "pair": "pairs"}
 RUNS_NOTE = (
     "spearman: rank correlation of signed values, of the median row; least_spearman: of the row that agrees least; "

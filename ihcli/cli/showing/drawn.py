@@ -1,4 +1,4 @@
-"""Tables as a person sees them: numbers short, names cut so that all columns fit."""
+"""Tables as a person sees them: numbers short and whole, words cut so that all columns fit."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ihcli.cli.showing.spelling import spelled
+from ihcli.cli.showing.spreadsheets import is_number
 from ihcli.cli.showing.terminal import cell
-from ihcli.wording import told_apart
+from ihcli.wording import printable, told_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOTHING = "nothing to rank\n"
-UNBOUNDED, NAME_WIDTH = 10_000, 6
+UNBOUNDED = 10_000
+NAME_WIDTH, WORD_WIDTH = 6, 20
+"""Cells that names of features are cut to at least, and that other words have before spare columns are shown."""
 BETWEEN = 2  # blanks of a table beside each column
 BARS = ("error_bar", "standard_error")
+VALUES = ("value", "value_i", "value_j")
+"""Of features, written out where some are words."""
 SPARE = ("std", "share")  # not shown on a terminal that is too narrow for all
 
 
@@ -49,11 +54,18 @@ def drawn(sections: Iterable[Section], is_terminal: bool) -> str:
             console.print(cell(section.title, "bold"))
             _print(console, section.above)
             if section.table is not None:
-                console.print(_rich_table(_fitting(section.table, section.spare, console.width), console.width))
+                _print_table(console, section.table, section.spare)
             _print(console, section.notes)
             if is_terminal and section.drawing is not None:
                 console.print(section.drawing)
     return captured.get() or NOTHING
+
+
+def _print_table(console: "Console", table: "pa.Table", spare: Sequence[str]) -> None:
+    width = console.width
+    drawn, console.width = _rich_table(_fitting(table, spare, width), width)
+    console.print(drawn)
+    console.width = width
 
 
 def _print(console: "Console", sentences: Iterable[str]) -> None:
@@ -70,8 +82,9 @@ def records_of(table: "pa.Table") -> Iterator[tuple[Any, ...]]:
 
 def _fitting(table: "pa.Table", spare: Sequence[str], width: int) -> "pa.Table":
     """Leave out spare columns, one by one, until the others fit in so many columns of a terminal."""
-    shown = _cells(table)
-    widths = {name: NAME_WIDTH if _is_named(name) else _width(name, column) for name, column in shown.items()}
+    shown, words = _cells(table), _words_of(table)
+    widths = {name: _width(name, column) for name, column in shown.items()}
+    widths |= {name: min(widths[name], _least(name)) for name in words}
     for name in spare:
         if sum(widths.values()) + BETWEEN * len(widths) <= width:
             break
@@ -82,7 +95,7 @@ def _fitting(table: "pa.Table", spare: Sequence[str], width: int) -> "pa.Table":
 def _cells(table: "pa.Table") -> dict[str, list[str]]:
     """Return what people read of each column."""
     return {
-        name: [_shown(record[place], is_bar=name in BARS) for record in records_of(table)]
+        name: [printable(_shown(record[place], name), None) for record in records_of(table)]
         for place, name in enumerate(table.column_names)
     }
 
@@ -93,44 +106,48 @@ def _width(name: str, column: Iterable[str]) -> int:
     return max(map(cell_len, [name, *column]))
 
 
-def _is_named(name: str) -> bool:
-    return name.startswith("feature")
-
-
-def _rich_table(table: "pa.Table", width: int) -> "Table":
-    """Draw a table in so many columns of a terminal: numbers whole, long names cut in their middle."""
+def _words_of(table: "pa.Table") -> list[str]:
+    """Return the columns of words, which may be cut."""
     import pyarrow as pa
+
+    checks = (pa.types.is_string, pa.types.is_large_string)
+    return [field.name for field in table.schema if any(check(field.type) for check in checks)]
+
+
+def _least(name: str) -> int:
+    """Return the cells that a column of words should have at least."""
+    return max(len(name), NAME_WIDTH if name.startswith("feature") else WORD_WIDTH)
+
+
+def _rich_table(table: "pa.Table", width: int) -> "tuple[Table, int]":
+    """Draw a table in so many columns of a terminal, and return how many it takes: more where numbers need them."""
     from rich import box
     from rich.table import Table
 
-    shown = _cells(table)
-    _cut_names(shown, width)
+    shown, words = _cells(table), _words_of(table)
+    _cut_words(shown, words, width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in table.schema:
-        is_words = pa.types.is_string(column.type)
-        if is_words:
-            drawn.add_column(cell(column.name), overflow="fold", min_width=NAME_WIDTH)
-        else:
-            drawn.add_column(cell(column.name), justify="right", no_wrap=True)
+    for name in shown:
+        drawn.add_column(cell(name), justify="left" if name in words else "right", no_wrap=True)
     for record in zip(*shown.values(), strict=True):
         drawn.add_row(*map(cell, record))
-    return drawn
+    needed = sum(_width(name, column) for name, column in shown.items()) + BETWEEN * len(shown)
+    return drawn, max(width, needed)
 
 
-def _cut_names(shown: dict[str, list[str]], width: int) -> None:
-    """Cut the names of features so far that a table of these columns is no wider than `width`, if it can be."""
+def _cut_words(shown: dict[str, list[str]], words: Sequence[str], width: int) -> None:
+    """Cut words so far that a table of these columns is no wider than `width`, if it can be."""
     from rich.cells import cell_len
 
     widths = {name: _width(name, column) for name, column in shown.items()}
-    named = [name for name in shown if _is_named(name)]
-    room = width - BETWEEN * len(shown) - sum(widths[name] for name in shown if name not in named)
-    if not named or sum(widths[name] for name in named) <= room:
+    room = width - BETWEEN * len(shown) - sum(widths[name] for name in shown if name not in words)
+    if not words or sum(widths[name] for name in words) <= room:
         return
-    most = max(NAME_WIDTH, _most(sorted(widths[name] for name in named), room))
-    letters = [name for column in named for name in shown[column]]
-    widest = max((cell_len(name) / len(name) for name in letters if name), default=1.0)
-    cut = told_apart(letters, int(most / widest))
-    shown |= {column: [cut[name] for name in shown[column]] for column in named}
+    most = max(NAME_WIDTH, _most(sorted(widths[name] for name in words), room))
+    long = [word for name in words for word in shown[name] if cell_len(word) > most]
+    widest = max((cell_len(word) / len(word) for word in long), default=1.0)
+    cut = told_apart(long, max(1, int(most / widest)))
+    shown |= {name: [cut.get(word, word) for word in shown[name]] for name in words}
 
 
 def _most(widths: list[int], room: int) -> int:
@@ -143,7 +160,7 @@ def _most(widths: list[int], room: int) -> int:
     return max(widths)
 
 
-def _shown(value: str | int | float | None, is_bar: bool) -> str:
+def _shown(value: str | int | float | None, column: str) -> str:
     from ihcli.cli.showing.certainty import MARK
     from ihcli.cli.showing.words import number_in_words
 
@@ -151,6 +168,8 @@ def _shown(value: str | int | float | None, is_bar: bool) -> str:
         return "-"
     if isinstance(value, bool):
         return MARK if value else ""
-    if is_bar and isinstance(value, float):
+    if column in BARS and isinstance(value, float):
         return f"±{number_in_words(value, digits=2)}"
+    if column in VALUES and isinstance(value, str) and is_number(value):
+        return number_in_words(float(value))
     return number_in_words(value) if isinstance(value, float) else str(value)

@@ -1,6 +1,6 @@
 """How pairs depend on beta, as people read it: a line for each beta that was tried, and the pairs that turn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ihcli.cli.showing.drawn import Section
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ihcli.explanation.betas import BetaScan, TriedBeta, TurningPair
 
 NAMED = 10
-WIDTH = 12  # of a column
+MOST_WIDTH = 80
 HEADS = ("beta", "drift", "evaluations", "converged", "in pairs", "agreement", "next", "largest", "turned")
 
 
@@ -20,8 +20,7 @@ def scan_in_words(scan: "BetaScan") -> list[str]:
     sharpest = "" if scan.sharpest is None else f"; compared with beta {scan.sharpest:g}, the sharpest that converges"
     return [
         f"Betas of SoftPlus tried on {rows}{sharpest}:",
-        "".join(f"{head:>{WIDTH}}" for head in HEADS),
-        *("".join(f"{cell:>{WIDTH}}" for cell in _cells(scan, each)) for each in scan.betas),
+        *_aligned([HEADS, *(tuple(_cells(scan, each)) for each in scan.betas)]),
         f"Taken: beta {scan.chosen:g}{_why(scan)}",
         *_turning(scan),
     ]
@@ -31,6 +30,14 @@ def scan_sections(scan: "BetaScan") -> list[Section]:
     """Return the same lines as what a command shows."""
     title, *told = scan_in_words(scan)
     return [Section(title, notes=told)]
+
+
+def _aligned(records: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Give lines of a table, columns set apart by two blanks, or by one where that makes it too wide."""
+    widths = [max(map(len, column)) for column in zip(*records, strict=True)]
+    blanks = 2 if sum(widths) + 2 * len(widths) <= MOST_WIDTH else 1
+    for record in records:
+        yield "".join(f"{cell:>{width + blanks}}" for cell, width in zip(record, widths, strict=True))
 
 
 def _cells(scan: "BetaScan", each: "TriedBeta") -> Iterator[str]:

@@ -8,6 +8,11 @@ NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _RISKY, _NUMBER = re.compile(RISKY), re.compile(NUMBER)
 
 
+def is_number(text: str) -> bool:
+    """Return whether text is a number as it is written here."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def safe(text: str) -> str:
     """Return text with an apostrophe before it where it begins as a formula does, and is no number."""
-    return f"'{text}" if _RISKY.match(text) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if _RISKY.match(text) and not is_number(text) else text

@@ -6,9 +6,11 @@ or a pipe as csv, jsonl, parquet or arrow they stay as they are.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 MOST_LINE = 4_000
 """Letters of a line, of which the middle is left out: the beginning says what is wrong, the end what to try."""
 LAYOUT = "\n\t"
+SET_IN = 2
+"""Blanks before what goes on of a line without a second column."""
+FIRST_COLUMN = re.compile(r"\s*\S.*?\s{2,}(?=\S)")
 QUIET = "ihcli.quiet"
 """What the context of a command remembers of --quiet."""
 
@@ -56,8 +61,28 @@ def cell(text: str, style: str = "") -> "Text":
 
 
 def tell(*told: str) -> None:
-    """Print lines on standard output."""
-    show("".join(f"{line(text)}\n" for text in told))
+    """Print lines on standard output; on a terminal, one that is too long goes on below its second column."""
+    shown: Iterable[str] = map(line, told)
+    if sys.stdout.isatty():
+        width = get_terminal_size().columns
+        shown = (part for text in shown for part in folded(text, width))
+    show("".join(f"{text}\n" for text in shown))
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return a line as lines of so many cells at most, those after the first set in as its second column is."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
+    if cell_len(text) <= width:
+        return [text]
+    before = FIRST_COLUMN.match(text)
+    first = before[0] if before is not None and cell_len(before[0]) <= width // 2 else ""
+    indent = cell_len(first) or len(text) - len(text.lstrip()) + SET_IN
+    first = first or text[: len(text) - len(text.lstrip())]
+    rest = Text(text[len(first) :]).wrap(Console(width=width), width - indent)
+    return [f"{' ' * indent if place else first}{part.plain.rstrip()}" for place, part in enumerate(rest)]
 
 
 def is_quiet() -> bool:
