@@ -569,7 +569,7 @@ def test_an_effect_stands_against_any_column_of_the_data(result: Result, tmp_pat
     assert "over the rows with a value." in shown(words)
     some = draw(result, PlotRequest("effect", feature="age", against="dose", where=("dose>=2",), data=data))
     np.testing.assert_allclose(offsets(some)[0][:, 1], made_up(6).attributions[2:, 0])
-    assert shown(some, "title") == "attribution of age against dose, dose>=2, target risk"
+    assert shown(some, "title") == "Attribution of age against dose, dose>=2, target risk"
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ class Places:
         """Of how many categories one is named, so that names can be read."""
         return 1 if self.words is None else max(1, -(-len(self.words) // MOST_NAMED))
 
-    def spread(self, seed: int) -> np.ndarray:
-        """Return the values (n,), moved a little sideways where they are few."""
-        return spread(self.values, seed, is_always=self.words is not None)[0]
+    def spread(self, seed: int, share: float = SPREAD) -> np.ndarray:
+        """Return the values (n,), moved sideways by up to that share of the smallest distance where they are few."""
+        return spread(self.values, seed, is_always=self.words is not None, share=share)[0]
 
     def name(self, axes: "Axes", axis: Literal["x", "y"] = "x") -> None:
         """Write few values, or their categories, along an axis; of numbers nothing is changed."""
@@ -74,10 +74,10 @@ class Places:
         return [f"Of {len(self.words)} categories one in {self.step} is named."]
 
 
-def spread(values: np.ndarray, seed: int, is_always: bool = False) -> tuple[np.ndarray, bool]:
+def spread(values: np.ndarray, seed: int, is_always: bool = False, share: float = SPREAD) -> tuple[np.ndarray, bool]:
     """Move values (n,) a little sideways where they are few different ones; tell whether that was done."""
     distinct = np.unique(values[np.isfinite(values)])
     if not is_always and not 1 < len(distinct) <= FEW_VALUES:
         return values, False
-    width = SPREAD * float(np.diff(distinct).min(initial=1.0 if is_always else np.inf))
+    width = share * float(np.diff(distinct).min(initial=1.0 if is_always else np.inf))
     return values + np.random.default_rng(seed).uniform(-width, width, len(values)), True

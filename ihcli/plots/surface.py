@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 3_000
 LOOKED_AT = 50  # pairs and rows, where none is named
 MARGIN = 0.02
+SPREAD = 0.4  # of a cell of few values: dots fill it
 FEWEST_CELLS, MOST_CELLS = 4, 20  # along an axis of numbers
 OUTER, FAR = 1.0, 3.0
 """Percent of values beyond an axis at either end, where all of them would make it so many times as long."""
@@ -125,14 +126,14 @@ def _draw(axes: "Axes", across: _Axis, along: _Axis, effect: np.ndarray, seed: i
         across.edges, along.edges, _means(across, along, effect, shown), cmap=colours, vmin=-limit, vmax=limit
     )
     axes.scatter(
-        across.places.spread(seed)[shown],
-        along.places.spread(seed + 1)[shown],
+        across.places.spread(seed, SPREAD)[shown],
+        along.places.spread(seed + 1, SPREAD)[shown],
         c=effect[shown],
         cmap=colours,
         vmin=-limit,
         vmax=limit,
         s=16 if shown.sum() <= 800 else 7,
-        linewidths=0.4,
+        linewidths=0.4 if shown.sum() <= 800 else 0.2,
         edgecolors=OTHERS,
         rasterized=True,
     )
