@@ -80,10 +80,11 @@ def explain(
 
         attributions phi_i, sum_i phi_i = f(x) - f(x')       interactions Gamma_ij, sum_j Gamma_ij = phi_i
 
-    Under ig phi_i is Integrated Gradients (Sundararajan, Taly, Yan 2017, eq. 1), under eg their mean over baselines
-    (Erion et al. 2021); under ih Gamma_ij is Integrated Hessians (Janizek, Sturmfels, Lee 2021, eq. 6 and 7), under eh
-    their mean over baselines. All are in units of the explained output. docs/method.md has the equations of all
-    methods, and what the error covers.
+    Under ig phi_i is Integrated Gradients (Sundararajan, Taly, Yan 2017), the integral of (x_i - x'_i) df/dx_i along
+    the straight path from the baseline x' to x, under eg its mean over baselines (Erion et al. 2021). Under ih Gamma_ij
+    is Integrated Hessians (Janizek, Sturmfels, Lee 2021), the path's integral of an integral, under eh its mean. All
+    are in units of the explained output. `ihcli.methods` has the equations of all methods, docs/method.md says what the
+    error covers, and where not to trust it.
 
     >>> explanation = ihcli.explain(model, frame, target="yes")
     >>> explanation.attributions, explanation.interactions, explanation.relative_error
