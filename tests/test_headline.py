@@ -74,6 +74,11 @@ def test_a_share_is_never_rounded_up_to_all(share: float, words: str) -> None:
     assert percent(share) == words
 
 
+@pytest.mark.parametrize(("value", "words"), [(0.9999, "0.999"), (1.0, "1"), (0.9994, "0.999"), (-0.25, "-0.25")])
+def test_a_model_that_errs_is_not_told_to_be_perfect(value: float, words: str) -> None:
+    assert said(quality=ModelQuality((Line("model", "r2", value, 9_999),), {})).endswith(f"; R2 {words}.")
+
+
 def test_each_target_has_its_sentence(tmp_path: Path) -> None:
     write_run(tmp_path / "run", targets=("good", "bad"))
     found = contents_of(read(tmp_path / "run"))

@@ -12,7 +12,7 @@ from ihcli.results.model_quality import ModelQuality
 from ihcli.results.result import Result
 from ihcli.wording import told_apart
 
-FEW = ("No", "One", "Two", "Three")
+STRONGEST = 3  # features that the sentence speaks of
 NAME_LETTERS = 40
 
 
@@ -63,7 +63,7 @@ def headlines_of(
 def headline_of(known: Known, quality: ModelQuality) -> str:
     """Return the sentence; empty where nothing is known."""
     found = [*_of_features(known), *_of_pairs(known), *_of_rows(known)]
-    found += [f"{words} {value:.3g}" for words, value in quality.beside_labels()[:1]]
+    found += [f"{words} {_short(value)}" for words, value in quality.beside_labels()[:1]]
     told = "; ".join(found)
     return f"{told[:1].upper()}{told[1:]}." if told else ""
 
@@ -72,15 +72,15 @@ def _of_features(known: Known) -> Iterator[str]:
     """Say what part of all attributions the strongest few have: three, or the first where there are hardly more."""
     if known.features is None or known.features.num_rows < 2:
         return
-    some = len(FEW) - 1 if known.features.num_rows > len(FEW) - 1 else 1
+    some = STRONGEST if known.features.num_rows > STRONGEST else 1
     share = sum(value or 0.0 for value in known.features["share"].slice(0, some).to_pylist())
     if not share > 0:
         return
     if some == 1:
         name = _named(known.features["feature"][0].as_py())
-        yield f"{FEW[1].lower()} {known.noun.removesuffix('s')}, {name}, carries {percent(share)} of the attribution"
+        yield f"one {known.noun.removesuffix('s')}, {name}, carries {percent(share)} of the attribution"
     else:
-        yield f"{FEW[some].lower()} {known.noun} carry {percent(share)} of the attribution"
+        yield f"three {known.noun} carry {percent(share)} of the attribution"
 
 
 def _of_pairs(known: Known) -> Iterator[str]:
@@ -109,6 +109,11 @@ def percent(share: float) -> str:
     if found < 1:
         return f"{found:.1g} %"
     return f"{floor(10 * found) / 10:.1f} %" if found > 99 else f"{found:.0f} %"
+
+
+def _short(value: float) -> str:
+    """Return a figure of the model with three digits; of one that is not perfect, no 1."""
+    return "0.999" if 0.9995 <= value < 1 else f"{value:.3g}"
 
 
 def _named(name: str) -> str:
