@@ -202,6 +202,15 @@ def test_pairs_that_a_row_does_not_list_are_not_drawn_and_it_is_said(tmp_path: P
     np.testing.assert_allclose(np.sort(np.abs(found)), np.sort(largest.ravel()), rtol=1e-6)
 
 
+def test_a_pair_that_no_drawn_row_lists_has_an_empty_line(tmp_path: Path) -> None:
+    names = tuple("abcdefgh")
+    result = write(tmp_path / "x", made_up(20, names), "top:1")
+    figure = draw(result, PlotRequest("summary", pairs=True, top_k=28, points=1))
+    drawn = [int(np.isfinite(np.ma.filled(points, np.nan)).all(axis=1).sum()) for points in offsets(figure)]
+    assert (len(drawn), sum(drawn)) == (28, 1)
+    figure.savefig(io.BytesIO())
+
+
 # surface
 
 

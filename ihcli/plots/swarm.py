@@ -25,7 +25,8 @@ def most_rows(n_swarms: int) -> int:
 
 def draw_points(axes: "Axes", phi: np.ndarray, colours: Sequence[dict[str, Any]]) -> None:
     """Draw a swarm of points (n,) for each column of phi, coloured as `scatter` takes it; NaN is not drawn."""
-    ends = float(np.nanmin(phi)), float(np.nanmax(phi))
+    finite = phi[np.isfinite(phi)]
+    ends = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     size = 14 if len(phi) <= 600 else 7
     for place in range(phi.shape[1]):
         there, heights = np.isfinite(phi[:, place]), np.full(len(phi), np.nan)
@@ -55,7 +56,7 @@ def stacked(positions: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
     within = np.empty(len(positions), np.int64)
     within[order] = np.arange(len(positions)) - starts[bins[order]]
     side = np.where(within % 2, 1, -1) * ((within + 1) // 2)
-    return side * min(2 * HALF_HEIGHT / max(1, counts.max()), 0.06)
+    return side * min(2 * HALF_HEIGHT / counts.max(initial=1), 0.06)
 
 
 def draw_scale(
