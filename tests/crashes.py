@@ -80,7 +80,7 @@ def run_killed_ahead(request: RunRequest, out: str, writes: int, environment: di
     torch.set_num_threads(1)
     write, left = StorePath.write_bytes, [writes]
 
-    def strike(self: StorePath, content: bytes | memoryview) -> None:
+    def strike(self: StorePath, content: bytes) -> None:
         left[0] -= 1
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -66,7 +66,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> list[float]:
     """Let stores refuse so many writes from now on, and return how long was waited."""
     write, waited, left = StorePath.write_bytes, [], [times]
 
-    def refused(self: StorePath, content: bytes | memoryview) -> None:
+    def refused(self: StorePath, content: bytes) -> None:
         if left[0]:
             left[0] -= 1
             raise StoreError(errno.EIO, "slow down", str(self))
@@ -98,3 +98,13 @@ def test_a_store_that_goes_on_refusing_is_an_error_that_leaves_nothing(monkeypat
     ):
         stream.write(b"new")
     assert content(place) == {}
+
+
+def test_an_error_of_a_store_holds_no_view_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = in_memory()
+    place.mkdir()
+    refusing(monkeypatch, 1 + len(PATIENCE_S))
+    with pytest.raises(RunError) as caught, replacing(place / "run.json") as stream:
+        stream.write(b"new")
+    assert caught.tb is not None
+    stream.close()  # BufferError while a frame of the traceback has a view

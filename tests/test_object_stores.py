@@ -231,7 +231,7 @@ def test_a_store_that_refuses_a_worker_is_left_to_others(
     assert isinstance(worker.write(explained), Written)
 
 
-def refuse(path: StorePath, content: bytes | memoryview) -> None:
+def refuse(path: StorePath, content: bytes) -> None:
     raise StoreError(errno.EIO, "slow down", str(path))
 
 

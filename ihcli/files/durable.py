@@ -39,7 +39,7 @@ def whole(path: Location) -> Iterator[BinaryIO]:
     if isinstance(path, StorePath):
         content = io.BytesIO()
         yield content
-        _put_patiently(path, content.getbuffer())
+        _put_patiently(path, content.getvalue())  # no copy, and unlike a view it lets the stream go after an error
         return
     temporary = path.with_name(_temporary_name(path))
     try:
@@ -54,7 +54,7 @@ def whole(path: Location) -> Iterator[BinaryIO]:
         raise
 
 
-def put(path: StorePath, content: bytes | memoryview) -> None:
+def put(path: StorePath, content: bytes) -> None:
     """Write a file of a store whole or not at all; raises StoreError where it refuses."""
     if path.store.puts_whole:
         path.write_bytes(content)
@@ -133,7 +133,7 @@ def _temporary_name(path: Location) -> str:
     return f".{path.name[:NAME_LETTERS]}.{uuid.uuid4().hex}"  # readers of a directory skip names that start with a dot
 
 
-def _put_patiently(path: StorePath, content: memoryview) -> None:
+def _put_patiently(path: StorePath, content: bytes) -> None:
     for wait_s in PATIENCE_S:
         try:
             put(path, content)

@@ -186,7 +186,7 @@ class StorePath:
         with self.open() as stream:
             return stream.read().decode(encoding)
 
-    def write_bytes(self, content: bytes | memoryview) -> None:
+    def write_bytes(self, content: bytes) -> None:
         """Write the file; on stores that put files whole, it is there whole or not at all."""
         # In one call: Arrow closes the stream after an error too, and what was written until then would be the file.
         # Without compression, since it would take a name that ends in .gz for a wish.
