@@ -22,7 +22,7 @@ DASHES = re.compile(r"(?<![\w-])--[a-z]|(?<![\w-])-[mo] ")
 SHELL = {"hf download", "python -m zipfile", "python -m ihcli"}
 """Commands of the shell, which stay as they are typed there."""
 TICKED = re.compile(r"(?<![^\s(])`([a-z_]+)(?:=[^`]*)?`")
-NOT_OPTIONS = {"x", "texts", "rows", "existing"}
+NOT_OPTIONS = {"x", "texts", "rows", "existing", "labels", "feature_names"}
 """What Python takes, and no option."""
 
 

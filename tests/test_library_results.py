@@ -107,7 +107,9 @@ def test_pictures_are_those_of_the_command_line(both: Any, tmp_path: Path) -> No
     figure.savefig(tmp_path / "pairs.png")
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert both.plot("dependence", target="no", feature="dose").axes
-    with pytest.raises(OptionError, match=r"^`kind`: 'waterfal' is no picture\. .* Did you mean 'waterfall'\?$"):
+    with pytest.raises(
+        OptionError, match=r"^`kind`: 'waterfal' is not a kind of picture\. .* Did you mean 'waterfall'\?$"
+    ):
         both.plot("waterfal")
     with pytest.raises(TypeError, match=r"^`max_display`: plot\(\) has no such argument\. Did you mean 'top_k'\?$"):
         both.plot("summary", max_display=3)

@@ -85,7 +85,7 @@ def test_one_probability_of_several_tells_of_the_rows_where_it_is_more_than_half
     found, is_sure = outcomes(run), shares[:, 2] > 0.5
     np.testing.assert_array_equal(found.predicted, np.where(is_sure, 2, -1))
     assert f"known of {is_sure.sum()} of {N_ROWS} rows" in str(found.why_no_classes)
-    assert "Try ihcli explain without --target." in str(found.why_no_classes)
+    assert "Try ihcli explain with no target named." in str(found.why_no_classes)
     followed = outcomes(explained(tmp_path, Tail(3, nn.Softmax(dim=1)), table, *options))
     assert ((followed.predicted >= 0).all(), followed.why_no_classes) == (True, None)
 
@@ -130,7 +130,7 @@ def test_labels_that_are_gone_are_told_of_and_found_in_a_copy(tmp_path: Path) ->
     (tmp_path / "table.csv").rename(tmp_path / "moved.csv")
     reason = str(outcomes(run).why_no_labels)
     assert "table.csv: no such file" in reason
-    assert reason.endswith("Try ihcli report --data FILE with a copy that has the column 'truth'.")
+    assert reason.endswith("Try ihcli report with data that have the column 'truth'.")
     np.testing.assert_array_equal(outcomes(run, tmp_path / "moved.csv").true, before.true)
     pd.read_csv(tmp_path / "moved.csv").drop(columns="truth").to_csv(tmp_path / "bare.csv", index=False)
     assert "'truth'" in str(outcomes(run, tmp_path / "bare.csv").why_no_labels)

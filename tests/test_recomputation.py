@@ -218,7 +218,7 @@ def test_a_consistent_run_of_another_model_passes_alone_and_fails_with_the_model
 
 def test_other_figures_beside_labels_fail(folder: Folder, tmp_path: Path) -> None:
     copy = folder.copy("ih", tmp_path / "run")
-    judged = found(folder, copy, "ih")["accuracy and its kin"]
+    judged = found(folder, copy, "ih")["accuracy and other figures of the model"]
     assert (judged.outcome, judged.checked) == (PASSED, 4)
 
     def better(table: pa.Table) -> pa.Table:
@@ -228,8 +228,8 @@ def test_other_figures_beside_labels_fail(folder: Folder, tmp_path: Path) -> Non
 
     change(copy / "summary" / "model.parquet", better)
     told = failed(found(folder, copy, "ih"))
-    assert set(told) == {"accuracy and its kin"}
-    assert "1 beyond their bound, the worst accuracy" in told["accuracy and its kin"]
+    assert set(told) == {"accuracy and other figures of the model"}
+    assert "1 beyond their bound, the worst accuracy" in told["accuracy and other figures of the model"]
 
 
 @pytest.mark.parametrize("check", ["MODEL", "DATA"])

@@ -66,8 +66,8 @@ def arrow_table(x: Any) -> pa.Table:
         return from_dataframe(x)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise DataError(
-            f"x: a {printable(type(x).__name__)} that is no table: {first_line(error)}. Expected a frame with a column "
-            "for each feature."
+            f"x: a {printable(type(x).__name__)} that is not a table: {first_line(error)}. Expected a frame with a "
+            "column for each feature."
         ) from error
 
 

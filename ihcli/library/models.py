@@ -136,7 +136,7 @@ def _of_estimator(record: Record, device: torch.device) -> Model:
     except UnfoldedError as error:
         if network_in(record) is None:
             raise ModelError(
-                f"model: {printable(record.name)} is no network, and has no gradients. Expected {ESTIMATORS}."
+                f"model: {printable(record.name)} is not a network, and has no gradients. Expected {ESTIMATORS}."
             ) from None
         steps = listed(unfolded(record) or [str(error)], 3)
         raise ModelError(

@@ -85,8 +85,8 @@ class Result(result.Result):
 
         Wide, a line is an entry: `_row`, keys, `_target`, the columns of quality, and a column for each feature; of
         texts the lists `units` and `attributions`. Long, a line is one value, with the columns that
-        `ihcli attributions RUN --long` writes: `feature`, its `value` in the data, `attribution`, `_relative_error`;
-        with pairs those of `ihcli interactions RUN --long`: `feature_i`, `value_i`, `feature_j`, `value_j`,
+        `ihcli attributions` writes in long form: `feature`, its `value` in the data, `attribution`, `_relative_error`;
+        with pairs those of `ihcli interactions`: `feature_i`, `value_i`, `feature_j`, `value_j`,
         `interaction`, the effect Gamma_ij + Gamma_ji in units of the explained output, and its `error_bar`.
 
         Parameters:
@@ -170,7 +170,8 @@ class Result(result.Result):
         """
         if kind not in KINDS:
             raise OptionError(
-                f"`kind`: {kind!r} is no picture. Expected one of {', '.join(KINDS)}.{did_you_mean(kind, tuple(KINDS))}"
+                f"`kind`: {kind!r} is not a kind of picture. Expected one of {', '.join(KINDS)}."
+                f"{did_you_mean(kind, tuple(KINDS))}"
             )
         for name in options:
             if name not in PLOT_OPTIONS:
@@ -293,7 +294,7 @@ def read(path: str | Location, *, all_rows: bool = False) -> Result:
     """Open a run directory to look at its results; raises RunError where the path is not one.
 
     Parameters:
-        path: the directory that `ihcli explain -o RUN` or `explanation.save(RUN)` wrote, or its URL on a store.
+        path: the directory that `ihcli explain` or `explanation.save(RUN)` wrote, or its URL on a store.
         all_rows: whether rankings shall be over all rows; else those whose errors are beyond ten tolerances do not
             rank, and the column `left_out` of a summary says how many these are.
     """

@@ -79,7 +79,7 @@ def brought(
     else:
         return Brought(plain(x), plain(baseline), names, inputs or carried_inputs(model))
     if inputs is not None:
-        raise OptionError("`inputs`: tells the columns of each argument, and x has a part for each. Try without.")
+        raise OptionError("`inputs`: says which columns each argument takes, and x has a part for each. Try without.")
     return _side_by_side(parts, baseline, names, carried_inputs(model) or {})
 
 
@@ -156,7 +156,7 @@ def _frame(x: Mapping[str, Any]) -> pa.Table:
     try:
         return pa.table({str(name): plain(column) for name, column in x.items()})
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError("x: a dictionary whose entries are no columns. Expected columns of one length.") from error
+        raise DataError("x: a dictionary of what cannot be columns. Expected columns of one length.") from error
 
 
 def _side_by_side(parts: Mapping[str, Any], baseline: Any, names: tuple[str, ...] | None, carried: Inputs) -> Brought:

@@ -114,7 +114,7 @@ def _why_no_classes(meaning: Meaning, predicted: np.ndarray, found: _Entries) ->
         return None
     return (
         f"Which class is predicted is known of {known:,} of {explained:,} rows: of several outputs the run explains "
-        "one, which does not tell of the others whether it is the largest. Try ihcli explain without --target."
+        "one, so that the largest of all is not known. Try ihcli explain with no target named."
     )
 
 
@@ -226,5 +226,5 @@ def _labels(result: Result, name: str, rows: np.ndarray, data: str | None) -> tu
             found.append(np.asarray(values, dtype=object))
     except (DataError, OptionError) as error:
         reason = str(error).partition(" Expected")[0].partition(" Try ")[0]
-        return None, f"{reason} Try ihcli report --data FILE with a copy that has the column {quoted(name)}."
+        return None, f"{reason} Try ihcli report with data that have the column {quoted(name)}."
     return np.concatenate(found) if found else np.empty(0, object), None

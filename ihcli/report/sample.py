@@ -69,7 +69,7 @@ class PageRows:
     label     the column of labels, None where the run has none
     why_no_labels, why_no_classes  sentences, where there is a reason that labels or predicted classes are not shown
     wrong     how many rows of the run have another class than their label; None where that is not known
-    commands  that show any row, when `--row N` is put behind them
+    commands  that show any row, when the option for one, and its number, are put behind them
     """
 
     features: list[int]

@@ -23,7 +23,7 @@ def origins(run: Described, question: Question) -> Iterator[Finding]:
         ("DATA", question.data, files_fingerprint(open_table(question.data).files), run.info.data),
     ):
         if not told.tells("sha256"):
-            yield not_checked(check, f"the run was made in memory: its rows tell whether it was of {path}")
+            yield not_checked(check, f"the run was made in memory: whether it was of {path} is seen by its rows")
         elif found == told.sha256:
             yield Finding(check, PASSED, f"{path} is what the run was made from", 1)
         else:

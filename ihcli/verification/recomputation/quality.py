@@ -8,7 +8,7 @@ from ihcli.summaries.figures import Line, lines_of
 from ihcli.summaries.judging import Judging
 from ihcli.verification.findings import Bounded, Finding, not_checked
 
-CHECK = "accuracy and its kin"
+CHECK = "accuracy and other figures of the model"
 SHARES = ("accuracy", "true_positive_rate", "true_negative_rate", "auroc", "calibration_error")
 FIGURES = (*SHARES, "log_loss", "r2", "rmse")
 MOST_ROWS = 100_000
@@ -32,7 +32,7 @@ def judged_again(run: Run, prepared: PreparedRun, dtype: str) -> Finding | None:
     if rows > MOST_ROWS:
         return not_checked(CHECK, f"the run has {rows:,} labels, of which {MOST_ROWS:,} at most are judged once more")
     again = _figures(list(_judged(prepared).lines()))
-    check = Bounded(CHECK, "figures beside labels, of all rows, computed once more from MODEL and DATA")
+    check = Bounded(CHECK, "figures of outputs and labels, of all rows, computed once more from MODEL and DATA")
     for name, line in told.items():
         ours = np.nan if name not in again else again[name].value
         room = ROUNDED_ROWS / max(1, line.rows) if name in SHARES and dtype == "float32" else 0.0
