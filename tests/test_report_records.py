@@ -451,7 +451,18 @@ def test_all_targets_are_listed_together_and_linked(chrome: Chrome, classified: 
     assert (view_of(chrome), texts(chrome, "#record-attributions .xtitle")) == (before, axis)
 
 
-def test_back_and_forward_lead_through_what_was_chosen(chrome: Chrome, classified: Path) -> None:
+@pytest.fixture
+def tab(chrome: Chrome) -> Iterator[Chrome]:
+    """A tab with a history of its own: a full one drops entries that no hand has made."""
+    before = chrome.current_window_handle
+    chrome.switch_to.new_window("tab")
+    yield chrome
+    chrome.close()
+    chrome.switch_to.window(before)
+
+
+def test_back_and_forward_lead_through_what_was_chosen(tab: Chrome, classified: Path) -> None:
+    chrome = tab
     open_page(chrome, classified, "")
     start = view_of(chrome)
     click(chrome, "#records-table tbody tr:nth-child(3) button")
