@@ -132,6 +132,14 @@ def test_one_row_takes_three_openings_however_many_parts_there_are(
     assert parts.read(["_row"], [row]).num_rows == len(opened) == 1
 
 
+def test_where_rows_are_is_remembered_of_parts_that_were_read(parts: PartFiles, opened: list[Path]) -> None:
+    parts.read(["_row"])
+    opened.clear()
+    assert parts.n_rows == ROWS
+    assert parts.read(["_row"], [3, 777])["_row"].to_pylist() == [3, 777]
+    assert len(opened) == 2
+
+
 @pytest.mark.parametrize("ends", [(100, 110, 900), (1, 2, 3), (999,), (600, 900)])
 def test_rows_are_found_in_parts_of_any_length(tmp_path: Path, ends: tuple[int, ...]) -> None:
     (tmp_path / "attributions").mkdir()
@@ -149,7 +157,7 @@ def test_footers_are_kept_of_the_last_parts_only(parts: PartFiles, monkeypatch: 
     assert set(parts._footers.found) <= {6, 7, 8, 9}
     assert parts._footers.n_bytes == sum(footer.serialized_size for footer in parts._footers.found.values()) <= 3 * size
     monkeypatch.setattr(rowgroups, "FOOTER_BYTES", 0)
-    assert parts.n_rows == ROWS
+    assert parts.read(["_row"], [3, 999]).num_rows == 2
     assert len(parts._footers.found) == 1
 
 

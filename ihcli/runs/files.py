@@ -23,6 +23,7 @@ ODD = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+SMALL_BYTES = 1 << 20
 WRONG = "Try ihcli verify, and ihcli explain again with `overwrite`."
 
 
@@ -66,6 +67,12 @@ def opened_part(path: Location, footer: pq.FileMetaData | None = None) -> Iterat
         raise RunError(
             f"{path}: cannot be read: {first_line(error)}. Try ihcli explain again with `overwrite`."
         ) from error
+
+
+def read_group(file: pq.ParquetFile, group: int, names: Sequence[str] | None = None) -> pa.Table:
+    """Read a row group; a small one without threads, which take longer to start than it to decode."""
+    is_large = file.metadata.row_group(group).total_byte_size > SMALL_BYTES
+    return file.read_row_group(group, names, use_threads=is_large)
 
 
 def require_own(path: Location) -> None:

@@ -15,12 +15,11 @@ import pyarrow.parquet as pq
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
 from ihcli.quality import ROW
-from ihcli.runs.files import PART, WRONG, opened_part, require_types
+from ihcli.runs.files import PART, WRONG, opened_part, read_group, require_types
 
 FOOTER_BYTES = 4 << 20
 """Of the footers that are kept, as files hold them; in memory they are about ten times as large."""
 PIECES, PIECES_BYTES = 1024, 16 << 20  # of a table, so many that are together smaller become one
-SMALL_BYTES = 1 << 20  # of a row group that is decoded sooner than threads are started for it
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,12 @@ class PartFiles:
 
     @contextmanager
     def _opened(self, part: int) -> Iterator[tuple[pq.ParquetFile, pq.FileMetaData]]:
-        """Open a part, and give its footer too, which is read where it is not kept."""
+        """Open a part, and give its footer too, which is read where it is not kept; remember which rows it tells."""
         with opened_part(self.files[part], self._footers.of(part)) as file:
-            yield file, self._footers.kept(part, file.metadata)
+            footer = self._footers.kept(part, file.metadata)
+            if part not in self._spans and (ends := _ends(footer)):
+                self._spans[part] = min(ends), max(ends)
+            yield file, footer
 
     def _part_of(self, row: int) -> int:
         """Return the first part that does not end before the row; parts follow each other as rows do.
@@ -124,16 +126,13 @@ class PartFiles:
     def _span(self, part: int) -> tuple[int, int]:
         """Return the first and the last row of a part, by reading its rows where statistics do not tell."""
         if part not in self._spans:
-            with self._opened(part) as (file, footer):
-                known = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
-                ends = [end for found in known if found is not None for end in found]
-                if None in known or not all(isinstance(end, int) for end in ends):
+            with self._opened(part) as (file, _):
+                if part not in self._spans:
                     rows = file.read([ROW])
                     require_types(self.files[part], rows, PART, [ROW])
-                    ends = rows[ROW].to_pylist()
-            if not ends:
-                raise RunError(f"{self.files[part]}: holds no rows. {WRONG}")
-            self._spans[part] = min(ends), max(ends)
+                    if not len(rows):
+                        raise RunError(f"{self.files[part]}: holds no rows. {WRONG}")
+                    self._spans[part] = pc.min(rows[ROW]).as_py(), pc.max(rows[ROW]).as_py()
         return self._spans[part]
 
     def _groups(
@@ -149,8 +148,7 @@ class PartFiles:
             for group in range(footer.num_row_groups):
                 if not (_can_hold_rows(footer, group, wanted) and _can_hold(footer, group, values or {})):
                     continue
-                is_large = footer.row_group(group).total_byte_size > SMALL_BYTES
-                table = file.read_row_group(group, names, use_threads=is_large)
+                table = read_group(file, group, names)
                 require_types(self.files[part], table, PART, names or ())
                 if wanted is not None:
                     table = table.filter(pc.is_in(table[ROW], pa.array(wanted, pa.int64())))
@@ -182,6 +180,13 @@ def _in_fewer_pieces(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     while some := list(islice(tables, PIECES)):
         together = pa.concat_tables(some)
         yield together.combine_chunks() if together.nbytes < PIECES_BYTES else together
+
+
+def _ends(footer: pq.FileMetaData) -> list[int]:
+    """Return the first and the last row of each row group, nothing where statistics do not tell them of all."""
+    known = [_range(footer, group, ROW) for group in range(footer.num_row_groups)]
+    ends: list[Any] = [end for found in known for end in found or (None,)]
+    return ends if all(isinstance(end, int) for end in ends) else []
 
 
 def _can_hold_rows(footer: pq.FileMetaData, group: int, wanted: Sequence[int] | None) -> bool:

@@ -6,11 +6,12 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ihcli.files.locations import Location
 from ihcli.layouts.layout import Sized
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET, has_values
-from ihcli.runs.files import opened_part
+from ihcli.runs.files import opened_part, read_group
 from ihcli.verification.described import Described
 
 BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64
@@ -92,26 +93,31 @@ def blocks(run: Described, part: int, attributions: Location, interactions: Loca
     Both files have equally many entries.
     """
     files = [attributions] if interactions is None else [attributions, interactions]
-    size = min(_rows_at_once(file) for file in files)
-    streams = [_tables(file, size) for file in files]
+    footers = [_footer(file) for file in files]
+    size = min(map(_rows_at_once, footers))
+    streams = [_tables(file, size, told) for file, told in zip(files, footers, strict=True)]
     for tables in zip(*streams, strict=True):
         yield Block(run, part, tables[0], tables[1] if len(tables) > 1 else None)
 
 
-def _rows_at_once(file: Location) -> int:
+def _footer(file: Location) -> pq.FileMetaData:
     with opened_part(file) as opened:
-        groups = [opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups)]
+        return opened.metadata
+
+
+def _rows_at_once(footer: pq.FileMetaData) -> int:
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
     values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
     entries = sum(group.num_rows for group in groups)
     return max(1, BLOCK_VALUES * entries // max(1, values))
 
 
-def _tables(file: Location, size: int) -> Iterator[pa.Table]:
+def _tables(file: Location, size: int, footer: pq.FileMetaData) -> Iterator[pa.Table]:
     """Give tables of `size` entries, the last may be shorter, however the file is cut into row groups."""
-    with opened_part(file) as opened:
+    with opened_part(file, footer) as opened:
         pending = opened.schema_arrow.empty_table()
         for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
-            pending = pa.concat_tables([pending, opened.read_row_group(group)])
+            pending = pa.concat_tables([pending, read_group(opened, group)])
             while len(pending) >= size:
                 yield pending.slice(0, size)
                 pending = pending.slice(size)
