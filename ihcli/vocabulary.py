@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite, trunc
+from math import isfinite
 from numbers import Real
 from typing import Any, Literal
 
@@ -151,7 +151,7 @@ def label_index(value: Any, names: tuple[str, ...]) -> int | None:
     elif re.fullmatch(r"[0-9]+\.0+", str(value)):
         candidates.append(str(value).partition(".")[0])
     elif isinstance(value, Real) and float(value).is_integer():
-        candidates.append(str(trunc(value)))
+        candidates.append(str(int(float(value))))
     for candidate in candidates:
         if candidate in names:
             return names.index(candidate)

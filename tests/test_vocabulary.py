@@ -19,7 +19,7 @@ from ihcli.data.baselines import resolve_baselines
 from ihcli.data.categories import categories_of, read_categories
 from ihcli.data.tables import open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
-from ihcli.vocabulary import MISSING, UNKNOWN, Vocabulary
+from ihcli.vocabulary import MISSING, UNKNOWN, Vocabulary, label_index
 
 JOBS = ("admin", "blue", "tech")
 SOME = ["blue", None, "admin", "tech", "blue"]
@@ -437,3 +437,10 @@ def test_baselines_of_a_file_hold_words(tmp_path):
     assert resolve_baselines(str(tmp_path / "one.parquet"), many=False, dataset=dataset).values.tolist() == [[0.5, 2]]
     found = resolve_baselines(str(tmp_path / "t.csv"), many=True, dataset=dataset)
     assert found.values.tolist() == [[0.5, 2], [1.5, 1]]
+
+
+@pytest.mark.parametrize("number", [int, float, np.int8, np.int64, np.uint16, np.float32, np.float64])
+def test_a_label_names_an_output_whatever_type_its_number_has(number: Callable[[int], object]) -> None:
+    assert label_index(number(2), ("low", "middle", "high")) == 2
+    assert label_index(number(2), ("1", "2", "3")) == 1
+    assert label_index(number(3), ("low", "middle", "high")) is None
