@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -162,3 +163,24 @@ def test_a_forecast_writes_nothing() -> None:
     assert done.exit_code == 0, done.stderr
     assert "Rows                    3\n" in done.stdout
     assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("columns", "label"),
+    [
+        (["a", "b", "grade"], "grade"),
+        (["Class", "a", "b"], "Class"),
+        (["a", "b", "true value"], "'true value'"),
+        (["id", "target", "a", "b"], "target"),
+        (["id", "a", "b", "grade"], None),
+    ],
+)
+def test_a_column_that_may_be_what_the_model_predicts_is_named(columns, label, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(nn.Sequential(nn.Linear(2, 3), nn.Tanh()), "m.pt")
+    pd.DataFrame({name: [0.0, 1.0, 2.0] for name in columns}).to_csv("t.csv", index=False)
+    advice = f"Try --label {label} where that is what the model predicts, --features to choose"
+    found = ask("explain", "m.pt", "t.csv", "-o", "run").stderr
+    assert (advice if label else "takes 2. Try --features to choose") in found
+    if label and len(columns) == 3:
+        assert ask("explain", "m.pt", "t.csv", "-o", "run", *shlex.split(f"--label {label}")).exit_code == 0

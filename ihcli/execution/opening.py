@@ -1,6 +1,6 @@
 """Records as a request asks for them, a function for each kind: opened, surveyed and checked, with their reader."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from ihcli.readers.tables import TableReader, fills_of
 from ihcli.readers.texts import TextReader, embedder_of, reads_texts
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import did_you_mean, listed, quoted
+from ihcli.wording import argument, did_you_mean, listed, quoted
 
 CHUNK_BYTES = 64 << 20
 MOST_CHUNK_ROWS = 16_384
@@ -161,8 +161,22 @@ def _require_feature_count(model: Model, dataset: Dataset) -> None:
     takes = f" ({listed(model.feature_names)})" if model.feature_names else ""
     raise DataError(
         f"{dataset.path}: has {len(features)} features ({listed(features)}), but {model.path} takes "
-        f"{model.n_inputs}{takes}. Try `features` to choose columns, or `exclude`, `key` and `label` to take them out."
+        f"{model.n_inputs}{takes}. Try {_likely_label(features, model.n_inputs)}`features` to choose columns, or "
+        "`exclude`, `key` and `label` to take them out."
     )
+
+
+LABELS = ("label", "class", "target", "y", "outcome")
+"""What columns of what a model predicts are often called."""
+
+
+def _likely_label(features: Sequence[str], n_inputs: int) -> str:
+    """Return which column may be what the model predicts: by its name, else the last where there is one too many."""
+    too_many = len(features) - n_inputs
+    likely = [name for name in features if name.lower() in LABELS] or (list(features[-1:]) if too_many == 1 else [])
+    if too_many < 1 or not likely:
+        return ""
+    return f"`label={argument(likely[0])}` where that is what the model predicts, "
 
 
 def _vocabulary(asked: ParsedRequest, model: Model) -> Vocabulary | None:
@@ -203,10 +217,10 @@ def _require_complete_inputs(request: RunRequest, scan: Scan) -> None:
 def _require_columns(data: str, inputs: Inputs) -> None:
     """Raise OptionError for a column that an argument of the model takes and that the table lacks."""
     names = open_table(data).schema.names if inputs else []
-    for argument, columns in inputs.items():
+    for taking, columns in inputs.items():
         for column in (column for column in columns if column not in names):
             raise OptionError(
-                f"`inputs={argument}=...`: {data} has no column {quoted(column)}. Expected one of its {len(names)} "
+                f"`inputs={taking}=...`: {data} has no column {quoted(column)}. Expected one of its {len(names)} "
                 f"columns: {listed(names)}.{did_you_mean(column, names)}"
             )
 
