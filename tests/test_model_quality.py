@@ -205,6 +205,11 @@ def test_nine_tenths_are_reached_in_spite_of_rounding() -> None:
     assert how_many(np.array([0.5, 0.2])) is None
 
 
+def test_of_texts_words_are_counted(tmp_path: Path) -> None:
+    write_text_run(tmp_path / "run")
+    assert " words make 90 % of the attributions" in ask("attributions", tmp_path / "run", "--format", "table").output
+
+
 def test_texts_weigh_words_as_often_as_they_occur(tmp_path: Path) -> None:
     write_text_run(tmp_path / "run")
     run = read(tmp_path / "run").run

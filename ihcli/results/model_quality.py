@@ -38,10 +38,12 @@ class ModelQuality:
     lines    figures, see `ihcli.summaries.figures`
     opposed  by target, features that matter and whose attribution has another sign than their main effect in many
              rows, with the share of these rows
+    noun     what features are called
     """
 
     lines: tuple[Line, ...]
     opposed: dict[str, list[tuple[str, float]]]
+    noun: str = "features"
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str, str | None], Line]:
@@ -116,8 +118,8 @@ class ModelQuality:
         most, gini, needed = (self.figure(n, "target", target) for n in (of, f"gini_of_{of}", f"make_90_of_{of}"))
         if not most or needed is None or gini is None:
             return None
-        what = "attributions" if of == "features" else "pair effects"
-        return f"{int(needed):,} of {int(most):,} {of} make 90 % of the {what} (Gini {gini:.2f})"
+        noun, what = (self.noun, "attributions") if of == "features" else (of, "pair effects")
+        return f"{int(needed):,} of {int(most):,} {noun} make 90 % of the {what} (Gini {gini:.2f})"
 
 
 def _percent(share: float) -> str:
@@ -137,7 +139,8 @@ def model_quality(run: Run) -> ModelQuality:
         lines = [line for line in lines if line.of != "target"] + [*concentration(features, pairs, counts=counts)]
     told = ModelQuality(tuple(lines), {})
     rankings = by_target(features) if OPPOSED in features.column_names else {}
-    return ModelQuality(told.lines, {target: _opposed(told, target, ranking) for target, ranking in rankings.items()})
+    opposed = {target: _opposed(told, target, ranking) for target, ranking in rankings.items()}
+    return ModelQuality(told.lines, opposed, run.layout.noun)
 
 
 def _opposed(told: ModelQuality, target: str, ranking: pa.Table) -> list[tuple[str, float]]:
