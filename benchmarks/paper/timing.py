@@ -107,9 +107,9 @@ def section(found: Figures) -> Section:
         grids=[Grid(("method", *(f"{d} features" for d in found.features)), rows)],
         picture="Seconds for all pairs of 1,000 rows against features",
         remarks=[
-            f"""sii takes every subset of 5 features. Of 50 it draws permutations for up to 200,000 forwards a row
+            f"""sii takes every subset of 5 features. Of 50 it draws subsets, for up to 200,000 forwards a row
             ({found.rows["sii"][min(1, last)]:,} rows were run), and ends with the error in brackets; of 500 a single
-            round of draws in which every two features meet is half a million forwards a row. `make bench` has the same
+            round of orders in which every two features meet is half a million forwards a row. `make bench` has the same
             workload against the published procedure."""
         ],
     )

@@ -40,7 +40,8 @@ function drawStrongest(target) {
     const ends = toldApart([...pairs.first.slice(0, LISTED), ...pairs.second.slice(0, LISTED)].map(named), NAME_LETTERS / 2);
     const ofPairs = pairs.first.slice(0, LISTED).map((first, i, all) => {
       const pick = canDepend() && i < target.dependence.length ? () => showDependence(i) : null;
-      return { name: `${ends[i]} × ${ends[all.length + i]}`, full: `${named(first)} × ${named(pairs.second[i])}`, size: pairs.mean_abs[i], share: pairs.share[i], pick };
+      const full = `${named(first)} × ${named(pairs.second[i])}`;
+      return { name: [...full].length <= NAME_LETTERS ? full : `${ends[i]} × ${ends[all.length + i]}`, full, size: pairs.mean_abs[i], share: pairs.share[i], pick };
     });
     lists.push(strongest("Strongest pairs", ofPairs, "#pairs"));
   }
