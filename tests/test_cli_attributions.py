@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,19 @@ def test_main_effects_are_for_pairs_only(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "No such option" in done.stderr
     assert "--main-effects" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("x.xlsx", "x.csv"), ("x.JSON", "x.jsonl"), ("x.feather", "x.arrow"), ("a b.pq", "'a b.parquet'")],
+)
+def test_no_file_is_named_for_a_format_that_it_is_not_in(name: str, written: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    for more in ((), ("--long",)):
+        refused = ask("run", "-o", name, *more)
+        assert f"-o {name}: " in refused.stderr
+        assert refused.stderr.strip().endswith(f"or --format. Try -o {written}.")
+    assert not (tmp_path / name).exists()
+    assert ask("run", "-o", *shlex.split(written)).exit_code == 0
+    assert ask("run", "-o", name, "--format", "csv").exit_code == 0

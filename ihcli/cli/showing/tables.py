@@ -14,7 +14,7 @@ from ihcli.cli.showing.drawn import Section, drawn, records_of
 from ihcli.cli.showing.spreadsheets import safe
 from ihcli.cli.showing.terminal import escaped
 from ihcli.errors import OptionError, RunError
-from ihcli.wording import printable
+from ihcli.wording import argument, either, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
+NAMED_OTHERWISE = {
+    **dict.fromkeys(("xlsx", "xls", "ods"), "csv"),
+    **dict.fromkeys(("json", "ndjson"), "jsonl"),
+    **dict.fromkeys(("feather", "ipc"), "arrow"),
+    "pq": "parquet",
+}
+"""Ends of names that promise what is not written, and the format for the same readers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,18 @@ class Destination:
         require_csv(self.csv_safe, self.format)
         if self.file == STANDARD_OUTPUT:
             return
+        self._require_honest_name()
         require_writable(self._location, self.overwrite, self.option)
+
+    def _require_honest_name(self) -> None:
+        suffix = self._location.suffix.lower().removeprefix(".")
+        if self.format_name is None and suffix in NAMED_OTHERWISE:
+            other = f"{self.file[: -len(suffix)]}{NAMED_OTHERWISE[suffix]}"
+            names = either([f".{name}" for name in FORMATS[1:]])
+            raise OptionError(
+                f"{self.option} {printable(self.file)}: {suffix} is not a format of tables here. Expected a name that "
+                f"ends in {names}, or --format. Try {self.option} {argument(other)}."
+            )
 
     def write(self, shown: Shown) -> None:
         """Write a table. Raises RunError."""
