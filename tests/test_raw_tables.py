@@ -393,7 +393,7 @@ def test_what_is_imputed_is_told_from_inner_layers_on_too(tmp_path: Path) -> Non
     )
     joblib.dump(make_pipeline(SimpleImputer(), network).fit(rows, np.nansum(rows, axis=1)), tmp_path / "m.joblib")
     model = load_model(tmp_path / "m.joblib")
-    layer = layer_names(model)[0]
+    layer = layer_names(model, None)[0]
 
     with pytest.warns(ihcli.IhcliWarning, match="imputer"):
         got = ihcli.explain(model, rows, layers=[layer], method="ig")

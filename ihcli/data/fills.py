@@ -23,29 +23,31 @@ class Filled:
 class Fills:
     """Numbers that are put into D columns.
 
+    names    of the columns
     markers  (D,) what is replaced: NaN, a missing value, or a number that stands for one
     values   (D,) by what; NaN: nothing is replaced
     """
 
+    names: tuple[str, ...]
     markers: np.ndarray
     values: np.ndarray
 
     @classmethod
-    def of(cls, fills: "Sequence[tuple[float, float] | None]") -> "Fills | None":
-        """Return (marker, value) of each column, None where nothing is replaced; None where that is everywhere."""
+    def of(cls, names: Sequence[str], fills: "Sequence[tuple[float, float] | None]") -> "Fills | None":
+        """Take (marker, value) of each column, None where nothing is replaced; None where that is everywhere."""
         if not any(fills):
             return None
         markers, values = np.array([fill or (np.nan, np.nan) for fill in fills], np.float64).T
-        return cls(markers, values)
+        return cls(tuple(names), markers, values)
 
-    def described(self, features: Sequence[str]) -> dict[str, float]:
-        """Return the number that is put into each feature, where one is."""
-        values = zip(features, self.values.tolist(), strict=True)
+    def described(self) -> dict[str, float]:
+        """Return the number that is put into each column, where one is."""
+        values = zip(self.names, self.values.tolist(), strict=True)
         return {name: value for name, value in values if not np.isnan(value)}
 
-    def told(self, features: Sequence[str], counts: np.ndarray) -> tuple[Filled, ...]:
-        """Return in which features so many values are filled."""
-        entries = zip(features, counts.tolist(), self.values.tolist(), strict=True)
+    def told(self, counts: np.ndarray) -> tuple[Filled, ...]:
+        """Return in which columns so many values are filled."""
+        entries = zip(self.names, counts.tolist(), self.values.tolist(), strict=True)
         return tuple(Filled(name, count, value) for name, count, value in entries if count)
 
     def where(self, block: np.ndarray) -> np.ndarray:

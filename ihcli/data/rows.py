@@ -110,7 +110,7 @@ class Rows(ABC):
             if tally.n_rows == limit:
                 break
         scan = tally.scan()
-        return scan if self.fills is None else replace(scan, filled=self.fills.told(self.columns.features, counts))
+        return scan if self.fills is None else replace(scan, filled=self.fills.told(counts))
 
 
 def no_keys(n_rows: int) -> pa.Table:

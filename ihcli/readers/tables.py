@@ -149,7 +149,7 @@ class TableReader(Reader):
 
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features and baselines."""
-        fills = {} if self.fills is None else {"imputed": self.fills.described(self.groups.inputs)}
+        fills = {} if self.fills is None else {"imputed": self.fills.described()}
         return fills | {
             "features": list(self.units),
             "baseline": {
@@ -176,4 +176,6 @@ class TableReader(Reader):
 
 def fills_of(model: Model, features: Sequence[str]) -> Fills | None:
     """Return what a model's imputer puts into the features, in their order."""
-    return None if model.fills is None else Fills.of([model.fills[place] for place in model.order_of(features)])
+    if model.fills is None:
+        return None
+    return Fills.of(features, [model.fills[place] for place in model.order_of(features)])
