@@ -269,7 +269,7 @@ def test_a_dependence_plot_has_categories_on_its_axis_and_in_its_legend(result):
 
 
 def test_of_many_categories_some_are_named_below_a_picture(result, monkeypatch):
-    monkeypatch.setattr("ihcli.plots.dependence.MOST_NAMED", 2)
+    monkeypatch.setattr("ihcli.plots.places.MOST_NAMED", 2)
     figure = draw(result, PlotRequest("dependence", feature="job"))
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == JOBS[::2]
     assert "Of 4 categories one in 2 is named." in " ".join(figure.get_supxlabel().split())

@@ -130,7 +130,10 @@ def quantile() -> Any:
     [
         (lambda: None, r"^model: a NoneType\. Expected a path, a torch module, a function of tensors, or an estimator"),
         (lambda: nn.Linear, r"^model: Linear is a class\. .* Try an instance of it\.$"),
-        (lambda: RandomForestClassifier(2).fit(ROWS, ROWS[:, 0] > 0), r"^model: RandomForestClassifier is no network"),
+        (
+            lambda: RandomForestClassifier(2).fit(ROWS, ROWS[:, 0] > 0),
+            r"^model: RandomForestClassifier is not a network",
+        ),
         (quantile, r"has steps that no layers stand for: 'QuantileTransformer'\."),
         (lambda: quantile().predict_proba, r"^model: a method of Pipeline, .* Try the estimator itself\.$"),
         (lambda: MLPClassifier(), r"^model: its MLPClassifier was not fitted"),

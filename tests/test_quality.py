@@ -69,7 +69,8 @@ def test_reports_tell_first_what_they_draw() -> None:
 
 
 def test_the_page_of_a_report_has_words_for_every_chart_and_status() -> None:
-    script = files("ihcli.report").joinpath("sections.js").read_text(encoding="utf-8")
+    scripts = (file for file in files("ihcli.report").iterdir() if file.name.endswith(".js"))
+    script = "\n".join(file.read_text(encoding="utf-8") for file in scripts)
     words = {
         name: re.search(rf"const {name} = {{(.*?)}};", script, flags=re.DOTALL) for name in ("SPREADS", "STATUSES")
     }

@@ -266,8 +266,6 @@ def test_texts_have_units_of_their_own(run: Path) -> None:
     assert (result.record(2).names, result.record(2).interactions) == ((), None)
     with pytest.raises(RunError, match=r"explains texts, which differ in size\. Try interactions\(row\)\."):
         result.interaction_array()
-    with pytest.raises(RunError, match="explains texts, whose units differ"):
-        result.to_shap()
 
 
 def test_a_run_that_was_only_begun_says_what_it_does_not_tell(run: Path) -> None:

@@ -20,6 +20,7 @@ from ihcli.data.sampling import TOLERANCE
 from ihcli.data.tables import ArrayDataset
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
+from ihcli.explanation import Explanation
 from ihcli.integration.effort import Effort
 from ihcli.integration.spread import sampling_error
 from ihcli.models import wrap_module
@@ -64,7 +65,7 @@ def draws_of(name: str) -> tuple[Draw, ...]:
         reader = asked.reader(model, data, survey)
         explainer = prepare(model, reader, survey.sample.first(reader.sample_records), settings)
         explanation = explainer.explain(trained.rows[:ROWS].double().numpy(), None)
-        assert isinstance(explanation, ihcli.Explanation)
+        assert isinstance(explanation, Explanation)
         apart = np.abs(reader.baselines.values[:, None] - trained.rows[:POPULATION].numpy()).sum(2)
         draws.append(Draw(explanation, apart.argmin(1)))
     return tuple(draws)

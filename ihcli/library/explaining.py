@@ -155,7 +155,8 @@ def explain(
     table = brought(of_columns, x, start, feature_names, inputs)
     data = table.rows(of_columns, categories)
     features = data.columns.features
-    _require_width(wrapped, features)
+    if asks is None:
+        _require_width(wrapped, features)
     start = baseline_of(table.baseline, len(features))
     data.fills = fills_of(wrapped, features)
     rows = np.concatenate(list(data.inputs()))
