@@ -71,7 +71,10 @@ def test_main_effects_are_for_pairs_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("x.xlsx", "x.csv"), ("x.JSON", "x.jsonl"), ("x.feather", "x.arrow"), ("a b.pq", "'a b.parquet'")],
+    [
+        *(("x.xlsx", "x.csv"), ("x.JSON", "x.jsonl"), ("x.feather", "x.arrow"), ("a b.pq", "'a b.parquet'")),
+        *(("x.tsv", "x.csv"), ("x.csv.gz", "x.csv"), ("x.parquet.zst", "x.parquet"), ("x.zip", "x.csv")),
+    ],
 )
 def test_no_file_is_named_for_a_format_that_it_is_not_in(name: str, written: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from forgeries import change
+from judged_runs import Tail
 from model_files import save_script
 from runs import write_run, write_text_run
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
@@ -45,22 +46,6 @@ def lines(path: Path) -> dict[tuple[str, str, str | None], float]:
 
 def figures(path: Path) -> dict[str, float]:
     return {figure: value for (of, figure, _), value in lines(path).items() if of == "model"}
-
-
-class Tail(nn.Module):
-    """A network that ends as it is told to."""
-
-    def __init__(self, n_outputs: int, tail: nn.Module | None = None) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.body = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, n_outputs))
-        self.tail = nn.Identity() if tail is None else tail
-        with torch.no_grad():  # both classes occur
-            self.body[2].weight *= 3
-            self.body[2].bias.zero_()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.tail(self.body(x))
 
 
 @pytest.fixture

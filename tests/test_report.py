@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -383,3 +384,15 @@ def test_pictures_and_page_have_one_palette(tmp_path: Path) -> None:
         for place, stop in enumerate(stops):
             shade = of_pictures(place / (len(stops) - 1))[:3]
             np.testing.assert_allclose(shade, to_rgb(stop), atol=3 / 255)
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "a b.PNG", "x.csv"])
+def test_a_page_is_not_named_for_something_else(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    refused = CliRunner().invoke(main, ["report", "run", "-o", name])
+    assert refused.stderr.startswith(f"Error: -o {name}: a report is a page of HTML.")
+    page = name.rpartition(".")[0] + ".html"
+    assert f"Try -o {shlex.quote(page)}, and print the page" in refused.stderr
+    assert not (tmp_path / name).exists()
+    assert CliRunner().invoke(main, ["report", "run", "-o", page]).exit_code == 0

@@ -3,13 +3,27 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ihcli.errors import OptionError
 from ihcli.files.durable import replacing
 from ihcli.files.locations import Location, locate
 from ihcli.report.contents import Contents, contents_of
 from ihcli.report.page import page_of
 from ihcli.results.result import Result
+from ihcli.wording import argument
 
 __all__ = ["Contents", "contents_of", "page_of", "write_report"]
+
+NO_PAGES = (".pdf", ".png", ".svg", ".jpg", ".docx", ".md", ".json", ".csv", ".parquet", ".xlsx")
+
+
+def require_page(file: Location) -> None:
+    """Raise OptionError where a file's name promises something else than HTML."""
+    if file.suffix.lower() in NO_PAGES:
+        page = argument(f"{str(file)[: -len(file.suffix)]}.html")
+        raise OptionError(
+            f"`out={file}`: a report is a page of HTML. Expected a name that ends in .html. Try `out={page}`, and "
+            "print the page from a browser for a PDF."
+        )
 
 
 def write_report(
@@ -33,7 +47,9 @@ def write_report(
         RunError: the run did not finish, others are not over the same rows, or the disk refuses.
         DataError: `data` is not of the run's rows. Where the recorded data is gone, the page is made without values.
         PackageError: the package plotly is not installed.
+        OptionError: the file is named for something else than a page.
     """
+    require_page(locate(file))
     contents = contents_of(result, data=data, seed=seed, others=others)
     page = page_of(contents)
     with replacing(locate(file)) as stream:

@@ -25,12 +25,13 @@ STANDARD_OUTPUT = "-"
 FORMATS = ("table", "csv", "jsonl", "parquet", "arrow")
 BINARY = ("parquet", "arrow")
 NAMED_OTHERWISE = {
-    **dict.fromkeys(("xlsx", "xls", "ods"), "csv"),
+    **dict.fromkeys(("xlsx", "xls", "ods", "tsv"), "csv"),
     **dict.fromkeys(("json", "ndjson"), "jsonl"),
     **dict.fromkeys(("feather", "ipc"), "arrow"),
     "pq": "parquet",
 }
 """Ends of names that promise what is not written, and the format for the same readers."""
+COMPRESSED = ("gz", "bz2", "xz", "zst", "zip")
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,11 @@ class Destination:
 
     def _require_honest_name(self) -> None:
         suffix = self._location.suffix.lower().removeprefix(".")
-        if self.format_name is None and suffix in NAMED_OTHERWISE:
-            other = f"{self.file[: -len(suffix)]}{NAMED_OTHERWISE[suffix]}"
+        is_compressed = suffix in COMPRESSED
+        if self.format_name is None and (is_compressed or suffix in NAMED_OTHERWISE):
+            plain = self.file[: -len(suffix)].removesuffix(".")
+            is_named = plain.rpartition(".")[2].lower() in FORMATS[1:]
+            other = plain if is_compressed and is_named else f"{plain}.{NAMED_OTHERWISE.get(suffix, 'csv')}"
             names = either([f".{name}" for name in FORMATS[1:]])
             raise OptionError(
                 f"{self.option} {printable(self.file)}: {suffix} is not a format of tables here. Expected a name that "
