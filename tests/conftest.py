@@ -4,6 +4,7 @@ What takes seconds to import is imported by the tests that need it, so that thos
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -54,6 +55,17 @@ def run_alone(small_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     out = tmp_path_factory.mktemp("small") / "alone"
     run(request_of(small_inputs), out, Observer())
     return out
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that the pages' commands run in: with the sample data, and a run over texts."""
+    from runs import write_text_run
+
+    shutil.copytree(Path(__file__).parents[1] / "sample_data", tmp_path / "sample_data")
+    write_text_run(tmp_path / "texts-run")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import json
 import re
 import runpy
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from itertools import product
@@ -20,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from runs import write_text_run
 
 from ihcli import read
 from ihcli.cli import main
@@ -43,14 +41,6 @@ SAME_CLASSES = 1e-12
 FLOAT32_ROUNDING = 1e-5
 TWICE_THE_TOLERANCE = 0.02
 """Both runs are within 0.01 of the truth."""
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
-    write_text_run(tmp_path / "texts-run")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_recipes_run_as_shown(checkout: Path) -> None:

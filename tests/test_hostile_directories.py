@@ -15,12 +15,11 @@ import checkpoints
 import pytest
 from fuzzing import outcome
 from prepared import python
+from refusing import MOST_GROWTH_MIB, MOST_SECONDS
 
 from ihcli.models import load_model
 from ihcli.models.checkpoints.tokenization import check_pipeline
 
-MOST_GROWTH_MIB, MOST_SECONDS = 300, 20
-"""What refusing may add to a process that has loaded a good checkpoint before, and how long it may take."""
 HUGE = 10**9
 Spoil = Callable[[Path], object]
 

@@ -13,6 +13,7 @@ import model_files
 import pytest
 import torch
 from prepared import python
+from refusing import MOST_GROWTH_MIB, MOST_SECONDS
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -23,7 +24,6 @@ from ihcli.models.pickles.allow_list import ForbiddenError
 from ihcli.models.pickles.restoring import MOST_LAYERS
 from ihcli.models.pickles.unpickling import StrictUnpickler
 
-MOST_GROWTH_MIB, MOST_SECONDS = 300, 20
 ABSURD = 10**9
 VALUES = ("threshold", "value")  # numbers that count nothing
 EVERY = pytest.mark.parametrize("name", layer_files.CLASSES)

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from runs import write_text_run
 
 import ihcli
 from ihcli.cli import main
@@ -20,14 +18,6 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 SAME_METHOD = 1e-5
 """Of integrals of a smooth network in float32 on other rules."""
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
-    write_text_run(tmp_path / "texts-run")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def run_page(name: str) -> tuple[dict[str, Any], list[str]]:
