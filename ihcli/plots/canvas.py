@@ -1,5 +1,6 @@
 """Figures without a window: made, titled, footnoted and saved in one style, whatever the user's settings are."""
 
+import logging
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,16 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9.0,
 }
+FONT = "DejaVu Sans"  # comes with matplotlib
+OTHER_FONTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR", "Source Han Sans"),
+    *("Hiragino Sans", "Hiragino Sans GB", "PingFang SC", "Apple SD Gothic Neo", "Apple Symbols"),
+    *("Yu Gothic", "MS Gothic", "Microsoft YaHei", "SimHei", "Malgun Gothic", "Nirmala UI", "Segoe UI Symbol"),
+    *("IPAexGothic", "IPAGothic", "TakaoGothic", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "NanumGothic"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Emoji"),
+    *("Arial Unicode MS", "Droid Sans Fallback", "Unifont"),
+)
+"""Where letters come from that FONT lacks, as far as these are installed."""
 QUIET = "#707070"
 NAME_WIDTH, HALF_NAME, CHARACTERS_PER_INCH = 30, 24, 15
 LABEL_CHARACTERS_PER_INCH = 13
@@ -49,10 +60,12 @@ UNDATED: dict[str, dict[str, Any]] = {
 def default_style() -> Iterator[None]:
     """Draw with our settings on top of matplotlib's own; raises PackageError without matplotlib."""
     try:
-        from matplotlib import style
+        from matplotlib import font_manager, style
     except ImportError as error:
         raise PackageError("ihcli plot: needs the package matplotlib. Try pip install 'ihcli[plot]'.") from error
-    with style.context(["default", STYLE]):
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = [FONT, *(font for font in OTHER_FONTS if font in installed)]
+    with style.context(["default", STYLE, {"font.family": fonts}]):
         yield
 
 
@@ -96,10 +109,16 @@ def save(figure: "Figure", file: Location) -> None:
 
 @contextmanager
 def _quiet_about_glyphs() -> Iterator[None]:
-    """Draw a box for a letter that the font has not, and say nothing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
+    """Draw a box for a letter that no font has, a bold one in a font that has none as it is, and say nothing."""
+    choosing = logging.getLogger("matplotlib.font_manager")
+    level = choosing.level
+    choosing.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            yield
+    finally:
+        choosing.setLevel(level)
 
 
 def require_suffix(file: Location, option: str = "out") -> str:
