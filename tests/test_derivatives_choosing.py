@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from problems import MEMORY_BYTES, NormedNetwork, baselines_for, network, normal, softplus, straight_paths
 from torch import Tensor, nn
 
+import ihcli
 from ihcli.data.baselines import Baselines
 from ihcli.data.groups import Groups
 from ihcli.derivatives import jets
@@ -195,6 +196,26 @@ def test_matrices_are_compared_where_they_will_be_asked_for_as_memory_lets(
 def test_a_wrong_slope_is_seen_with_and_without_matrices(monkeypatch: pytest.MonkeyPatch, second_order: bool) -> None:
     monkeypatch.setitem(jets.UNARY, aten.tanh.default, off_by(1, 1.001))
     assert choose_engine(chain(), probe(), MEMORY_BYTES, second_order=second_order).engine.name == "autograd"
+
+
+class Distances(nn.Module):
+    """Distances to prototypes, whose gradient torch cannot differentiate again, behind a layer and before a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.prototypes = nn.Linear(D, 3).double(), nn.Parameter(normal(4, 3, seed=2), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(-torch.cdist(torch.tanh(self.layer(x)), self.prototypes), dim=1)
+
+
+@pytest.mark.parametrize("method", names_of(order=1, integrals=True))
+def test_methods_of_first_order_ask_no_engine_for_second_derivatives(method: str) -> None:
+    rows = normal(6, D, seed=4).numpy()
+
+    got = ihcli.explain(Distances(), rows, method=method, target=0, baseline=rows[:2] if method == "eg" else None)
+
+    assert (got.status == "ok").all()
 
 
 def test_rounding_is_no_disagreement() -> None:
