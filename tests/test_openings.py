@@ -150,6 +150,79 @@ WAYS: dict[str, tuple[Callable[[Reading, Tensor, Tensor], Tensor], int]] = {
 }
 
 
+BAGS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "sums": (
+        lambda table, codes: F.embedding_bag(codes, table, mode="sum"),
+        lambda table, codes: table[codes].sum(1),
+    ),
+    "means by offsets": (
+        lambda table, codes: F.embedding_bag(codes.flatten(), table, torch.arange(0, codes.numel(), 2), mode="mean"),
+        lambda table, codes: table[codes].mean(1),
+    ),
+    "maxima, with the end of the last": (
+        lambda table, codes: F.embedding_bag(
+            codes.flatten(), table, torch.arange(0, codes.numel() + 1, 2), mode="max", include_last_offset=True
+        ),
+        lambda table, codes: table[codes].amax(1),
+    ),
+    "sums without one code": (
+        lambda table, codes: F.embedding_bag(codes, table, mode="sum", padding_idx=1),
+        lambda table, codes: torch.cat([table[:1], 0 * table[1:2], table[2:]])[codes].sum(1),
+    ),
+    "one code a bag": (
+        lambda table, codes: F.embedding_bag(codes[:, :1], table) * F.embedding_bag(codes[:, 1:], table),
+        lambda table, codes: table[codes[:, 0]] * table[codes[:, 1]],
+    ),
+}
+"""Bags, and the same made of plain lookups."""
+
+
+@pytest.mark.parametrize("way", BAGS)
+@pytest.mark.parametrize("method", ["ig", "ih"])
+def test_bags_are_opened_as_what_they_are_made_of(way: str, method: str) -> None:
+    rows = reading_rows()
+    bags, plain = (Reading(lambda own, codes, _, read=read: read(own.table, codes), 3) for read in BAGS[way])
+
+    found = found_in(bags, rows)
+    got, wanted = (
+        ihcli.explain(module, rows[:8], method=method, baseline=np.zeros(3), max_evaluations=40)
+        for module in (bags, plain)
+    )
+
+    assert found is not None
+    assert (found.coded, found.held) == ((0, 1), ())
+    assert_near(got.attributions, wanted.attributions, 1e-12)
+    if method == "ih":
+        assert_near(got.interactions, wanted.interactions, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "bag",
+    [
+        lambda table, codes: F.embedding_bag(
+            codes, table, mode="sum", per_sample_weights=torch.ones(codes.shape).double()
+        ),
+        lambda table, codes: F.embedding_bag(codes, table, mode="mean", padding_idx=1),
+    ],
+    ids=["weights", "a mean that leaves out"],
+)
+def test_bags_that_are_not_opened_are_named(bag: Callable[[Tensor, Tensor], Tensor]) -> None:
+    module, rows = Reading(lambda own, codes, _: bag(own.table, codes), 3), reading_rows()
+
+    with pytest.warns(ihcli.IhcliWarning, match="the output moves with columns '0', '1', but no gradient reaches them"):
+        ihcli.explain(module, rows[:8], baseline=np.zeros(3), max_evaluations=40)
+
+
+def test_bags_of_different_sizes_are_refused() -> None:
+    def read(own: Reading, codes: Tensor, _: Tensor) -> Tensor:
+        three = torch.cat([codes, codes[:, :1]], 1).flatten()
+        ends = torch.arange(0, len(three), 3)
+        return F.embedding_bag(three, own.table, torch.stack([ends, ends + 1, ends + 1], 1).flatten()).reshape(-1, 9)
+
+    with pytest.raises(ModelError, match="looks '0', '1' up in a way that cannot be opened"):
+        ihcli.explain(Reading(read, 9), reading_rows(), baseline=np.zeros(3))
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_of_looking_up_is_opened(way: str) -> None:
     read, width = WAYS[way]

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ihcli.openings.bags import Bag
+
 aten = torch.ops.aten
 
 
@@ -37,16 +39,29 @@ class Call:
     table  None of a crossing, where whole numbers become floating point ones
     index  the whole numbers that came
     axis   of the table, and of what it gives, in whose place those of the index stand
+    bag    what is made of it in the same call; None: nothing
     """
 
     table: Tensor | None
     index: Tensor
     axis: int = 0
+    bag: Bag | None = None
 
     @property
     def rows(self) -> int | None:
         """Return how many entries the table has; None of a crossing."""
         return None if self.table is None else self.table.shape[self.axis]
+
+    def value(self, result: Any) -> Tensor:
+        """Return what was looked up in a call that gave this."""
+        if self.bag is None or self.table is None:
+            looked_up: Tensor = result
+            return looked_up
+        return self.bag.vectors(self.table, self.index)
+
+    def result(self, value: Tensor) -> Any:
+        """Return what the call gives where this is looked up."""
+        return value if self.bag is None else self.bag.outputs(value, self.index)
 
 
 class _Mode(TorchDispatchMode):
@@ -84,7 +99,7 @@ class Watch(_Mode):
         if call is not None:
             number = self._numbered()
             if self._moves(call.index) and not (call.table is not None and self._moves(call.table)):
-                self.seen.append(Lookup(number, call, result))
+                self.seen.append(Lookup(number, call, call.value(result)))
         if any(self._moves(given) for given in _tensors((args, kwargs))):
             for made in _tensors(result):
                 self._moving[made.untyped_storage().data_ptr()] = made
@@ -107,8 +122,9 @@ class Values(_Mode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if _as_lookup(func, args, kwargs or {}) is not None and (number := self._numbered()) in self._numbers:
-            self.given[number] = result
+        call = _as_lookup(func, args, kwargs or {})
+        if call is not None and (number := self._numbered()) in self._numbers:
+            self.given[number] = call.value(result)
         return result
 
 
@@ -125,7 +141,7 @@ class Handing(_Mode):
             return func(*args, **(kwargs or {}))
         if call.table is not None and call.table.requires_grad:
             raise ValueError("a table asks for gradients, so that what stands for its rows would get none")
-        return self._given[number]
+        return call.result(self._given[number])
 
 
 def _as_lookup(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call | None:
@@ -152,11 +168,18 @@ def _of_table(table: Tensor, index: Tensor, axis: int = 0) -> Call | None:
     return Call(table, index, axis) if _is_floating(table) else None
 
 
+def _bagged(args: Sequence[Any], _: Mapping[str, Any]) -> Call | None:
+    bag = Bag.of(args)
+    return None if bag is None or not _is_floating(args[0]) else Call(args[0], args[1], bag=bag)
+
+
 _CALLS: Mapping[Any, Callable[[Sequence[Any], Mapping[str, Any]], Call | None]] = {
     aten._to_copy.default: _crossing,
     aten.embedding.default: lambda args, _: _of_table(args[0], args[1]),
     aten.index_select.default: lambda args, _: _of_table(args[0], args[2], args[1]),
     aten.index.Tensor: _indexed,
+    aten._embedding_bag.default: _bagged,
+    aten._embedding_bag_forward_only.default: _bagged,
 }
 
 
