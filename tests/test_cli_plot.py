@@ -60,6 +60,8 @@ def test_a_text_is_drawn(tmp_path: Path) -> None:
     ("arguments", "exit_code", "message"),
     [
         (["beeswarm"], 2, "Invalid value for 'KIND': 'beeswarm' is not one of 'summary', 'bar', 'heatmap'"),
+        (["beeswarm"], 2, "Did you mean 'summary'?"),
+        (["summary", "--feature", "zz"], 2, "--feature: is not for summary. Expected with dependence, effect."),
         (["bar", "--row", "1"], 2, "--row: is not for bar. Expected with waterfall, text. Try without it."),
         (["bar", "--row", "0"], 2, "--row: is not for bar."),
         (["heatmap", "--pairs"], 2, "--pairs: is not for heatmap. Expected with summary, bar."),

@@ -101,10 +101,13 @@ def test_drift_and_sampling_error_are_told_where_the_run_has_them(run: Path) -> 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda result: result.record(2), "target: row 2 has 2 targets. Expected one of benign, malignant."),
+        (
+            lambda result: result.record(2),
+            "`target`: row 2 has 2 targets. Expected one of 'benign', 'malignant'. Try `target=benign`.",
+        ),
         (lambda result: result.record(2, target="x"), "`target`: row 2 has no target 'x'. Expected benign, malignant."),
         (lambda result: result.record(6), "`row=6`: there is no such row. Expected 0 to 5."),
-        (lambda result: result.record(), "row, key: exactly one of both selects the row. Try row=0."),
+        (lambda result: result.record(), "`row`, `key`: exactly one of both selects the row. Try `row=0`."),
         (lambda result: result.record(key={"patient": "P9"}), "`key=patient=P9`: no row of RUN has it."),
         (
             lambda result: result.record(key={"name": "x"}),
@@ -112,11 +115,11 @@ def test_drift_and_sampling_error_are_told_where_the_run_has_them(run: Path) -> 
         ),
         (
             lambda result: result.interaction_array(),
-            "target: rows have several targets. Expected one of benign, malignant.",
+            "`target`: rows have several targets. Expected one of 'benign', 'malignant'. Try `target=benign`.",
         ),
         (
             lambda result: result.interaction_array(target="x"),
-            "target: RUN has no target 'x'. Expected one of benign, malignant.",
+            "`target`: RUN has no target 'x'. Expected one of 'benign', 'malignant'.",
         ),
         (
             lambda result: result.interaction_array([0, 7], target="benign"),

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 
-from ihcli.errors import IhcliError, OptionError, RunError
+from ihcli.errors import IhcliError, RunError
 from ihcli.files.locations import Location, locate
 from ihcli.library.overview import Overview
 from ihcli.library.speaking import unknown, warn
 from ihcli.methods import METHODS
-from ihcli.plots import KINDS, PlotRequest, draw
+from ihcli.plots import PlotRequest, draw
+from ihcli.plots.options import asked
 from ihcli.quality import BASELINE_PREDICTION, ROW, TARGET
 from ihcli.report import write_report
 from ihcli.results import result
@@ -28,7 +29,6 @@ from ihcli.results.result import IDENTITY, has_target
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told
-from ihcli.wording import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,19 +165,15 @@ class Result(result.Result):
                 others: what `ihcli plot` draws.
             options: those of `ihcli plot`, as fields of `ihcli.plots.PlotRequest`: target, top_k, row, feature, ...
 
-        Raises OptionError for another kind or option; PackageError without matplotlib; RunError and DataError for what
-        cannot be drawn.
+        Raises OptionError for another kind, and for options that there are not, are not for this kind or hold another
+        type; PackageError without matplotlib; RunError and DataError for what cannot be drawn.
         """
-        if kind not in KINDS:
-            raise OptionError(
-                f"`kind`: {kind!r} is not a kind of picture. Expected one of {', '.join(KINDS)}."
-                f"{did_you_mean(kind, tuple(KINDS))}"
-            )
         for name in options:
             if name not in PLOT_OPTIONS:
                 raise unknown("plot", name, PLOT_OPTIONS)
+        request = asked(kind, options)
         run = replace(self.run, all_rows=options.get("all_rows", self.run.all_rows))
-        figure = draw(replace(self, run=run), PlotRequest(kind, **options))
+        figure = draw(replace(self, run=run), request)
         figure._repr_png_ = lambda: _png_of(figure)  # type: ignore[attr-defined]  # asked for by notebooks
         return figure
 

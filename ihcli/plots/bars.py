@@ -79,8 +79,8 @@ def _names(ranking: pa.Table) -> list[str]:
 
 def _notes(result: Result, ranking: pa.Table, target: str, request: PlotRequest) -> list[str]:
     whole = result.summary_interactions() if request.pairs else result.summary_attributions()
-    rest = rest_of(whole).get(target)
-    total = by_target(whole)[target].num_rows + (0 if rest is None else rest.pairs)
+    listed, rest = by_target(whole).get(target), rest_of(whole).get(target)
+    total = (0 if listed is None else listed.num_rows) + (0 if rest is None else rest.pairs)
     notes = [
         source(result, result.layout.row_count(ranking)),
         *left_out(ranking),

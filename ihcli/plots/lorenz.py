@@ -28,7 +28,7 @@ def draw_lorenz(result: Result, request: PlotRequest) -> "Figure":
     axes.plot([0, 1], [0, 1], color=AXIS, linewidth=0.8, linestyle="--", label="all alike")
     notes = [source(result, result.layout.row_count(features)), *left_out(features)]
     _draw(axes, result, target, features, "features", RAISES)
-    if result.run.has_summary_of_pairs:
+    if result.run.has_summary_of_pairs and features.num_rows > 1:
         pairs = result.summary_interactions()
         _draw(axes, result, target, ranking_of(result, target, pairs), "pairs", LOWERS)
         if target in rest_of(pairs):

@@ -20,6 +20,7 @@ from ihcli.results.records import Record, record_of, stored_interactions
 from ihcli.runs.files import PART, require_types
 from ihcli.runs.info import DONE, RunInfo
 from ihcli.runs.run import Run, open_run
+from ihcli.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,8 +163,11 @@ class Result:
         """
         found = self.records(row, key=key, target=target)
         if len(found) > 1:
-            names = ", ".join(record.target for record in found)
-            raise OptionError(f"target: row {found[0].row} has {len(found)} targets. Expected one of {names}.")
+            names = [record.target for record in found]
+            raise OptionError(
+                f"`target`: row {found[0].row} has {len(found)} targets. Expected one of {listed(names)}. "
+                f"Try `target={names[0]}`."
+            )
         return found[0]
 
     def records(
@@ -223,7 +227,7 @@ class Result:
         """Return the index of the row that an index or a key means; raises OptionError where it is not one."""
         key = key or {}
         if (row is None) == (not key):
-            raise OptionError("row, key: exactly one of both selects the row. Try row=0.")
+            raise OptionError("`row`, `key`: exactly one of both selects the row. Try `row=0`.")
         if row is not None:
             return int(row)
         for name in key:
@@ -236,9 +240,9 @@ class Result:
         shown = ", ".join(f"{name}={value}" for name, value in key.items())
         if not rows:
             raise OptionError(f"`key={shown}`: no row of {self.path} has it.")
-        listed = ", ".join(map(str, rows[:NAMED_ROWS])) + (", ..." if len(rows) > NAMED_ROWS else "")
+        places = ", ".join(map(str, rows[:NAMED_ROWS])) + (", ..." if len(rows) > NAMED_ROWS else "")
         raise OptionError(
-            f"`key={shown}`: {len(rows)} rows of {self.path} have it: {listed}. Expected one. Try `row={rows[0]}`."
+            f"`key={shown}`: {len(rows)} rows of {self.path} have it: {places}. Expected one. Try `row={rows[0]}`."
         )
 
     def matrix_of(self, record: Record) -> np.ndarray:
@@ -260,12 +264,15 @@ class Result:
         """Return where each row goes; raises OptionError for rows not there or with several targets."""
         if target is not None and target not in self.targets:
             raise OptionError(
-                f"target: {self.path} has no target {target!r}. Expected one of {', '.join(self.targets)}."
+                f"`target`: {self.path} has no target {target!r}. Expected one of {listed(self.targets)}."
             )
         entries = self.run.attributions(list(IDENTITY), rows)
         found = entries.filter(pa.array(has_target(entries, target)))[ROW].to_pylist()
         if len(set(found)) < len(found):
-            raise OptionError(f"target: rows have several targets. Expected one of {', '.join(self.targets)}.")
+            raise OptionError(
+                f"`target`: rows have several targets. Expected one of {listed(self.targets)}. "
+                f"Try `target={self.targets[0]}`."
+            )
         if missing := set(rows or ()) - set(found):
             raise OptionError(f"rows: {self.path} has no row {min(missing)}. Expected 0 to {self.n_rows - 1}.")
         return {int(row): place for place, row in enumerate(found if rows is None else dict.fromkeys(rows))}

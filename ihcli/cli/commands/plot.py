@@ -10,25 +10,16 @@ from ihcli.cli.asking.rows import ONE_EFFECT, WHERE_HELP, PairOfFeatures
 from ihcli.cli.asking.sections import ADVANCED, SETTINGS, Conflict, SectionedCommand, option
 from ihcli.cli.asking.values import WholeNumber, values_of_keys
 from ihcli.cli.showing.failures import reading_run
+from ihcli.cli.showing.spelling import spelled
 from ihcli.cli.showing.tables import require_writable
 from ihcli.cli.showing.terminal import say
+from ihcli.errors import OptionError
 
-# Which options each kind of picture understands, beside those that all do.
-OF_KIND: dict[str, tuple[str, ...]] = {
-    "summary": ("top_k", "pairs", "all_rows", "data", "points", "seed"),
-    "bar": ("top_k", "pairs", "main_effects", "by", "all_rows", "data"),
-    "heatmap": ("top_k", "by", "main_effects", "all_rows"),
-    "network": ("top_k", "main_effects", "all_rows"),
-    "rows": ("top_k", "sort", "all_rows", "points", "seed"),
-    "dependence": ("feature", "color_by", "all_rows", "data", "points", "seed"),
-    "surface": ("pair", "all_rows", "data", "points", "seed"),
-    "effect": ("pair", "feature", "against", "where", "all_rows", "data", "points", "seed"),
-    "waterfall": ("row", "key", "top_k", "data"),
-    "text": ("row", "key", "top_k"),
-    "convergence": ("points", "seed"),
-    "lorenz": ("all_rows",),
-    "calibration": (),
-}
+KINDS = (
+    *("summary", "bar", "heatmap", "network", "rows", "dependence", "surface", "effect", "waterfall", "text"),
+    *("convergence", "lorenz", "calibration"),
+)
+"""As `ihcli.plots` has them, which takes long to import for a shell that completes a word."""
 OUT_HELP = "File to write, a name that ends in .png, .svg or .pdf."
 TARGET_HELP = "Which target to draw.  [default: of several the one of the most rows]"
 TOP_K_HELP = "How many features, pairs or words to draw, the strongest.  [default: as many as read well]"
@@ -59,9 +50,19 @@ DATA_HELP = "Table to read values of features from.  [default: the one that was 
 POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as read well]"
 
 
+class KindOfPicture(click.Choice[str]):
+    """A kind of picture; under other names that people know it by, it is proposed."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return what click says, and which kind may be meant."""
+        from ihcli.plots.options import meant_by
+
+        return f"{super().get_invalid_choice_message(value, ctx)}{meant_by(str(value))}"
+
+
 @click.command(cls=SectionedCommand, context_settings=SETTINGS, short_help="Draw a picture of a run.")
 @click.argument("path", metavar="RUN")
-@click.argument("kind", type=click.Choice(list(OF_KIND)), metavar="KIND")
+@click.argument("kind", type=KindOfPicture(KINDS), metavar="KIND")
 @option("-o", "--out", required=True, metavar="FILE", help=OUT_HELP)
 @option("--target", metavar="NAME", help=TARGET_HELP)
 @option("--top-k", type=WholeNumber(1), metavar="N", help=TOP_K_HELP)
@@ -82,8 +83,7 @@ POINTS_HELP = "Rows to draw at most, chosen at random.  [default: as many as rea
 @option("--points", section=ADVANCED, type=WholeNumber(1), metavar="N", help=POINTS_HELP)
 @option("--seed", section=ADVANCED, type=WholeNumber(0), metavar="N", help="Seed of that random choice.  [default: 0]")
 @common_options
-@click.pass_context
-def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool, **values: Any) -> None:
+def plot(path: str, kind: str, out: str, overwrite: bool, **values: Any) -> None:
     """Draw a picture of the run RUN into a file.
 
     \b
@@ -115,12 +115,16 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
     Needs matplotlib: pip install 'ihcli[plot]'.
     """
     given = {name: value for name, value in values.items() if value is not None and value is not False and value != ()}
-    _refuse_others(context, kind, given)
     from ihcli.files.locations import locate
     from ihcli.plots import PlotRequest, write_plot
     from ihcli.plots.canvas import require_suffix
+    from ihcli.plots.options import require_of_kind
     from ihcli.results.result import read
 
+    try:
+        require_of_kind(kind, given)
+    except OptionError as error:
+        raise click.UsageError(spelled(str(error))) from None
     file = locate(out)
     require_suffix(file)
     require_writable(file, overwrite)
@@ -130,22 +134,3 @@ def plot(context: click.Context, path: str, kind: str, out: str, overwrite: bool
         key = values_of_keys(result.keys, keys) if keys else {}
         write_plot(result, PlotRequest(kind, key=key, **given), file)
     say(f"Picture written to {out}.")
-
-
-def _refuse_others(context: click.Context, kind: str, given: dict[str, Any]) -> None:
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if name in given and name != "target" and name not in OF_KIND[kind]:
-            kinds = ", ".join(other for other, names in OF_KIND.items() if name in names)
-            raise click.UsageError(f"{parameter.opts[-1]}: is not for {kind}. Expected with {kinds}. Try without it.")
-    if kind == "bar":
-        _refuse_others_of_bar(given)
-
-
-def _refuse_others_of_bar(given: dict[str, Any]) -> None:
-    if given.get("main_effects") and not given.get("pairs"):
-        raise click.UsageError("--main-effects: is for pairs. Try --pairs too.")
-    if given.get("main_effects") and "by" in given:
-        raise click.UsageError("--main-effects, --by: are not drawn together. Try one of them.")
-    if "data" in given and "by" not in given:
-        raise click.UsageError("--data: is for --by, whose column it has. Try --by too.")
