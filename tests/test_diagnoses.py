@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,6 +116,17 @@ def test_kinks_are_found_wherever_they_lie_on_the_path(size: float, dtype: torch
     own, exact = both(lambda _: lambda z: size * torch.relu(z[:, :1] - 0.3) + torch.exp(z[:, 1:]), x, dtype)
     found = find_kinks(own, exact)
     assert found.mean() >= 0.99  # of 400 that lie anywhere, one may lie in a corner of a panel
+
+
+@DTYPES
+def test_a_path_from_a_row_to_itself_holds_nothing(dtype: torch.dtype) -> None:
+    """As every row of data that are their own baselines has one: what it leaves is rounding, beside a phi of 0."""
+    for seed in range(20):
+        x = normal(20, 4, seed=seed)
+        own, exact = both(lambda dtype, seed=seed: network([4, 16, 16, 2], nn.Tanh, seed=seed).to(dtype), x, dtype)
+        itself, exact_itself = (Along(a.engine, replace(a.paths, baselines=a.paths.inputs)) for a in (own, exact()))
+        assert not find_kinks(itself, lambda there=exact_itself: there).any()
+        assert not find_steps(itself, lambda there=exact_itself: there).any()
 
 
 def test_smooth_paths_are_left_early() -> None:

@@ -189,6 +189,11 @@ def _stay(along: Along, panels: Panels) -> np.ndarray:
         step = value[1] - value[0] - (ends[1] - ends[0]) * gradient.sum(3).mean(0)
         middle = (panels.a + panels.b) / 2
         is_step = np.abs(step[:, 0]) > -middle * np.log(middle) * np.abs(kink[:, 0]).sum(1)
-        kink_moves = np.abs(kink - kink[:, :1]).sum(2).max(1) > STAYS * np.abs(kink[:, 0]).sum(1)
-        step_moves = np.abs(step - step[:, :1]).max(1) > STAYS * np.abs(step[:, 0])
-    return ~np.where(is_step, step_moves, kink_moves)
+        kink_stays = _is_still(np.abs(kink[:, 0]).sum(1), np.abs(kink - kink[:, :1]).sum(2).max(1))
+        step_stays = _is_still(np.abs(step[:, 0]), np.abs(step - step[:, :1]).max(1))
+    return np.where(is_step, step_stays, kink_stays)
+
+
+def _is_still(size: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Return which jumps (M,) keep their size; one of no size, as where a path leads from a row to itself, is none."""
+    return (size != 0) & ~(change > STAYS * size)
