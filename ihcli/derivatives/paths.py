@@ -77,6 +77,12 @@ class Paths:
         found: np.ndarray = download(self.group_of).max(1) + 1
         return found
 
+    def lead_nowhere(self) -> np.ndarray:
+        """Return which rows are their baselines in every input, (N,) bool."""
+        starts = self.baselines if self.have_own_baselines else self.baselines[None]
+        found: np.ndarray = download((self.inputs[:, None] == starts).flatten(1).all(1))
+        return found
+
     def of_rows(self, rows: np.ndarray, n_groups: int | None = None) -> "Paths":
         """Return the paths of some of the rows, which have so many groups at most; None: as many as these."""
         (here,) = self.placed(rows)

@@ -128,6 +128,18 @@ class Estimates:
 
     def explained(self, along: Along, tolerance: float, missed: str | np.ndarray) -> ExplainedRows:
         """Return the rows of paths; those whose error is beyond the tolerance end with this status, theirs if (N,)."""
+        known = self._known_to_be_zero(along.paths.lead_nowhere() & self.is_finite)
+        return known._as_rows(along, tolerance, missed)
+
+    def _known_to_be_zero(self, rows: np.ndarray) -> "Estimates":
+        """Return these with values of 0 that are off by nothing for rows (N,) bool that are their own baseline."""
+        names = ("attributions", "matrices", "error", "matrix_error")
+        changed = {name: getattr(self, name).copy() for name in names if getattr(self, name) is not None}
+        for values in changed.values():
+            values[rows] = 0
+        return replace(self, **changed)
+
+    def _as_rows(self, along: Along, tolerance: float, missed: str | np.ndarray) -> ExplainedRows:
         relative, relative_of_pairs = self.relative
         status = np.where(self.is_within(tolerance), Status.OK.value, missed).astype(object)
         status[~self.is_finite] = Status.NON_FINITE.value
