@@ -13,7 +13,7 @@ from written_runs import DATA, FEATURES, random_gammas, write_table_run, write_t
 from ihcli.errors import RunError
 from ihcli.explanation.ranks import average_ranks, spearman
 from ihcli.results.comparing import joining, ordering
-from ihcli.results.comparing.agreement import k_of, signs
+from ihcli.results.comparing.agreement import Agreement, Ranked, k_of, signs
 from ihcli.results.comparing.comparison import Comparison
 from ihcli.results.comparing.figures import Distribution
 from ihcli.results.comparing.outcome import lines_of_features, lines_of_pairs, lines_of_runs
@@ -48,6 +48,15 @@ def test_ranks_share_ties_as_those_of_scipy_do() -> None:
 def test_a_constant_row_has_no_rank_correlation() -> None:
     assert np.isnan(spearman(np.zeros((1, 4)), np.arange(4.0)[None])).all()
     assert np.isnan(spearman(np.ones((2, 1)), np.ones((2, 1)))).all()
+
+
+def test_nothing_is_not_among_the_largest() -> None:
+    few, others, none = np.array([[0, 0, 0, 5.0, 0, 0]]), np.array([[1.0, 2, 3, 4, 0, 0]]), np.zeros((1, 6))
+    overlaps = [
+        Agreement.of(Ranked(one, 3), Ranked(other, 3)).overlap[0]
+        for one, other in ((few, few), (few, others), (others, few), (none, others), (none, none))
+    ]
+    np.testing.assert_allclose(overlaps, [1, 1 / 3, 1 / 3, 0, np.nan])
 
 
 def test_rounding_has_no_sign() -> None:

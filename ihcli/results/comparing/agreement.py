@@ -46,11 +46,11 @@ class Ranked:
 
     @cached_property
     def top(self) -> np.ndarray:
-        """Whether each is among the k largest in size of its row, ties by place, (m, n) bool."""
+        """Whether each is among the k largest in size of its row, ties by place, (m, n) bool; what is 0 never is."""
         found = np.zeros(self.values.shape, bool)
         largest_first = np.argsort(-np.abs(self.values), axis=1, kind="stable")
         np.put_along_axis(found, largest_first[:, : self.k], True, axis=1)
-        return found
+        return found & (self.values != 0)
 
     @cached_property
     def signs(self) -> np.ndarray:
@@ -63,7 +63,7 @@ class Agreement:
     """How far two runs agree in m rows; NaN where it is not defined.
 
     spearman, spearman_abs  (m,) of the signed values, and of their sizes
-    overlap   (m,) share of the k largest in size that are among those of the other
+    overlap   (m,) share of the k largest in size, of the run that has more of them, that are among those of the other
     sign      (m,) share of equal signs among values that have one in both
     change    (m,) the largest difference, and its place
     """
@@ -84,11 +84,16 @@ class Agreement:
         return cls(
             correlations(first.ranks, second.ranks),
             correlations(first.size_ranks, second.size_ranks),
-            (first.top & second.top).sum(axis=1) / max(1, first.k),
+            _shares(first.top & second.top, _longer(first.top, second.top)),
             _shares((first.signs == second.signs) & signed, signed),
             np.take_along_axis(differences, place[:, None], axis=1)[:, 0],
             place,
         )
+
+
+def _longer(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return for each row that of two selections (m, n) that takes more."""
+    return np.where((first.sum(axis=1) >= second.sum(axis=1))[:, None], first, second)
 
 
 def means(figures: Sequence[np.ndarray]) -> np.ndarray:
