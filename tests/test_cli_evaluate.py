@@ -27,12 +27,14 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.cli import main
 from ihcli.execution.pipeline import run
+from ihcli.methods import METHODS as EXPLAINING
 from ihcli.models import load_model
 from ihcli.runs.request import RunRequest
 from ihcli.runs.totals import Observer
 from ihcli.verification.faithfulness import METRICS, curves
 from ihcli.verification.faithfulness.evaluation import Asked as Evaluated
 from ihcli.verification.faithfulness.evaluation import open_evaluation
+from ihcli.verification.faithfulness.figures import Figure, TargetFigures, areas_table
 from ihcli.verification.faithfulness.metrics import Wanted
 from ihcli.verification.recomputation import Question
 
@@ -68,6 +70,7 @@ class Products:
         torch.save(nn.Sequential(linear, nn.Identity()), self.path / "linear.pt")
         torch.save(nn.Sequential(linear, nn.Sigmoid()), self.path / "sigmoid.pt")
         torch.save(nn.Sequential(nn.Linear(10, 2), nn.Identity()), self.path / "two.pt")
+        torch.save(nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 2)), self.path / "relu.pt")
         number = self.f(self.x)
         others = {"number": number, "word": np.where(number > 0, "yes", "no"), "class": (number > 0).astype(int)}
         table = pd.DataFrame(self.x, columns=list(self.features))
@@ -245,6 +248,25 @@ def test_sensitivity_is_what_the_inputs_of_a_linear_model_move(products: Product
     assert float(found["gradient"]) == pytest.approx(0, abs=1e-9)
     assert 0.001 < float(found["run"]) < 0.02 * np.sqrt(len(products.features))
     assert float(found["run"]) == pytest.approx(float(found["gradient_input"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", [name for name in EXPLAINING if EXPLAINING[name].is_slope])
+def test_slopes_have_no_infidelity_of_their_own(products: Products, method: str) -> None:
+    """They are no parts of the output; what stands beside them is told all the same."""
+    found = {line["metric"]: line for line in lines(products.ask(method, "--draws", 2, model="relu.pt", target="0"))}
+    plain = found["infidelity"]
+    assert (plain["run"], plain["low"], plain["best"], plain["rows"]) == ("", "", "", "0")
+    assert float(plain["gradient_input"]) > 0
+    assert 0 < float(found["infidelity-scaled"]["run"]) < 1
+
+
+def test_where_all_are_as_good_none_is_best() -> None:
+    figures = [Figure("feature", "keep-positive-mean", by, 2.5, 2.5, 2.5, 9) for by in ("run", "gradient", "random")]
+    (tied,) = areas_table([TargetFigures("0", 9, tuple(figures), ())]).to_pylist()
+    assert tied["best"] is None
+    assert TargetFigures("0", 9, tuple(figures), ()).firsts == (0, 1)
+    ahead = [replace(figures[0], value=2.6), *figures[1:]]
+    assert TargetFigures("0", 9, tuple(ahead), ()).firsts == (1, 1)
 
 
 def test_the_output_is_that_of_the_scale_of_the_run(products: Products, tmp_path: Path) -> None:

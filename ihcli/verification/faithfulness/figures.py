@@ -74,11 +74,18 @@ class _Line:
 
     @property
     def best(self) -> str | None:
-        """Whose figure is best; None where the run has none."""
+        """Whose figure is best; None where the run has none, or several share the best."""
         known = {by: found.value for by, found in self.by.items() if not math.isnan(found.value)}
         if RUN not in known or len(known) < 2:
             return None
-        return (max if self.of != ROW else min)(known, key=lambda by: known[by])
+        most = (max if self.of != ROW else min)(known.values())
+        best = [by for by, value in known.items() if value == most]
+        return best[0] if len(best) == 1 else None
+
+    @property
+    def of_run(self) -> Figure:
+        """The run's figure; of values that are slopes, and so no parts of the output, there may be none."""
+        return self.by.get(RUN, Figure(self.of, self.metric, RUN, math.nan, math.nan, math.nan, 0))
 
 
 def areas_table(targets: Iterable[TargetFigures]) -> pa.Table:
@@ -87,7 +94,7 @@ def areas_table(targets: Iterable[TargetFigures]) -> pa.Table:
     More is better of features and pairs, less of rows.
     """
     lines = list(_lines(targets))
-    run = [line.by[RUN] for line in lines]
+    run = [line.of_run for line in lines]
     columns = {
         "target": strings([line.target for line in lines]),
         "of": strings([line.of for line in lines]),

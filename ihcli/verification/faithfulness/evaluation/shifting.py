@@ -42,10 +42,6 @@ def sensitivity(block: TargetBlock, seed: int, tell: Tell = unheard) -> Values:
     }
 
 
-def _relative(far: np.ndarray, size: np.ndarray) -> np.ndarray:
-    return np.divide(far, size, out=np.full_like(far, np.nan), where=size > 0)
-
-
 def explanations(n_rows: int) -> int:
     """Return how many rows are explained by `sensitivity`."""
     return n_rows * (SHIFTS + 1)
