@@ -259,9 +259,10 @@ def test_groups_that_differ_without_varying_are_tested_by_permutation(tmp_path: 
     assert line["p"] == pytest.approx(2 / 35)  # of 7 rows, 4 can be chosen in 35 ways
 
 
-def test_of_a_group_of_one_row_there_is_no_test_and_that_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("test", ["welch", "mann-whitney"])
+def test_of_a_group_of_one_row_there_is_no_test_and_that_is_said(tmp_path: Path, test: str) -> None:
     sex = np.array(["M"] * 20 + ["X"])
-    found = asked(write_run(tmp_path / "run", made_up(21), {"sex": sex}), "sex")
+    found = asked(write_run(tmp_path / "run", made_up(21), {"sex": sex}), "sex", test=test)
     assert found.table["q"].null_count == len(found.table)
     assert found.table["difference"].null_count == 0
     assert found.notes == ("'sex=X': of one row there is no test.",)
