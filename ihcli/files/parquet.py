@@ -12,9 +12,11 @@ from ihcli.files.arrays import values_of
 from ihcli.files.durable import disk_errors, make_directory, replacing
 from ihcli.files.leaves import leaves_of
 from ihcli.files.locations import Location
+from ihcli.files.pages import has_bare_matrices, write_with_pages
 
 COLUMN_BYTES = 4 << 20  # of the widest column in a row group: stays in cache, and one row is read without many others
 LEAST_COMPRESSED_BYTES = 64 << 10  # of a column: below, starting a compressor costs more than it saves
+LEAST_BARE_BYTES = 1 << 20  # of matrices whose pages are made here: below, that saves next to nothing
 SAMPLES, SAMPLE_VALUES = 16, 1024
 WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
@@ -41,18 +43,21 @@ def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | Non
     counting -= {leaf.path for leaf in leaves if leaf.is_nested}
     plain = floats | counting
     widest = max(column.nbytes for column in table.columns)
-    pq.write_table(
-        table,
-        stream,
-        compression={name: "zstd" if name in compressed else "none" for name in paths},
-        use_dictionary=[name for name in paths if name not in plain],
-        column_encoding=dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
+    options = {
+        "compression": {name: "zstd" if name in compressed else "none" for name in paths},
+        "use_dictionary": [name for name in paths if name not in plain],
+        "column_encoding": dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
         # Floats hardly repeat: splitting their bytes lets zstd find the common exponents.
-        use_byte_stream_split=[name for name in paths if name in floats and name in compressed],
+        "use_byte_stream_split": [name for name in paths if name in floats and name in compressed],
         # No filter asks for the smallest element of a list, and finding it takes another pass.
-        write_statistics=[leaf.path for leaf in leaves if not leaf.is_nested],
-        row_group_size=max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
-    )
+        "write_statistics": [leaf.path for leaf in leaves if not leaf.is_nested],
+        "row_group_size": max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
+    }
+    bare = [name for name in table.column_names if name not in worthwhile and _are_bare(table.column(name))]
+    if bare:
+        write_with_pages(table, bare[0], stream, **options)
+    else:
+        pq.write_table(table, stream, **options)
 
 
 class _Digesting(io.RawIOBase):
@@ -73,8 +78,8 @@ class _Digesting(io.RawIOBase):
 def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
     """Tell whether compressing a column saves what it costs; of large ones from a sample.
 
-    Matrices of real inputs lose an eighth of their bytes for a third of the time that writing them takes, which leaves
-    the cores to the engine; those of rows with many zeros lose most.
+    Matrices of real inputs lose an eighth of their bytes, which more than doubles the time that writing them takes;
+    those of rows with many zeros lose most.
     """
     is_large = column.nbytes * longer >= LEAST_COMPRESSED_BYTES
     if not is_large or not isinstance(column.type, pa.FixedShapeTensorType):
@@ -84,6 +89,10 @@ def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
     sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])
     planes = np.ascontiguousarray(sample.view(np.uint8).reshape(len(sample), -1).T)
     return len(pa.compress(planes.tobytes(), "zstd", asbytes=True)) < WORTHWHILE * sample.nbytes
+
+
+def _are_bare(column: pa.ChunkedArray) -> bool:
+    return column.nbytes >= LEAST_BARE_BYTES and has_bare_matrices(column)
 
 
 def _counts_up(column: pa.ChunkedArray) -> bool:
