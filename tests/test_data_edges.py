@@ -139,6 +139,16 @@ def database() -> bytes:
     return connection.serialize()
 
 
+def zstd(text: str) -> bytes:
+    return pa.Codec("zstd").compress(text.encode(), asbytes=True)
+
+
+def arrow_stream(stream: io.BytesIO) -> None:
+    table = pa.Table.from_pandas(FRAME)
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+
+
 def with_index(*names: str | None) -> bytes:
     frame = FRAME.set_index(pd.MultiIndex.from_arrays([[9.5, 2.0]] * len(names), names=names))
     return stored(frame.to_parquet)
@@ -205,6 +215,28 @@ ADVISED: dict[str, tuple[str, bytes | str, tuple[str, ...], tuple[str, ...]]] = 
         (),
         ("an array of numpy",),
     ),
+    "zstd": ("t.csv.zst", zstd(NUMBERS), (), ("compressed by zstd",)),
+    "a stream of Arrow": ("data-00000-of-00001.arrow", stored(arrow_stream), (), ("a stream of Arrow",)),
+    "a tensor of torch": (
+        "t.pt",
+        stored(lambda stream: torch.save(torch.tensor(FRAME.to_numpy()), stream)),
+        (),
+        ("a file of torch", "swapping MODEL and DATA"),
+    ),
+    "numbers as text": (
+        "t.parquet",
+        stored(FRAME.astype({"a": str}).to_parquet),
+        (),
+        ("It holds numbers as text, such as '1.5'",),
+    ),
+    "features in lists": (
+        "t.parquet",
+        stored(pd.DataFrame({"x": FRAME.to_numpy().tolist()}).to_parquet),
+        (),
+        ("where its entries are features", "--sequence any"),
+    ),
+    "blanks between columns": ("t.txt", "a   b\n1.5 2\n3.25\t4\n", (), ("has blanks between its columns",)),
+    "a comment before the header": ("t.csv", "# of 2024\n" + NUMBERS, (), ("Its first line is a comment",)),
     "SQLite": ("t.db", database(), (), ("a database of SQLite", "in place of TABLE")),
     "no header": ("t.csv", "1.5,2\n3.25,4\n", (), ("such as '1.5': does the file lack a header?", "--features")),
     "no header, semicolons": ("t.csv", "1.5;2\n3.25;4\n", (), ("does the file lack a header?", 'sep=";"')),

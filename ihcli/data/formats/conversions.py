@@ -41,7 +41,7 @@ def by_pandas(file: Location, read: str, suffix: str = ".parquet", change: str =
     """
     made = converted(file, suffix)
     write = "to_csv" if suffix == ".csv" else "to_parquet"
-    others = "".join(f"{name}, " for name in ("numpy", "sqlite3") if f"{name}." in read)
+    others = "".join(f"{name}, " for name in ("numpy", "pyarrow", "sqlite3", "torch") if f"{name}." in read)
     table = read.replace("FILE", literal(str(file)))
     return Conversion.by_python(
         f"import {others}pandas; t = {table}; {change}t.{write}({literal(made)}, index=False)", made
@@ -73,10 +73,10 @@ def by_recoding(file: Location, encoding: str, is_gzip: bool = False) -> Convers
     return Conversion(f"gzip -dc {name} | {recode} {write}" if is_gzip else f"{recode} {name} {write}", made)
 
 
-def by_unpacking(file: Location, module: str, suffix: str = ".csv") -> Conversion:
-    """Unpack a file with a module of Python."""
-    made = converted(file, suffix)
-    copy = f'shutil.copyfileobj({module}.open({literal(str(file))}), open({literal(made)}, "wb"))'
+def by_unpacking(file: Location, opened: str, suffix: str = ".csv") -> Conversion:
+    """Unpack a file that an expression opens, which begins with a module and holds FILE."""
+    made, module = converted(file, suffix), opened.partition(".")[0]
+    copy = f'shutil.copyfileobj({opened.replace("FILE", literal(str(file)))}, open({literal(made)}, "wb"))'
     return Conversion.by_python(f"import {module}, shutil; {copy}", made)
 
 

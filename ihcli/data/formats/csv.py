@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from ihcli.data.formats.conversions import by_reading_csv, by_recoding, literal
-from ihcli.data.formats.numerals import Numerals, numerals_of, options_of
+from ihcli.data.formats.numerals import Numerals, is_number_text, numerals_of, options_of
 from ihcli.data.formats.separators import Head
 from ihcli.data.formats.table import TableFiles, is_number
 from ihcli.errors import DataError
@@ -25,6 +25,9 @@ NO_NAME = re.compile(r"Unnamed: \d+|nan|na|null|none|[+-]?inf", re.IGNORECASE)
 BAD_VALUE = re.compile(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+): (.*)")
 BLANKS = frozenset({*pacsv.ConvertOptions().null_values, "None", "<NA>"})  # as pandas reads them
 MOST_TEXTS = 10_000
+MOST_LINES = 20
+COMMENT = "#"
+BLANKS_BETWEEN = r"\s+"
 WESTERN = "WINDOWS-1252"
 
 
@@ -37,6 +40,8 @@ class CsvFiles(TableFiles):
     def __init__(self, path: str, files: Sequence[Location]) -> None:
         super().__init__(path, files)
         self.schema = self._first_schema(self.files[0])
+        if len(self.schema.names) == 1:
+            self._refuse_blanks(self.schema.names[0])
         for file in self.files[1:]:
             self._require_same_columns(file, self._first_schema(file).names)
 
@@ -118,7 +123,17 @@ class CsvFiles(TableFiles):
         """Return different values of the first batch that are no numbers, in their order; some at most."""
         batch = next(self.batches(pa.schema([(name, pa.string())])), None)
         values = [] if batch is None else pc.unique(batch[name]).to_pylist()
-        return [value for value in values if not _is_number_text(value)][:MOST_TEXTS]
+        return [value for value in values if not _is_plain(value)][:MOST_TEXTS]
+
+    def _refuse_blanks(self, name: str) -> None:
+        """Refuse a table whose only column is all of them: a name, and numbers in each row, with blanks between."""
+        rows = [value.split() for value in self._texts(name)[:MOST_LINES]]
+        n_columns = len(name.split())
+        if rows and n_columns > 1 and all(len(row) == n_columns and all(map(is_number_text, row)) for row in rows):
+            raise DataError(
+                f"{self.files[0]}: has blanks between its columns. Expected commas, semicolons, tabs or |. Try "
+                f"{by_reading_csv(self.files[0], {'sep': BLANKS_BETWEEN})}."
+            )
 
     def _conversion(self, found: Mapping[str, Numerals], kept: Sequence[str]) -> str | None:
         options = options_of(list(found.values()))
@@ -153,8 +168,10 @@ class CsvFiles(TableFiles):
             )
         bad_value = BAD_VALUE.search(text)
         if bad_value is None:
+            made = by_reading_csv(file, {"comment": COMMENT}) if _begins_with_comment(file) else None
+            advice = "" if made is None else f" Its first line is a comment. Try {made}."
             return DataError(
-                f"{file}: cannot be read as CSV: {text}. Expected comma-separated UTF-8 with a header line."
+                f"{file}: cannot be read as CSV: {text}. Expected comma-separated UTF-8 with a header line.{advice}"
             )
         return self._wrong_value(file, int(bad_value[1]), int(bad_value[2]) - 2, bad_value[3], bad_value[4], kept)
 
@@ -187,6 +204,11 @@ def _not_utf8(file: Location, what: str) -> DataError:
     )
 
 
+def _begins_with_comment(file: Location) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(COMMENT)) == COMMENT.encode()
+
+
 def _csv_reader(stream: BinaryIO, wanted: pa.Schema | None) -> pacsv.CSVStreamingReader:
     head = Head.of(stream)
     convert = pacsv.ConvertOptions()
@@ -213,12 +235,8 @@ def _counts(names: Sequence[str]) -> bool:
     return list(map(int, names)) == list(range(first, first + len(names))) and (first <= 1 or len(names) > 2)
 
 
-def _is_number_text(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return value in pacsv.ConvertOptions().null_values
-    return True
+def _is_plain(value: str) -> bool:
+    return is_number_text(value) or value in pacsv.ConvertOptions().null_values
 
 
 def _header(file: Location) -> list[str]:

@@ -8,6 +8,7 @@ from ihcli.files.locations import Location
 
 PANDAS = {
     b"ARROW1": ("an Arrow or Feather file", "pandas.read_feather(FILE)"),
+    b"\xff\xff\xff\xff": ("a stream of Arrow", 'pyarrow.ipc.open_stream(open(FILE, "rb")).read_pandas()'),
     b"FEA1": ("a Feather file", "pandas.read_feather(FILE)"),
     b"\x93NUMPY": ("an array of numpy", "pandas.DataFrame(numpy.load(FILE))"),
     b"\xd0\xcf\x11\xe0": ("a workbook of old Excel", "pandas.read_excel(FILE)"),
@@ -17,11 +18,11 @@ PANDAS = {
     b"<?xml": ("XML", "pandas.read_xml(FILE)"),
 }
 UNPACKED = {
-    b"BZh": ("compressed by bzip2", "bz2"),
-    b"\xfd7zXZ\x00": ("compressed by xz", "lzma"),
+    b"BZh": ("compressed by bzip2", "bz2.open(FILE)"),
+    b"\xfd7zXZ\x00": ("compressed by xz", "lzma.open(FILE)"),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", 'pyarrow.input_stream(FILE, compression="zstd")'),
 }
 NAMED = {
-    b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"7z\xbc\xaf": "an archive of 7-Zip",
     b"Rar!": "an archive of RAR",
     b"PARE": "an encrypted Parquet file",
@@ -63,7 +64,7 @@ def foreign_format(file: Location, start: bytes, *, is_unzipped: bool = False) -
     found = _foreign(file, start)
     if found is None or not is_unzipped:
         return found
-    return Foreign(f"gzipped, and {found.words} within", f"{by_unpacking(file, 'gzip', '.unzipped')}.")
+    return Foreign(f"gzipped, and {found.words} within", f"{by_unpacking(file, 'gzip.open(FILE)', '.unzipped')}.")
 
 
 def _foreign(file: Location, start: bytes) -> Foreign | None:
@@ -73,9 +74,9 @@ def _foreign(file: Location, start: bytes) -> Foreign | None:
     for magic, (words, read) in PANDAS.items():
         if start.startswith(magic):
             return _read_by_pandas(file, words, read)
-    for magic, (words, module) in UNPACKED.items():
+    for magic, (words, opened) in UNPACKED.items():
         if start.startswith(magic):
-            return Foreign(words, f"{by_unpacking(file, module)}.")
+            return Foreign(words, f"{by_unpacking(file, opened)}.")
     for magic, words in NAMED.items():
         if start.startswith(magic):
             return Foreign(words, "saving it as CSV or Parquet with the program that made it.")
@@ -104,6 +105,9 @@ def _zipped(file: Location, start: bytes) -> Foreign:
         return _read_by_pandas(file, "a workbook of Excel", "pandas.read_excel(FILE)")
     if b"opendocument.spreadsheet" in start:
         return Foreign("a sheet of OpenDocument", "saving it as CSV with the program that made it.")
+    if b"/data.pkl" in start:
+        read = by_pandas(file, "pandas.DataFrame(torch.load(FILE, weights_only=True).numpy())", ".csv")
+        return Foreign("a file of torch", f"{read} where it is a tensor, or swapping MODEL and DATA.")
     if b".npy" in start:
         return Foreign("arrays of numpy", "numpy.load, and saving the one that is meant as CSV.")
     return Foreign("an archive of zip", f"{by_unzipping(file)}.")

@@ -53,6 +53,15 @@ def options_of(found: Sequence[Numerals]) -> dict[str, Any] | None:
     return options if found else None
 
 
+def is_number_text(value: str) -> bool:
+    """Return whether a value is a number as Python reads it."""
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _meant(values: list[str], separator: str) -> Numerals | None:
     such = f", such as {values[0]!r}"
     if all(value.casefold() in ANSWERS for value in values):

@@ -3,18 +3,32 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ihcli.data.formats.table import BATCH_VALUES, MOST_COLUMNS, TableFiles, is_list, is_number
+from ihcli.data.formats.conversions import Conversion, by_pandas, literal
+from ihcli.data.formats.numerals import is_number_text
+from ihcli.data.formats.table import (
+    BATCH_VALUES,
+    MOST_COLUMNS,
+    TableFiles,
+    holds_lists,
+    holds_text,
+    is_list,
+    is_nested,
+    is_number,
+)
 from ihcli.errors import DataError
 from ihcli.files.leaves import leaves_of
 from ihcli.files.locations import Location, parquet_file
-from ihcli.wording import first_line
+from ihcli.wording import first_line, quoted
 
 BUFFER_BYTES = 1 << 20  # without a buffer Arrow reads a whole column chunk of a row group at once
 LIST_ROWS = 1 << 10  # of columns of lists, each of which may hold thousands of numbers
+LOOKED_AT = 10_000
+"""Rows that tell what a column that is no number holds."""
 FETCHED_BYTES = 256 << 20  # of a row group on a store that are fetched at once; more is fetched buffer by buffer
 
 
@@ -65,6 +79,44 @@ class ParquetFiles(TableFiles):
     def text_example(self, name: str) -> str | None:
         """Return None: the stored type says enough."""
         return None
+
+    def conversion(self, names: Sequence[str], kept: Sequence[str]) -> str | None:
+        """Say how numbers that are kept as text, or as lists of one length, become columns of numbers."""
+        if len(self.files) > 1:
+            return None
+        if all(holds_text(self.schema.field(name).type) for name in names):
+            return self._of_texts(names)
+        return self._of_list(names[0]) if len(names) == 1 else None
+
+    def _of_texts(self, names: Sequence[str]) -> str | None:
+        found = {name: [value for value in self._first_values(name) if value is not None] for name in names}
+        if not all(values and all(map(is_number_text, values)) for values in found.values()):
+            return None
+        change = "".join(f"t[{literal(name)}] = pandas.to_numeric(t[{literal(name)}].astype(str)); " for name in names)
+        example = quoted(found[names[0]][0])
+        return f"It holds numbers as text, such as {example}. Try {self._changed(change)}."
+
+    def _of_list(self, name: str) -> str | None:
+        type_ = self.schema.field(name).type
+        if not holds_lists(type_) or is_nested(type_):
+            return None
+        if len({None if value is None else len(value) for value in self._first_values(name)}) != 1:
+            return None
+        columns = (
+            f"t.join(pandas.DataFrame([*t.pop({literal(name)})], index=t.index).add_prefix({literal(name + '_')}))"
+        )
+        return (
+            f"Try {self._changed(f't = {columns}; ')} where its entries are features. Where a row is a sequence, one "
+            "entry for each step, try `sequence=any`."
+        )
+
+    def _changed(self, change: str) -> Conversion:
+        return by_pandas(self.files[0], self._by_pandas(), change=change)
+
+    def _first_values(self, name: str) -> list[Any]:
+        """Return values of the first rows."""
+        batch = next(self.batches(pa.schema([self.schema.field(name)])), None)
+        return [] if batch is None else batch[name][:LOOKED_AT].to_pylist()
 
     def _read(
         self, file: Location, batch_rows: int, names: Sequence[str], categories: Sequence[str]
