@@ -23,6 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read once, when numpy or torch is importe
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command that tests start compiles all of ihcli again
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+prepared.do_not_wait_for_disks()
 WHILE_TESTING = pytest.StashKey[ExitStack]()
 
 

@@ -2,7 +2,8 @@
 
 `python()` and `light_python()` are executables like `sys.executable`, for `-c CODE`, `-m MODULE` and scripts.
 What they start is a process of its own: with its own arguments, directory, environment, streams, session and end.
-Only that modules are imported already differs; tests about what a command imports, or how it begins, start Python.
+Only that modules are imported already, and that disks are not waited for, differs; tests about what a command imports,
+or how it begins, start Python.
 """
 
 import atexit
@@ -75,6 +76,14 @@ def light_python() -> str:
     return _executable("light")
 
 
+def do_not_wait_for_disks() -> None:
+    """Let fsync do nothing: it takes a quarter of the suite's time, and matters only where the machine itself stops.
+
+    Tests of what is synchronised, and in which order, put a spy in its place.
+    """
+    os.fsync = lambda descriptor: None
+
+
 def _executable(kind: str) -> str:
     return str(Path(os.environ[PLACE]) / kind / "python")
 
@@ -121,6 +130,7 @@ def _begin(place: Path, kind: str) -> subprocess.Popen[bytes]:
 
 def _serve(kind: str, descriptor: int) -> None:
     """Answer until the process that began this one ends."""
+    do_not_wait_for_disks()
     begun_with, ours = dict(os.environ), _named(os.environ)
     path = [place for place in sys.path[1:] if place not in ours]
     listening, prepared = socket.socket(fileno=descriptor), False
