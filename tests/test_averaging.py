@@ -85,6 +85,23 @@ def test_the_mean_is_a_run_that_all_commands_read(explained: Path, tmp_path: Pat
     assert [member.run for member in read(tmp_path / "mean").told.members] == list(map(str, members_of(explained)))
 
 
+def test_what_asks_for_one_model_refuses_a_mean_and_names_what_can_be_asked(explained: Path, tmp_path: Path) -> None:
+    mean, model, data = tmp_path / "mean", explained / "net0.pt", explained / "table.parquet"
+    assert ask("compare", *members_of(explained), "--mean", "-o", mean).exit_code == 0
+    asked = {
+        "Try ihcli evaluate of each": ("evaluate", mean, model, data),
+        "Try one of them": ("compare", mean, "--random-weights", model, data),
+        "Try --overwrite to start over": ("explain", model, data, "-o", mean, "--resume"),
+        "Try ihcli plot of each": ("plot", mean, "calibration", "-o", tmp_path / "calibration.png"),
+    }
+    for remedy, arguments in asked.items():
+        done = ask(*arguments)
+        assert done.exit_code == 1, done.output
+        assert done.stderr.rstrip().endswith(f"{remedy}.")
+        assert "is the mean of 3 runs, which no one model gives" in done.stderr
+    assert "a mean of runs, which judges no model" in ask("verify", mean).stdout
+
+
 def test_errors_are_those_of_the_runs_added_up(tmp_path: Path) -> None:
     gammas = [random_gammas(7, seed=seed) for seed in range(2)]
     paths = [write_table_run(tmp_path / f"run{seed}", gamma, keys=KEYS) for seed, gamma in enumerate(gammas)]

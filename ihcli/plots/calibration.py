@@ -10,6 +10,8 @@ from ihcli.plots.colours import AXIS, PALE, RAISES
 from ihcli.plots.request import PlotRequest, one_target
 from ihcli.results.model_quality import ModelQuality
 from ihcli.results.result import Result
+from ihcli.runs.members import require_no_mean
+from ihcli.runs.told import if_told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +71,7 @@ def _bins(result: Result, quality: ModelQuality) -> tuple[np.ndarray, np.ndarray
             "picture of that. Expected a classifier, on another scale than margin. Try ihcli plot RUN lorenz."
         )
     if not found:
+        require_no_mean(result.path, if_told(lambda: result.told.members) or (), "ihcli plot of each")
         raise RunError(
             f"{result.path}: has no labels to compare probabilities with. Expected a run that knows the true classes. "
             "Try ihcli explain with `label=COLUMN`."

@@ -17,6 +17,7 @@ from ihcli.files.locations import Location
 from ihcli.integration.effort import NODES
 from ihcli.runs.computation import scan_told
 from ihcli.runs.info import RunInfo
+from ihcli.runs.members import require_no_mean
 from ihcli.runs.names import INFO
 from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.run import open_run
@@ -68,6 +69,7 @@ class BegunRun:
 
     def require_same_question(self, asked: ParsedRequest) -> None:
         """Raise RunError where options, model, data or version are not those of the begun run; reads both files."""
+        require_no_mean(self.path, if_told(lambda: self.info.members) or (), "`overwrite` to start over")
         files = (*self._groups(asked), *self._categories(asked), *self._contents(asked), *self._code(asked))
         self._require_none([*self._options(asked.text), *files, *self._versions()])
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from ihcli.errors import RunError
 from ihcli.runs.run import Run
+from ihcli.runs.told import if_told
 from ihcli.summaries.concentration import concentration
 from ihcli.summaries.figures import Line, lines_of
 from ihcli.verification.findings import FAILED, Faults, Finding, not_checked
@@ -30,6 +31,9 @@ def figures_of_model(run: Run) -> Finding:
     try:
         stored = run.summary_model()
         if stored is None:
+            members = if_told(lambda: run.info.members)
+            if members:
+                return not_checked(CHECK, "the run is a mean of runs, which judges no model")
             return not_checked(CHECK, "the run was written by an ihcli that told none")
         pairs = run.summary_interactions() if run.has_summary_of_pairs else None
         spread = concentration(run.summary_attributions(), pairs, counts=run.layout.counts_occurrences)

@@ -7,9 +7,11 @@ from pathlib import Path
 from ihcli.errors import RunError
 from ihcli.execution.pipeline import carry_out
 from ihcli.files.locations import Location
+from ihcli.runs.members import require_no_mean
 from ihcli.runs.request import Workforce
 from ihcli.runs.run import open_run
 from ihcli.runs.shards import Place
+from ihcli.runs.told import if_told
 from ihcli.runs.totals import Observer
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED
@@ -39,6 +41,7 @@ def explain_randomised(
     Raises RunError where model or data are not those of the run; ModelError where its weights cannot be drawn.
     """
     run = open_run(path)
+    require_no_mean(path, if_told(lambda: run.info.members) or (), "one of them")
     question.require_files()
     question.require_code(run.info)
     described = Described.of(run.info)

@@ -19,6 +19,7 @@ from ihcli.integration.spread import sampling_error
 from ihcli.methods import METHODS
 from ihcli.quality import DRIFT, INTERACTION_ERROR, INTERACTION_SAMPLING_ERROR, SAMPLING_ERROR, Status
 from ihcli.results.result import Result
+from ihcli.runs.members import mean_in_words
 from ihcli.runs.run import open_run
 from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
@@ -31,7 +32,6 @@ from ihcli.verification.recomputation.keys import compare_keys
 from ihcli.verification.recomputation.origins import origins, setting
 from ihcli.verification.recomputation.pairs import PairChecks
 from ihcli.verification.recomputation.quality import judged_again
-from ihcli.wording import listed
 
 FINER = 100
 """How much more accurate than the reported error truth is asked to be, of the run's own method."""
@@ -59,11 +59,7 @@ def recompute(path: str | Location, question: Question) -> Iterator[Finding]:
     question.require_files()
     run = open_run(path)
     if members := if_told(lambda: run.info.members):
-        told = listed([member.run for member in members], 3)
-        yield not_checked(
-            "recomputation",
-            f"the run is the mean of {len(members)} runs, which no one model gives: {told}. Try ihcli verify of each",
-        )
+        yield not_checked("recomputation", f"the run is {mean_in_words(members)}. Try ihcli verify of each")
         return
     question.require_code(run.info)
     try:

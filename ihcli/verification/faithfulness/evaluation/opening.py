@@ -6,7 +6,9 @@ from ihcli.data.formats.opening import open_table
 from ihcli.errors import OptionError, RunError
 from ihcli.files.locations import Location
 from ihcli.results.result import Result
+from ihcli.runs.members import require_no_mean
 from ihcli.runs.run import open_run
+from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
 from ihcli.verification.faithfulness.evaluation.evaluating import Evaluation
 from ihcli.verification.faithfulness.evaluation.joining import MOST_IMPUTED, Joined
@@ -48,6 +50,7 @@ def open_evaluation(path: str | Location, asked: Asked) -> Evaluation:
     question = asked.question
     question.require_files()
     run = open_run(path)
+    require_no_mean(path, if_told(lambda: run.info.members) or (), "ihcli evaluate of each")
     question.require_code(run.info)
     try:
         described = Described.of(run.info)
