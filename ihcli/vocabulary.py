@@ -144,10 +144,8 @@ def _first_repeated(listed: Sequence[Any]) -> tuple[int, int] | None:
 def label_index(value: Any, names: tuple[str, ...]) -> int | None:
     """Return the output that a label value names; where all names are numbers, an index would be a guess."""
     candidates = [str(value)]
-    if str(value) in ("True", "False") and not isinstance(value, str):
-        candidates += [str(value).lower(), str(int(value))]
-    elif str(value).lower() in ("true", "false"):
-        candidates += [str(value).lower(), str(value).capitalize()]
+    if (word := str(value).lower()) in ("true", "false"):
+        candidates += [word, word.capitalize(), str(int(word == "true"))]
     elif re.fullmatch(r"[0-9]+\.0+", str(value)):
         candidates.append(str(value).partition(".")[0])
     elif isinstance(value, Real) and float(value).is_integer():

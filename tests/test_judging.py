@@ -1,5 +1,6 @@
 """How good a model is: scikit-learn's own figures, for every way in which outputs can tell of classes or numbers."""
 
+import functools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -105,6 +106,27 @@ def test_labels_of_a_single_output_may_be_written_in_many_ways(labels: list[obje
     u, true = logits(1)
     told = np.array([labels[each] for each in true], object)
     assert judged(meaning(ONE, LOGIT), u, told) == judged(meaning(ONE, LOGIT), u, true)
+
+
+def test_words_beside_the_name_of_a_single_output_say_that_it_is_not_true() -> None:
+    """Wherever rows are cut: a part may hold one of the words alone."""
+    u, true = logits(1)
+    order = np.argsort(true, kind="stable")
+    u, told = u[order], np.array(["well", "sick"], object)[true[order]]
+    of = meaning(ONE, LOGIT)
+    parts = [
+        Judging.of(of, u[some], truth_of(told[some], of)) for some in (slice(0, 50), slice(50, 370), slice(370, None))
+    ]
+    whole = functools.reduce(Judging.merge, [Judging(of).with_state(part.state()) for part in parts])
+    assert figures(whole) == pytest.approx(judged(of, u, true[order]))
+    assert figures(whole)["labels"] == N_ROWS
+
+
+def test_words_without_the_name_of_a_single_output_say_nothing() -> None:
+    u, true = logits(1)
+    found = judged(meaning(ONE, LOGIT), u, np.array(["well", "ill"], object)[true])
+    assert found["labels_unread"] == N_ROWS
+    assert "accuracy" not in found
 
 
 def test_numbers_are_judged_as_scikit_learn_does() -> None:

@@ -307,6 +307,16 @@ def test_labels_that_are_no_outputs_are_told_of_with_advice_that_helps(tmp_path:
     assert not warnings_of(named)
 
 
+def test_labels_of_a_single_output_are_words_that_it_is_named_by(tmp_path: Path, table: pd.DataFrame) -> None:
+    numbers = figures(explained(tmp_path, Tail(1), table, "--label", "label"))
+    table["label"] = np.array(["well", "sick"])[table["label"]]
+    done = ask("explain", *written(tmp_path, Tail(1), table), "-o", tmp_path / "own", "-m", "ig", "--label", "label")
+    assert "Try --output-names with that word of the label column which the output is of." in done.stderr
+    named = explained(tmp_path, Tail(1), table, "--label", "label", "--output-names", "sick")
+    assert figures(named) == pytest.approx(numbers)
+    assert not warnings_of(named)
+
+
 @pytest.mark.parametrize("method", ["ig", "ih"])
 def test_sample_data_need_no_warning(tmp_path: Path, method: str) -> None:
     data = SAMPLES / "breast_cancer.parquet"

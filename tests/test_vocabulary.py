@@ -444,3 +444,10 @@ def test_a_label_names_an_output_whatever_type_its_number_has(number: Callable[[
     assert label_index(number(2), ("low", "middle", "high")) == 2
     assert label_index(number(2), ("1", "2", "3")) == 1
     assert label_index(number(3), ("low", "middle", "high")) is None
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "true", "True", "TRUE"])
+def test_true_and_false_are_1_and_0_in_whatever_file_they_stand(value: object) -> None:
+    assert label_index(value, ("0", "1")) == 1
+    assert label_index(value, ("no", "yes")) == 1
+    assert label_index(value, ("True", "False")) == 0

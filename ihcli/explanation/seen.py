@@ -1,6 +1,6 @@
 """What rows show of the model and the data beside what is explained: every output, what is true, and how far off."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,12 +79,24 @@ class Truth:
     values   (N,) float64: index of the output that a label names, or of a single output its number; NaN: nothing
     missing  how many have no label
     unread   how many have one that is neither an output nor a number, and the first of these
+    named    how many have the name of a single output
+    words    (N,) bool: which of the unread are words, that is, no such name; None: none are
     """
 
     values: np.ndarray
     missing: int
     unread: int
     first_unread: str = ""
+    named: int = 0
+    words: np.ndarray | None = None
+
+    @property
+    def settled(self) -> "Truth":
+        """The same where these are all rows: a single output that labels name is not true where they hold others."""
+        if self.words is None or not self.named:
+            return self
+        unread = self.unread - int(self.words.sum())
+        return replace(self, values=np.where(self.words, 0.0, self.values), unread=unread, words=None)
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,24 @@ def truth_of(labels: np.ndarray, meaning: Meaning) -> Truth:
     """Return what labels (N,) say of a model with these outputs; each different label is read once."""
     are_classes = len(meaning.names) > 1 and meaning.are_classes
     values, known = np.full(len(labels), np.nan), dict[Any, float | None]()
-    missing, unread = 0, []
+    missing, unread, named = 0, list[int](), 0
     for row, label in enumerate(labels):
         if label is None or label != label or label == "":
             missing += 1
             continue
         if label not in known:
             known[label] = _class(label, meaning) if are_classes else _number(label, meaning)
+        named += not are_classes and _is_name(label, meaning)
         if (value := known[label]) is None:
-            unread.append(label)
+            unread.append(row)
         else:
             values[row] = value
-    return Truth(values, missing, len(unread), str(unread[0])[:MOST_LETTERS] if unread else "")
+    first = str(labels[unread[0]])[:MOST_LETTERS] if unread else ""
+    words = None
+    if len(meaning.names) == 1 and meaning.classes and unread:
+        words = np.zeros(len(labels), bool)
+        words[[row for row in unread if isinstance(labels[row], str)]] = True
+    return Truth(values, missing, len(unread), first, named, words)
 
 
 def _class(label: Any, meaning: Meaning) -> float | None:
@@ -36,11 +42,15 @@ def _class(label: Any, meaning: Meaning) -> float | None:
 
 def _number(label: Any, meaning: Meaning) -> float | None:
     """Return the number that a label is; the name of a single output means that it is true."""
-    word = str(label).strip()
-    if len(meaning.names) == 1 and word in meaning.names:
+    if _is_name(label, meaning):
         return 1.0
+    word = str(label).strip()
     try:
         value = FLAGS[word.lower()] if word.lower() in FLAGS else float(label)
     except (TypeError, ValueError):
         return None
     return value if np.isfinite(value) else None
+
+
+def _is_name(label: Any, meaning: Meaning) -> bool:
+    return len(meaning.names) == 1 and str(label).strip() in meaning.names

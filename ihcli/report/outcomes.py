@@ -91,7 +91,7 @@ def outcomes_of(result: Result, entries: pa.Table, data: str | None) -> Outcomes
     true, off = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     judged = None if meaning.classes else _judged(result, asked, label)
     if labels is not None:
-        true = truth_of(labels, meaning).values
+        true = truth_of(labels, meaning).settled.values
         if len(meaning.names) == 1 and meaning.classes:
             true = np.where(np.isin(true, (-1, 0, 1)), np.maximum(true, 0), np.nan)
     if judged is not None:

@@ -20,13 +20,21 @@ def doubts(lines: Sequence[Line]) -> Iterator[str]:
     yield from _of_distance(lines)
     for line in lines:
         if line.figure == "labels_unread":
-            classes = classes_of(lines)
-            outputs = f"{listed(classes)}, or an index" if len(classes) > 2 else "0, 1 or the name of an output"
             yield (
                 f"{int(line.value or 0):,} labels are none of the model's outputs and are left out, first "
-                f"{printable(str(line.name))!r}. Expected {outputs}. Try `output_names` with the words of the label "
-                "column, in the order of the outputs."
+                f"{printable(str(line.name))!r}. {_expected(classes_of(lines))}"
             )
+
+
+def _expected(classes: Sequence[str]) -> str:
+    """Return what labels are to be, and how outputs get the names of theirs."""
+    if len(classes) == 2 and classes[0] == f"not {classes[1]}":
+        return (
+            "Expected 0, 1 or the name of the output. Try `output_names` with that word of the label column which the "
+            "output is of."
+        )
+    outputs = f"{listed(classes)}, or an index" if len(classes) > 2 else "0, 1 or the name of an output"
+    return f"Expected {outputs}. Try `output_names` with the words of the label column, in the order of the outputs."
 
 
 def classes_of(lines: Sequence[Line]) -> list[str]:

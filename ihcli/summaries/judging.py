@@ -11,7 +11,7 @@ from ihcli.summaries.moments import Moments
 from ihcli.summaries.scores import Scores
 
 BINS = 10
-ENDING = "ending"
+ENDING, WORDS = "ending", "words."
 MOST_SCORES = 1 << 19
 """Different scores that are kept, of all classes together: 12 MB."""
 MOST_RANKED_CLASSES = 100
@@ -28,9 +28,11 @@ class Judging:
     sums     by name. `rows`, and `chosen` (K,) of them by the class that was chosen. Of rows with labels: `true` and
              `hits` (K,) by the true class, `log_loss`, and `bins` (BINS, 3) of rows, probabilities and true ones; where
              labels are numbers `squares` of what predictions are off, and in `numbers` how many are -1, 0, 1 and
-             others. Labels that are `missing`, and that are `unread`
+             others. Labels that are `missing`, that are `unread`, and that are the name of the single output, `named`
     truth    moments of numbers in the label column
     scores   of every class, or of the second of two
+    words    the same of rows whose labels are words, as if these said that the single output is not true: as they do
+             where it is the name of other rows' labels
     """
 
     meaning: Meaning
@@ -38,6 +40,7 @@ class Judging:
     truth: Moments | None = None
     scores: tuple[Scores, ...] = ()
     first_unread: str = ""
+    words: "Judging | None" = None
 
     @classmethod
     def of(cls, meaning: Meaning, outputs: np.ndarray, truth: Truth | None) -> "Judging":
@@ -49,8 +52,12 @@ class Judging:
             sums["chosen"] = _counts(meaning.chosen(outputs), len(meaning.classes))
         if truth is None:
             return cls(meaning, sums)
-        sums |= {"missing": np.array(truth.missing), "unread": np.array(truth.unread)}
-        found = cls(meaning, sums, first_unread=truth.first_unread)
+        sums |= {name: np.array(getattr(truth, name)) for name in ("missing", "unread", "named")}
+        words = None
+        if truth.words is not None:
+            of_words = outputs[truth.words[known]]
+            words = cls(meaning, {"unread": np.array(-truth.words.sum())})._with(of_words, np.zeros(len(of_words)))
+        found = cls(meaning, sums, first_unread=truth.first_unread, words=words)
         values = truth.values[known]
         has_label = np.isfinite(values)
         return found._with(outputs[has_label], values[has_label])
@@ -95,15 +102,24 @@ class Judging:
         sums = {name: self.sums[name] + other.sums[name] if name in both else one for name, one in every.items()}
         scores = tuple(mine.merge(theirs) for mine, theirs in zip(self.scores, other.scores, strict=False))
         truths = [each for each in (self.truth, other.truth) if each is not None]
+        words = [each for each in (self.words, other.words) if each is not None]
         return replace(
             self,
             sums=sums,
             truth=truths[0].merge(truths[1]) if len(truths) > 1 else next(iter(truths), None),
             scores=scores or self.scores or other.scores,
             first_unread=self.first_unread or other.first_unread,
+            words=words[0].merge(words[1]) if len(words) > 1 else next(iter(words), None),
         )
 
     # What follows
+
+    @property
+    def settled(self) -> "Judging":
+        """The same where these are all rows, see `ihcli.explanation.seen.Truth`."""
+        if self.words is None or not self.sums["named"]:
+            return self
+        return replace(self, words=None).merge(self.words)
 
     @property
     def is_of_numbers(self) -> bool:
@@ -115,6 +131,9 @@ class Judging:
 
     def lines(self) -> Iterator[Line]:
         """Give every figure of the model, then those of classes and bins."""
+        if self.settled is not self:
+            yield from self.settled.lines()
+            return
         rows = int(self.sums["rows"])
         yield Line("model", "rows", rows, rows)
         if self.meaning.words:
@@ -192,6 +211,8 @@ class Judging:
             arrays |= {f"truth.{name}": np.asarray(values) for name, values in vars(self.truth).items()}
         for place, score in enumerate(self.scores):
             arrays |= {f"scores.{place}.{name}": values for name, values in score.state().items()}
+        if self.words is not None:
+            arrays |= {f"{WORDS}{name}": values for name, values in self.words.state().items()}
         return arrays
 
     def with_state(self, arrays: Mapping[str, np.ndarray]) -> "Judging":
@@ -206,7 +227,9 @@ class Judging:
         for place in range(n_scores):
             start = f"scores.{place}."
             scores.append(Scores.of_state({n.removeprefix(start): v for n, v in arrays.items() if n.startswith(start)}))
-        return replace(self, sums=sums, truth=truth, scores=tuple(scores))
+        mine = {name.removeprefix(WORDS): values for name, values in arrays.items() if name.startswith(WORDS)}
+        words = Judging(self.meaning).with_state(mine) if mine else None
+        return replace(self, sums=sums, truth=truth, scores=tuple(scores), words=words)
 
 
 def _counts(places: np.ndarray, k: int) -> np.ndarray:

@@ -40,10 +40,8 @@ class TrueValues:
         if explainer.meaning is None:
             raise ValueError("an explainer that was not told to see the model")
         labels = _labels(data, column, row)
-        names, truth = explainer.target.names, truth_of(labels, explainer.meaning)
+        names, truth = explainer.target.names, truth_of(labels, explainer.meaning).settled
         values, unread = truth.values, np.isnan(truth.values)
-        if unread.any() and not truth.missing and len(names) == 1 and names[0] in labels:
-            values, unread = (labels == names[0]).astype(np.float64), np.zeros_like(unread)  # others are not that
         if unread.any():
             place = int(unread.argmax())
             wanted = f"one of {listed(names)}" if len(names) > 1 else f"a number, 1 where {quoted(names[0])} is true"
