@@ -38,7 +38,8 @@ OPTIONS_ELSEWHERE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("output", "output_file", "output_dir", "outdir", "save", "to"), ("out",)),
     **dict.fromkeys(("output_format", "fmt"), ("format_name",)),
     **dict.fromkeys(("force", "replace", "clobber"), ("overwrite",)),
-    **dict.fromkeys(("silent", "no_progress"), ("quiet",)),
+    **dict.fromkeys(("silent", "no_progress"), ("quiet", "progress")),
+    **dict.fromkeys(("verbose", "show_progress"), ("progress",)),
     **dict.fromkeys(("beta", "softplus", "softplus_beta"), ("smooth",)),
     **dict.fromkeys(("precision", "float_type"), ("dtype",)),
 }

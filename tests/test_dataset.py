@@ -488,11 +488,15 @@ def test_an_array_streams_like_a_table():
         (
             np.zeros(3),
             None,
-            "x: has shape (3,). Expected (rows, features), at least one of each. Try x[None, :] where it is one row, "
-            "x[:, None] where it is one feature.",
+            "x: has shape (3,). Expected (rows, features), at least one of each. Try [x] where it is one row, "
+            "numpy.c_[x] where it is one feature.",
         ),
         (np.zeros((0, 3)), None, "x: has shape (0, 3). Expected (rows, features), at least one of each."),
-        (np.array([["a"]]), None, "x: holds <U1 values. Expected numbers or booleans."),
+        (
+            np.array([["a"]]),
+            None,
+            "x: holds <U1 values. Expected numbers or booleans. Try numpy.asarray(x, float) where these are numbers.",
+        ),
         (np.zeros((2, 3)), ["a", "b"], "x: has 3 features. Expected as many different names, got 2."),
     ],
 )

@@ -64,7 +64,7 @@ NEED_TORCH = {
 }
 TORCH_COMES_LATER = ("ihcli.execution.forking", "ihcli.execution.overlap", "ihcli.execution.refusals")
 COMPUTES = (
-    *(f"ihcli.library.{name}" for name in ("explaining", "finishing", "models", "records", "rows")),
+    *(f"ihcli.library.{name}" for name in ("containers", "explaining", "finishing", "models", "records", "rows")),
     "ihcli.verification.recomputation",
     "ihcli.verification.faithfulness.evaluation",
     "ihcli.cli.showing.progress",

@@ -80,7 +80,7 @@ def test_arrays_of_any_number_are_rows(x: Any) -> None:
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], type[IhcliError], str]] = {
-    "one row": (ROWS[0], {}, DataError, r"has shape \(3,\)\. .* Try x\[None, :\] where it is one row"),
+    "one row": (ROWS[0], {}, DataError, r"has shape \(3,\)\. .* Try \[x\] where it is one row"),
     "no rows": (ROWS[:0], {}, DataError, r"has shape \(0, 3\)\. Expected \(rows, features\), at least one of each\.$"),
     "no rows of a frame": (table()[:0], {}, DataError, r"has shape \(0, 3\)"),
     "fewer columns": (ROWS[:, :2], {}, DataError, r"^x: has 2 features \('0', '1'\), but the model takes 3\."),

@@ -155,6 +155,23 @@ def _codes(name: str, column: pa.Array, vocabulary: Vocabulary) -> np.ndarray:
 def _numbers(name: str, column: pa.Array) -> np.ndarray:
     if not is_number(column.type):
         what = "text" if holds_text(column.type) else f"{column.type} values"
-        advice = f"Try categories={{{name!r}: [...]}} with its values in the order of the model's codes."
-        raise DataError(f"x: column {quoted(name)} holds {what}. Expected numbers or booleans. {advice}")
+        raise DataError(f"x: column {quoted(name)} holds {what}. Expected numbers or booleans.{_advice(name, column)}")
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _advice(name: str, column: pa.Array) -> str:
+    """Return what makes numbers of a column that holds none: of those written as text, of categories and of times."""
+    if can_be_category(column.type):
+        if _are_written_numbers(column):
+            return f" Try x[{name!r}] = x[{name!r}].astype(float)."
+        return f" Try categories={{{name!r}: [...]}} with its values in the order of the model's codes."
+    if pa.types.is_temporal(column.type):
+        return " Try the number that the model was trained on in its place, such as days since a date."
+    return ""
+
+
+def _are_written_numbers(column: pa.Array) -> bool:
+    try:
+        return len(column.drop_null().cast(pa.float64())) > 0
+    except pa.ArrowException:
+        return False

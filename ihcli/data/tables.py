@@ -82,10 +82,11 @@ class ArrayDataset(Rows):
     def __init__(self, x: np.ndarray, names: Sequence[str] | None = None, vocabulary: Vocabulary | None = None) -> None:
         x = np.asarray(x)
         if x.ndim != 2 or 0 in x.shape:
-            advice = " Try x[None, :] where it is one row, x[:, None] where it is one feature." if x.ndim == 1 else ""
+            advice = " Try [x] where it is one row, numpy.c_[x] where it is one feature." if x.ndim == 1 else ""
             raise DataError(f"x: has shape {x.shape}. Expected (rows, features), at least one of each.{advice}")
         if x.dtype.kind not in "biuf":
-            raise DataError(f"x: holds {x.dtype} values. Expected numbers or booleans.")
+            advice = " Try numpy.asarray(x, float) where these are numbers." if x.dtype.kind in "OUST" else ""
+            raise DataError(f"x: holds {x.dtype} values. Expected numbers or booleans.{advice}")
         names = [str(index) for index in range(x.shape[1])] if names is None else names
         if len(names) != x.shape[1] or len(set(names)) != len(names):
             raise DataError(f"x: has {x.shape[1]} features. Expected as many different names, got {len(names)}.")

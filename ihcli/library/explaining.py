@@ -17,11 +17,12 @@ from ihcli.errors import DataError, ModelError
 from ihcli.explainers.scanning import settle
 from ihcli.explainers.settings import Settings
 from ihcli.integration.effort import Effort
+from ihcli.library.containers import plain
 from ihcli.library.explanations import Explanation
 from ihcli.library.finishing import Asked, Progress, finished, model_files
 from ihcli.library.models import Anything, in_its_precision, model_of
 from ihcli.library.provenance import IN_MEMORY
-from ihcli.library.rows import Baseline, Categories, Targets, baseline_of, brought, plain, targets_of
+from ihcli.library.rows import Baseline, Categories, Targets, baseline_of, brought, targets_of
 from ihcli.library.speaking import answering, warn
 from ihcli.methods import DEFAULT, method_named
 from ihcli.models import Model, evaluating

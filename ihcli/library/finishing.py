@@ -80,6 +80,8 @@ def finished(
         raise OptionError(
             "`target`: says the output of each row, and `labels` too. Expected one of both. Try without `labels`."
         )
+    if labels is not None and len(labels) != len(records):
+        raise OptionError(f"`labels`: has {len(labels):,} of them. Expected one for each of the {len(records):,} rows.")
     chosen = labels if each is None else each
     chosen = None if chosen is None else values_of(chosen)
     _require_outputs(explainer, None if each is None else chosen)

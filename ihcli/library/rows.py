@@ -14,6 +14,7 @@ from ihcli.data.categories import categories_of
 from ihcli.data.frames import is_frame, rows_of
 from ihcli.data.tables import ArrayDataset
 from ihcli.errors import DataError, OptionError
+from ihcli.library.containers import matrix_of, plain
 from ihcli.models import Model
 from ihcli.models.signatures import Inputs, argument_names, carried_inputs, features_of
 from ihcli.models.targets import LABEL
@@ -47,7 +48,7 @@ class Brought:
         wanted = None if self.inputs is None else features_of(self.inputs)
         if is_frame(self.x):
             return rows_of(self.x, wanted or self.names or model.feature_names, given)
-        x, names = np.asarray(self.x), self.names
+        x, names = matrix_of(self.x), self.names
         if names is not None and x.ndim == 2 and len(names) != x.shape[1]:
             raise OptionError(
                 f"`feature_names`: has {len(names)} of them. Expected one for each of the {x.shape[1]} columns of x."
@@ -83,11 +84,6 @@ def brought(
     return _side_by_side(parts, baseline, names, carried_inputs(model) or {})
 
 
-def plain(values: Any) -> Any:
-    """Return tensors as arrays, and all else as it is."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
-
-
 def baseline_of(baseline: Any, n_features: int) -> Any:
     """Return a baseline with a number for each feature, where it was one number for all."""
     is_number = isinstance(baseline, Number) or (isinstance(baseline, np.ndarray) and baseline.ndim == 0)
@@ -105,7 +101,10 @@ def targets_of(target: Targets, n_rows: int) -> tuple[str | int | None, np.ndarr
         return int(target), None
     found = plain(target)
     if np.ndim(found) == 0:
-        return found.item(), None
+        one = found.item() if isinstance(found, np.generic | np.ndarray) else found
+        if not isinstance(one, str | int):
+            raise OptionError(f"`target`: is {printable(repr(one))}. Expected the name or the index of an output.")
+        return one, None
     each = values_of(found)
     if len(each) != n_rows or not all(isinstance(value, str | int) for value in each):
         raise OptionError(

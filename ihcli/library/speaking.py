@@ -8,17 +8,38 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from ihcli.errors import IhcliWarning, UnknownOptionError
+from ihcli.library.arguments import check_arguments
 from ihcli.wording import OPTIONS_ELSEWHERE, did_you_mean, printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 OURS = ("ihcli.", "torch.utils._contextlib")
+_ALWAYS_TOLD = "It is always told: see `completeness_gap` and `relative_error` of the explanation."
+_AS_MODEL = "The model's own precision counts. Try model.double()."
+_AS_METHOD = "The method says it. Try `method=ih` for interactions, `method=sii` for those of Shapley."
+_AS_TARGET = "Try `target=predicted`, the default of several outputs, or `target=all`."
+HAD_OTHERWISE: dict[str, str] = {
+    **dict.fromkeys(("return_convergence_delta", "check_additivity"), _ALWAYS_TOLD),
+    **dict.fromkeys(("dtype", "precision", "float_type"), _AS_MODEL),
+    **dict.fromkeys(("order", "max_order", "interaction_index", "index", "interactions"), _AS_METHOD),
+    **dict.fromkeys(("ranked_outputs", "output_rank_order", "top_labels"), _AS_TARGET),
+    **dict.fromkeys(("predict_fn", "forward_func", "predictor"), "The first argument is the model, or a function."),
+    "multiply_by_inputs": "Try `method=ig`, which does, or `method=gradient`, which does not.",
+    "attribute_to_layer_input": "Try `layers=['NAME:input']` with the name of the layer.",
+    "sliding_window_shapes": "Try `groups`, with the features of each window, and `method=occlusion`.",
+    **dict.fromkeys(("stdevs", "nt_type", "nt_samples"), "Try `method=smoothgrad`, which has its own noise."),
+    **dict.fromkeys(("num_features", "top_k", "max_display"), 'All are kept. Try plot("bar", top_k=10).'),
+    **dict.fromkeys(("key", "index_col", "id"), "Rows keep their order. Try explanation.to_frame().assign(id=...)."),
+    "num_workers": "One process explains here. Try ihcli explain MODEL DATA --workers 4 on the command line.",
+}
+"""What captum, shap, alibi and the command line take as an argument, and how it is had here."""
 
 
 def answering(function: Callable[P, T]) -> Callable[P, T]:
     """Make a function answer an argument that it does not have with the one that is meant, before it does anything.
 
-    Calling it so raises UnknownOptionError, which is both an OptionError and a TypeError.
+    Calling it so raises UnknownOptionError, which is both an OptionError and a TypeError; a value of a type that the
+    argument cannot have is an OptionError.
     """
     known = tuple(inspect.signature(function).parameters)
 
@@ -27,6 +48,7 @@ def answering(function: Callable[P, T]) -> Callable[P, T]:
         for name in kwargs:
             if name not in known:
                 raise unknown(function.__name__, name, known)
+        check_arguments(kwargs)
         return function(*args, **kwargs)
 
     return answered
@@ -34,6 +56,8 @@ def answering(function: Callable[P, T]) -> Callable[P, T]:
 
 def unknown(function: str, name: str, known: tuple[str, ...]) -> UnknownOptionError:
     """Return the error of an argument that a function does not have."""
+    if name in HAD_OTHERWISE and {"model", "tolerance"} <= set(known):
+        return UnknownOptionError(f"`{name}`: {function}() has no such argument. {HAD_OTHERWISE[name]}")
     close = did_you_mean(name, known, OPTIONS_ELSEWHERE)
     advice = close or f" Expected some of {', '.join(known)}."
     return UnknownOptionError(f"`{printable(name)}`: {function}() has no such argument.{advice}")

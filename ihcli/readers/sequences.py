@@ -138,7 +138,10 @@ def flattened(
     told = f"{t}x{f}:{BY_CHANNEL if channels_first else BY_STEP}"
     form = SequenceForm.of(told if sequence is None else sequence)
     if (form.steps, form.channels) != (t, f):
-        raise OptionError(f"`sequence={form}`: x has {t} steps of {f}. Expected the same. Try without `sequence`.")
+        turned = "x.swapaxes(1, 2), or " if (form.channels, form.steps) == (t, f) else ""
+        raise OptionError(
+            f"`sequence={form}`: x has {t} steps of {f}. Expected the same. Try {turned}without `sequence`."
+        )
     if not isinstance(baseline, str | None) and np.shape(baseline)[-2:] == tuple(x.shape[1:]):
         baseline = np.reshape(baseline, (*np.shape(baseline)[:-2], t * f))
     return x.reshape(len(x), t * f), baseline, told
