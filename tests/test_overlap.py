@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 
 import pytest
 
 from ihcli.execution.overlap import ahead, behind
 
-LONG_S = 10.0  # a wait that only a defect takes
+LONG_S = 60.0  # a wait that only a defect takes
 
 
 class LapseError(Exception):
@@ -66,18 +67,31 @@ def test_a_failed_read_is_raised_after_the_items_before_it() -> None:
     assert names_of("ahead") == []
 
 
-def test_closing_stops_reading() -> None:
+def test_closing_stops_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
+    second_is_under_way, all_are_cancelled = threading.Event(), threading.Event()
+    cancel, cancelled = Future.cancel, []
+
+    def noted(future: "Future[int]") -> bool:
+        done = cancel(future)
+        cancelled.append(future)
+        if len(cancelled) == 8:
+            all_are_cancelled.set()
+        return done
 
     def items() -> Iterator[int]:
         for i in range(1000):
-            time.sleep(0.02)
+            if i == 1:
+                second_is_under_way.set()
+                assert all_are_cancelled.wait(LONG_S)
             read.append(i)
             yield i
 
+    monkeypatch.setattr(Future, "cancel", noted)
     with closing(ahead(items(), 8)) as fetched:
         next(fetched)
-    assert len(read) <= 4  # the one used, the one under way, and time to spare
+        assert second_is_under_way.wait(LONG_S)
+    assert read == [0, 1]
     assert names_of("ahead") == []
 
 
