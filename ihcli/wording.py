@@ -81,6 +81,12 @@ def listed(names: Sequence[str], at_most: int = 12) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
+def counted(count: int, plural: str) -> str:
+    """Return how many there are of what is named in the plural: "1 row", "2,000 entries"."""
+    one = f"{plural[:-3]}y" if plural.endswith("ies") else plural.removesuffix("s")
+    return f"{count:,} {one if count == 1 else plural}"
+
+
 def either(names: Sequence[str], conjunction: str = "or") -> str:
     """Return names with commas, and the conjunction before the last: "a, b or c"."""
     *some, last = names

@@ -63,7 +63,7 @@ def test_every_format_says_the_same(run: Path, tmp_path: Path, command: str) -> 
 
 def test_the_format_is_told_where_what_is_missing_is_told_too(run: Path) -> None:
     done = ask("attributions", run, "--long")
-    assert done.stderr == "Warning: 1 entries have no values, and no lines (missing_input 1).\n"
+    assert done.stderr == "Warning: no lines of 1 entry without values (missing_input 1).\n"
     assert done.stdout.splitlines()[0] == "_row,id,_target,feature,value,attribution,_relative_error"
 
 

@@ -234,3 +234,45 @@ def test_frames_of_one_target_are_those_entries(both: Any) -> None:
     for options in ({}, {"long": True}):
         with pytest.raises(OptionError, match="maybe"):
             both.to_frame(target="maybe", **options)
+
+
+def test_a_target_is_told_by_its_index_as_it_was_asked_for(both: Any, saved: ihcli.Result) -> None:
+    """As `ihcli.explain` takes it; names that are numbers are names where they are text."""
+    for target, name in ((0, "no"), (np.int64(1), "<i>yes</i>")):
+        assert set(both.to_frame(target=target)["_target"]) == {name}
+        assert set(both.to_frame(long=True, target=target)["_target"]) == {name}
+        assert saved.record(2, target=target).target == name
+        np.testing.assert_array_equal(saved.interactions(2, target=target), saved.interactions(2, target=name))
+        np.testing.assert_array_equal(saved.interaction_array(target=target), saved.interaction_array(target=name))
+        assert name in both.plot("bar", target=target).get_suptitle()
+    for wrong in (2, -1, True, 1.5):
+        with pytest.raises(
+            OptionError, match=rf"^`target`: explanation has no target '{wrong}'\. Expected one of 'no'"
+        ):
+            both.to_frame(target=wrong)
+
+
+def test_errors_speak_of_the_explanation_and_not_of_where_it_lies(explained: ihcli.Explanation) -> None:
+    only_ig = ihcli.explain(network(), ROWS, target=0, method="ig")
+    for ask in (
+        lambda: only_ig.to_frame(pairs=True),
+        lambda: only_ig.to_shap(interactions=True),
+        lambda: only_ig.to_shapiq(),
+        lambda: only_ig.plot("heatmap"),
+        lambda: explained[0:0].plot(),
+        lambda: explained[[3, 1]].to_frame(),
+        lambda: explained.to_frame(target="zz"),
+        lambda: explained.plot("waterfall", row=3),
+    ):
+        with pytest.raises(IhcliError) as caught:
+            ask()
+        assert "ihcli-" not in str(caught.value)
+    with pytest.raises(RunError, match=r"has no interactions, .* Try ihcli explain with `method=ih`"):
+        only_ig.to_shap(interactions=True)
+    with pytest.raises(RunError, match=r"the explanation has no rows\. Expected one at least\.$"):
+        explained[0:0].save("nowhere")
+
+
+def test_records_are_told_in_one_line(both: Any) -> None:
+    assert repr(both[2]).startswith("<Record: row 1, target 'no', 3 names, prediction ")
+    assert repr(both[2]).endswith(", ok>")

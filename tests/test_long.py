@@ -187,7 +187,7 @@ def test_rows_are_chosen_by_number_and_by_condition(tmp_path: Path, told: dict[s
 def test_entries_without_values_have_no_lines_and_are_counted(tmp_path: Path, told: dict[str, Any]) -> None:
     result = table_run(tmp_path / "run", **told)
     assert MISSING[0] not in {line["_row"] for line in asked(result)}
-    assert Lines(result, LongRequest()).warnings == ["1 entries have no values, and no lines (missing_input 1)."]
+    assert Lines(result, LongRequest()).warnings == ["no lines of 1 entry without values (missing_input 1)."]
     assert Lines(result, LongRequest(rows=[0, 1])).warnings == []
     assert asked(result, rows=list(MISSING)) == []
 
@@ -288,7 +288,7 @@ def test_top_pairs_of_texts_have_words_alone(tmp_path: Path) -> None:
 def test_a_text_without_words_has_no_line(tmp_path: Path) -> None:
     write_text_run(tmp_path / "run")
     found = Lines(read(tmp_path / "run"), LongRequest())
-    assert found.warnings == ["1 entries have no values, and no lines (missing_input 1)."]
+    assert found.warnings == ["no lines of 1 entry without values (missing_input 1)."]
     assert {line["_row"] for line in asked(read(tmp_path / "run"))} == {0, 1}
 
 

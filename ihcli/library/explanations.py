@@ -5,6 +5,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from ihcli import explanation as plain
 from ihcli.data.rows import no_keys
-from ihcli.errors import RunError
+from ihcli.errors import IhcliError, RunError
 from ihcli.explanation import SHARED, at_places
 from ihcli.files.locations import Location
 from ihcli.layouts.choosing import layout_of
@@ -37,6 +38,16 @@ MOST_SHOWN, MOST_VALUES = 2_000, 1 << 22
 """Entries, and numbers of their matrices, that a notebook's rankings are over."""
 NAME = "explanation"
 """Of the directory of a run that is only looked at."""
+
+
+@contextmanager
+def speaking_of(directory: Any) -> Iterator[None]:
+    """Let errors speak of the explanation, not of where it lies for the while."""
+    try:
+        yield
+    except IhcliError as error:
+        error.args = (str(error).replace(str(directory), NAME), *error.args[1:])
+        raise
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -69,25 +80,30 @@ class InMemory(Entries):
         """Give all entries as records."""
         return (self[place] for place in range(len(self)))
 
-    def to_frame(self, *, long: bool = False, pairs: bool = False, target: str | None = None) -> "pd.DataFrame":
+    def to_frame(self, *, long: bool = False, pairs: bool = False, target: str | int | None = None) -> "pd.DataFrame":
         """Return all entries as a DataFrame of pandas; see `ihcli.Result.to_frame`."""
-        return self.as_run.to_frame(long=long, pairs=pairs, target=target)
+        with speaking_of(self.as_run.path):
+            return self.as_run.to_frame(long=long, pairs=pairs, target=target)
 
-    def to_shap(self, *, interactions: bool = False, target: str | None = None, data: Any = None) -> Any:
+    def to_shap(self, *, interactions: bool = False, target: str | int | None = None, data: Any = None) -> Any:
         """Return a `shap.Explanation` of all rows; see `ihcli.Result.to_shap`."""
-        return self.as_run.to_shap(interactions=interactions, target=target, data=data)
+        with speaking_of(self.as_run.path):
+            return self.as_run.to_shap(interactions=interactions, target=target, data=data)
 
-    def to_shapiq(self, row: int = 0, target: str | None = None) -> Any:
+    def to_shapiq(self, row: int = 0, target: str | int | None = None) -> Any:
         """Return `shapiq.InteractionValues` of one row; see `ihcli.Result.to_shapiq`."""
-        return self.as_run.to_shapiq(row, target)
+        with speaking_of(self.as_run.path):
+            return self.as_run.to_shapiq(row, target)
 
     def plot(self, kind: str = "summary", **options: Any) -> "Figure":
         """Return a picture as a figure of matplotlib; see `ihcli.Result.plot`."""
-        return self.as_run.plot(kind, **options)
+        with speaking_of(self.as_run.path):
+            return self.as_run.plot(kind, **options)
 
     def report(self, file: str | Location, *, overwrite: bool = False, **options: Any) -> Location:
         """Write the page that `ihcli report` writes, and return where it is; see `ihcli.Result.report`."""
-        return self.as_run.report(file, overwrite=overwrite, **options)
+        with speaking_of(self.as_run.path):
+            return self.as_run.report(file, overwrite=overwrite, **options)
 
     def save(self, run: str | Location, *, overwrite: bool = False) -> Result:
         """Write a run directory, as `ihcli explain` does, and return what is there.
@@ -109,7 +125,8 @@ class InMemory(Entries):
         """
         directory = Path(tempfile.mkdtemp(prefix="ihcli-"))
         try:
-            save(self._plain, self._known(), directory / NAME, warn)
+            with speaking_of(directory / NAME):
+                save(self._plain, self._known(), directory / NAME, warn)
             found = read(directory / NAME)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)

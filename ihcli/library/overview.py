@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ihcli.quality import Status
 from ihcli.summaries.ranking import by_target
-from ihcli.wording import listed, printable, shortened
+from ihcli.wording import counted, listed, printable, shortened
 
 MOST_TARGETS, TOP = 3, 10
 NAME_LETTERS, LINE_LETTERS = 60, 60
@@ -53,9 +53,9 @@ class Overview:
         return f"<div>{head}{quality}{tables}{note}</div>"
 
     def _told(self) -> list[str]:
-        names = self.noun if self.n_names is None else f"{self.n_names:,} {_counted(self.noun, self.n_names)}"
-        targets = f"{_counted('targets', len(self.targets))} {_shown(self.targets)}" if self.targets else "no target"
-        return [self.method, f"{self.n_rows:,} {_counted('rows', self.n_rows)}", names, targets, self._certified()]
+        names = self.noun if self.n_names is None else counted(self.n_names, self.noun)
+        targets = f"target{'s' * (len(self.targets) != 1)} {_shown(self.targets)}" if self.targets else "no target"
+        return [self.method, counted(self.n_rows, "rows"), names, targets, self._certified()]
 
     def _certified(self) -> str:
         total = sum(self.statuses.values())
@@ -100,10 +100,6 @@ def _ranked(target: str, names: Sequence[str], ranking: pa.Table) -> str:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
-
-
-def _counted(plural: str, count: int) -> str:
-    return plural.removesuffix("s") if count == 1 else plural
 
 
 def _shown(targets: Sequence[str]) -> str:

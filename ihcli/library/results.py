@@ -79,7 +79,7 @@ class Result(result.Result):
         return self._records(range(len(self)))
 
     def to_frame(
-        self, *, long: bool = False, pairs: bool = False, target: str | None = None, data: str | None = None
+        self, *, long: bool = False, pairs: bool = False, target: str | int | None = None, data: str | None = None
     ) -> "pd.DataFrame":
         """Return all entries as a DataFrame of pandas. Memory: all of it.
 
@@ -97,6 +97,7 @@ class Result(result.Result):
 
         Raises OptionError for a target that is not there, RunError where the run stores no pairs.
         """
+        target = self.target_named(target)
         if not (long or pairs):
             frame = self.attributions
             if target is None:
@@ -110,7 +111,7 @@ class Result(result.Result):
             [batch for piece in lines.pieces() for batch in piece.to_batches()], lines.schema
         ).to_pandas()
 
-    def to_shap(self, *, interactions: bool = False, target: str | None = None, data: Any = None) -> Any:
+    def to_shap(self, *, interactions: bool = False, target: str | int | None = None, data: Any = None) -> Any:
         """Return a `shap.Explanation` of all rows: (N, G) attributions, or (N, G, G) interactions.
 
         Values of the explained data, names of features and base values are filled in. Of texts it is what shap's text
@@ -124,7 +125,7 @@ class Result(result.Result):
         Raises PackageError without shap; RunError where the run stores no matrices, and where values do not add up.
         """
         self._require_sums()
-        names = self.layout.columns
+        names, target = self.layout.columns, self.target_named(target)
         self.positions(None, target)
         entries = self.run.attributions([*IDENTITY, BASELINE_PREDICTION, *names])
         entries = entries.filter(pa.array(has_target(entries, target)))
@@ -144,7 +145,7 @@ class Result(result.Result):
             data, shown = self._values(entries[ROW].to_numpy())
         return shap_explanation(values, base, names, data, shown)
 
-    def to_shapiq(self, row: int = 0, target: str | None = None) -> Any:
+    def to_shapiq(self, row: int = 0, target: str | int | None = None) -> Any:
         """Return `shapiq.InteractionValues` of order 2 of one row; see `ihcli.results.bridges.shapiq_values`.
 
         Parameters:
@@ -171,6 +172,8 @@ class Result(result.Result):
         for name in options:
             if name not in PLOT_OPTIONS:
                 raise unknown("plot", name, PLOT_OPTIONS)
+        if options.get("target") is not None:
+            options["target"] = self.target_named(options["target"])
         request = asked(kind, options)
         run = replace(self.run, all_rows=options.get("all_rows", self.run.all_rows))
         figure = draw(replace(self, run=run), request)

@@ -71,12 +71,14 @@ def save(
 
 
 def _require_whole(numbers: np.ndarray, path: Location) -> None:
-    """Raise RunError where rows have entries for different targets, or stand in another order."""
+    """Raise RunError where there are none, have entries for different targets, or stand in another order."""
+    if len(numbers) == 0:
+        raise RunError(f"{path}: the explanation has no rows. Expected one at least.")
     counts = np.bincount(numbers)
-    if len(numbers) == 0 or counts.min() != counts.max() or (np.diff(numbers) < 0).any():
+    if counts.min() != counts.max() or (np.diff(numbers) < 0).any():
         raise RunError(
             f"{path}: the explanation does not hold every target of each of its rows, in their order. Expected whole "
-            "rows. Try the explanation as it was made, or a slice of rows."
+            "rows. Try the explanation as it was made, or explanation[sorted(places)]."
         )
 
 

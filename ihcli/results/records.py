@@ -11,6 +11,7 @@ from ihcli.bars import certain_ranks, pair_bars
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR, holds_top_pairs
 from ihcli.layouts.layout import Layout
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET
+from ihcli.wording import counted
 
 
 class Pair(NamedTuple):
@@ -56,7 +57,7 @@ class Effects:
         return sizes / max(float(sizes.sum()), np.finfo(np.float64).tiny)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Record:
     """One explained row for one target.
 
@@ -79,6 +80,13 @@ class Record:
     interactions: np.ndarray | None
     top_effects: Effects | None
     quality: dict[str, Any]
+
+    def __repr__(self) -> str:
+        keys = "".join(f", {name} {value!r}" for name, value in self.keys.items())
+        prediction = self.quality["prediction"]
+        told = "" if prediction is None else f", prediction {prediction:.4g}"
+        names = counted(len(self.names), "names")
+        return f"<Record: row {self.row}{keys}, target {self.target!r}, {names}{told}, {self.quality['status']}>"
 
     @property
     def has_values(self) -> bool:

@@ -151,7 +151,7 @@ class Result:
         return model_quality(self.run)
 
     def record(
-        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
+        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | int | None = None
     ) -> Record:
         """Return one entry, by the index of its row or by its keys; reads the row groups that hold it.
 
@@ -171,10 +171,10 @@ class Result:
         return found[0]
 
     def records(
-        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | None = None
+        self, row: int | None = None, *, key: Mapping[str, Any] | None = None, target: str | int | None = None
     ) -> tuple[Record, ...]:
         """Return the entries of one row, one for every target, or only that of `target`; see `record`."""
-        row = self.row_of(row, key)
+        row, target = self.row_of(row, key), self.target_named(target)
         found = self.records_of([row]).get(row, ())
         if not found:
             raise OptionError(f"`row={row}`: there is no such row. Expected 0 to {self.n_rows - 1}.")
@@ -197,11 +197,11 @@ class Result:
             found[entry[ROW]] = (*found.get(entry[ROW], ()), record)
         return found
 
-    def interactions(self, row: int, target: str | None = None) -> np.ndarray:
+    def interactions(self, row: int, target: str | int | None = None) -> np.ndarray:
         """Return the (G, G) interactions of one row; raises RunError where the run stores no matrices."""
         return self.matrix_of(self.record(row, target=target))
 
-    def interaction_array(self, rows: Sequence[int] | None = None, target: str | None = None) -> np.ndarray:
+    def interaction_array(self, rows: Sequence[int] | None = None, target: str | int | None = None) -> np.ndarray:
         """Return (N, G, G) interactions of a table in the dtype of the run, NaN for rows without values.
 
         Memory: N G^2 numbers, and one row group. Raises RunError for texts, whose rows differ in size, and where the
@@ -213,6 +213,7 @@ class Result:
         """
         self._require_matrices()
         n_features = len(self.layout.require_features(self.path, "which differ in size. Try interactions(row)."))
+        target = self.target_named(target)
         position, array = self.positions(rows, target), None
         for table in self.run.interaction_parts.stream([*IDENTITY, INTERACTIONS], rows):
             places = np.array([position.get(row, -1) for row in table[ROW].to_pylist()])
@@ -253,12 +254,21 @@ class Result:
         return record.interactions
 
     def _require_matrices(self) -> None:
+        self.run.require_pairs(of_rows=True)
         field = self.run.interaction_parts.schema.field(INTERACTIONS)
         if holds_top_pairs(field.type):
             raise RunError(
                 f"{self.path}: stores the largest pairs of every row only. Expected whole matrices. "
                 "Try ihcli explain with `interactions=full`."
             )
+
+    def target_named(self, target: str | int | None) -> str | None:
+        """Return the name of a target that may be told by its index among the outputs, as `ihcli.explain` takes it."""
+        if target is None or isinstance(target, str):
+            return target
+        outputs = self.run.info.model.outputs
+        is_one = isinstance(target, int | np.integer) and not isinstance(target, bool) and 0 <= target < len(outputs)
+        return outputs[int(target)] if is_one else str(target)
 
     def positions(self, rows: Sequence[int] | None, target: str | None) -> dict[int, int]:
         """Return where each row goes; raises OptionError for rows not there or with several targets."""

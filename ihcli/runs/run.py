@@ -98,12 +98,22 @@ class Run:
     def summary_interactions(self) -> pa.Table:
         """Return the ranked pairs of every target; raises RunError where the run has none or did not finish."""
         self._summary_file(ATTRIBUTIONS)
+        self.require_pairs()
+        return self._summary_table(INTERACTIONS)
+
+    def require_pairs(self, of_rows: bool = False) -> None:
+        """Raise RunError where the run knows nothing of pairs, or, if these are asked for, of those of single rows."""
+        if of_rows and self.has_interactions:
+            return
         if not self.has_summary_of_pairs:
             raise RunError(
                 f"{self.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}. "
                 f"Try ihcli explain with `method={names_of(order=2)[0]}`."
             )
-        return self._summary_table(INTERACTIONS)
+        if of_rows:
+            raise RunError(
+                f"{self.path}: stores no interactions of single rows. Try ihcli explain with `interactions=full`."
+            )
 
     def summary_model(self) -> pa.Table | None:
         """Return what rows show of the model, see `ihcli.summaries.figures`; None in a run of an older ihcli."""

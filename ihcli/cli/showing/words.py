@@ -77,8 +77,9 @@ def summary_in_words(totals: "RunTotals", request: "RunRequest", *, kept: bool =
     flagged = "; they are flagged in _status" if kept else ""
     tolerance = tolerance_in_words(totals.tolerance, totals.sampling_share)
     within = f"{share_in_words(totals.statuses.get(Status.OK, 0), totals.entries)} within tolerance {tolerance}"
+    told = "1 row" if totals.rows == 1 else f"{totals.rows} rows"
     sentences = [
-        f"Explained {totals.rows} rows{pairs} in {duration_in_words(totals.wall_s)}: "
+        f"Explained {told}{pairs} in {duration_in_words(totals.wall_s)}: "
         f"{totals.evaluations / max(1, totals.rows):.1f} evaluations per row, "
         f"{f'and {request.method} knows no error' if request.method in uncertified() else within}."
     ]

@@ -11,7 +11,6 @@ import pyarrow as pa
 from ihcli.errors import DataError, OptionError, RunError
 from ihcli.files.arrays import numbers
 from ihcli.layouts.columns import ERROR_BAR, holds_top_pairs
-from ihcli.methods import names_of
 from ihcli.quality import (
     COLUMNS,
     INTERACTIONS,
@@ -33,7 +32,7 @@ from ihcli.results.long.values import ValuesBeside
 from ihcli.results.result import Result
 from ihcli.runs.info import DONE
 from ihcli.runs.told import if_told
-from ihcli.wording import did_you_mean, either, listed
+from ihcli.wording import counted, did_you_mean, listed
 
 PIECE_CELLS = 1 << 18
 """Lines made together: some 20 MB, and a row group of Parquet."""
@@ -208,7 +207,7 @@ class Lines:
             self.notes.append("The run stores the largest pairs of every row, and only these have lines.")
         if missing := self._without_values():
             what = ", ".join(f"{status} {count}" for status, count in missing.items())
-            self.warnings.append(f"{sum(missing.values())} entries have no values, and no lines ({what}).")
+            self.warnings.append(f"no lines of {counted(sum(missing.values()), 'entries')} without values ({what}).")
 
     def _without_values(self) -> dict[str, int]:
         """Count the entries that have no values among the rows asked for, whatever conditions say of them."""
@@ -284,15 +283,8 @@ def _has_top_pairs(result: Result) -> bool:
 
 def _refuse(result: Result, asked: LongRequest) -> None:
     """Raise OptionError or RunError for what the run does not have."""
-    if asked.pairs and not result.run.has_interactions:
-        if not result.run.has_summary_of_pairs:
-            raise RunError(
-                f"{result.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}."
-                f" Try ihcli explain with `method={names_of(order=2)[0]}`."
-            )
-        raise RunError(
-            f"{result.path}: stores no interactions of single rows. Try ihcli explain with `interactions=full`."
-        )
+    if asked.pairs:
+        result.run.require_pairs(of_rows=True)
     if asked.main_effects and _has_top_pairs(result):
         raise RunError(
             f"`main_effects`: {result.path} stores the largest pairs of every row only. "
