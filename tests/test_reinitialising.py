@@ -168,6 +168,26 @@ def test_random_weights_leave_no_signed_order_of_pairs(products: Path) -> None:
     assert "draws of random weights, 10 rows each" in told.stderr
 
 
+def test_random_weights_explain_the_outputs_that_the_run_does(tmp_path: Path) -> None:
+    """Whatever class they predict: of ten draws few rows have one that all predict."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3), nn.Softmax(dim=1))
+    model, data = model_files.save_script(net.eval(), tmp_path / "net.pt"), tmp_path / "rows.csv"
+    pd.DataFrame(np.random.default_rng(0).normal(size=(30, 4)), columns=list("abcd")).to_csv(data, index=False)
+    done = CliRunner().invoke(
+        main, ["explain", str(model), str(data), "-o", str(tmp_path / "run"), "--chunk-rows", "7"]
+    )
+    assert done.exit_code == 0, done.output
+    assert len(ihcli.read(tmp_path / "run").targets) > 1
+    asked = ("--random-weights", model, data, "--draws", 10, "--of", "runs")
+    lines = list(csv.DictReader(io.StringIO(ask(tmp_path / "run", *asked).stdout)))
+    rows = {line["other"]: 0 for line in lines}
+    for line in lines:
+        rows[line["other"]] += int(line["rows"]) if line["values"] == "attributions" else 0
+    assert set(rows.values()) == {30}
+    assert len(rows) == 10
+
+
 def test_a_draw_is_that_of_its_seed(products: Path) -> None:
     random = ("--random-weights", products / "net.pt", products / "rows.csv", "--limit", 5, "--of", "runs", "--quiet")
     both = [

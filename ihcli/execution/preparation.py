@@ -116,8 +116,8 @@ class PreparedRun:
         files = None if made_by is None else made_by.files
         whole_matrices = self.asked.storage == FULL
         start = explainer.effort.start
-        seed = self.asked.random_weights
-        return Recipe(settled, self.reader, self.sample, start, self.asked.code, files, axes, whole_matrices, seed)
+        random = self.asked.random_weights, self.asked.chosen
+        return Recipe(settled, self.reader, self.sample, start, self.asked.code, files, axes, whole_matrices, *random)
 
     def _require_unchanged(self) -> None:
         changed = [*self.model_files.changed(), *self.dataset.snapshot.changed()]
@@ -137,7 +137,7 @@ class Recipe:
     code     that makes the network;  files: SHA-256 of what was run of it
     axes     how rows that are sequences are put to the model
     whole_matrices  see `Settings`
-    random_weights  see `ParsedRequest`
+    random_weights, chosen  see `ParsedRequest`
     """
 
     request: RunRequest
@@ -149,6 +149,7 @@ class Recipe:
     axes: Axes | None = None
     whole_matrices: bool = True
     random_weights: int | None = None
+    chosen: np.ndarray | None = None
 
     def explainer(self) -> Explainer:
         """Load the model and make the explainer; raises RunError where code of the model is another by now."""
@@ -161,7 +162,8 @@ class Recipe:
                 "end. Try `overwrite` to start over, once nothing writes to it."
             )
         model = model if self.axes is None else self.axes.of_rows(model)
-        return prepare(model, self.reader, self.sample, _settings(self.request, self.start, self.whole_matrices))
+        settings = _settings(self.request, self.start, self.whole_matrices)
+        return _choosing(prepare(model, self.reader, self.sample, settings), self.chosen)
 
 
 def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
@@ -187,11 +189,16 @@ def prepare_run(asked: ParsedRequest, *, pilot: bool = False) -> PreparedRun:
         scan=opened.survey.scan,
         reader=reader,
         sample=sample,
-        explainer=explainer,
+        explainer=_choosing(explainer, asked.chosen),
         warnings=(*explainer.warnings, *opened.notes),
         pilot=opened.drawn,
         sequences=opened.sequences,
     )
+
+
+def _choosing(explainer: Explainer, chosen: np.ndarray | None) -> Explainer:
+    """Return the explainer with outputs that count as predicted."""
+    return replace(explainer, target=replace(explainer.target, chosen=chosen))
 
 
 def _load(request: RunRequest, code: Code | None, random_weights: int | None = None) -> Model:

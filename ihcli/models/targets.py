@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -60,10 +60,12 @@ class Target:
 
     spec   "predicted", "all", "label", or the name of one output
     names  the K output names; their indices where the model has no names
+    chosen  (N,) output that counts as predicted of each row of the data, whatever the model says; None: its largest
     """
 
     spec: str
     names: tuple[str, ...]
+    chosen: np.ndarray | None = field(default=None, compare=False)
 
     def select(
         self, outputs: np.ndarray, labels: np.ndarray | None, first_row: int = 0
@@ -82,6 +84,8 @@ class Target:
         rows = np.arange(n_rows, dtype=np.int64)
         if self.spec == ALL:
             return np.repeat(rows, n_outputs), np.tile(np.arange(n_outputs, dtype=np.int64), n_rows)
+        if self.spec == PREDICTED and self.chosen is not None:
+            return rows, self.chosen[first_row + rows]
         if self.spec == PREDICTED:
             return rows, outputs.argmax(axis=1).astype(np.int64)
         if self.spec == LABEL:

@@ -1,9 +1,11 @@
 """What a run can be asked, as run.json keeps it; no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
+
+import numpy as np
 
 from ihcli.data.categories import read_categories
 from ihcli.data.sampling import AUTO, BASELINE_ROWS, SAMPLING_TOLERANCE, BaselineRows, Sampling
@@ -97,6 +99,7 @@ class ParsedRequest:
     start    with how many nodes paths begin, by a run that goes on; None: it is found out
     known    what the codes of categories stood for before; None: what the text says
     random_weights  seed with which the model's weights are drawn anew; None: the model as it is
+    chosen   see `ihcli.models.targets.Target`
     """
 
     text: RunRequest
@@ -107,6 +110,7 @@ class ParsedRequest:
     start: int | None = None
     known: Vocabulary | None = None
     random_weights: int | None = None
+    chosen: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, text: RunRequest) -> "ParsedRequest":
