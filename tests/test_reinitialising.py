@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import checkpoints
@@ -186,6 +187,8 @@ def test_random_weights_explain_the_outputs_that_the_run_does(tmp_path: Path) ->
         rows[line["other"]] += int(line["rows"]) if line["values"] == "attributions" else 0
     assert set(rows.values()) == {30}
     assert len(rows) == 10
+    shown = ask(tmp_path / "run", *asked, "--format", "table").stdout
+    assert sum(int(n) for n in re.findall(r"target \d, (\d+) entries", shown)) == 30
 
 
 def test_a_draw_is_that_of_its_seed(products: Path) -> None:

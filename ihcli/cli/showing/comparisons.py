@@ -63,7 +63,7 @@ def _section(comparison: "Comparison", kind: str, found: "pa.Table", target: str
     notes: tuple[str, ...] = ()
     if kind == "runs":
         title, notes = (
-            _title(comparison, target),
+            _title(comparison, target, max(found["rows"].to_pylist())),
             tuple(_notes(comparison, random_in_words(found) if is_random else _settings(comparison))),
         )
     else:
@@ -82,10 +82,10 @@ def _which(comparison: "Comparison", kind: str, n: int) -> str:
     )
 
 
-def _title(comparison: "Comparison", target: str) -> str:
-    counts, keys = comparison.counts, comparison.first.keys
+def _title(comparison: "Comparison", target: str, compared: int) -> str:
+    keys = comparison.first.keys
     joined = f"joined on {', '.join(keys)}" if keys else "joined on their numbers"
-    return f"{', '.join(comparison.names)}: target {target}, {counts.compared} entries, {joined}"
+    return f"{', '.join(comparison.names)}: target {target}, {compared} entries, {joined}"
 
 
 def _notes(comparison: "Comparison", told: Iterable[str]) -> Iterator[str]:
