@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import ihcli
 from ihcli.cli import main
 from ihcli.errors import DataError, ModelError
-from ihcli.models import load_model, wrap_module
+from ihcli.models import load_model, signatures, wrap_module
 from ihcli.models.signatures import find_signature
 
 DATA = category_rows(60)
@@ -120,6 +120,61 @@ def test_a_dictionary_has_the_keys_that_are_told() -> None:
 
     wanted = in_one_matrix("entity MLP")
     assert np.abs(got.interactions - wanted.interactions).max() <= 1e-9 * np.abs(wanted.interactions).max()
+
+
+class ByColumn(nn.Module):
+    """Takes each column by its name, (N,) each, in one dictionary or as keywords."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        codes, numbers = ([batch[name] for name in names] for names in INPUTS.values())
+        return self.inner(torch.stack(codes, 1), torch.stack(numbers, 1))
+
+
+class ByKeyword(ByColumn):
+    def forward(self, **columns: Tensor) -> Tensor:
+        return super().forward(columns)
+
+
+def test_a_dictionary_of_columns_needs_nothing() -> None:
+    wanted = in_one_matrix("entity MLP")
+    for table in (TABLE[:6], {name: TABLE[name][:6].to_numpy() for name in NAMES}):
+        got = ihcli.explain(ByColumn(built("entity MLP")), table, target=0, tolerance=1e-3)
+        assert np.abs(got.interactions - wanted.interactions).max() <= 1e-9 * np.abs(wanted.interactions).max()
+
+
+@pytest.mark.parametrize("kind", [ByColumn, ByKeyword])
+def test_each_column_may_be_an_argument_where_there_are_many(kind: type[ByColumn]) -> None:
+    module = kind(built("entity MLP"))
+    assert len(NAMES) > signatures._MOST_MIXED
+
+    got = ihcli.explain(module, TABLE[:6], inputs={name: [name] for name in NAMES}, target=0, tolerance=1e-3)
+
+    wanted = in_one_matrix("entity MLP")
+    assert np.abs(got.interactions - wanted.interactions).max() <= 1e-9 * np.abs(wanted.interactions).max()
+
+
+def test_numbers_stay_numbers_where_their_values_are_whole() -> None:
+    table = TABLE.assign(**{name: TABLE[name].round() for name in NAMES[N_CODES:]})
+    module = ByColumn(built("entity MLP"))
+
+    got = ihcli.explain(module, table[:6], inputs={name: [name] for name in NAMES}, target=0, tolerance=1e-3)
+
+    wanted = ihcli.explain(OneMatrix(built("entity MLP")), table[:6], target=0, tolerance=1e-3)
+    assert np.abs(got.interactions - wanted.interactions).max() <= 1e-9 * np.abs(wanted.interactions).max()
+
+
+def test_a_dictionary_in_whose_place_one_comes_out_is_refused_for_that() -> None:
+    class Keyed(ByColumn):
+        def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {"logits": super().forward(batch)}
+
+    for inputs in (None, {name: [name] for name in NAMES}):
+        with pytest.raises(ModelError, match=r"returns a dict for 7 rows, called with .* Expected one tensor"):
+            ihcli.explain(Keyed(built("entity MLP")), TABLE[:6], inputs=inputs)
 
 
 def test_a_network_of_integers_alone_gets_them_without_being_asked() -> None:

@@ -16,9 +16,22 @@ from ihcli.models.fixed import has_fast_path, has_recurrence
 from ihcli.models.precision import Precision
 from ihcli.models.texts import TextEmbedder
 from ihcli.vocabulary import Vocabulary
+from ihcli.wording import printable
 
 REGRESSION, MANY_LABELS = "regression", "many labels"
 """Tasks whose outputs are not shares of classes that exclude each other."""
+
+
+RETURNS = "returns "
+"""How the reason of a call begins that came through, and gave no outputs of rows."""
+
+
+def described(outputs: Any) -> str:
+    """Return what a module gave in the place of outputs, in words."""
+    if isinstance(outputs, Tensor):
+        return f"shape {tuple(outputs.shape)}"
+    name = type(outputs).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {printable(name)}"
 
 
 @dataclass(frozen=True)
@@ -103,8 +116,7 @@ class Model:
         """
         outputs = self.call(inputs)
         if not isinstance(outputs, Tensor) or outputs.dim() not in (1, 2) or len(outputs) != len(inputs):
-            shape = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-            reason = f"returns {shape} for {len(inputs)} rows"
+            reason = f"{RETURNS}{described(outputs)} for {len(inputs)} rows"
             raise ModelCallError(f"{self.subject}: {reason}. Expected (N,), (N, 1) or (N, K) for any N rows.", reason)
         return outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import torch
@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 from ihcli.errors import ModelCallError, ModelError
 from ihcli.models.around import Around, innermost
-from ihcli.models.model import Model
+from ihcli.models.model import RETURNS, Model
+from ihcli.models.returned import RETURN_ONE
 from ihcli.wording import all_of, column_list, listed, printable
 
 _ROWS = (7, 5)
 """Numbers of rows tried: n rows in must be n rows out."""
 _MOST_TRIALS = 256
+_MOST_MIXED = 6
+"""Arguments of which forms are mixed."""
+_ALIKE = 6
+"""Forms of arguments that are all alike."""
 Inputs = Mapping[str, Sequence[str]]
 """Columns of each argument, by its name."""
 
@@ -117,7 +122,8 @@ def find_signature(model: Model, features: Sequence[str], sample: Tensor, inputs
         inputs: the columns of each argument, which together are all features.
 
     Each argument is tried as numbers first, as integers where all its values are whole, and a single column as (N, 1)
-    and as (N,). Cost: two calls for each way that is tried, all of which but the last fail.
+    and as (N,). A network that takes no matrix is tried with a dictionary of columns, by the names of the features.
+    Cost: two calls for each way that is tried, all of which but the last fail.
     Raises ModelError where the forward takes several arguments and none are told, or those told do not fit.
     """
     taken = _taken(model)
@@ -129,6 +135,8 @@ def find_signature(model: Model, features: Sequence[str], sample: Tensor, inputs
     found = _first_that_works(model, [Signature(told, way) for way in _ways(model, inputs, taken)], sample)
     if isinstance(found, Signature):
         return found
+    if found.startswith(RETURNS):
+        raise ModelError(f"{model.subject}: {found}, called with {_shown(inputs)}. {RETURN_ONE}.")
     raise ModelError(
         f"{model.subject}: cannot be called with {_shown(inputs)}, as numbers or as integers: {found}. Expected "
         f"{_expected(taken)}. Try other columns in `inputs`."
@@ -146,47 +154,100 @@ def _of_one_matrix(model: Model, features: Sequence[str], sample: Tensor, taken:
             f"the columns of each. Try {lines}."
         )
     found = _first_that_works(model, [Signature((whole,))], sample)
-    return found if isinstance(found, Signature) and found.arguments[0].is_whole else None
+    if isinstance(found, Signature):
+        return found if found.arguments[0].is_whole else None
+    if found.startswith(RETURNS) or (taken is not None and len(taken.names) != 1):
+        return None
+    by_name = Signature(tuple(Argument(name, (place,)) for place, name in enumerate(features)), "dictionary")
+    found = _first_that_works(model, [by_name], sample, _ALIKE)
+    if isinstance(found, Signature):
+        return found
+    if found.startswith(RETURNS):
+        raise ModelError(f"{model.subject}: {found}, called with a dictionary of columns. {RETURN_ONE}.")
+    return None
 
 
-def _first_that_works(model: Model, tried: Sequence[Signature], sample: Tensor) -> Signature | str:
-    """Return the first form of these signatures that gives outputs for rows, or why the first one fails."""
+def _first_that_works(
+    model: Model, tried: Sequence[Signature], sample: Tensor, most: int = _MOST_TRIALS
+) -> Signature | str:
+    """Return the first form of these signatures that gives outputs for rows, or why the first one fails.
+
+    A form that returns something else tells more than one that cannot be called.
+    """
     reasons = []
     for signature in tried:
-        for some in _forms(signature, sample):
-            called = some.applied(model)
-            try:
-                for n_rows in _ROWS:
-                    rows = sample[torch.arange(n_rows, device=sample.device) % len(sample)]
-                    with torch.no_grad():
-                        called.outputs(rows)
-                return some
-            except ModelCallError as error:
-                reasons.append(error.reason)
-    return reasons[0] if reasons else "there is no way to call it"
+        for some in islice(_forms(signature, sample), most):
+            reason = _failure(model, some, sample)
+            if reason is None:
+                return _with_numbers(model, some, sample)
+            reasons.append(reason)
+    returned = (reason for reason in reasons if reason.startswith(RETURNS))
+    return next(returned, reasons[0] if reasons else "there is no way to call it")
+
+
+def _failure(model: Model, signature: Signature, sample: Tensor) -> str | None:
+    """Return why rows have no outputs when a model is called so; None where they have."""
+    called = signature.applied(model)
+    try:
+        for n_rows in _ROWS:
+            rows = sample[torch.arange(n_rows, device=sample.device) % len(sample)]
+            with torch.no_grad():
+                called.outputs(rows)
+    except ModelCallError as error:
+        return error.reason
+    return None
+
+
+def _with_numbers(model: Model, signature: Signature, sample: Tensor) -> Signature:
+    """Return a signature that works with as many arguments as can be given as numbers, through which gradients flow."""
+    for place, argument in enumerate(signature.arguments):
+        if argument.is_whole:
+            arguments = list(signature.arguments)
+            arguments[place] = replace(argument, is_whole=False)
+            fewer = replace(signature, arguments=tuple(arguments))
+            signature = signature if _failure(model, fewer, sample) else fewer
+    return signature
 
 
 def _forms(signature: Signature, sample: Tensor) -> Iterator[Signature]:
-    """Yield the signature with each argument in every form that it may have: numbers first, matrices first."""
-    choices = []
-    for argument in signature.arguments:
-        values = sample[:, argument.columns]
-        is_whole = (False, True) if bool((values == values.round()).all()) else (False,)
-        is_flat = (False, True) if len(argument.columns) == 1 else (False,)
-        choices.append([(whole, flat) for flat in is_flat for whole in is_whole])
-    forms = sorted(product(*choices), key=lambda form: sum(flat for _, flat in form) + sum(whole for whole, _ in form))
-    for form in forms[:_MOST_TRIALS]:
+    """Yield the signature with its arguments in forms that they may have: numbers first, matrices first.
+
+    All arguments alike come first, as integers those whose values begin like codes; where there are many of them no
+    others, which are four times as many with each.
+    """
+    able = [(_are_whole(sample[:, argument.columns]), len(argument.columns) == 1) for argument in signature.arguments]
+    codes = [_may_be_codes(sample[:, argument.columns]) for argument in signature.arguments]
+    alike = [
+        tuple((whole, flat and may_be_flat) for whole, (_, may_be_flat) in zip(wholes, able, strict=True))
+        for flat in (False, True)
+        for wholes in ([False] * len(able), codes, [whole for whole, _ in able])
+    ]
+    mixed: list[tuple[tuple[bool, bool], ...]] = []
+    if len(able) <= _MOST_MIXED:
+        choices = [[(w, f) for f in sorted({False, flat}) for w in sorted({False, whole})] for whole, flat in able]
+        mixed = sorted(product(*choices), key=lambda form: sum(flat for _, flat in form) + sum(w for w, _ in form))
+    for form in dict.fromkeys([*alike, *mixed[:_MOST_TRIALS]]):
         pairs = zip(signature.arguments, form, strict=True)
         arguments = (replace(argument, is_whole=whole, is_flat=flat) for argument, (whole, flat) in pairs)
         yield replace(signature, arguments=tuple(arguments))
 
 
+def _are_whole(values: Tensor) -> bool:
+    return bool((values == values.round()).all())
+
+
+def _may_be_codes(values: Tensor) -> bool:
+    """Return whether values are whole numbers from 0 or 1 on."""
+    return values.numel() > 0 and _are_whole(values) and 0 <= float(values.min()) <= 1
+
+
 @dataclass(frozen=True)
 class _Taken:
-    """Names of a forward's arguments; those that must be given."""
+    """Names of a forward's arguments; those that must be given; whether it takes others by any name besides."""
 
     names: tuple[str, ...]
     required: tuple[str, ...]
+    any_name: bool = False
 
 
 def _taken(model: Model) -> _Taken | None:
@@ -210,13 +271,13 @@ def _taken(model: Model) -> _Taken | None:
         return None
     named = [parameter for parameter in given if parameter.kind is not parameter.VAR_KEYWORD]
     required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
-    return _Taken(tuple(parameter.name for parameter in named), required)
+    return _Taken(tuple(parameter.name for parameter in named), required, len(named) < len(given))
 
 
 def _ways(model: Model, inputs: Inputs, taken: _Taken | None) -> list[str]:
     """Return the ways in which these arguments may be given, the likeliest first."""
     is_program = hasattr(innermost(model.module), "argument_names")
-    by_name = ["name"] if taken is None or set(inputs) <= set(taken.names) else []
+    by_name = ["name"] if taken is None or taken.any_name or set(inputs) <= set(taken.names) else []
     return (["position"] if is_program else [*by_name, "position", "dictionary"]) or ["position"]
 
 
@@ -225,14 +286,14 @@ def _shown(inputs: Inputs) -> str:
 
 
 def _expected(taken: _Taken | None) -> str:
-    if taken is None:
+    if taken is None or taken.any_name:
         return "its arguments by name, or a dictionary"
     return f"its arguments {listed(taken.names)}"
 
 
 def _guessed(features: Sequence[str], sample: Tensor, names: Sequence[str]) -> str:
-    """Return options with the columns that each argument is likely to take: codes are whole numbers from 0 or 1 on."""
-    is_code = [bool((column == column.round()).all()) and 0 <= column.min() <= 1 for column in sample.T]
+    """Return options with the columns that each argument is likely to take."""
+    is_code = [_may_be_codes(column) for column in sample.T]
     codes = [name for name, code in zip(features, is_code, strict=True) if code]
     numbers = [name for name, code in zip(features, is_code, strict=True) if not code]
     wants = [any(word in name.lower() for word in ("cat", "code", "id", "emb", "disc")) for name in names]

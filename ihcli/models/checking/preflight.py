@@ -20,6 +20,7 @@ from ihcli.models.checking.failing import (
 from ihcli.models.fixed import ROWS_SECOND, fixed_dtypes, fixed_in_training, has_recurrence, has_rows_second
 from ihcli.models.layers import layer_name
 from ihcli.models.model import Model
+from ihcli.models.returned import returned_message
 from ihcli.models.wrapping import FULL_DTYPES, named
 
 # Two calls, or a row alone and in a batch, may differ by the rounding of differently ordered sums.
@@ -124,10 +125,7 @@ def _forward(model: Model, rows: Tensor) -> Any:
 def _check_outputs(model: Model, outputs: Any, rows: Tensor) -> None:
     subject = model.subject
     if not isinstance(outputs, Tensor):
-        raise ModelError(
-            f"{subject}: returns a {type(outputs).__name__}. Expected one tensor of shape (N,), (N, 1) or (N, K). "
-            "Try wrapping it in a module that picks the output."
-        )
+        raise ModelError(returned_message(model, outputs, rows))
     if outputs.dim() not in (1, 2) or len(outputs) != len(rows) or outputs.numel() == 0:
         raise ModelError(
             f"{subject}: returns shape {tuple(outputs.shape)} for {len(rows)} rows. Expected (N,), (N, 1) or (N, K). "
