@@ -100,18 +100,32 @@ def _product(site: Site, first: int, second: int) -> Tensor:
     """Return the tangent of a matrix product (..., n, k) (..., k, m) and add its curvature."""
     left, right = site.tangents[first], site.tangents[second]
     a, b = site.values[first], site.values[second]
-    through = None if left is None else _rows_times(left, b)
     if right is None:
-        assert through is not None
-        return through
-    turned = _rows_times(right.transpose(-1, -2), a.transpose(-1, -2)).transpose(-1, -2)
-    if left is not None:
-        slope = site.slope
-        if slope.shape[-2] < slope.shape[-1]:
-            site.bend(2 * _rows_times(left.transpose(-1, -2), slope), right)
-        else:
-            site.bend(2 * _rows_times(right, slope.transpose(-1, -2)).transpose(-1, -2), left)
-    return plus(through, turned)
+        assert left is not None
+        return _rows_times(left, b)
+    if left is None:
+        return _rows_times(right.transpose(-1, -2), a.transpose(-1, -2)).transpose(-1, -2)
+    lefts, rights = _gates_within(left), _gates_within(right)
+    site.bend(2 * _gates_first(_each(site.slope, rights.transpose(-1, -2)), left), _gates_first(lefts, left))
+    through = torch.bmm(lefts.flatten(1, 2), b.reshape(-1, *b.shape[-2:])).view(*lefts.shape[:-1], -1)
+    return _gates_first(through.add_(_each(a, rights)), left)
+
+
+def _gates_within(tangents: Tensor) -> Tensor:
+    """Return (G, P, ..., r, c) as (P ..., G, r, c), a matrix for each, transposed where it lies so in memory."""
+    if tangents.stride(-1) != 1 and tangents.stride(-2) == 1:
+        return _gates_within(tangents.transpose(-1, -2)).transpose(-1, -2)
+    return tangents.movedim(0, -3).reshape(-1, len(tangents), *tangents.shape[-2:])
+
+
+def _gates_first(matrices: Tensor, like: Tensor) -> Tensor:
+    """Return (P ..., G, r, c) as (G, P, ..., r, c), as tangents like these lie."""
+    return matrices.unflatten(0, like.shape[1:-2]).movedim(-3, 0)
+
+
+def _each(values: Tensor, matrices: Tensor) -> Tensor:
+    """Return values (P, ..., n, k) times the matrix (k, m) of every gate, (P ..., G, n, m)."""
+    return values.reshape(-1, 1, *values.shape[-2:]) @ matrices
 
 
 def _rows_times(tangents: Tensor, matrices: Tensor) -> Tensor:
