@@ -83,6 +83,10 @@ class AutogradEngine(Engine):
     def _explained(self, paths: Paths, path: Tensor, z: Tensor) -> Tensor:
         return paths.explained(paths.rows(path), self._function(z))
 
+    def _explained_twice(self, paths: Paths, path: Tensor, z: Tensor) -> Tensor:
+        """Return f where a backward of a backward is taken of it once."""
+        return self._explained(paths, path, z)
+
     def values(self, paths: Paths, path: np.ndarray, t: Tensor) -> Tensor:
         """Return f(z(t)): one forward."""
         (here,) = paths.placed(path)
@@ -102,7 +106,9 @@ class AutogradEngine(Engine):
         """Return f(z(t)), F and F' = H 1, whose direction in input space is delta: a gradient and one product."""
         (here,) = paths.placed(path)
         with torch.enable_grad():
-            z, delta, value = self._forward(paths, here, t)
+            start, delta = paths.ends(here)
+            z = (start + t[:, None] * delta).requires_grad_()
+            value = self._explained_twice(paths, here, z)
             gradient = _gradient(value.sum(), z, create_graph=True)
             product = _gradient((gradient * delta).sum(), z)
         row = paths.rows(here)
