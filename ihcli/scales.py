@@ -15,6 +15,8 @@ SCALES = {
 
 TAKEN_FOR_LOGITS = "numbers, taken for logits"
 """How a model ends whose outputs do not say what they are."""
+TAKEN_FOR_PROBABILITIES = "numbers between 0 and 1"
+"""How one ends of which only a sample of its outputs says that they may be probabilities."""
 ENDINGS = {
     "a sigmoid": (PROBABILITY, False, True),
     "a softmax": (PROBABILITY, True, True),
@@ -22,7 +24,7 @@ ENDINGS = {
     "the logarithm of a softmax": (LOG_PROBABILITY, True, True),
     "a sigmoid and its complement": (PROBABILITY, True, False),
     "shares that add up to 1": (PROBABILITY, True, False),
-    "numbers between 0 and 1": (PROBABILITY, False, True),
+    TAKEN_FOR_PROBABILITIES: (PROBABILITY, False, True),
     "logarithms of shares": (LOG_PROBABILITY, True, False),
     TAKEN_FOR_LOGITS: (LOGIT, True, True),
 }

@@ -21,6 +21,7 @@ from ihcli import read
 from ihcli.cli import main
 from ihcli.results.model_quality import ModelQuality
 from ihcli.runs.progress import Progress
+from ihcli.scales import TAKEN_FOR_PROBABILITIES
 from ihcli.summaries.concentration import concentration, gini, how_many
 from ihcli.summaries.doubts import MANY_SPREADS
 from ihcli.summaries.figures import Line
@@ -250,6 +251,16 @@ def test_several_numbers_that_nothing_calls_classes_are_no_reason_to_warn(tmp_pa
     named = ("--exclude", "label", "--output-names", "no,yes")
     assert "every row is class no" in warnings_of(explained(tmp_path, module, table, *named))
     assert "every row is class 0" in warnings_of(explained(tmp_path, ends_in_softmax, table, "--exclude", "label"))
+
+
+def test_numbers_that_happen_to_lie_between_0_and_1_are_no_reason_to_warn(tmp_path: Path, table: pd.DataFrame) -> None:
+    scaled = nn.Linear(1, 1)
+    scaled.weight.data, scaled.bias.data = torch.tensor([[0.1]]), torch.tensor([0.2])
+    path = explained(tmp_path, Tail(1, nn.Sequential(nn.Tanh(), scaled)), table, "--exclude", "label")
+
+    (ending,) = (line for line in read(path).model_quality.lines if line.figure == "ending")
+    assert ending.name == TAKEN_FOR_PROBABILITIES
+    assert "every row" not in warnings_of(path)
 
 
 def test_few_rows_and_labels_of_one_class_are_no_reason_to_warn(tmp_path: Path, table: pd.DataFrame) -> None:

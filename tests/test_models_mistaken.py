@@ -1,14 +1,17 @@
 """Files and directories given in place of a model: each is called what it is, and what is proposed works."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import re
 import struct
 import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import model_files
 import numpy as np
@@ -129,6 +132,17 @@ def test_a_zip_around_a_model_is_one_line_from_it(beside: str, tmp_path: Path) -
     assert ("TorchServe" in message) is beside.startswith("MAR")
     (line,) = re.findall(r"python -m zipfile -e .*? unpacked(?=,)", message)
     (model,) = re.findall(r"(\S+) as MODEL", message)
+    run(line, tmp_path)
+    assert load_model(tmp_path / model).n_inputs == 3
+
+
+@pytest.mark.parametrize("packed", [gzip, bz2, lzma])
+def test_a_compressed_model_is_one_line_from_it(packed: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / f"a model.pt.{packed.__name__}"
+    path.write_bytes(packed.compress(model_in(tmp_path)))
+    message = refused(path)
+    assert "a zip archive, as torch saves models" in message
+    line, model = re.findall(r"Try (python -c .+), and (.+) as MODEL", message)[0]
     run(line, tmp_path)
     assert load_model(tmp_path / model).n_inputs == 3
 

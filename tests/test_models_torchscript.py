@@ -196,3 +196,17 @@ def test_an_archive_without_its_code_is_one_message(tmp_path: Path) -> None:
         archive.writestr("model/constants.pkl", "x")
     with pytest.raises(ModelError, match="cannot be loaded as TorchScript"):
         load_model(path)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_quantized_script_is_refused_for_what_it_is(trust: bool, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    quantized = model_files.quietly(
+        lambda: torch.ao.quantization.quantize_dynamic(model_files.network().float(), {nn.Linear})
+    )
+    model_files.quietly(lambda: torch.jit.script(quantized).save(str(path)))
+
+    with pytest.raises(ModelError, match=r"a quantized network, which has no derivatives.*was before") as caught:
+        load_model(path, trust=trust)
+
+    assert not isinstance(caught.value, UnsafeModelError)

@@ -27,7 +27,7 @@ from prepared import python
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import BaggingRegressor, RandomForestClassifier, VotingClassifier
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -323,6 +323,21 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
         "VotingClassifier, which is not read, with a scikit-learn network at .estimators_[0]",
         lambda saved: saved.estimators_[0].predict_proba(NUMBERS),
     ),
+    "vote behind a scaler": (
+        lambda: fitted(make_pipeline(StandardScaler(), VotingClassifier([("a", classifier()), ("b", classifier())]))),
+        "a Pipeline with 'VotingClassifier', which cannot be folded in",
+        lambda saved: saved[-1].estimators_[0].predict_proba(saved[0].transform(NUMBERS)),
+    ),
+    "bags behind a scaler": (
+        lambda: fitted(make_pipeline(StandardScaler(), BaggingRegressor(regressor(), n_estimators=2))),
+        "a Pipeline with 'BaggingRegressor', which cannot be folded in",
+        lambda saved: saved[-1].estimators_[0].predict(saved[0].transform(NUMBERS)),
+    ),
+    "calibrated behind a scaler": (
+        lambda: fitted(make_pipeline(StandardScaler(), CalibratedClassifierCV(classifier(), cv=2))),
+        "Its outputs are then those before calibration, of one fold",
+        lambda saved: saved[-1].calibrated_classifiers_[0].estimator.predict_proba(saved[0].transform(NUMBERS)),
+    ),
     "dictionary": (
         lambda: {"model": fitted(make_pipeline(StandardScaler(), classifier())), "features": ["age", "income"]},
         "a dictionary (keys 'model', 'features'), not a model, with a scikit-learn network at [\"model\"]",
@@ -352,6 +367,7 @@ def test_a_scikit_learn_object_around_a_network_is_one_line_from_it(name: str, t
     TABLES.get(name, NUMBERS).to_csv(tmp_path / "d.csv", index=False)
     message = refused(path)
     assert words in message
+    assert "pass through 'model' first" not in message
     assert refused(path, trust=True) == message
     table = "transformed.csv" if "transformed.csv as DATA" in message else "d.csv"
     model = load_model(follow(path, message, table))

@@ -29,7 +29,15 @@ from ihcli.heads.forms import Form, log_sigmoid, log_softmax, sigmoid, softmax
 from ihcli.heads.rewriting import with_ending
 from ihcli.models.around import Around
 from ihcli.models.model import MANY_LABELS, REGRESSION, Model
-from ihcli.scales import LOG_PROBABILITY, LOGIT, MARGIN, MODEL, PROBABILITY, TAKEN_FOR_LOGITS
+from ihcli.scales import (
+    LOG_PROBABILITY,
+    LOGIT,
+    MARGIN,
+    MODEL,
+    PROBABILITY,
+    TAKEN_FOR_LOGITS,
+    TAKEN_FOR_PROBABILITIES,
+)
 from ihcli.wording import either
 
 Function = Callable[[Tensor], Tensor]
@@ -191,7 +199,7 @@ def _by_value(model: Model, outputs: Tensor, is_bounded: bool) -> Finish | None:
     if is_bounded and bool(((outputs >= 0) & (outputs <= 1)).all()):
         if add_up(outputs):
             return Finish("shares that add up to 1", PROBABILITY, n_outputs, model.module, torch.log, True, False)
-        return Finish("numbers between 0 and 1", PROBABILITY, n_outputs, model.module, _log_odds, False)
+        return Finish(TAKEN_FOR_PROBABILITIES, PROBABILITY, n_outputs, model.module, _log_odds, False)
     if bool((outputs <= 0).all()) and add_up(outputs.exp()):
         return Finish("logarithms of shares", LOG_PROBABILITY, n_outputs, model.module, _same, True, False)
     return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ihcli.scales import TAKEN_FOR_LOGITS
+from ihcli.scales import TAKEN_FOR_LOGITS, TAKEN_FOR_PROBABILITIES
 from ihcli.summaries.figures import Line
 from ihcli.summaries.judging import ENDING
 from ihcli.wording import listed, printable
@@ -53,13 +53,17 @@ def _of_classes(lines: Sequence[Line]) -> Iterator[str]:
 
 
 def _are_surely_classes(lines: Sequence[Line]) -> bool:
-    """Return whether the model's end, the names of its outputs or labels say that outputs are classes, not numbers."""
+    """Return whether the model's end, the names of several outputs or labels say that they are classes, not numbers.
+
+    A regressor may well give numbers between 0 and 1.
+    """
     of_model = {line.figure: line for line in lines if line.of == "model"}
     ending, labels = of_model.get(ENDING), of_model.get("labels")
-    is_told = ending is not None and ending.name != TAKEN_FOR_LOGITS
+    is_told = ending is not None and ending.name not in (TAKEN_FOR_LOGITS, TAKEN_FOR_PROBABILITIES)
     has_labels = labels is not None and bool(labels.value)
     classes = classes_of(lines)
-    return is_told or has_labels or classes != [str(place) for place in range(len(classes))]
+    are_named = classes != [str(place) for place in range(len(classes))] and classes[0] != f"not {classes[-1]}"
+    return is_told or has_labels or are_named
 
 
 def _of_distance(lines: Sequence[Line]) -> Iterator[str]:

@@ -193,7 +193,8 @@ def _begun(step: str, outline: Outline) -> str:
 def _scaled(root: Any) -> str:
     """Return a sentence on what stands beside a model and may come before it."""
     beside = root.items() if isinstance(root, dict) else ()
-    scaler = next((key for key, value in beside if isinstance(value, Record) and value.name in FOLDED), None)
+    steps = ((key, value) for key, value in beside if isinstance(value, Record) and value.name in FOLDED)
+    scaler = next((key for key, value in steps if found_in(value) is None), None)
     if scaler is None:
         return ""
     return (

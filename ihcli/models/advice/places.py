@@ -78,8 +78,19 @@ def network_step(record: Record) -> tuple[str, Record] | None:
     innermost = _innermost(last)
     if _is_end(innermost):
         return "", last
-    held = ((name, part) for name, part in last.attributes.items() if _is_name(name) and isinstance(part, Record))
-    return next(((f".{name}", part) for name, part in held if network_in(part) is not None), None)
+    return next(((step, part) for step, part in _held(last) if network_in(part) is not None), None)
+
+
+def _held(record: Record) -> Iterator[tuple[str, Record]]:
+    """Yield the estimators that one keeps, the first of many, and what is calibrated in it."""
+    for step, part in parts(record):
+        first = part[0] if isinstance(part, list) and part else None
+        if isinstance(part, Record):
+            yield step, part
+        elif isinstance(first, Record):
+            inner = first.attributes.get("estimator")
+            yield f"{step}[0]", first
+            yield from [(f"{step}[0].estimator", inner)] if isinstance(inner, Record) else []
 
 
 def last_step(record: Record) -> Record | None:

@@ -17,7 +17,8 @@ from ihcli.models.checking.probing import accepted_width, random_rows, takes_oth
 from ihcli.models.fixed import constant_weights, fixed_dtypes
 from ihcli.models.model import Model
 from ihcli.models.scripts.archive import refused_in
-from ihcli.models.scripts.graphs import refused_operators
+from ihcli.models.scripts.code import QUANTIZED
+from ihcli.models.scripts.graphs import all_nodes, refused_operators
 from ihcli.models.scripts.guards import put_checks
 from ihcli.models.sniffing import Kind
 from ihcli.models.wrapping import (
@@ -55,15 +56,31 @@ def read(source: Source) -> Model:
 def _load(source: Source) -> Any:
     """Return the module; where it is not trusted, only after both doors."""
     if not source.trust:
-        _refuse(source, refused_in(source.path))
+        _refuse(source, (_of_quantized(source, words) for words in refused_in(source.path)))
     unit = torch._C.CompilationUnit()
     compiled = torch._C.import_ir_module(unit, str(source.path), source.device, {}, False)  # type: ignore[call-arg]
     if not source.trust:
         _refuse(source, (f"its code {words}" for words in refused_operators(unit)))
         put_checks(unit)
+    elif any(node.kind().startswith(f"{QUANTIZED}::") for node in all_nodes(unit)):
+        raise _quantized(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.jit._recursive.wrap_cpp_module(compiled)
+
+
+def _of_quantized(source: Source, words: str) -> str:
+    """Return why a file is not trusted; raises ModelError where trust would not help, as it has no derivatives."""
+    if f"operators of {QUANTIZED}," in words:
+        raise _quantized(source)
+    return words
+
+
+def _quantized(source: Source) -> ModelError:
+    return ModelError(
+        f"{source.path}: a quantized network, which has no derivatives. Expected one of floating point numbers. "
+        "Try the network as it was before quantization."
+    )
 
 
 def _refuse(source: Source, refusals: Iterator[str]) -> None:

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ihcli.errors import ModelError
-from ihcli.models.mistaken import mistaken_file
+from ihcli.models.mistaken import Mistaken, mistaken_file
 from ihcli.models.sniffing import compression, is_pickle, refused
-from ihcli.wording import MODELS_IN_WORDS
+from ihcli.models.steps import imports, python_line, quoted
+from ihcli.wording import MODELS_IN_WORDS, printable
 
 MAX_DECOMPRESSED_BYTES = 2 << 30
 # Weights hardly compress; what expands more than this beyond a size that hurts nobody was made to.
 _MOST_EXPANSION, _HARMLESS_BYTES = 20, 64 << 20
 _CHUNK_BYTES = 1 << 20
 _LZMA_MEMORY_BYTES = 256 << 20
+_ZIP = b"PK\x03\x04"
+_OPENED_BY = {"gzip": "gzip", "bz2": "bz2", "lzma": "lzma", "xz": "lzma"}
+"""Modules of Python that open what is compressed so."""
 
 
 class NoPickleError(ModelError):
@@ -42,8 +46,19 @@ def read_stream(path: Path) -> io.BytesIO:
         mistaken = mistaken_file(path, content[:4096], len(content))
         if mistaken is not None:
             raise NoPickleError(*refused(path, mistaken._replace(what=f"{mistaken.what}, {kind} compressed")).args)
+        if content.startswith(_ZIP) and kind in _OPENED_BY:
+            archive = Mistaken(f"a zip archive, as torch saves models, {kind} compressed", _unpacking(path, kind))
+            raise NoPickleError(*refused(path, archive).args)
         raise NoPickleError(f"{path}: {kind} compressed data that holds no pickle. Expected {MODELS_IN_WORDS}.")
     return io.BytesIO(content)
+
+
+def _unpacking(path: Path, kind: str) -> str:
+    """Return what writes a file without its compression, beside where it is run."""
+    module = _OPENED_BY[kind]
+    opened = f"{module}.open({quoted(path)})"
+    line = python_line(imports(module, "shutil"), f'shutil.copyfileobj({opened}, open({quoted(path.stem)}, "wb"))')
+    return f"{line}, and {printable(path.stem)} as MODEL"
 
 
 def _decompress(content: bytes, kind: str, path: Path) -> bytes:

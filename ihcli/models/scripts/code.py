@@ -21,6 +21,8 @@ _PLAIN_ATTRIBUTE = re.compile(r'\bgetattr\([\w.]+, "[^"\\\n]*"\)')
 _PLAIN_ANNOTATION = re.compile(r'__annotations__(?:\["[^"\\\n]*"\] = | = \[\]\n)')
 _NAMESPACE = re.compile(r"\bops\s*\.\s*(\w+)")
 _NAMESPACES = ("aten", "prim")
+QUANTIZED = "quantized"
+"""Namespace of operators on weights of whole numbers."""
 # Objects of C++ classes run code of their own when they are restored.
 _CLASSES = re.compile(r"torch\s*\.\s*classes")
 _BRACKETS = re.compile(r"[\[({\])}]")

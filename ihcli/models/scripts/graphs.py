@@ -29,6 +29,12 @@ def refused_operators(unit: Any) -> Iterator[str]:
                 yield f"({printable(function.qualified_name)}) {words}"
 
 
+def all_nodes(unit: Any) -> Iterator[Any]:
+    """Yield every node of every function that was compiled."""
+    for function in unit.get_functions():
+        yield from nodes_of(function.graph)
+
+
 def nodes_of(graph: Any) -> Iterator[Any]:
     """Yield every node of a graph or block, also of the blocks and graphs within."""
     pending = [graph]
