@@ -13,6 +13,7 @@ from ihcli.derivatives.paths import Paths
 from ihcli.integration.certify import GUARDED, Refinement, certify
 from ihcli.integration.effort import NODES, Effort
 from ihcli.integration.longer import missed
+from ihcli.integration.matrix import LEAST_LEFT, MatrixErrors
 from ihcli.integration.measuring import Measure
 from ihcli.integration.panels import Panels, whole_paths
 from ihcli.integration.quadrature import panel_rule
@@ -59,9 +60,10 @@ def test_what_is_extended_is_what_the_extension_alone_would_find(second_order: b
     whole = measured(function, paths, 5, second_order, lambda panels: np.ones(len(panels), bool))
     plain = measured(function, paths, 5, second_order)
     np.testing.assert_array_equal(some.path, every)
-    np.testing.assert_array_equal(some.is_extended, every % 3 == 1)
+    is_extended = every % 3 == 1
+    np.testing.assert_array_equal(some.n_nodes, np.where(is_extended, 11, 5))
     for name in ("integral", "log_integral", "error", "residual", "matrix", "norms"):
-        for which, expected in ((some.is_extended, whole), (~some.is_extended, plain)):
+        for which, expected in ((is_extended, whole), (~is_extended, plain)):
             got = getattr(some, name)[which]
             np.testing.assert_allclose(got, getattr(expected, name)[which], rtol=1e-9, atol=1e-12)
     exact = measured(function, paths, 40, second_order).integral
@@ -74,11 +76,35 @@ def test_nodes_that_a_path_has_are_not_evaluated_again(second_order: bool, n_inp
     spy = SpyEngine(bending(n_inputs))
     paths = straight_paths(2 * normal(6, n_inputs, seed=3))
     refinement = Refinement(spy.along(paths), second_order, Effort(1e-4))
-    assert refinement.panels.is_extended.any()
+    assert (refinement.panels.n_nodes == 2 * NODES + 1).any()
     asked = Counter(at for kind in ("gradients", "curvatures", "hessians") for at in spy.asked[kind])
     assert max(asked.values()) == 1
     assert sum(asked.values()) == refinement.evaluations.sum()
-    np.testing.assert_array_equal(refinement.evaluations, np.where(refinement.panels.is_extended, 17, 8))
+    np.testing.assert_array_equal(refinement.evaluations, refinement.panels.n_nodes)
+
+
+def test_under_second_order_two_nodes_come_first_and_mostly_suffice() -> None:
+    along = AutogradEngine(bending(5), MEMORY_BYTES).along(straight_paths(normal(60, 5, seed=4)))
+    pair, longest = NODES + 2, 2 * NODES + 1
+    counts = Counter(Refinement(along, True, Effort(1e-4)).panels.n_nodes.tolist())
+    assert set(counts) == {NODES, pair, longest}
+    assert counts[pair] > counts[longest]
+    assert set(Refinement(along, False, Effort(1e-6)).panels.n_nodes) == {NODES, longest}
+
+
+@pytest.mark.parametrize("n_inputs", [3, 12])
+def test_of_an_error_a_quarter_at_least_is_left_by_two_more_nodes(n_inputs: int) -> None:
+    function, paths, rule = bending(n_inputs), straight_paths(normal(20, n_inputs, seed=9)), panel_rule(NODES)
+    short = measured(function, paths, NODES, True)
+    pair = measured(function, paths, NODES, True, lambda panels: panels.n_nodes == NODES)
+    assert (pair.n_nodes == NODES + 2).all()
+    assert (pair.error >= LEAST_LEFT * short.error).all()
+    assert (pair.residual >= LEAST_LEFT * short.residual).all()
+    if n_inputs == 3:
+        before, after = (MatrixErrors.of(panels, rule, panels.norms, 1).panels.error for panels in (short, pair))
+        assert (after >= LEAST_LEFT * before).all()
+    every = measured(function, paths, NODES, True, lambda panels: np.ones(len(panels), bool))
+    assert (every.error < LEAST_LEFT * short.error).all()
 
 
 @ORDERS
@@ -96,7 +122,7 @@ def test_a_path_that_no_longer_rule_resolves_is_halved_at_once(second_order: boo
     sharp = network([3, 16, 16], lambda: softplus(1000), seed=5, scale=2.0)
     along = AutogradEngine(sharp, MEMORY_BYTES).along(straight_paths(3 * normal(20, 3, seed=6)))
     refinement = Refinement(along, second_order, Effort(1e-3))
-    assert refinement.panels.is_extended.mean() < 0.5
+    assert (refinement.panels.n_nodes > NODES).mean() < 0.5
 
 
 @pytest.mark.parametrize(
@@ -105,7 +131,7 @@ def test_a_path_that_no_longer_rule_resolves_is_halved_at_once(second_order: boo
 def test_no_path_is_extended_by_a_fixed_rule_beyond_the_budget_or_over_baselines(effort, n_baselines) -> None:
     paths = straight_paths(normal(6, 3, seed=7), normal(n_baselines, 3, seed=8))
     refinement = Refinement(AutogradEngine(bending(), MEMORY_BYTES).along(paths), True, effort)
-    assert not refinement.panels.is_extended.any()
+    assert (refinement.panels.n_nodes == len(refinement.rule.nodes)).all()
 
 
 @ORDERS

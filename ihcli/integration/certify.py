@@ -70,19 +70,12 @@ class Refinement:
         """Return one panel for each path, unmeasured."""
         return whole_paths(self.along.paths, self.prediction, self.baseline_prediction, self._second_order)
 
-    def nodes(self) -> np.ndarray:
-        """Return how many nodes each panel has, (M,)."""
-        found = np.zeros(len(self.panels), dtype=np.int64)
-        for rule, which in self.panels.by_rule(self.rule):
-            found[which] = len(rule.nodes)
-        return found
-
     def _begin(self, nodes: int, tell: Tell) -> None:
-        """Measure one panel for each path by that rule, and by its extension where that is worth it."""
+        """Measure one panel for each path by that rule, and by its extensions where these are worth it."""
         self.rule = panel_rule(nodes)
         self._measure = self._measuring(self.rule)
         self.panels = self._measure(self.whole_paths(), tell, self._extends())
-        self.evaluations = self.evaluations + self.nodes().reshape(len(self.evaluations), -1).sum(1)
+        self.evaluations = self.evaluations + self.panels.n_nodes.reshape(len(self.evaluations), -1).sum(1)
 
     def _measuring(self, rule: PanelRule) -> Measure:
         return Measure(self.along, rule, self._second_order, whole=self.along.has_few_groups)
@@ -92,12 +85,12 @@ class Refinement:
         effort, n = self.effort, len(self.rule.nodes)
         if effort.steps is not None or self.along.paths.n_baselines > 1 or 2 * n + 1 > effort.budget(1):
             return None
-        return lambda panels: worth_extending(panels, self.rule, effort.tolerance)
+        return lambda panels: worth_extending(panels, self.rule, effort.tolerance, self._second_order)
 
     def _misses(self) -> bool:
         """Measure some rows with NODES as well, those not extended; return whether the rule missed one."""
         some = np.arange(GUARDED // 2, len(self.panels), GUARDED)
-        some = some[~self.panels.is_extended[some]]
+        some = some[self.panels.n_nodes[some] == len(self.rule.nodes)]
         if not len(some):
             return False
         longer = panel_rule(NODES)

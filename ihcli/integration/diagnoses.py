@@ -165,9 +165,7 @@ def _zoomed(along: Along, path: np.ndarray, levels: int, second_order: bool) -> 
         narrower = halves.take(np.where(halves.error[left] >= halves.error[right], left, right))
         jump[going] = _jump(narrower, size[going])
         quiet[going] = np.where(jump[going] > QUIET, 0, quiet[going] + 1)
-        place = np.arange(len(worst))
-        place[going] = len(worst) + left
-        worst = Panels.join([worst, narrower]).take(place)
+        worst = worst.put(going, narrower)
     return worst, jump
 
 

@@ -1,9 +1,11 @@
 """Longer rules on whole paths, of rows of one baseline: which paths take one, and which a short rule proves to miss.
 
-A path may take the extension of its rule, which its nodes are a part of, before it is halved: where coefficients of the
-integrand shrink by q from one to the next, n + 1 more nodes are expected to bring an error e to e q^(GAIN (n + 1)). A
-path that is within the tolerance then costs n + 1 evaluations, where halves cost 2n or more. Whatever is expected, what
-counts is the error that is found.
+A path may take extensions of its rule, which its nodes are a part of, before it is halved: where coefficients of the
+integrand shrink by q from one to the next, n + 1 more nodes are expected to bring an error e to e q^(GAIN (n + 1)).
+Where that is within the tolerance they cost n + 1 evaluations, and halves 2n or more. Under second order two of them
+come first, near the ends of the path, after which the others are mostly not needed: what misses the tolerance is the
+integral against -ln t, of which n nodes make far less than of phi. Whatever is expected, what counts is the error that
+is found.
 
 What n nodes do not see they cannot tell, be it a bump between two of them. So rules with fewer nodes than NODES are
 held to longer ones on some paths: those that they take for certified must be.
@@ -18,15 +20,27 @@ from ihcli.integration.quadrature import PanelRule
 GAIN = 4.0
 """Measured on 29 trained networks of 2 to 16 groups: 2 to 5 take within 2 % of the fewest evaluations. The coefficients
 that q is taken of are the slowest of three pairs."""
+TRIED = 50.0
+"""Times the tolerance of errors for which two more nodes are tried, whatever is expected."""
+OF_MATRIX = 3.0
+"""How many times the error of row sums that of the matrix is taken for, before there is one."""
 UNSETTLED = 5.0
 """Times the tolerance that a longer rule estimates its error at, where a shorter one was certified too soon: estimates
 of one row differ by less."""
 
 
-def worth_extending(panels: Panels, rule: PanelRule, tolerance: float) -> np.ndarray:
-    """Return which paths miss the tolerance, but are expected not to with the extension of the rule, (M,) bool."""
+def worth_extending(panels: Panels, rule: PanelRule, tolerance: float, second_order: bool) -> np.ndarray:
+    """Return which paths miss the tolerance, but are expected not to with all nodes of extensions, (M,) bool.
+
+    They were measured by the rule, or by an extension of it.
+    """
     error, noise = _relative_errors(panels, rule)
-    expected = error * panels.decay ** (GAIN * (len(rule.nodes) + 1))
+    if second_order and not panels.matrix.size:
+        error = OF_MATRIX * error
+    expected = error * panels.decay ** (GAIN * (len(rule.extensions[-1].nodes) - panels.n_nodes))
+    if second_order:
+        is_tried = (panels.n_nodes == len(rule.nodes)) & (error <= TRIED * tolerance)
+        expected = np.where(is_tried, 0.0, expected)
     found: np.ndarray = (error > tolerance) & (np.maximum(expected, noise) <= tolerance)
     return found
 

@@ -70,7 +70,7 @@ class Matrices:
     def _by_path(self, panels: Panels, chosen: np.ndarray) -> Iterator[tuple[PanelRule, np.ndarray]]:
         """Yield each rule with the positions of the chosen panels (M,) that it measured, path by path.
 
-        A path has panels of one rule only: of the extension, one that is all of it.
+        A path has panels of one rule only: of an extension, one that is all of it.
         """
         for rule, which in panels.by_rule(self._rule):
             some = which[chosen[which]]

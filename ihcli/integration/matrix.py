@@ -36,6 +36,9 @@ MOST_KAPPA, MOST_KAPPA_BY_ROOT = 10.0, 2.0
 """Beyond the first, and the second times sqrt(G), rows cancel too much for their sums to say anything."""
 TAIL_SHARE, TAIL_SAFETY = 0.1, 2.0
 LEAST_DECAY = 1e-3
+LEAST_LEFT = 0.25
+"""Of an error at least so much is taken to be left where two nodes were added, whatever is found: of what neither they
+nor the others see, such as a narrow bump, they may leave nothing by chance."""
 HALF_SEEN, UNRESOLVED = 2.0, 0.85
 """kappa, and decay of the matrix's coefficients, beyond which what rows hide is taken for an error."""
 
@@ -71,7 +74,7 @@ class MatrixErrors:
         is_half_seen = (kappa > HALF_SEEN) & (_decay(norms) > UNRESOLVED)
         hidden = (norm - panels.last_rows) * _tail(leaks, np.ones(len(norm)))
         error = np.where(is_half_seen, np.maximum(error, hidden), error)
-        noise = structure * panels.noise
+        error, noise = np.maximum(error, panels.least), structure * panels.noise
         return cls(replace(panels, error=error + noise, noise=noise), is_blind)
 
     def ledger(self, rows: Ledger, norm: np.ndarray, n_baselines: int, tolerance: np.ndarray) -> Ledger:
@@ -92,6 +95,19 @@ class MatrixErrors:
         blind = added(np.where(self.is_blind, self.panels.error - self.panels.noise, 0.0))
         error = np.minimum(rows.share, 1.0) * shared + blind + noise
         return Ledger.of(error, noise, np.maximum(norm, noise), tolerance, shared + blind + noise)
+
+
+def no_better_than(panels: Panels, before: Panels, rule: PanelRule) -> Panels:
+    """Return panels that two nodes were added to, with errors of at least LEAST_LEFT of those before, by the rule."""
+    least = np.zeros(len(panels))
+    if before.matrix.size:
+        least = MatrixErrors.of(before, rule, before.norms, 1).panels.error
+    return replace(
+        panels,
+        error=np.maximum(panels.error, LEAST_LEFT * before.error),
+        residual=np.maximum(panels.residual, LEAST_LEFT * before.residual),
+        least=LEAST_LEFT * least,
+    )
 
 
 def _decay(norms: np.ndarray) -> np.ndarray:

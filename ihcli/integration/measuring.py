@@ -29,6 +29,7 @@ from ihcli.advance import Tell, unheard
 from ihcli.derivatives import Along
 from ihcli.derivatives.transfers import Coming, upload
 from ihcli.integration.coefficients import decay, embedded_difference, last_coefficients
+from ihcli.integration.matrix import no_better_than
 from ihcli.integration.panels import Panels, of_ends, unmeasured
 from ihcli.integration.quadrature import PanelNodes, PanelRule
 
@@ -66,7 +67,7 @@ class _Seen:
 
 
 Extends = Callable[[Panels], np.ndarray]
-"""Tells of measured panels which are to be measured by the rule's extension as well, (M,) bool."""
+"""Tells of measured panels which are to be measured by the rule's next extension as well, (M,) bool."""
 
 
 class Measure:
@@ -82,23 +83,38 @@ class Measure:
 
     def __call__(self, panels: Panels, tell: Tell = unheard, extends: Extends | None = None) -> Panels:
         """Fill in integrals and estimates; `tell` hears after each batch, and `extends` says of it what to extend."""
-        found, longer, held, done = [], [], [], 0
-        for some, seen in self._in_batches(panels, self._rule):
-            which = np.zeros(len(some), bool) if extends is None else extends(some)
-            if which.any():
-                longer.append(done + np.flatnonzero(which))
-                held.append(seen.take(np.flatnonzero(which)))
+        measured, where, seen = self._by(self._rule, panels, None, extends, tell)
+        for rule in self._rule.extensions if self._second_order else self._rule.extensions[-1:]:
+            if seen is None:
+                break
+            shorter = measured.take(where) if rule is not self._rule.extensions[-1] else None
+            again, more, seen = self._by(rule, unmeasured(panels, where), seen, extends, shorter=shorter)
+            measured = measured.put(where, again)
+            where = where[more]
+        return measured
+
+    def _by(
+        self,
+        rule: PanelRule,
+        panels: Panels,
+        before: _Seen | None,
+        extends: Extends | None,
+        tell: Tell = unheard,
+        shorter: Panels | None = None,
+    ) -> tuple[Panels, np.ndarray, _Seen | None]:
+        """Return panels measured by a rule, the positions of those to extend, and what is seen of these, if any."""
+        found, longer, held, done = [], [np.zeros(0, np.int64)], [], 0
+        for some, seen in self._in_batches(panels, rule, before):
+            if shorter is not None:
+                some = no_better_than(some, shorter.take(slice(done, done + len(some))), self._rule)
+            which = np.zeros(0, np.int64) if extends is None else np.flatnonzero(extends(some))
+            if len(which):
+                longer.append(done + which)
+                held.append(seen.take(which))
             found.append(some)
             done += len(some)
             tell(done / len(panels))
-        measured = Panels.join(found)
-        if not held or self._rule.extension is None:
-            return measured
-        where, before = np.concatenate(longer), _Seen.join(held, 0)
-        again = self._in_batches(unmeasured(panels, where), self._rule.extension, before)
-        rest = np.delete(np.arange(len(panels)), where)
-        order = np.argsort(np.concatenate([rest, where]))
-        return Panels.join([measured.take(rest), *(some for some, _ in again)]).take(order)
+        return Panels.join(found), np.concatenate(longer), _Seen.join(held, 0) if held else None
 
     def _in_batches(
         self, panels: Panels, rule: PanelRule, before: _Seen | None = None
@@ -248,8 +264,8 @@ class Measure:
 
 def _others(m: int, rule: PanelRule) -> dict[str, np.ndarray]:
     """Return what m panels have besides, without matrices, by the rule that measured them."""
-    is_extended = np.full(m, rule.is_extended)
-    return {"matrix": np.zeros((m, 0, 0)), "norms": np.full((m, 2), np.nan), "is_extended": is_extended}
+    none = {"matrix": np.zeros((m, 0, 0)), "norms": np.full((m, 2), np.nan), "least": np.zeros(m)}
+    return {**none, "n_nodes": np.full(m, len(rule.nodes))}
 
 
 def _float64(values: np.ndarray, m: int) -> np.ndarray:

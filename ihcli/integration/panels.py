@@ -29,7 +29,8 @@ class Panels:
     matrix        (M, G, G) int -t ln t H dt in the model's dtype, where it is asked for; else (M, 0, 0)
     norms         (M, 2) L1 norms of the sums of the last two Legendre coefficients of t H, and of the two before; else
                   NaN
-    is_extended   (M,) whether the rule's extension measured them
+    least         (M,) what the error of the matrix is taken for at least
+    n_nodes       (M,) of the rule that measured them, which may be an extension of that of the others
     """
 
     path: np.ndarray
@@ -49,20 +50,28 @@ class Panels:
     decay: np.ndarray
     matrix: np.ndarray
     norms: np.ndarray
-    is_extended: np.ndarray
+    least: np.ndarray
+    n_nodes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.path)
 
-    def take(self, where: np.ndarray) -> "Panels":
+    def take(self, where: np.ndarray | slice) -> "Panels":
         """Return the panels at these positions or under this mask."""
         return Panels(*(getattr(self, field.name)[where] for field in fields(self)))
 
     def by_rule(self, rule: PanelRule) -> Iterator[tuple[PanelRule, np.ndarray]]:
-        """Yield this rule and its extension, with the positions of the panels that each of them measured, if any."""
-        for by, measured in ((rule, ~self.is_extended), (rule.extension, self.is_extended)):
-            if by is not None and measured.any():
-                yield by, np.flatnonzero(measured)
+        """Yield this rule and its extensions, with the positions of the panels that each of them measured, if any."""
+        for by in (rule, *rule.extensions):
+            which = np.flatnonzero(self.n_nodes == len(by.nodes))
+            if len(which):
+                yield by, which
+
+    def put(self, where: np.ndarray, others: "Panels") -> "Panels":
+        """Return the same with others at these positions."""
+        place = np.arange(len(self))
+        place[where] = len(self) + np.arange(len(where))
+        return Panels.join([self, others]).take(place)
 
     @staticmethod
     def join(parts: list["Panels"]) -> "Panels":

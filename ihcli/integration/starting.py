@@ -8,18 +8,16 @@ from ihcli.derivatives import Along
 from ihcli.integration.assembly import assembling, settle_matrices
 from ihcli.integration.certify import Refinement
 from ihcli.integration.effort import NODES, Effort
-from ihcli.integration.longer import missed
+from ihcli.integration.longer import OF_MATRIX, missed
 from ihcli.integration.measuring import Measure
 from ihcli.integration.quadrature import panel_rule
 
 STARTS = (6, 5, 4)
-"""Tried in this order, until one misses a row: those that are too few may take less with their extension."""
+"""Tried in this order, until one misses a row: those that are too few may take less with their extensions."""
 WORTH = 0.97
 """Of what NODES take, at most, where a start is taken in their place: 16 rows tell no less."""
 MOST_HALVED = 0.25
 """Of paths, where a start is taken: rules of few nodes are no way to narrow panels, of which they see too little."""
-OF_MATRIX = 2.0
-"""How many times the error of row sums that of the matrix is taken for, before there is one."""
 
 
 def chosen_start(along: Along, second_order: bool, effort: Effort) -> int:
@@ -54,5 +52,5 @@ def _cost(refinement: Refinement, second_order: bool) -> float:
         rows = refinement.ledger()
         again = int(np.count_nonzero(OF_MATRIX * rows.relative_error > rows.tolerance))
         halves += again
-        cost += assembling(along) * float(refinement.nodes().sum() + 2 * len(refinement.rule.nodes) * again)
+        cost += assembling(along) * float(refinement.panels.n_nodes.sum() + 2 * len(refinement.rule.nodes) * again)
     return np.inf if halves > MOST_HALVED * n_rows else cost
