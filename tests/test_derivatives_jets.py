@@ -109,10 +109,21 @@ def test_a_function_is_the_same_in_arrays_that_are_given_to_it(
 ) -> None:
     grid = off_the_bend(operation, settings)
     room, before = Room(), grid.clone()
-    found = apply(operation, (Jet.of(grid), *settings), options, out=room.like(grid))
+    found = apply(operation, (Jet.of(grid), *settings), options, out=room.of_layer(grid))
     expected = parts(apply(operation, (Jet.of(grid), *settings), options))
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(parts(found), expected, strict=True))
     assert torch.equal(grid, before)
+
+
+@pytest.mark.parametrize(("operation", "settings", "options"), UNARY_CASES)
+def test_derivatives_stay_where_the_next_layer_writes_its_values(
+    operation: Any, settings: Arguments, options: dict
+) -> None:
+    grid, room = off_the_bend(operation, settings), Room()
+    found = apply(operation, (Jet.of(grid), *settings), options, out=room.of_layer(grid))
+    before = [part.clone() for part in parts(found)[1:]]
+    room.of_layer(grid)().fill_(torch.nan)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(parts(found)[1:], before, strict=True))
 
 
 @pytest.mark.parametrize(("operation", "settings", "options"), UNARY_CASES)

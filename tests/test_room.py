@@ -12,11 +12,11 @@ LIKE = torch.zeros(3, 4)
 
 def test_arrays_in_turn_share_no_memory_and_the_next_points_get_the_same() -> None:
     room = Room()
-    first = [room.next(LIKE, 3, 4), room.next(LIKE, 2, 5), room.named("a", LIKE, 4, 4), room.like(LIKE)()]
+    first = [room.next(LIKE, 3, 4), room.next(LIKE, 2, 5), room.named("a", LIKE, 4, 4), room.of_layer(LIKE)()]
     assert len({array.untyped_storage().data_ptr() for array in first}) == 4
     assert [tuple(array.shape) for array in first] == [(3, 4), (2, 5), (4, 4), (3, 4)]
     room.again()
-    second = [room.next(LIKE, 3, 4), room.next(LIKE, 2, 3), room.named("a", LIKE, 2, 2), room.like(LIKE)()]
+    second = [room.next(LIKE, 3, 4), room.next(LIKE, 2, 3), room.named("a", LIKE, 2, 2), room.of_layer(LIKE)()]
     assert [array.data_ptr() for array in second] == [array.data_ptr() for array in first]
 
 

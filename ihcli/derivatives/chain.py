@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ihcli.derivatives.front import MOST_INPUTS, Front, is_linear, used_steps
-from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply
+from ihcli.derivatives.jets import ARITHMETIC, UNARY, Jet, apply, jet_of
 from ihcli.derivatives.recording import Recorder, Ref, Step
 from ihcli.derivatives.room import Out, nowhere
 from ihcli.errors import ModelCallError
@@ -57,12 +57,22 @@ class Elementwise:
 
         out  gives arrays of the shape of the pre-activations for what is computed
         """
+        if self._is_one_function:
+            step = self.steps[0]
+            return jet_of(step.operation, inputs, step.arguments[1:], step.options, bending, out)
         jets: list[Jet] = []
         start = Jet.of(inputs)
         for step in self.steps:
             arguments, options = _resolved(step, lambda ref: start if ref.step < 0 else jets[ref.step])
             jets.append(apply(step.operation, arguments, options, bending, out))
         return start if self.result.step < 0 else jets[self.result.step]
+
+    @cached_property
+    def _is_one_function(self) -> bool:
+        """Whether it is a single function of one number, as of most networks: then there is less to keep book of."""
+        if len(self.steps) != 1 or self.result.step != 0 or self.steps[0].operation not in UNARY:
+            return False
+        return self.steps[0].arguments[0] == Ref(-1)
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,17 @@ Parts = tuple[Tensor, Tensor, Callable[[], Tensor] | None]
 
 def compose(jet: Jet, parts: Parts, bending: bool) -> Jet:
     """Return the jet of f after phi from f(phi), f'(phi) and f''(phi); without `bending` the last is left out."""
-    value, first, bend = parts
-    second = bend() if bending and bend is not None else None
+    outer = _jet_of(parts, bending)
     if jet.is_start:
-        return Jet(value, first, second)
-    curved = None if second is None else second * jet.first * jet.first
-    bent = None if jet.second is None else first * jet.second
-    return Jet(value, first * jet.first, _plus(curved, bent))
+        return outer
+    curved = None if outer.second is None else outer.second * jet.first * jet.first
+    bent = None if jet.second is None else outer.first * jet.second
+    return Jet(outer.value, outer.first * jet.first, _plus(curved, bent))
+
+
+def _jet_of(parts: Parts, bending: bool) -> Jet:
+    value, first, bend = parts
+    return Jet(value, first, bend() if bending and bend is not None else None)
 
 
 def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:
@@ -61,15 +65,15 @@ def _plus(left: Tensor | None, right: Tensor | None) -> Tensor | None:
 
 def _softplus(v: Tensor, out: Out, beta: float = 1.0, threshold: float = 20.0) -> Parts:
     value = torch.nn.functional.softplus(v, beta, threshold, out=out())  # type: ignore[call-arg]
-    steep = torch.mul(v, beta, out=out())
-    first = torch.sigmoid(steep, out=out())
+    first = torch.mul(v, beta, out=out())
     # The switch to the identity, derivatives and all, is less than rounding there.
-    linear = None if v.dtype == torch.float32 and threshold >= 20 else steep > threshold
+    linear = None if v.dtype == torch.float32 and threshold >= 20 else first > threshold
+    first.sigmoid_()
     if linear is not None:
         first.masked_fill_(linear, 1.0)
 
     def second() -> Tensor:
-        bent = steep.neg_().sigmoid_().mul_(first).mul_(beta)
+        bent = torch.mul(v, -beta, out=out()).sigmoid_().mul_(first).mul_(beta)
         return bent if linear is None else bent.masked_fill_(linear, 0.0)
 
     return value, first, second
@@ -269,6 +273,13 @@ def _with_in_place_forms(table: dict[Any, Any]) -> dict[Any, Any]:
 
 UNARY = _with_in_place_forms(UNARY)
 ARITHMETIC = _with_in_place_forms(ARITHMETIC)
+
+
+def jet_of(
+    operation: Any, inputs: Tensor, settings: tuple[Any, ...], options: dict[str, Any], bending: bool, out: Out
+) -> Jet:
+    """Return the jet of a function of one number at these inputs; see `apply`."""
+    return _jet_of(UNARY[operation](inputs, out, *settings, **options), bending)
 
 
 def apply(

@@ -31,8 +31,9 @@ CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""
 MATRIX_BYTES = 32 << 20
 """Matrices made at a time on CPU: larger arrays are given back to the system and cost page faults when made again."""
-POINT_BYTES = 512 << 10
-"""Of what every point has of its own in one layer, of so many points at a time on CPU that a pass stays in cache."""
+POINT_BYTES, POINT_TANGENT_BYTES = 512 << 10, 1 << 20
+"""Of what every point has of its own in one layer, and of its tangents, of so many points at a time on CPU that a pass
+stays in cache; with fewer more time is lost between products."""
 DEVICE_SHARE = 8
 """Of its budget a device may fill this part with one array of tangents, and three of them live at once: small products
 would leave it idle between two launches."""
@@ -71,7 +72,7 @@ class _Rays:
 
     def some(self, points: slice) -> "_Rays":
         """Return those of some points, which are whole blocks."""
-        return replace(self, point=self.point[points])
+        return _Rays(self.start, self.slope, self.delta, self.row, self.point[points], self.block)
 
     def times_delta(self, values: Tensor) -> Tensor:
         """Multiply (P, D) values by each point's delta, in place."""
@@ -243,25 +244,30 @@ class MlpEngine(Engine):
         What stands in the room for some points is no longer needed for the next.
         """
         numbers = directions * max(self._chain.widths) * rays.block
-        together = self._blocks_at_once(rays.start, numbers, POINT_BYTES) * rays.block
+        bytes_on_cpu = POINT_BYTES if directions == 1 else POINT_TANGENT_BYTES
+        together = self._blocks_at_once(rays.start, numbers, bytes_on_cpu) * rays.block
         for first in range(0, len(rays.point), together):
             some = slice(first, first + together)
             room.again()
             yield some, rays.some(some)
 
     def _pass(self, paths: Paths, rays: _Rays, t: Tensor, room: Room, bending: bool = True) -> _Pass:
-        a = rays.at(t)
-        jets = []
+        a, points = rays.at(t), t.shape[0]
+        jets: list[Jet] = []
         for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
-            jets.append(activation.jet(a, bending, room.like(a)))
-            a = torch.addmm(affine.bias, jets[-1].value, affine.transposed, out=room.next(a, len(a), len(affine.bias)))
+            jets.append(activation.jet(a, bending, room.of_layer(a)))
+            following = room.named(f"a{len(jets) % 2}", a, points, affine.bias.shape[0])
+            a = torch.addmm(affine.bias, jets[-1].value, affine.transposed, out=following)
         value, g, bend = self._head(paths, rays.row[rays.point], a, bending)
         backward: list[Tensor] = []
-        for jet, affine in zip(reversed(jets), reversed(self._chain.affines[1:]), strict=True):
-            carried = room.product(g, affine.weight)
+        for level in reversed(range(len(jets))):
+            jet, weight = jets[level], self._chain.affines[level + 1].weight
+            here = room.named(f"g{level % 2}", g, points, weight.shape[1])
             if bending:
-                backward.insert(0, carried)
-            g = room.times(jet.first, carried) if bending else carried.mul_(jet.first)
+                backward.insert(0, room.product(g, weight))
+                g = torch.mul(jet.first, backward[0], out=here)
+            else:
+                g = torch.mm(g, weight, out=here).mul_(jet.first)
         return _Pass(value, jets, backward, g, bend)
 
     def _head(self, paths: Paths, row: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -40,13 +40,18 @@ class Room(threading.local):
         self._turn += 1
         return self._array(self._turn, like, shape)
 
-    def like(self, values: Tensor) -> Out:
-        """Return what gives such arrays in the shape of these values."""
-        return partial(self.next, values, *values.shape)
+    def of_layer(self, values: Tensor) -> Out:
+        """Return what gives arrays in the shape of these values: first one that all layers share, then the next.
+
+        What is asked for first is the value of a function, or less, and of no use behind the layer that takes it.
+        """
+        shared = [partial(self.named, "value", values, *values.shape)]
+        following = partial(self.next, values, *values.shape)
+        return lambda: (shared.pop() if shared else following)()
 
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         """Return a product of matrices in the next array."""
-        return torch.mm(left, right, out=self.next(left, len(left), right.shape[1]))
+        return torch.mm(left, right, out=self.next(left, left.shape[0], right.shape[1]))
 
     def times(self, left: Tensor, right: Tensor) -> Tensor:
         """Return entries of `left` times those of `right`, whose shape it is, in the next array."""
@@ -57,10 +62,10 @@ class Room(threading.local):
         self._turn = 0
 
     def _array(self, key: str | int, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        if like.device.type != "cpu":
+        if not like.is_cpu:
             return like.new_empty(shape)
         last = self._last.get(key)
-        if last is not None and last.shape == shape and last.dtype == like.dtype:
+        if last is not None and last.shape == shape and last.dtype is like.dtype:
             return last
         held, size = self._held.get(key), math.prod(shape)
         if held is None or held.numel() < size or held.dtype != like.dtype:
