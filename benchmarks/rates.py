@@ -23,7 +23,7 @@ from benchmarks.setup import Setup, alone, normal_rows, softplus_net, watch
 from benchmarks.tables import Cell, Result, absent
 from ihcli.execution.refusals import parse
 from ihcli.integration import assembly
-from ihcli.integration.certify import certify
+from ihcli.integration.certify import Refinement
 from ihcli.integration.effort import Effort
 
 ROWS, FEATURES, WIDTH, HIDDEN = 1_000, 500, 128, 5
@@ -109,10 +109,12 @@ def _rates(n: int, device: str) -> list[list[Cell]]:
     net = softplus_net(FEATURES, WIDTH, HIDDEN).requires_grad_(False).to(device)
     paths = paths_from_zero(normal_rows(n, FEATURES), device)
     engine = chosen_engine(net, paths)
-    certificate = certify(engine.along(paths), True, Effort(TOLERANCE))
+    refinement = Refinement(engine.along(paths), True, Effort(TOLERANCE))
+    refinement.settle()
+    assembly.settle_matrices(refinement)  # which may refine the mesh once more
     with _Products() as products:
-        assembly._assemble(engine.along(paths), certificate)
-    took = watch(lambda: assembly._assemble(engine.along(paths), certificate), device).wall_s
+        assembly.settle_matrices(refinement)
+    took = watch(lambda: assembly.settle_matrices(refinement), device).wall_s
     total = sum(product.flop * calls for product, calls in products.seen.items())
     lines: list[list[Cell]] = []
     for product, calls in sorted(products.seen.items(), key=lambda item: -item[0].flop * item[1]):
@@ -121,7 +123,7 @@ def _rates(n: int, device: str) -> list[list[Cell]]:
             seconds = _seconds_alone(product, device) * calls
             lines.append([product.label, device, calls, flop / 1e9, seconds, flop / seconds / 1e9])
     alone_s = sum(float(line[4]) for line in lines)
-    nodes = len(certificate.panels) * len(certificate.rule.nodes)
+    nodes = int(refinement.nodes().sum())
     formula = nodes * 2 * (2 * HIDDEN - 3) * WIDTH**3 + n * 2 * WIDTH * FEATURES * (WIDTH + FEATURES)
     counted = sum(float(line[3]) for line in lines)
     lines.append(["all products alone", device, "", counted, alone_s, counted / alone_s])
@@ -193,8 +195,8 @@ def _assembly_in_blocks(model: Path, data: Path) -> tuple[float, float]:
     prepared = prepare_run(parse(RunRequest(str(model), str(data), tolerance=TOLERANCE, device="cpu")))
     chunks = list(prepared.chunks())
     prepared.explainer.explain(chunks[0].inputs[:8])
-    clock = _Clock(assembly._assemble)
-    assembly._assemble = clock
+    clock = _Clock(assembly.settle_matrices)
+    assembly.settle_matrices = clock
     started = time.perf_counter()
     for chunk in chunks:
         prepared.explainer.explain(chunk.inputs)
@@ -204,11 +206,11 @@ def _assembly_in_blocks(model: Path, data: Path) -> tuple[float, float]:
 class _Clock:
     """A function that adds up the time it takes."""
 
-    def __init__(self, function: Callable[..., np.ndarray]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.seconds = 0.0
 
-    def __call__(self, *arguments: Any) -> np.ndarray:
+    def __call__(self, *arguments: Any) -> Any:
         started = time.perf_counter()
         value = self._function(*arguments)
         self.seconds += time.perf_counter() - started
