@@ -20,7 +20,9 @@ from ihcli.runs.info import RunInfo
 from ihcli.runs.seals import question_sha256
 from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
+from ihcli.verification.figures import Gaps
 from ihcli.verification.findings import Bounded
+from ihcli.verification.rows import Counts
 
 MOST_HELD_BYTES = 2 << 20  # some row groups of 0.4 MB
 SEALED = {"seal", "question", "SHA-256"}
@@ -154,11 +156,21 @@ def _reversed_pairs(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize(("kind", "files", "alter", "check"), TABLE_DAMAGES.values(), ids=TABLE_DAMAGES)
 def test_a_damaged_part_fails(
-    folder: Folder, tmp_path: Path, kind: str, files: str, alter: Callable[[pa.Table], pa.Table], check: str
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    files: str,
+    alter: Callable[[pa.Table], pa.Table],
+    check: str,
 ) -> None:
     path = folder.copy(kind, tmp_path / "run")
     change(part(path, files), alter)
-    assert check in failed(path)
+    found = list(verify_run(path))
+    assert check in {finding.check for finding in found if finding.outcome == FAILED}
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "together", iter)
+        assert str(list(verify_run(path))) == str(found)  # part by part; figures may be NaN
 
 
 def test_an_unknown_status_is_named(folder: Folder, tmp_path: Path) -> None:
@@ -179,11 +191,21 @@ TEXT_DAMAGES = {
 
 @pytest.mark.parametrize(("kind", "files", "alter", "check"), TEXT_DAMAGES.values(), ids=TEXT_DAMAGES)
 def test_a_damaged_part_of_texts_fails(
-    folder: Folder, tmp_path: Path, kind: str, files: str, alter: Callable[[pa.Table], pa.Table], check: str
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    files: str,
+    alter: Callable[[pa.Table], pa.Table],
+    check: str,
 ) -> None:
     path = folder.copy(kind, tmp_path / "run")
     change(part(path, files), alter)
-    assert check in failed(path)
+    found = list(verify_run(path))
+    assert check in {finding.check for finding in found if finding.outcome == FAILED}
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "together", iter)
+        assert str(list(verify_run(path))) == str(found)  # part by part; figures may be NaN
 
 
 @pytest.mark.parametrize("column", ["mean_abs", "mean", "std", "min", "max", "main_mean_abs", "main_mean", "main_std"])
@@ -553,7 +575,7 @@ def test_memory_does_not_grow_with_a_part(tmp_path: Path, n_rows: int) -> None:
     del table
     part = tmp_path / "part.parquet"
     before, peak = pa.total_allocated_bytes(), 0
-    for _ in stored._tables(part, 100, stored._footer(part)):
+    for _ in stored._tables(stored.PartFile.of(part), 100):
         peak = max(peak, pa.total_allocated_bytes() - before)
     assert peak < MOST_HELD_BYTES
 
@@ -573,6 +595,41 @@ def test_blocks_of_any_size_give_the_same_findings(folder: Folder, monkeypatch: 
             patched.setattr(checking, "blocks", noted)
             assert list(verify_run(folder.run(kind))) == whole
     assert max(sizes) <= 3
+
+
+def test_small_parts_are_looked_at_together(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    def noted(self: Counts, block: stored.Block) -> None:
+        seen.append(sorted(set(block.part.tolist())))
+
+    monkeypatch.setattr(Counts, "see", noted)
+    all_together, apart = [[0, 1, 2, 3]], [[0], [1], [2], [3]]
+    for most, pieces, expected in ((1 << 20, 64, all_together), (1 << 20, 2, all_together), (120, 64, apart)):
+        monkeypatch.setattr(stored, "BLOCK_VALUES", most)
+        monkeypatch.setattr(stored, "MOST_PIECES", pieces)
+        assert FAILED not in {finding.outcome for finding in verify_run(folder.run("ih")) if finding.check == "pairing"}
+        assert list(dict.fromkeys(map(tuple, seen))) == list(map(tuple, expected))
+        seen.clear()
+
+
+def test_a_part_that_cannot_be_looked_at_is_named_and_the_others_are_looked_at(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see = Gaps.see
+
+    def failing(self: Gaps, block: stored.Block) -> None:
+        if 1 in block.part:
+            raise ValueError("no such figures")
+        see(self, block)
+
+    monkeypatch.setattr(Gaps, "see", failing)
+    path = folder.run("ih")
+    found = {finding.check: finding for finding in verify_run(path)}
+    told = f"first {part(path, number=1)}: cannot be read together with its interactions (ValueError: no such figures)"
+    assert told in found["parts"].detail
+    assert found["totals"].outcome == PASSED
+    assert found["completeness gap"].checked == found["totals"].checked - CHUNK_ROWS
 
 
 def test_a_figure_that_is_no_number_is_beyond_any_bound() -> None:

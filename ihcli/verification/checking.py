@@ -1,10 +1,12 @@
 """All checks of a run that need no model, in one pass over its parts."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from ihcli.errors import RunError
 from ihcli.files.foreign import one_message
 from ihcli.files.locations import Location
+from ihcli.runs.names import ATTRIBUTIONS, part_name
 from ihcli.runs.run import open_run
 from ihcli.verification.described import Described
 from ihcli.verification.figures import Gaps, Matrices, Pairs
@@ -12,7 +14,7 @@ from ihcli.verification.files import Parts, origins
 from ihcli.verification.findings import FAILED, PASSED, Finding
 from ihcli.verification.rows import Counts, Pairing, Rows, Statuses
 from ihcli.verification.seals import Seals
-from ihcli.verification.stored import blocks
+from ihcli.verification.stored import Block, blocks, together
 from ihcli.verification.summaries import Summaries
 
 
@@ -32,27 +34,69 @@ def verify_run(path: str | Location) -> Iterator[Finding]:
         yield Finding("run.json", FAILED, f"{error}; nothing else can be checked", 1)
         return
     yield Finding("run.json", PASSED, f"a finished run of {described.method}, {described.rows} rows", 1)
-    seals = Seals(described, run.path)
-    parts = Parts(run.path, described, seals)
-    rows, pairing, counts, statuses = Rows(described), Pairing(described), Counts(), Statuses(described)
-    gaps, gammas, pairs, summaries = Gaps(described), Matrices(described), Pairs(described), Summaries(described)
+    try:
+        checks = _checked(described, run.path, joining=True)
+    except _JoinedError:  # a message names one part
+        checks = _checked(described, run.path, joining=False)
+    yield checks.parts.whole.finding()
+    yield checks.parts.columns.finding()
+    yield from checks.rows.findings()
+    yield from checks.pairing.findings(described)
+    yield from checks.counts.findings(described.info.totals, described.info.data.rows)
+    yield from checks.statuses.findings()
+    yield from checks.gaps.findings()
+    yield from checks.gammas.findings(described)
+    yield from checks.pairs.findings()
+    yield from checks.summaries.findings(run, checks.parts.is_whole)
+    yield from checks.seals.findings()
+    yield from origins(described, run.path)
+
+
+class _JoinedError(Exception):
+    """Blocks of several parts together cannot be looked at."""
+
+
+class _Checks:
+    """What is looked for in parts, and what came of it so far."""
+
+    def __init__(self, run: Described, path: Location) -> None:
+        self.seals = Seals(run, path)
+        self.parts = Parts(path, run, self.seals)
+        self.rows, self.pairing, self.counts, self.statuses = Rows(run), Pairing(run), Counts(), Statuses(run)
+        self.gaps, self.gammas, self.pairs, self.summaries = Gaps(run), Matrices(run), Pairs(run), Summaries(run)
+
+    def see(self, block: Block) -> None:
+        """Add a block."""
+        for check in (self.rows, self.pairing, self.counts, self.statuses):
+            check.see(block)
+        for figures in (self.gaps, self.gammas, self.pairs, self.summaries):
+            figures.see(block)
+
+
+def _checked(run: Described, path: Location, joining: bool) -> _Checks:
+    """Return the checks of all parts, small ones joined or each by itself."""
+    checks = _Checks(run, path)
+    found = _blocks(run, checks.parts)
+    for block in together(found) if joining else found:
+        try:
+            with _readable(path / ATTRIBUTIONS / part_name(int(block.part[0]))):
+                checks.see(block)
+        except RunError as error:
+            if len(block.pieces) > 1:
+                raise _JoinedError from error
+            checks.parts.torn(error)
+    return checks
+
+
+def _blocks(run: Described, parts: Parts) -> Iterator[Block]:
+    """Give the blocks of all parts; one that is torn is noted, and ends there."""
     for part, attributions, interactions in parts.readable():
         try:
-            with one_message(attributions, RunError, "read together with its interactions"):
-                for block in blocks(described, part, attributions, interactions):
-                    for check in (rows, pairing, counts, statuses, gaps, gammas, pairs, summaries):
-                        check.see(block)
+            with _readable(attributions.path):
+                yield from blocks(run, part, attributions, interactions)
         except RunError as error:
             parts.torn(error)
-    yield parts.whole.finding()
-    yield parts.columns.finding()
-    yield from rows.findings()
-    yield from pairing.findings(described)
-    yield from counts.findings(described.info.totals, described.info.data.rows)
-    yield from statuses.findings()
-    yield from gaps.findings()
-    yield from gammas.findings(described)
-    yield from pairs.findings()
-    yield from summaries.findings(run, parts.is_whole)
-    yield from seals.findings()
-    yield from origins(described, run.path)
+
+
+def _readable(attributions: Location) -> AbstractContextManager[None]:
+    return one_message(attributions, RunError, "read together with its interactions")

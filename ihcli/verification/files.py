@@ -18,7 +18,7 @@ from ihcli.verification.columns import attribution_columns, faults_of, interacti
 from ihcli.verification.described import Described
 from ihcli.verification.findings import FAILED, PASSED, Faults, Finding, not_checked
 from ihcli.verification.seals import Seals
-from ihcli.verification.stored import footer
+from ihcli.verification.stored import PartFile
 
 PART = re.compile(r"part-(\d{6,})\.parquet")
 
@@ -36,7 +36,7 @@ class Parts:
     )
     is_whole: bool = True
 
-    def readable(self) -> Iterator[tuple[int, Location, Location | None]]:
+    def readable(self) -> Iterator[tuple[int, PartFile, PartFile | None]]:
         """Give number, attributions and, where stored, interactions of the parts that can be read."""
         stores = self.run.stores_matrices or self.run.stores_pairs
         there = self._there(ATTRIBUTIONS, self.run.n_parts)
@@ -50,39 +50,38 @@ class Parts:
             if attributions is None or (stores and interactions is None):
                 self.is_whole = False
             if attributions is not None:
-                yield part, self.path / ATTRIBUTIONS / name, self._paired(name, attributions, interactions)
+                yield part, attributions, self._paired(name, attributions, interactions)
 
     def torn(self, error: RunError) -> None:
         """Note a part that turned out to be torn while it was read."""
         self.is_whole = False
         self.whole.add("parts that cannot be read", 1, str(error))
 
-    def _fit(self, file: Location, expected: Types) -> int | None:
-        """Return how many entries a part has, or None where it is not as it must be."""
+    def _fit(self, file: Location, expected: Types) -> PartFile | None:
+        """Return a file of a part, or None where it is not as it must be."""
         name = f"{file.parent.name}/{file.name}"
         self.whole.checked += 1
         self.columns.checked += 1
         try:
-            schema, entries = footer(file)
+            found = PartFile.of(file)
         except RunError as error:
             self.whole.add("parts that cannot be read", 1, str(error))
             return None
-        self.seals.see(name, schema.metadata or {})
-        faults = list(faults_of(schema, expected, self.run))
+        self.seals.see(name, found.schema.metadata or {})
+        faults = list(faults_of(found.schema, expected, self.run))
         for fault in faults:
             self.columns.add(fault, 1, name)
-        return None if faults else entries
+        return None if faults else found
 
-    def _paired(self, name: str, attributions: int, interactions: int | None) -> Location | None:
+    def _paired(self, name: str, attributions: PartFile, interactions: PartFile | None) -> PartFile | None:
         if interactions is None:
             return None
-        if attributions != interactions:
+        ours, theirs = attributions.footer.num_rows, interactions.footer.num_rows
+        if ours != theirs:
             self.is_whole = False
-            self.whole.add(
-                f"parts with {attributions} entries of attributions and {interactions} of interactions", 1, name
-            )
+            self.whole.add(f"parts with {ours} entries of attributions and {theirs} of interactions", 1, name)
             return None
-        return self.path / INTERACTIONS / name
+        return interactions
 
     def _there(self, kind: str, n_parts: int) -> list[int]:
         """Return the numbers of the parts that are there, in order; note what is missing and what is too much."""

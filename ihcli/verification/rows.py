@@ -38,17 +38,16 @@ class Rows:
         self._run = run
         self._faults = Faults("rows", "every row of the data once for each target, in order")
         self._targets = Faults("targets", "every target is the one asked for, an output of the model")
-        self._part: int | None = None
-        self._seen: list[np.ndarray] = []
+        self._seen: list[tuple[np.ndarray, np.ndarray]] = []
         self._found = 0
 
     def see(self, block: Block) -> None:
         """Add the entries of a block; parts come one after the other."""
-        if block.part != self._part:
+        if self._seen and self._seen[-1][0][-1] != block.part[0]:
             self._close()
-            self._part = block.part
         index = self._target_index(block)
-        self._seen.append(np.where(index >= 0, block.row * self._run.targets_per_row + np.maximum(index, 0), -1))
+        entries = np.where(index >= 0, block.row * self._run.targets_per_row + np.maximum(index, 0), -1)
+        self._seen.append((block.part, entries))
 
     def findings(self) -> Iterator[Finding]:
         """Return what came of it."""
@@ -72,26 +71,27 @@ class Rows:
         return index if self._run.target == "all" else np.zeros(len(block), np.int64)
 
     def _close(self) -> None:
-        """Compare what a part held with what it must hold."""
-        if self._part is None:
+        """Compare what parts held with what they must hold; no two of them must hold the same."""
+        if not self._seen:
             return
-        entries = np.concatenate(self._seen)
+        part, entries = (np.concatenate(arrays) for arrays in zip(*self._seen, strict=True))
         self._seen = []
         per_row = self._run.targets_per_row
-        first = self._part * self._run.chunk_rows
-        end = min(first + self._run.chunk_rows, self._run.rows)
+        first = part * self._run.chunk_rows
+        end = np.minimum(first + self._run.chunk_rows, self._run.rows)
         inside = (entries >= first * per_row) & (entries < end * per_row)
-        unique = np.unique(entries[inside])
-        self._found += len(unique)
-        name = f"in part {self._part}"
+        there, its_part = entries[inside], part[inside]
+        repeats = _repeats(there)
+        self._found += len(there) - int(repeats.sum())
         self._faults.checked += len(entries)
-        self._faults.add("entries in a part that is not theirs", int((~inside).sum()), name)
-        repeated = entries[inside][_repeats(entries[inside])]
-        self._faults.add(
-            "entries there twice", len(repeated), f"row {repeated[0] // per_row} {name}" if len(repeated) else ""
-        )
-        if len(unique) == len(entries) and (np.diff(entries) <= 0).any():
-            self._faults.add("parts out of order", 1, name)
+        if len(wrong := part[~inside]):
+            self._faults.add("entries in a part that is not theirs", len(wrong), f"in part {wrong[0]}")
+        if len(again := np.flatnonzero(repeats)):
+            name = f"row {there[again[0]] // per_row} in part {its_part[again[0]]}"
+            self._faults.add("entries there twice", len(again), name)
+        falls = (np.diff(entries) <= 0) & (np.diff(part) == 0)
+        if len(mixed := np.setdiff1d(part[1:][falls], [*wrong, *its_part[repeats]])):
+            self._faults.add("parts out of order", len(mixed), f"in part {mixed[0]}")
 
 
 class Pairing:
@@ -106,16 +106,20 @@ class Pairing:
     def see(self, block: Block) -> None:
         """Add a block."""
         self._lengths.checked += len(block)
-        self._lengths.add("texts whose lists do not fit their units", block.misshapen, f"in part {block.part}")
+        if len(wrong := block.misshapen):
+            where = f"in part {block.part[wrong[0]]}"
+            self._lengths.add("texts whose lists do not fit their units", len(wrong), where)
         if block.interactions is None:
             return
         self._faults.checked += len(block)
         for name in self._columns:
             theirs, ours = block.interactions[name], block.entries[name]
-            if not _equal(ours, theirs):
-                self._faults.add(
-                    f"blocks of entries that differ in {name}", 1, f"from {block.names(np.zeros(1, int))[0]}"
-                )
+            if _equal(ours, theirs):
+                continue
+            for some in block.pieces:
+                differ = not _equal(ours[some], theirs[some])
+                where = f"from {block.names(np.array([some.start]))[0]}"
+                self._faults.add(f"blocks of entries that differ in {name}", int(differ), where)
 
     def findings(self, run: Described) -> Iterator[Finding]:
         """Return what came of it."""

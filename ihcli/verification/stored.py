@@ -1,8 +1,9 @@
 """Entries of both kinds of part files side by side, a block at a time, so that memory does not grow with the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,20 +16,51 @@ from ihcli.runs.files import opened_part, read_group
 from ihcli.verification.described import Described
 
 BLOCK_VALUES = 1 << 20  # of the file with more values a row: 8 MiB in float64
+MOST_PIECES = 64  # tables that wait to be joined: each column of one takes about a KiB, whatever is in it
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive entries of one part.
+    """Consecutive entries: some or all of one part, or all of several.
 
-    entries       from its attributions
-    interactions  the same entries from its interactions; None where nothing is stored, or not as many
+    part          (n,) the number of each entry's
+    entries       from attributions
+    interactions  the same entries from interactions; None where nothing is stored, or not as many
+    share         how much of a block they are, of the values that one may have; 1 where the part has others too
     """
 
     run: Described
-    part: int
+    part: np.ndarray
     entries: pa.Table
     interactions: pa.Table | None
+    share: float = 1.0
+
+    @classmethod
+    def joined(cls, blocks: "Sequence[Block]") -> "Block":
+        """Return the entries of several blocks that are alike, in order."""
+        if len(blocks) == 1:
+            return blocks[0]
+        entries, *interactions = (
+            pa.concat_tables(tables).combine_chunks()
+            for tables in ([block.entries for block in blocks], [block.interactions for block in blocks])
+            if tables[0] is not None
+        )
+        part = np.concatenate([block.part for block in blocks])
+        return cls(blocks[0].run, part, entries, interactions[0] if interactions else None)
+
+    def is_like(self, other: "Block") -> bool:
+        """Tell whether both have the same columns."""
+        if self.interactions is None or other.interactions is None:
+            return self.interactions is other.interactions and self.entries.schema == other.entries.schema
+        return bool(
+            self.entries.schema == other.entries.schema and self.interactions.schema == other.interactions.schema
+        )
+
+    @property
+    def pieces(self) -> list[slice]:
+        """Return which entries are of one part, part by part."""
+        starts = [0, *(np.flatnonzero(np.diff(self.part)) + 1).tolist(), len(self)]
+        return [slice(start, stop) for start, stop in pairwise(starts)]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -75,34 +107,53 @@ class Block:
         return list(self.run.layout.sized(self.entries, matrices, self.has_values))
 
     @cached_property
-    def misshapen(self) -> int:
-        """Return how many entries of texts have lists whose lengths do not fit each other."""
-        fitting = sum(len(some.place) for some in self.sizes)
-        return int(self.has_values.sum()) - fitting
+    def misshapen(self) -> np.ndarray:
+        """Return the places of entries of texts with lists whose lengths do not fit each other."""
+        fitting = [some.place for some in self.sizes]
+        return np.setdiff1d(np.flatnonzero(self.has_values), np.concatenate([*fitting, np.zeros(0, np.int64)]))
 
 
-def footer(file: Location) -> tuple[pa.Schema, int]:
-    """Return columns and number of entries of a part; raises RunError where it cannot be read."""
-    with opened_part(file) as opened:
-        return opened.schema_arrow, opened.metadata.num_rows
+@dataclass(frozen=True)
+class PartFile:
+    """A file of a part that can be read: its footer, and the columns that it tells of, with their metadata."""
+
+    path: Location
+    footer: pq.FileMetaData
+    schema: pa.Schema
+
+    @classmethod
+    def of(cls, path: Location) -> "PartFile":
+        """Read the footer; raises RunError where it cannot be read."""
+        with opened_part(path) as opened:
+            return cls(path, opened.metadata, opened.schema_arrow)
 
 
-def blocks(run: Described, part: int, attributions: Location, interactions: Location | None) -> Iterator[Block]:
+def blocks(run: Described, part: int, attributions: PartFile, interactions: PartFile | None) -> Iterator[Block]:
     """Give the entries of a part in blocks of about BLOCK_VALUES values; raises RunError where a file is torn.
 
     Both files have equally many entries.
     """
     files = [attributions] if interactions is None else [attributions, interactions]
-    footers = [_footer(file) for file in files]
-    size = min(map(_rows_at_once, footers))
-    streams = [_tables(file, size, told) for file, told in zip(files, footers, strict=True)]
+    size = min(_rows_at_once(file.footer) for file in files)
+    streams = [_tables(file, size) for file in files]
+    share = min(1.0, attributions.footer.num_rows / size)
     for tables in zip(*streams, strict=True):
-        yield Block(run, part, tables[0], tables[1] if len(tables) > 1 else None)
+        of_part = np.full(len(tables[0]), part)
+        yield Block(run, of_part, tables[0], tables[1] if len(tables) > 1 else None, share)
 
 
-def _footer(file: Location) -> pq.FileMetaData:
-    with opened_part(file) as opened:
-        return opened.metadata
+def together(found: Iterable[Block]) -> Iterator[Block]:
+    """Join blocks that are no more than one together: of a small part, looking takes longer than there is to see."""
+    held: list[Block] = []
+    share = 0.0
+    for block in found:
+        if held and (share + block.share > 1 or not block.is_like(held[0])):
+            yield Block.joined(held)
+            held, share = [], 0.0
+        held = [*held, block] if len(held) < MOST_PIECES else [Block.joined([*held, block])]
+        share += block.share
+    if held:
+        yield Block.joined(held)
 
 
 def _rows_at_once(footer: pq.FileMetaData) -> int:
@@ -112,9 +163,9 @@ def _rows_at_once(footer: pq.FileMetaData) -> int:
     return max(1, BLOCK_VALUES * entries // max(1, values))
 
 
-def _tables(file: Location, size: int, footer: pq.FileMetaData) -> Iterator[pa.Table]:
+def _tables(file: PartFile, size: int) -> Iterator[pa.Table]:
     """Give tables of `size` entries, the last may be shorter, however the file is cut into row groups."""
-    with opened_part(file, footer) as opened:
+    with opened_part(file.path, file.footer) as opened:
         pending = opened.schema_arrow.empty_table()
         for group in range(opened.num_row_groups):  # iter_batches keeps the whole file in memory until its end
             pending = pa.concat_tables([pending, read_group(opened, group)])
