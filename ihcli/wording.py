@@ -3,6 +3,7 @@
 import difflib
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -70,9 +71,9 @@ def in_words(error: BaseException) -> str:
     return kind if line == kind else f"{kind}: {line}"
 
 
-def quoted(name: str) -> str:
-    """Return a name in quotes for a message, cut where it goes on and on."""
-    return repr(name) if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]!r}..."
+def quoted(name: str, at_most: int = MOST_LETTERS) -> str:
+    """Return a name in quotes for a message, cut where it goes on and on, and as printable as `printable` makes it."""
+    return repr(name) if len(name) <= at_most else f"{name[:at_most]!r}..."
 
 
 def listed(names: Sequence[str], at_most: int = 12) -> str:
@@ -120,6 +121,12 @@ def did_you_mean(name: str, valid: Sequence[str], elsewhere: Mapping[str, Sequen
 def _letters_of(name: str) -> str:
     """Return a name without what spellings of one word differ in; what has neither letters nor digits as it is."""
     return re.sub(r"[\W_]+", "", name.lower()) or name
+
+
+def isolated(name: str) -> str:
+    """Return a name as it is, of letters from right to left so that it does not turn what stands next to it."""
+    turns = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+    return f"\u2068{name}\u2069" if turns else name
 
 
 def shortened(name: str, width: int, seen: int = 0) -> str:

@@ -26,8 +26,10 @@ def said(
     statuses: Mapping[str, int] | None = None,
     method: str = "ih",
     quality: ModelQuality = NO_LABELS,
+    others: int = 0,
 ) -> str:
-    return headline_of(Known(features, pairs, certain, statuses or {Status.OK: 4}, method, "features"), quality)
+    known = Known(features, pairs, certain, statuses or {Status.OK: 4}, method, "features", others)
+    return headline_of(known, quality)
 
 
 def test_a_sentence_is_of_features_pairs_rows_and_the_model() -> None:
@@ -46,6 +48,16 @@ def test_what_a_run_does_not_know_is_left_out() -> None:
     nothing = pa.table({"feature_i": ["a"], "feature_j": ["b"], "mean_abs": [0.0]})
     assert "pair" not in said(pairs=nothing)
     assert "carry" not in said(features=FEATURES.set_column(1, "share", pa.array([None] * 4, pa.float64())))
+
+
+def test_rows_without_values_are_not_among_the_certified_ones() -> None:
+    assert "; 100 % of rows with values are certified." in said(others=2)
+
+
+def test_names_from_right_to_left_do_not_turn_the_sentence() -> None:
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"
+    pairs = pa.table({"feature_i": [hebrew], "feature_j": ["-b"], "mean_abs": [1.0]})
+    assert f"the strongest pair is \u2068{hebrew}\u2069 × -b;" in said(pairs=pairs)
 
 
 def test_few_features_leave_one_to_name() -> None:

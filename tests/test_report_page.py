@@ -82,9 +82,9 @@ def over_dot(chrome: Chrome, place: tuple[float, float]) -> ActionChains:
 
 def test_the_sentence_comes_first_and_follows_the_target(table: Chrome) -> None:
     sentences = contents(table)["headlines"]
-    assert texts(table, "#headline") == sentences[:1]
+    assert [text.replace("\u00a0", " ") for text in texts(table, "#headline")] == sentences[:1]  # no line ends before %
     pick(table, "#target", "1")
-    assert texts(table, "#headline") == sentences[1:]
+    assert [text.replace("\u00a0", " ") for text in texts(table, "#headline")] == sentences[1:]
     assert len(set(sentences)) == 2
     first = "return document.querySelector('main p, main h2, main table').id"
     assert table.execute_script(first) == "headline"
@@ -186,6 +186,40 @@ def test_a_surface_has_a_dot_for_each_row_that_opens_it(table: Chrome) -> None:
     told = texts(table, "#dependence-surface .hovertext")[0]
     ActionChains(table).click().perform()
     assert told.startswith(texts(table, "#record h3")[0].split(",")[0])
+
+
+def test_dots_of_one_cell_are_spread_over_it_and_not_along_a_line(chrome: Chrome, tmp_path: Path) -> None:
+    """Steps of one irrational number and of its square are mirror images, and lie on a few lines."""
+    where = """
+    const near = (axis, step) => Array.from({length: 200}, (_, i) => axis.near(1, i, step));
+    const axis = gridOf(Array.from({length: 200}, (_, i) => i % 2), ["a", "b"]);
+    return [near(axis, PLANE[0]), near(axis, PLANE[1])]"""
+    write_report(write_table_run(tmp_path / "made")[0], tmp_path / "page.html")
+    open_page(chrome, tmp_path / "page.html")
+    across, up = map(np.array, chrome.execute_script(where))
+    assert np.unique(np.c_[across > 1, up > 1], axis=0, return_counts=True)[1].min() > 35
+    apart = np.hypot(*(places[:, None] - places for places in (across, up)))
+    np.fill_diagonal(apart, 1)
+    assert np.median(apart.min(axis=0)) > 0.02
+    for line in (across - up, across + up):
+        assert np.histogram(line % 0.6, bins=8, range=(0, 0.6))[0].min() > 5
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_names_beside_the_swarm_are_whole_whatever_their_letters(
+    chrome: Chrome, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    wide = ("W" * 40, "MEDIAN_HOUSEHOLD_INCOME_IN_THE_WEST", "\u4e2d" * 30, "@" * 25, "short", "i" * 60)
+    write_report(write_table_run(tmp_path / "made", names=wide)[0], tmp_path / "page.html")
+    with screen(chrome, *size):
+        open_page(chrome, tmp_path / "page.html")
+        outside = """
+        const box = document.querySelector("#swarm svg").getBoundingClientRect();
+        const names = [...document.querySelectorAll("#swarm .name")];
+        const isOutside = (r) => r.left < box.left || r.right > box.right;
+        return names.filter((e) => isOutside(e.getBoundingClientRect())).length"""
+        assert chrome.execute_script(outside) == 0
+        assert count(chrome, "#swarm .name") == len(wide)
 
 
 def number(text: str) -> float:

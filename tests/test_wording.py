@@ -1,8 +1,22 @@
+import re
 import string
+from pathlib import Path
 
 import pytest
 
-from ihcli.wording import MOST_LETTERS, did_you_mean, first_line, listed, printable, shortened, told_apart
+import ihcli
+from ihcli.wording import (
+    MOST_LETTERS,
+    counted,
+    did_you_mean,
+    first_line,
+    isolated,
+    listed,
+    printable,
+    quoted,
+    shortened,
+    told_apart,
+)
 
 
 @pytest.mark.parametrize("text", ["plain", string.punctuation, "age in years", "größe", "naïve 🙂", "年齢"])
@@ -96,3 +110,23 @@ def test_different_names_never_look_alike(names: list[str], width: int) -> None:
 def test_names_that_differ_in_their_middle_show_it() -> None:
     cut = told_apart([LONG.format("left"), LONG.format("right")], 24)
     assert list(cut.values()) == ["worst_co…left_si…_sample", "worst_co…right_s…_sample"]
+
+
+def test_a_message_escapes_a_name_once() -> None:
+    """quoted and listed make names printable; what `printable` made of them is escaped a second time by repr."""
+    assert quoted("two\nlines") == "'two\\nlines'"
+    assert quoted("x" * 400, 80) == f"'{'x' * 80}'..."
+    twice = re.compile(r"\{printable\([^{}]*\)!r\}|quoted\(printable\(")
+    package = Path(ihcli.__file__).parent
+    assert [str(file) for file in package.rglob("*.py") if twice.search(file.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1200, "1,200 rows")])
+def test_one_of_them_is_told_in_the_singular(count: int, told: str) -> None:
+    assert counted(count, "rows") == told
+    assert counted(1, "entries") == "1 entry"
+
+
+def test_only_names_from_right_to_left_are_isolated() -> None:
+    assert [isolated(name) for name in ("age", "-b", "\u4e2d")] == ["age", "-b", "\u4e2d"]
+    assert [isolated(name) for name in ("\u05d0b", "\u0627")] == ["\u2068\u05d0b\u2069", "\u2068\u0627\u2069"]

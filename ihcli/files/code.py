@@ -15,7 +15,7 @@ from ihcli.errors import IhcliError, ModelError, OptionError
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.foreign import foreign_bytes, parsed_json
 from ihcli.files.locations import absence, is_url
-from ihcli.wording import first_line, listed, printable
+from ihcli.wording import first_line, listed, printable, quoted
 
 EXPECTED = "FILE.py:NAME or package.module:NAME, a class or function that makes the network"
 SUFFIX = ".py"
@@ -93,8 +93,7 @@ class Code:
         if self.file is None:
             if not _is_dotted(self.place):
                 raise OptionError(
-                    f"{self.option}: {printable(self.place)!r} is not Python. Expected {EXPECTED}. "
-                    "Try `code=net.py:Net`."
+                    f"{self.option}: {quoted(self.place)} is not Python. Expected {EXPECTED}. Try `code=net.py:Net`."
                 )
             return
         if not self.file.exists():

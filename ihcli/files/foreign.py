@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from ihcli.errors import IhcliError
 from ihcli.files.locations import Location
-from ihcli.wording import first_line, printable
+from ihcli.wording import first_line, printable, quoted
 
 MOST_JSON_BYTES = 4 << 20
 """Unless the reader asks for more: small objects take up to 35 times the bytes that they are written in."""
@@ -115,7 +115,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise _RefusedError(f"holds the key {printable(twice)!r} twice")
+        raise _RefusedError(f"holds the key {quoted(twice)} twice")
     return unique
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ihcli.quality import Status
 from ihcli.summaries.ranking import by_target
-from ihcli.wording import counted, listed, printable, shortened
+from ihcli.wording import counted, printable, quoted, shortened
 
 MOST_TARGETS, TOP = 3, 10
 NAME_LETTERS, LINE_LETTERS = 60, 60
@@ -103,4 +103,5 @@ def _figure(value: float | None) -> str:
 
 
 def _shown(targets: Sequence[str]) -> str:
-    return listed([printable(name, LINE_LETTERS) for name in targets], MOST_TARGETS)
+    shown = ", ".join(quoted(name, LINE_LETTERS) for name in targets[:MOST_TARGETS])
+    return shown if len(targets) <= MOST_TARGETS else f"{shown} and {len(targets) - MOST_TARGETS} more"

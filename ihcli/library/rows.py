@@ -19,7 +19,7 @@ from ihcli.models import Model
 from ihcli.models.signatures import Inputs, argument_names, carried_inputs, features_of
 from ihcli.models.targets import LABEL
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import listed, printable
+from ihcli.wording import listed, printable, quoted
 
 Categories = str | Path | Mapping[str, Any] | Vocabulary
 Baseline = str | float | Sequence[float] | np.ndarray | torch.Tensor | None
@@ -69,7 +69,7 @@ def brought(
     names = _names(feature_names)
     if isinstance(x, str | Path):
         raise DataError(
-            f"x: is {printable(str(x))!r}. Expected an array or a frame. Try pandas.read_csv of it, and its columns."
+            f"x: is {quoted(str(x))}. Expected an array or a frame. Try pandas.read_csv of it, and its columns."
         )
     if isinstance(x, Mapping):
         if not _are_arguments(model, x):
@@ -129,7 +129,7 @@ def _names(feature_names: Sequence[str] | None) -> tuple[str, ...] | None:
     names = tuple(feature_names)
     for name in names:
         if names.count(name) > 1:
-            raise OptionError(f"`feature_names`: has the name {printable(name)!r} twice. Expected each once.")
+            raise OptionError(f"`feature_names`: has the name {quoted(name)} twice. Expected each once.")
     return names
 
 

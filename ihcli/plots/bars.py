@@ -25,7 +25,7 @@ from ihcli.results.rankings import Choice, ranked_features, ranked_pairs
 from ihcli.results.result import Result
 from ihcli.summaries.ranking import by_target
 from ihcli.summaries.rest import rest_of
-from ihcli.wording import told_apart
+from ihcli.wording import isolated, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def _names(ranking: pa.Table) -> list[str]:
         return [str(name) for name in ranking["feature"].to_pylist()]
     kinds = ranking["kind"].to_pylist() if "kind" in ranking.column_names else ["pair"] * ranking.num_rows
     first, second = ranking["feature_i"].to_pylist(), ranking["feature_j"].to_pylist()
-    cut = told_apart([*first, *second], HALF_NAME)
+    cut = {name: isolated(short) for name, short in told_apart([*first, *second], HALF_NAME).items()}
     pairs = zip(kinds, first, second, strict=True)
     return [f"{cut[i]} (main)" if kind == "main" else f"{cut[i]} · {cut[j]}" for kind, i, j in pairs]
 

@@ -12,7 +12,7 @@ from ihcli.files.durable import replacing
 from ihcli.files.locations import Location
 from ihcli.methods import METHODS
 from ihcli.results.result import Result
-from ihcli.wording import did_you_mean, shortened, told_apart
+from ihcli.wording import did_you_mean, isolated, shortened, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,7 +189,7 @@ def name_rows(
 def pair_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Return what pairs are called, of long names their ends, told apart."""
     cut = told_apart([name for pair in pairs for name in pair], HALF_NAME)
-    return [f"{cut[one]} · {cut[other]}" for one, other in pairs]
+    return [f"{isolated(cut[one])} · {isolated(cut[other])}" for one, other in pairs]
 
 
 def rows_height(n: int) -> float:

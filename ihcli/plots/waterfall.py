@@ -11,7 +11,7 @@ from ihcli.plots.request import PlotRequest
 from ihcli.results.explained_data import feature_values
 from ihcli.results.records import Record, attribution_effects
 from ihcli.results.result import Result
-from ihcli.wording import told_apart
+from ihcli.wording import isolated, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def _labels(result: Result, record: Record, shown: np.ndarray, data: str | None)
     told = [values.told(0, place, name) for place, name in enumerate(names)]
     cut = told_apart(names, NAME_WIDTH)
     return [
-        cut[name] if value is None else f"{cut[name]} = {short(value, NAME_WIDTH)}"
+        cut[name] if value is None else f"{isolated(cut[name])} = {short(value, NAME_WIDTH)}"
         for name, value in zip(names, told, strict=True)
     ], []
 

@@ -7,7 +7,7 @@ function drawDependenceChoice(target) {
   showSection("dependence", canDepend() && target.dependence.length > 0);
   if (byId("dependence").hidden) return;
   const names = toldApart(target.dependence.flat().map(named), 40);
-  const told = target.dependence.map((_, place) => make("option", { value: String(place) }, `${place + 1}. ${names[2 * place]} × ${names[2 * place + 1]}`));
+  const told = target.dependence.map((_, place) => make("option", { value: String(place) }, `${place + 1}. ${isolated(names[2 * place])} × ${isolated(names[2 * place + 1])}`));
   fill(byId("dependence-pair"), ...told);
   state.isSwapped = false;
   drawDependence(target);
@@ -39,7 +39,7 @@ function drawDependence(target) {
   const axes = { x, shade, xCategories: contents.categories[pair[0]], shadeCategories: contents.categories[pair[1]] };
   const points = (measure) => rows.map((record, place) => {
     const y = measure(record), [valueOfX, valueOfShade] = [record.values[feature], record.values[partner]];
-    const told = `${folded(recordName(record))}<br>${x} = ${folded(valueText(pair[0], valueOfX))}<br>${shade} = ${folded(valueText(pair[1], valueOfShade))}<br><b>${number(y)}</b>`;
+    const told = `${folded(recordName(record))}<br>${isolated(x)} = ${folded(valueText(pair[0], valueOfX))}<br>${isolated(shade)} = ${folded(valueText(pair[1], valueOfShade))}<br><b>${number(y)}</b>`;
     return { x: valueOfX, y, shade: valueOfShade, told, place };
   });
   const pick = (place) => openRecord(rows[place].row);

@@ -64,6 +64,9 @@ function percent(share) {
   return `${number(rounded >= 100 && share < 1 ? Math.floor(1e4 * share) / 100 : rounded)} %`;
 }
 
+// A name that is written from right to left, so that it does not turn what stands next to it.
+const isolated = (name) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
+
 const signOf = (value) => (value > 0 ? "raises" : value < 0 ? "lowers" : "");
 
 // The start and the end of a long text; seen: letters with which others begin, too, so what follows them is shown.

@@ -10,7 +10,7 @@ from ihcli.methods import METHODS
 from ihcli.quality import STATUS, TARGET, Status
 from ihcli.results.model_quality import ModelQuality
 from ihcli.results.result import Result
-from ihcli.wording import told_apart
+from ihcli.wording import isolated, told_apart
 
 STRONGEST = 3  # features that the sentence speaks of
 NAME_LETTERS = 40
@@ -23,6 +23,7 @@ class Known:
     features  ranked, None where no row's error is small enough for it;  pairs likewise, None also without pairs
     certain   how many leading ranks of pairs are certain; None where that is not known
     statuses  how many rows have which, of this target
+    others    rows without values, which are of no target, as that of the predicted class is not known for them
     noun      what is ranked, in the plural
     """
 
@@ -32,6 +33,7 @@ class Known:
     statuses: Mapping[str, int]
     method: str
     noun: str
+    others: int = 0
 
 
 def headlines_of(
@@ -48,13 +50,14 @@ def headlines_of(
         certain: the targets, and how many leading ranks of their pairs are certain.
         entries: `_target` and `_status` of all of them.
     """
-    statuses: dict[str, dict[str, int]] = {}
+    statuses: dict[str | None, dict[str, int]] = {}
     counts = entries.group_by([TARGET, STATUS]).aggregate([([], "count_all")]).to_pylist()
     for found in counts:
         statuses.setdefault(found[TARGET], {})[found[STATUS]] = found["count_all"]
     features, pairs = rankings
+    method, noun, others = result.method, result.layout.noun, sum(statuses.get(None, {}).values())
     known = (
-        Known(features.get(name), pairs.get(name), ranks, statuses.get(name, {}), result.method, result.layout.noun)
+        Known(features.get(name), pairs.get(name), ranks, statuses.get(name, {}), method, noun, others)
         for name, ranks in certain.items()
     )
     return [headline_of(each, quality) for each in known]
@@ -89,7 +92,7 @@ def _of_pairs(known: Known) -> Iterator[str]:
     first, second = (known.pairs[name][0].as_py() for name in ("feature_i", "feature_j"))
     is_open = known.certain == 0 and known.pairs.num_rows > 1
     doubt = ", within error of the next" if is_open else ""
-    yield f"the strongest pair is {_named(first)} × {_named(second)}{doubt}"
+    yield f"the strongest pair is {isolated(_named(first))} × {isolated(_named(second))}{doubt}"
 
 
 def _of_rows(known: Known) -> Iterator[str]:
@@ -98,7 +101,8 @@ def _of_rows(known: Known) -> Iterator[str]:
     if method is None or method.error_of is None or not rows or Status.UNCERTIFIED in known.statuses:
         return
     words = "certified" if method.is_integral else "within tolerance"
-    yield f"{percent(known.statuses.get(Status.OK, 0) / rows)} of rows are {words}"
+    of_rows = "rows with values" if known.others else "rows"
+    yield f"{percent(known.statuses.get(Status.OK, 0) / rows)} of {of_rows} are {words}"
 
 
 def percent(share: float) -> str:

@@ -4,7 +4,7 @@
 const LISTED = 6, SHORT_WARNING = 130, SHOWN_WARNINGS = 2;
 
 function drawOverview(target) {
-  byId("headline").textContent = contents.headlines[state.target];
+  byId("headline").textContent = contents.headlines[state.target].replaceAll(" %", "\u00a0%");
   drawStrongest(target);
   drawSwarm(target);
 }
@@ -40,8 +40,8 @@ function drawStrongest(target) {
     const ends = toldApart([...pairs.first.slice(0, LISTED), ...pairs.second.slice(0, LISTED)].map(named), NAME_LETTERS / 2);
     const ofPairs = pairs.first.slice(0, LISTED).map((first, i, all) => {
       const pick = canDepend() && i < target.dependence.length ? () => showDependence(i) : null;
-      const full = `${named(first)} × ${named(pairs.second[i])}`;
-      return { name: [...full].length <= NAME_LETTERS ? full : `${ends[i]} × ${ends[all.length + i]}`, full, size: pairs.mean_abs[i], share: pairs.share[i], pick };
+      const full = `${isolated(named(first))} × ${isolated(named(pairs.second[i]))}`;
+      return { name: [...full].length <= NAME_LETTERS ? full : `${isolated(ends[i])} × ${isolated(ends[all.length + i])}`, full, size: pairs.mean_abs[i], share: pairs.share[i], pick };
     });
     lists.push(strongest("Strongest pairs", ofPairs, "#pairs"));
   }

@@ -80,7 +80,7 @@ function drawWaterfall(chart, steps, [start, end], axisTitle) {
     type: "bar", orientation: "h", base: from, x: steps.map((one) => one.value), y: steps.map((_, i) => i + 1), width: 0.7,
     marker: { color: steps.map((one) => rgb(one.value >= 0 ? "raises" : "lowers")) },
     text: steps.map((one) => signed(Number(one.value.toPrecision(3)))), textposition: "outside", cliponaxis: false, constraintext: "none",
-    hovertext: steps.map((one) => `${folded(one.name + one.told)}<br><b>${signed(one.value)}</b>`), hoverinfo: "text",
+    hovertext: steps.map((one) => `${folded(isolated(one.name) + one.told)}<br><b>${signed(one.value)}</b>`), hoverinfo: "text",
   };
   const line = (x, y0, y1, of = {}) => ({ type: "line", x0: x, x1: x, y0, y1, line: { color: colour("soft"), width: 1, ...of } });
   const marked = { color: colour("ink"), width: 2.5 };
@@ -88,7 +88,7 @@ function drawWaterfall(chart, steps, [start, end], axisTitle) {
   const label = (x, y) => ({ x, y, text: `<b>${number(Number(x.toPrecision(4)))}</b>`, showarrow: false, xanchor: "left", xshift: 4, font: { color: colour("ink") } });
   const annotations = [...(start === null ? [] : [label(start, last)]), ...(end === null ? [] : [label(end, 0)])];
   const names = labels(steps.map((one) => one.name));
-  const ticktext = ["prediction", ...steps.map((one, i) => names[i] + escaped(shortened(one.told, labelLetters()))), "baseline"];
+  const ticktext = ["prediction", ...steps.map((one, i) => isolated(names[i]) + escaped(shortened(one.told, labelLetters()))), "baseline"];
   const ticks = { tickvals: ticktext.map((_, i) => i), ticktext, showgrid: false, zeroline: false, range: [last + 0.6, -0.6] };
   const room = (isNarrow() ? 0.4 : 0.22) * width; // for figures beside the bars
   drawChart(chart, [bars], { margin: { l: 8, r: 16, t: 8, b: 48 }, xaxis: axis(axisTitle, { range: [low - (steps.some((one) => one.value < 0) ? room : room / 4), high + room], zeroline: false }), yaxis: axis("", ticks), bargap: 0.25, shapes, annotations });

@@ -37,7 +37,7 @@ function drawRecords() {
 
 function recordsNote(records) {
   const { sample, trust } = contents;
-  const held = sample.rows < trust.rows ? `This page holds ${number(sample.rows)} of ${number(trust.rows)} rows: ${number(sample.drawn)} drawn at random, and ${sample.added.join(", ")}.` : `All ${number(sample.rows)} rows.`;
+  const held = sample.rows < trust.rows ? `This page holds ${number(sample.rows)} of ${number(trust.rows)} rows: ${number(sample.drawn)} drawn at random, and ${sample.added.join(", ")}.` : sample.rows === 1 ? "The only row." : `All ${number(sample.rows)} rows.`;
   const several = records.length < sample.rows ? ` ${number(records.length)} of them have this target and are listed.` : "";
   const wrong = sample.wrong === null ? "" : ` Of all rows, ${number(sample.wrong)} have another class than their label.`;
   const labels = sample.why_no_labels === null ? "" : ` Labels are not shown: ${sample.why_no_labels}`;

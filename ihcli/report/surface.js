@@ -2,7 +2,8 @@
 // A pair's surface: where rows lie among the values of both features, and the effect of the pair there.
 
 const FEW_VALUES = 12, FEWEST_CELLS = 4, MOST_CELLS = 14, SIDEWAYS = 0.3, EXTREMES = 0.02;
-const GOLDEN = 0.618034; // multiples of it spread evenly, and are the same each time
+// Multiples of the first spread evenly along a line, of the other two over a plane: the golden and the plastic number's.
+const GOLDEN = 0.618034, PLANE = [0.754878, 0.56984];
 
 // points: {x, shade, y, told, place} with the value of either feature and the effect; axes as those of drawCloud.
 function drawSurface(id, points, axes, onPick) {
@@ -16,7 +17,7 @@ function drawSurface(id, points, axes, onPick) {
     colorscale: colours.colorscale, zmin: colours.cmin, zmax: colours.cmax, xgap: 1, ygap: 1, hoverongaps: false,
   };
   const dots = {
-    type: "scatter", mode: "markers", x: known.map((p) => across.near(p.x, p.place)), y: known.map((p) => up.near(p.shade, p.place * GOLDEN)),
+    type: "scatter", mode: "markers", x: known.map((p) => across.near(p.x, p.place, PLANE[0])), y: known.map((p) => up.near(p.shade, p.place, PLANE[1])),
     customdata: known.map((p) => p.place), hovertext: known.map((p) => p.told), hoverinfo: "text",
     marker: {
       size: 7, color: known.map((p) => p.y), ...colours, line: { width: 0.7, color: colour("soft") },
@@ -42,8 +43,8 @@ function few(distinct, ticks) {
   const gaps = distinct.slice(1).map((value, i) => value - distinct[i]);
   const least = gaps.length ? Math.min(...gaps) : 1;
   const edges = distinct.flatMap((value, i) => (i ? [] : [value - least / 2]).concat(i < gaps.length ? value + gaps[i] / 2 : value + least / 2));
-  const shift = (i) => ((i * GOLDEN) % 1) - 0.5;
-  return { edges, of: (value) => distinct.indexOf(value), near: (value, i) => value + 2 * SIDEWAYS * least * shift(i), ticks };
+  const near = (value, i, step = GOLDEN) => value + 2 * SIDEWAYS * least * (((i * step) % 1) - 0.5);
+  return { edges, of: (value) => distinct.indexOf(value), near, ticks };
 }
 
 function cellMeans(points, across, up) {

@@ -2,7 +2,8 @@
 // A swarm of dots for each of the strongest features; a dot is a record, and opens it. Dots of one colour are one path,
 // so that tens of thousands of them are light.
 
-const LINES = 12, LEAST_LINE = 34, MOST_LINE = 54, LINE_ON_PHONE = 44, REACH = 15, LETTER = 7, DOT = 5, BIN = 4, SHADES = 16, NEAR = 14;
+const LINES = 12, LEAST_LINE = 34, MOST_LINE = 54, LINE_ON_PHONE = 44, REACH = 15, DOT = 5, BIN = 4, SHADES = 16, NEAR = 14;
+const NAME_SIZE = 12.5, FEWEST_LETTERS = 6; // the size is that of names in overview.css
 const AXIS = 46, EDGE = 10;
 
 function drawSwarm(target) {
@@ -38,7 +39,7 @@ function dotsOfTable(names) {
     const { own } = categories ? categoryColours(values.filter((value) => value !== null)) : {};
     const shade = categories ? (value) => own.get(value) ?? colour("others") : scaled(values);
     return records.map((record, i) => {
-      const told = values[i] === null ? named(names[line]) : `${named(names[line])} = ${valueText(names[line], values[i])}`;
+      const told = values[i] === null ? named(names[line]) : `${isolated(named(names[line]))} = ${valueText(names[line], values[i])}`;
       return { line, record, value: record.phi[feature], shade: values[i] === null ? null : shade(values[i]), told, categories };
     });
   }).filter((dot) => dot.value !== null);
@@ -64,7 +65,7 @@ function scaled(values) {
 function swarmNote(dots) {
   const { sample, trust, texts, unit } = contents;
   const count = new Set(dots.map((dot) => dot.record)).size, held = sample.rows < trust.rows ? " that this page holds" : "";
-  const what = texts ? `an occurrence of a ${unit}, in ${number(count)} texts${held}` : `one of ${number(count)} rows${held}`;
+  const what = texts ? `an occurrence of a ${unit}, in ${number(count)} texts${held}` : count === 1 && !held ? "the only row" : `one of ${number(count)} rows${held}`;
   return dots.length ? `Each dot is ${what}; to the right it raises the output, to the left it lowers it.` : "";
 }
 
@@ -78,8 +79,8 @@ function swarmLegend(names, dots) {
 }
 
 function sheetOf(names, dots, width) {
-  const cut = toldApart(names, isNarrow() ? NAME_LETTERS : Math.floor((0.27 * width) / LETTER));
-  const left = isNarrow() ? EDGE : LETTER * Math.max(...cut.map((name) => name.length)) + EDGE;
+  const cut = fittedNames(names, isNarrow() ? width - 2 * EDGE : 0.27 * width);
+  const left = isNarrow() ? EDGE : Math.max(...cut.map(nameWidth)) + EDGE;
   const line = isNarrow() ? LINE_ON_PHONE : lineHeight(names.length);
   const values = dots.map((dot) => dot.value).concat(0);
   const [low, high] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
@@ -88,6 +89,21 @@ function sheetOf(names, dots, width) {
   const x = (value) => left + EDGE + ((value - low) / span) * (right - left - 2 * EDGE);
   const top = isNarrow() ? 18 : 6;
   return { width, left, right, low, high, x, line, y: (rank) => top + (rank + 0.5) * line, height: top + names.length * line + AXIS, names, cut };
+}
+
+// Names cut until the widest fits: capitals and letters of other scripts take twice as much room as others.
+function fittedNames(names, room) {
+  for (let most = NAME_LETTERS; ; most -= 1) {
+    const cut = toldApart(names, most);
+    if (most <= FEWEST_LETTERS || cut.every((name) => nameWidth(name) <= room)) return cut;
+  }
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+function nameWidth(name) {
+  ruler.font = `${NAME_SIZE}px ${getComputedStyle(document.body).fontFamily}`;
+  return Math.ceil(ruler.measureText(name).width);
 }
 
 // As high as what stands beside it.

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ihcli.errors import RunError
 from ihcli.files.locations import Location, parquet_file
 from ihcli.quality import COLUMNS, ROW
-from ihcli.wording import first_line, printable
+from ihcli.wording import first_line, printable, quoted
 
 Types = Mapping[str, tuple[str, Callable[[pa.DataType], bool]]]
 """Columns of ours by name: what they hold in words, and whether a type is that."""
@@ -95,7 +95,7 @@ def require_types(path: Location, table: pa.Table, types: Types, names: Sequence
     there = frozenset(table.column_names)
     for name in names:
         if name not in there:
-            raise RunError(f"{path}: has no column {printable(name)!r}. {WRONG}")
+            raise RunError(f"{path}: has no column {quoted(name)}. {WRONG}")
     for name, (words, is_right) in types.items():
         if name not in there:
             continue

@@ -6,7 +6,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from ihcli.wording import printable
+from ihcli.wording import printable, quoted
 
 MOST_COUNT = 1 << 53
 
@@ -69,7 +69,7 @@ def kind_of(annotation: Any) -> Kind:
 def faults_of(value: Any, kind: Kind, place: str = "") -> Iterator[str]:
     """Give what is wrong with a value of JSON and those within it; keys that are not known may hold anything."""
     if not kind.fits(value):
-        yield f"{printable(place)!r} is {_in_words(value)}. Expected {kind.words}"
+        yield f"{quoted(place)} is {_in_words(value)}. Expected {kind.words}"
         return
     if isinstance(value, list) and kind.each is not None:
         for position, entry in enumerate(value):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ihcli.scales import TAKEN_FOR_LOGITS, TAKEN_FOR_PROBABILITIES
 from ihcli.summaries.figures import Line
 from ihcli.summaries.judging import ENDING
-from ihcli.wording import listed, printable
+from ihcli.wording import listed, printable, quoted
 
 LEAST_ROWS = 20
 """Of fewer rows it is nothing unusual that all are of one class."""
@@ -22,7 +22,7 @@ def doubts(lines: Sequence[Line]) -> Iterator[str]:
         if line.figure == "labels_unread":
             yield (
                 f"{int(line.value or 0):,} labels are none of the model's outputs and are left out, first "
-                f"{printable(str(line.name))!r}. {_expected(classes_of(lines))}"
+                f"{quoted(str(line.name))}. {_expected(classes_of(lines))}"
             )
 
 

@@ -35,7 +35,7 @@ from ihcli.integration.compared.layers import SQUASHING, Done, Seen, copied, scr
 from ihcli.integration.compared.masking import ablated, sampled, smoothed, surrogate, weighted_surrogate
 from ihcli.integration.effort import Effort
 from ihcli.methods import Method, names_of
-from ihcli.wording import printable
+from ihcli.wording import quoted
 
 __all__ = [
     "ablated",
@@ -220,7 +220,7 @@ def _called_again(seen: Seen, rules: tuple[type[nn.Module], ...]) -> str | None:
     again = seen.called_again(rules)
     if again is None:
         return None
-    return f"the layer {printable(again)!r} is called more than once. Expected a module for each call. Try two"
+    return f"the layer {quoted(again)} is called more than once. Expected a module for each call. Try two"
 
 
 def _guided(whole: nn.Module, seen: Seen, inputs: Tensor, start: Tensor, outputs: Tensor) -> Tensor:

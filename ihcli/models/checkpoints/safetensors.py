@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ihcli.errors import ModelError
 from ihcli.files.foreign import parsed_json
-from ihcli.wording import printable
+from ihcli.wording import quoted
 
 MOST_TENSORS = 50_000
 _MOST_HEADER_BYTES = 16 << 20
@@ -75,9 +75,9 @@ def _place(path: Path, name: str, entry: Any) -> tuple[int, int]:
     shape, offsets = _counts(fields.get("shape")), _counts(fields.get("data_offsets"))
     bits = _BITS.get(str(fields.get("dtype"))[:80])
     if bits is None or shape is None or offsets is None or len(offsets) != 2:
-        raise _damaged(path, f"{printable(name, 80)!r} has no dtype, shape and place")
+        raise _damaged(path, f"{quoted(name, 80)} has no dtype, shape and place")
     if (offsets[1] - offsets[0]) * 8 != math.prod(shape) * bits:
-        raise _damaged(path, f"{printable(name, 80)!r} has other bytes than its shape asks for")
+        raise _damaged(path, f"{quoted(name, 80)} has other bytes than its shape asks for")
     return offsets[0], offsets[1]
 
 

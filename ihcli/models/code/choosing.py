@@ -185,7 +185,7 @@ def _counted(names: Sequence[str], one: str, many: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return listed([printable(name) for name in names], _SHOWN)
+    return listed(names, _SHOWN)
 
 
 def _more(entries: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ihcli.errors import ModelError
 from ihcli.models.code.building import Called
 from ihcli.models.code.fitting import Fit
-from ihcli.wording import listed, printable
+from ihcli.wording import listed
 
 _PARTS = ("_orig", "_g")  # of weights that a hook computes, by the norms of torch
 
@@ -28,7 +28,7 @@ def refuse_unsaved(call: Called, module: nn.Module, fit: Fit) -> None:
     drawn = [name for name, tensor in kept.items() if not _is_same(tensor, again.get(name))]
     if drawn:
         raise ModelError(
-            f"{call.code.option}: makes {listed([printable(name) for name in drawn], 3)} at random, and "
+            f"{call.code.option}: makes {listed(drawn, 3)} at random, and "
             f"{'it is' if len(drawn) == 1 else 'they are'} not among the weights of the file: its outputs would be "
             "those of another network. Expected what is drawn at random as a parameter or buffer. Try "
             f'self.register_buffer("{drawn[0].rpartition(".")[2]}", ...) and training again, or the seed of training '

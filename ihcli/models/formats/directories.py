@@ -12,7 +12,7 @@ from ihcli.models.checkpoints.tokenization import check_pipeline
 from ihcli.models.mistaken import LFS_STEP, adapter, is_pointer
 from ihcli.models.sniffing import SHARDS, WEIGHTS, refused
 from ihcli.models.wrapping import Source
-from ihcli.wording import printable
+from ihcli.wording import printable, quoted
 
 TASK = "ForSequenceClassification"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "merges.txt")
@@ -226,6 +226,6 @@ def _shards(directory: Path, index: str = SHARDS) -> list[str]:
     outside = sorted(name for name in names if Path(name).name != name or not name.endswith(".safetensors"))
     if outside:
         raise ModelError(
-            f"{path}: names {printable(outside[0])!r}. Expected safetensors files of its own directory. {_COPY}"
+            f"{path}: names {quoted(outside[0])}. Expected safetensors files of its own directory. {_COPY}"
         )
     return sorted(names)

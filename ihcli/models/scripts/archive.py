@@ -14,7 +14,7 @@ import torch
 from ihcli.models.scripts.code import Declared, declared_classes, refused_words
 from ihcli.models.scripts.pickles import RefusedError, Sketch
 from ihcli.models.scripts.types import mismatch
-from ihcli.wording import printable
+from ihcli.wording import printable, quoted
 
 MOST_RECORDS = 100_000
 MOST_CODE_BYTES = 16 << 20
@@ -80,10 +80,10 @@ def _refused_names(names: list[str]) -> str | None:
         is_odd = first in _RECORDS and name.partition("/")[0] != first
         is_odd |= first == "code" and not name.endswith((".py", ".debug_pkl"))
         if is_odd or not name.isprintable() or "\\" in name or {"", ".", ".."} & set(name.split("/")):
-            return f"it names a record {printable(name)!r}, otherwise than torch writes names"
+            return f"it names a record {quoted(name)}, otherwise than torch writes names"
     if len(set(lowered)) < len(names):
         twice = next(name for name, low in zip(names, lowered, strict=True) if lowered.count(low) > 1)
-        return f"it holds the record {printable(twice)!r} twice, or in upper and lower case"
+        return f"it holds the record {quoted(twice)} twice, or in upper and lower case"
     return None
 
 

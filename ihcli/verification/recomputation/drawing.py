@@ -25,7 +25,7 @@ from ihcli.runs.request import ParsedRequest, RunRequest
 from ihcli.runs.told import if_told
 from ihcli.verification.described import Described
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import listed, printable
+from ihcli.wording import listed, printable, quoted
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Question:
         begun = if_told(lambda: info.arguments.code)
         if begun is not None and self.code is None:
             raise OptionError(
-                f"`code`: is not given, but the run was made with {printable(begun)!r}. What a run.json names is never "
+                f"`code`: is not given, but the run was made with {quoted(begun)}. What a run.json names is never "
                 f"run. Try the same command with `code={shlex.quote(printable(begun, None))}` if you know that file."
             )
         if begun is None and self.code is not None:
