@@ -636,6 +636,9 @@ def test_drivers_are_of_the_rows_that_are_asked_for(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(drivings, "MOST_HELD", 100)
     monkeypatch.setattr(drivings, "LEAST_ROWS", 20)
     assert driven(run, pair=("age", "bmi")).rows == 50
+    two = write_run(tmp_path / "two", made_up(2), {})
+    with pytest.raises(OptionError, match=r"two: has 2 rows of target risk to rank. Expected 3 at least"):
+        drivers(read(two), DriversRequest(feature="age"))
     with pytest.raises(OptionError, match=r"dose>=1000 leaves 0 rows of target risk. Expected 3 at least"):
         driven(run, pair=("age", "bmi"), where=("dose>=1000",))
 

@@ -247,10 +247,15 @@ def _drawn(rows: Rows, effects: Effects, target: str, request: DriversRequest, n
     for block in rows.blocks():
         drawn.add(block.row[block.is_of(target) & block.rank[int(effects.need_interactions)]])
     if drawn.seen < LEAST_RANKED:
-        which = " and ".join(request.where) or "all"
+        found = f"{drawn.seen} {'row' if drawn.seen == 1 else 'rows'} of target {target}"
+        if request.where:
+            raise OptionError(
+                f"`where`: {' and '.join(request.where)} leaves {found}. Expected {LEAST_RANKED} at least. Try a "
+                "condition that more rows meet."
+            )
         raise OptionError(
-            f"`where`: {which} leaves {drawn.seen} rows of target {target}. Expected {LEAST_RANKED} at least. "
-            "Try a condition that more rows meet."
+            f"{rows.result.path}: has {found} to rank. Expected {LEAST_RANKED} at least. Try a run of more rows, or "
+            "another `target`."
         )
     return drawn
 
