@@ -105,11 +105,12 @@ class PlainPaths:
     def _integral(self, t: np.ndarray, weights: np.ndarray, group: int = -1, shift: float = 0.0) -> np.ndarray:
         """Return the mean over baselines of the sum of weight * F, (G,), with one gate shifted."""
         total = torch.zeros(self.n_groups, dtype=torch.float64, device=self.row.device)
+        moved = shift * (self.group_of == group).to(self.row)  # a number times bool would be float32
         for start in self.baselines:
             delta = self.row - start
             for some in self._batches(len(t)):
                 gates = torch.as_tensor(t[some], dtype=delta.dtype, device=delta.device)[:, None]
-                z = start + (gates + shift * (self.group_of == group)) * delta
+                z = start + (gates + moved) * delta
                 weighted = torch.as_tensor(weights[some], device=delta.device) @ (self._gradient(z) * delta).double()
                 total.index_add_(0, self.group_of, weighted)
         return (total / len(self.baselines)).cpu().numpy()
