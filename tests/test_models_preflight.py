@@ -1,5 +1,6 @@
 """Checks before a run: each defect of a model is caught and named, and sound models pass."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from preflights import preflight
 from torch import Tensor, nn
 
+import ihcli
 from ihcli.errors import ModelError
 from ihcli.heads import stabilise
 from ihcli.models import Model, load_model, wrap_module
@@ -240,3 +242,22 @@ def test_nearly_saturated_networks_pass_as_they_are_differentiated(name: str, dt
 def test_a_wrong_second_derivative_is_seen_behind_a_large_offset(dtype: torch.dtype) -> None:
     with pytest.raises(ModelError, match="disagree with finite differences"):
         checked(lambda x: 1000 + 100 * (x.detach() * x).sum(1), dtype)
+
+
+def test_distances_that_torch_cannot_differentiate_twice_are_a_line_from_those_that_it_can() -> None:
+    points = torch.linspace(-2, 2, 12).view(4, 3)
+
+    def prototypes(distances: str) -> Function:
+        return Function(lambda x: torch.softmax(-eval(distances, {"torch": torch, "a": x, "b": points}), dim=1))
+
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ModelError, match="'_cdist_backward' is not implemented") as caught:
+        ihcli.explain(prototypes("torch.cdist(a, b)"), rows, target=0)
+    advice = re.search(r"Try (.+) in place of (.+?), or methods", str(caught.value))
+
+    assert advice is not None
+    assert advice[2] == "torch.cdist(a, b)"
+    got = ihcli.explain(prototypes(advice[1]), rows, target=0)
+    wanted = prototypes(advice[2])(rows)[:, 0]
+    assert (got.status == "ok").all()
+    assert got.prediction == pytest.approx(wanted.numpy(), rel=1e-5)

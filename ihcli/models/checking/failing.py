@@ -16,7 +16,8 @@ from ihcli.wording import either, listed
 FIRST_ORDER = f"methods {either(names_of(order=1, integrals=True))}"
 _SHAPES = re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)")
 _ARGUMENTS = re.compile(r"missing (?:\d+ required positional arguments?|value for argument)")
-_UNDERIVED = re.compile(r"derivative for aten::(\w+) is not implemented")
+_UNDERIVED = re.compile(r"derivative for (?:aten::|')(\w+)'? is not implemented")
+_DISTANCES = "(a.unsqueeze(-2) - b.unsqueeze(-3)).norm(dim=-1) in place of torch.cdist(a, b)"
 
 
 def count_message(model: Model, expected: int, got: int) -> str:
@@ -101,6 +102,8 @@ def gradient_message(model: Model, what: str, reason: str, is_second: bool) -> s
     if "attention" in operation:
         remedy = "Try tracing or exporting it again inside of torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"
         remedy += f", or {FIRST_ORDER}" if is_second else ""
+    elif "cdist" in operation:
+        remedy = f"Try {_DISTANCES}, or {FIRST_ORDER}"
     elif is_second:
         remedy = f"Try {FIRST_ORDER}, which need first derivatives only, or replacing the operation named"
     else:
