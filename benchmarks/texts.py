@@ -50,7 +50,8 @@ NOTES = (
     f"ihcli: explain at tolerance {TOLERANCE:g}, checks left out, as of one sentence after the other; the published "
     f"procedure: alpha-beta grid of {GRID[0]} x {GRID[1]} points, a second backward pass per token, {BATCH_POINTS} "
     "points in a call. Zero-embedding baseline, units are tokens for both. Ratios over the sentences that both saw.",
-    f"Error: relative L1 error of a sentence's interactions, against ihcli at tolerance {TRUTH:g}.",
+    f"Error: relative L1 error of a sentence's interactions, against ihcli at tolerance {TRUTH:g}. Seconds: of CPU "
+    "time of one thread, on a GPU of wall time.",
 )
 
 
@@ -63,7 +64,7 @@ class Found:
 
     errors: np.ndarray
     evaluations: np.ndarray
-    wall_s: np.ndarray
+    seconds: np.ndarray
     peak_mib: float
     about: str = ""
 
@@ -72,7 +73,7 @@ class Found:
         return [
             name,
             len(self.errors),
-            float(self.wall_s.mean()),
+            float(self.seconds.mean()),
             float(self.evaluations.mean()),
             float(np.median(self.errors)),
             float(self.errors.max()),
@@ -102,7 +103,7 @@ def lines(setup: Setup, device: str = "cpu") -> tuple[list[list[Cell]], str]:
         truth = Path(folder, "truth.pt")
         ours = alone(_ours, source, count, truth, device)
         theirs = alone(_theirs, source, count, step, truth, device)
-    time_ratio = float(theirs.wall_s.sum() / ours.wall_s[::step].sum())
+    time_ratio = float(theirs.seconds.sum() / ours.seconds[::step].sum())
     error_ratio = float(np.median(theirs.errors) / np.median(ours.errors[::step]))
     return [ours.line("ihcli", 1.0, 1.0), theirs.line("published procedure", time_ratio, error_ratio)], ours.about
 
@@ -111,14 +112,14 @@ def _ours(source: Source, count: int, truth: Path, device: str) -> Found:
     model, texts = _opened(source, count, device)
     explainer, finer = (_explainer(model, texts, tolerance) for tolerance in (TOLERANCE, TRUTH))
     explainer.explain(texts[:1])  # the first call pays for starting up
-    seen = watch(lambda: [_timed(lambda text=text: explainer.explain(text)) for text in texts[:, None]], device)
+    seen = watch(lambda: [_timed(lambda text=text: explainer.explain(text), device) for text in texts[:, None]], device)
     found = [explanation for explanation, _ in seen.value]
     torch.save([torch.as_tensor(finer.explain(text).interactions[0]) for text in texts[:, None]], truth)
     lengths = [len(explanation.units[0]) for explanation in found]
     return Found(
         errors=_errors([explanation.interactions[0] for explanation in found], torch.load(truth)),
         evaluations=np.array([int(explanation.evaluations[0]) for explanation in found]),
-        wall_s=np.array([wall_s for _, wall_s in seen.value]),
+        seconds=np.array([seconds for _, seconds in seen.value]),
         peak_mib=seen.peak_mib,
         about=f"{model.format}; {np.mean(lengths):.1f} tokens a sentence on average, {max(lengths)} at most.",
     )
@@ -128,12 +129,13 @@ def _theirs(source: Source, count: int, step: int, truth: Path, device: str) -> 
     model, texts = _opened(source, count, device)
     encoded = TextReader("token").on(model).encode(texts[::step]).values.tolist()
     seen = watch(
-        lambda: [_timed(lambda text=text: published_interactions(model, text).cpu()) for text in encoded], device
+        lambda: [_timed(lambda text=text: published_interactions(model, text).cpu(), device) for text in encoded],
+        device,
     )
     return Found(
         errors=_errors([gamma.numpy() for gamma, _ in seen.value], torch.load(truth)[::step]),
         evaluations=np.full(len(encoded), GRID[0] * GRID[1]),
-        wall_s=np.array([wall_s for _, wall_s in seen.value]),
+        seconds=np.array([seconds for _, seconds in seen.value]),
         peak_mib=seen.peak_mib,
     )
 
@@ -164,17 +166,20 @@ def published_interactions(model: Model, text: EncodedText) -> Tensor:
 
 def _opened(source: Source, count: int, device: str) -> tuple[Model, np.ndarray]:
     checkpoint, path, column = source
+    if device == "cpu":
+        torch.set_num_threads(1)
     texts = open_texts(path, column).head(FIRST).inputs
-    return load_model(checkpoint, device=device), texts[:: len(texts) // count][:count]
+    return load_model(checkpoint, device=device), texts[:: max(1, len(texts) // count)][:count]
 
 
 def _explainer(model: Model, texts: np.ndarray, tolerance: float) -> Explainer:
     return prepare(model, TextReader("token"), texts, Settings(effort=Effort(tolerance)))
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    started = time.perf_counter()
-    return work(), time.perf_counter() - started
+def _timed(work: Callable[[], Any], device: str) -> tuple[Any, float]:
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    started = clock()
+    return work(), clock() - started
 
 
 def _errors(found: Sequence[np.ndarray], truth: Sequence[Tensor]) -> np.ndarray:
