@@ -66,6 +66,12 @@ def test_a_run_tells_its_features_targets_and_keys(run: str) -> None:
     assert completed("interactions", run, "--key", "") == ["patient="]
 
 
+def test_names_of_several_lines_are_not_proposed(tmp_path: Path) -> None:
+    """Shells read one name a line: of 'two\\nlines' they proposed half a quotation."""
+    (tmp_path / "run.json").write_text(json.dumps({"features": ["one", "two\nlines", "end\n", "a\u2028b"]}))
+    assert completed("plot", str(tmp_path), "dependence", "--feature", "") == ["one"]
+
+
 def test_what_is_no_run_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[1]")
     for run in ("no-run", str(tmp_path), "s3://bucket/run", ""):

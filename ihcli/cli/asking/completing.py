@@ -34,6 +34,10 @@ def keys_of(told: Told) -> Iterable[Any]:
     return (f"{name}=" for name in _listed(told.get("keys")))
 
 
+def _is_line(name: str) -> bool:
+    return len(name.splitlines()) < 2 and not name.endswith(("\n", "\r"))
+
+
 def _listed(names: Any) -> list[Any]:
     return names if isinstance(names, list) else []
 
@@ -58,9 +62,9 @@ class NameOfRun(click.types.StringParamType):
     """A name that the RUN on the command line may know."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that begin so, as a shell takes them."""
+        """Return the names that begin so, as a shell takes them; not those with line ends, as it reads one a line."""
         found = (str(name) for name in NAMES[param.name or ""](_told(ctx)) if name is not None)
-        return [CompletionItem(shlex.quote(name)) for name in found if name.startswith(incomplete)]
+        return [CompletionItem(shlex.quote(name)) for name in found if name.startswith(incomplete) and _is_line(name)]
 
 
 def let_complete(parameters: Iterable[click.Parameter]) -> None:
