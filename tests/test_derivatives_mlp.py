@@ -272,6 +272,7 @@ def test_the_size_of_the_cache_does_not_change_results(
     points = mixed_points(paths)
     usual = everything(engine, paths, points)
     monkeypatch.setattr(mlp, "CACHE_BYTES", cache_bytes)
+    monkeypatch.setattr(mlp, "POINT_BYTES", cache_bytes)
     assert_close(everything(engine, paths, points), usual, 1e-13)
 
 

@@ -31,9 +31,8 @@ CACHE_BYTES = 2 << 20
 """Tangents handled at a time on CPU: more spill out of the cache between two products and are slower."""
 MATRIX_BYTES = 32 << 20
 """Matrices made at a time on CPU: larger arrays are given back to the system and cost page faults when made again."""
-POINT_BYTES, POINT_TANGENT_BYTES = 512 << 10, 1 << 20
-"""Of what every point has of its own in one layer, and of its tangents, of so many points at a time on CPU that a pass
-stays in cache; with fewer more time is lost between products."""
+POINT_BYTES = 512 << 10
+"""Of what every point has of its own in one layer, of so many points at a time on CPU that a pass stays in cache."""
 DEVICE_SHARE = 8
 """Of its budget a device may fill this part with one array of tangents, and three of them live at once: small products
 would leave it idle between two launches."""
@@ -122,7 +121,9 @@ class MlpEngine(Engine):
         """Return f(z(t))."""
         (here,) = paths.placed(path)
         start, delta = paths.ends(here)
-        return paths.explained(paths.rows(here), self._chain.outputs(torch.addcmul(start, t[:, None], delta)))
+        size = self._blocks_at_once(t, max(self._chain.widths), POINT_BYTES)
+        inputs = torch.addcmul(start, t[:, None], delta).split(size)
+        return paths.explained(paths.rows(here), torch.cat([self._chain.outputs(some) for some in inputs]))
 
     @torch.no_grad()
     def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,7 +245,7 @@ class MlpEngine(Engine):
         What stands in the room for some points is no longer needed for the next.
         """
         numbers = directions * max(self._chain.widths) * rays.block
-        bytes_on_cpu = POINT_BYTES if directions == 1 else POINT_TANGENT_BYTES
+        bytes_on_cpu = POINT_BYTES if directions == 1 else CACHE_BYTES
         together = self._blocks_at_once(rays.start, numbers, bytes_on_cpu) * rays.block
         for first in range(0, len(rays.point), together):
             some = slice(first, first + together)
