@@ -67,3 +67,12 @@ def test_networks_that_are_no_chain_are_told_what_to_do(tmp_path: Path) -> None:
     done = ask(tmp_path, nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 1)))
     assert done.exit_code == 1
     assert "Expected a chain of affine layers for --nid. Try ihcli interactions." in done.stderr
+
+
+def test_networks_without_pairs_of_numbers_are_told_what_to_do(tmp_path: Path) -> None:
+    one = ask(tmp_path, network(1, 4, 1).float())
+    assert one.exit_code == 1
+    assert one.stderr.rstrip().endswith("takes one input, which makes no pair. Expected two. Try ihcli attributions.")
+    codes = ask(tmp_path, nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(6, 1)))
+    assert codes.exit_code == 1
+    assert "looks up columns. Expected a chain of affine layers for --nid. Try ihcli interactions." in codes.stderr

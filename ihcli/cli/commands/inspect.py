@@ -98,15 +98,19 @@ def _tell_pairs(model: "Model", probe: "Probe") -> None:
     from ihcli.derivatives.chain import NotAChainError, find_chain
     from ihcli.integration.compared.nid import strengths
 
-    if probe.inputs is None or probe.openings is not None:
-        reason = "looks up columns" if probe.openings is not None else "does not say how many inputs it takes"
-        raise ModelError(f"{model.subject}: {reason}. Expected a network of numbers for --nid. Try it with DATA.")
+    expected = "Expected a chain of affine layers for --nid"
+    if probe.openings is not None:
+        raise ModelError(f"{model.subject}: looks up columns. {expected}. Try ihcli interactions.")
+    if probe.inputs is None:
+        raise ModelError(f"{model.subject}: does not say how many inputs it takes. {expected}. Try it with DATA.")
     try:
         found = strengths(find_chain(probe.model.outputs, probe.inputs))
     except NotAChainError as error:
+        raise ModelError(f"{model.subject}: {error}. {expected}. Try ihcli interactions.") from None
+    if found.shape[1] < 2:
         raise ModelError(
-            f"{model.subject}: {error}. Expected a chain of affine layers for --nid. Try ihcli interactions."
-        ) from None
+            f"{model.subject}: takes one input, which makes no pair. Expected two. Try ihcli attributions."
+        )
     names = probe.names or tuple(map(str, range(found.shape[1])))
     outputs = model.output_names if model.output_names and len(model.output_names) == len(found) else None
     for output, matrix in zip(outputs or map(str, range(len(found))), found, strict=True):
