@@ -14,6 +14,7 @@ from functools import partial
 from ihcli.errors import OptionError
 from ihcli.wording import all_of, did_you_mean
 
+CAPTUM = "captum"
 COMPARED = "ihcli.integration.compared"
 ADAPTED = f"{COMPARED}.adapted"
 CERTIFIED = "ihcli.integration.assembly:explain_rows"
@@ -73,7 +74,7 @@ _closed = partial(
     Method, adds_up=False, by_outputs=True, computed_by=f"{COMPARED}.closing:occlusion", error_of=ROUNDING
 )
 _game = partial(Method, by_outputs=True, computed_by=f"{COMPARED}.shapley:shapley", error_of=DRAWS)
-_captum = partial(Method, order=1, extra="captum")
+_captum = partial(Method, order=1, extra=CAPTUM)
 _slope = partial(_captum, adds_up=False, is_slope=True)
 _masked = partial(_captum, by_outputs=True)
 _ablated = partial(_masked, computed_by=f"{ADAPTED}:ablated", adds_up=False)

@@ -175,6 +175,19 @@ def test_imports_of_directions_are_not_counted_for_each_row(tmp_path: Path) -> N
     assert done.stdout.split() == ["begun", "begun"]
 
 
+def test_the_import_of_a_package_is_not_counted_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def row_s(explainer: Any, rows: int) -> float:
+        done.append("row")
+        return 1e-3
+
+    monkeypatch.setattr(outlook, "captum", lambda: done.append("import"))
+    Timed(monkeypatch, row_s)
+    assert look_ahead(prepared(tmp_path, 300, method="lime"), 300, 1) is None
+    assert done[:2] == ["import", "row"]
+
+
 def test_pairs_that_are_ranked_and_written_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Timed(monkeypatch, per_row(0.0))
     assert look_ahead(prepared(tmp_path, 300), 300, 1) is None

@@ -18,8 +18,9 @@ from ihcli.execution.forecasting import rows_to_try
 from ihcli.execution.preparation import PreparedRun
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.sampling import foreseen_rows
+from ihcli.integration.compared.asking import captum
 from ihcli.integration.effort import NODES, STEPS
-from ihcli.methods import partner
+from ihcli.methods import CAPTUM, partner
 from ihcli.runs.totals import Outlook, Remedy
 
 LONG_S = 60.0
@@ -57,6 +58,8 @@ def _look_ahead(prepared: PreparedRun, rows: int, workers: int) -> Outlook | Non
     explainer, scale = prepared.explainer, 1.0
     if explainer.method.derivatives == 2 and isinstance(explainer.engine, AutogradEngine):
         begin_taking_directions()
+    if explainer.method.extra == CAPTUM:
+        captum()  # whose import would count for each row
     if rows < FEW_ROWS and explainer.method.is_integral:
         explainer, scale = _hurried(explainer)
     inputs, labels, _ = rows_to_try(prepared, FEW_ROWS)
