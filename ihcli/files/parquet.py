@@ -35,14 +35,16 @@ def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | Non
     """Write a table to a stream, compressed as if it had `as_rows` rows, where it stands for a longer one."""
     longer = 1.0 if as_rows is None else as_rows / max(1, table.num_rows)
     leaves = list(leaves_of(table.schema))
-    worthwhile = {name for name in table.column_names if _is_worth_compressing(table.column(name), longer)}
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    n_bytes = {name: column.nbytes for name, column in columns.items()}
+    worthwhile = {name for name, column in columns.items() if _is_worth_compressing(column, n_bytes[name] * longer)}
     compressed = {leaf.path for leaf in leaves if leaf.column in worthwhile}
     paths = dict.fromkeys(leaf.path for leaf in leaves)  # a key named as the leaf of a nested column shares its path
     floats = paths.keys() - {leaf.path for leaf in leaves if not pa.types.is_floating(leaf.type)}
-    counting = {name for name in table.column_names if _counts_up(table.column(name))}
+    counting = {name for name, column in columns.items() if _counts_up(column)}
     counting -= {leaf.path for leaf in leaves if leaf.is_nested}
     plain = floats | counting
-    widest = max(column.nbytes for column in table.columns)
+    widest = max(n_bytes.values())
     options = {
         "compression": {name: "zstd" if name in compressed else "none" for name in paths},
         "use_dictionary": [name for name in paths if name not in plain],
@@ -53,7 +55,8 @@ def encode(table: pa.Table, stream: BinaryIO | pa.NativeFile, as_rows: int | Non
         "write_statistics": [leaf.path for leaf in leaves if not leaf.is_nested],
         "row_group_size": max(1, COLUMN_BYTES * table.num_rows // max(1, widest)),
     }
-    bare = [name for name in table.column_names if name not in worthwhile and _are_bare(table.column(name))]
+    large = [name for name, size in n_bytes.items() if name not in worthwhile and size >= LEAST_BARE_BYTES]
+    bare = [name for name in large if has_bare_matrices(columns[name])]
     if bare:
         write_with_pages(table, bare[0], stream, **options)
     else:
@@ -75,13 +78,13 @@ class _Digesting(io.RawIOBase):
         return self.stream.write(content)
 
 
-def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
+def _is_worth_compressing(column: pa.ChunkedArray, n_bytes: float) -> bool:
     """Tell whether compressing a column saves what it costs; of large ones from a sample.
 
     Matrices of real inputs lose an eighth of their bytes, which more than doubles the time that writing them takes;
     those of rows with many zeros lose most.
     """
-    is_large = column.nbytes * longer >= LEAST_COMPRESSED_BYTES
+    is_large = n_bytes >= LEAST_COMPRESSED_BYTES
     if not is_large or not isinstance(column.type, pa.FixedShapeTensorType):
         return is_large
     values = values_of(column.chunk(0).storage.flatten())
@@ -89,10 +92,6 @@ def _is_worth_compressing(column: pa.ChunkedArray, longer: float) -> bool:
     sample = np.concatenate([values[start : start + SAMPLE_VALUES] for start in starts])
     planes = np.ascontiguousarray(sample.view(np.uint8).reshape(len(sample), -1).T)
     return len(pa.compress(planes.tobytes(), "zstd", asbytes=True)) < WORTHWHILE * sample.nbytes
-
-
-def _are_bare(column: pa.ChunkedArray) -> bool:
-    return column.nbytes >= LEAST_BARE_BYTES and has_bare_matrices(column)
 
 
 def _counts_up(column: pa.ChunkedArray) -> bool:

@@ -22,7 +22,6 @@ from ihcli.layouts.columns import (
     mask_of,
     pair_type,
     pairs_column,
-    with_gaps,
 )
 from ihcli.layouts.largest import top_pairs
 from ihcli.layouts.layout import OF_MODEL, Columns, Sized, Types
@@ -82,12 +81,12 @@ class TableLayout:
 
     def attributions(self, explanation: Explanation, is_empty: np.ndarray) -> Columns:
         """Return a column for each feature."""
+        columns = np.ascontiguousarray(explanation.attributions.T)
+        type_, is_null = pa.from_numpy_dtype(columns.dtype), is_empty | np.isnan(columns)
         added = []
-        for i, name in enumerate(self.features):
-            values = explanation.attributions[:, i]
+        for name, values, nulls in zip(self.features, columns, is_null, strict=True):
             metadata = field_metadata(f"attribution phi of {name}", OUTPUT_UNIT)
-            field = pa.field(name, pa.from_numpy_dtype(values.dtype), metadata=metadata)
-            added.append((field, with_gaps(values, is_empty)))
+            added.append((pa.field(name, type_, metadata=metadata), numbers(values, type_, nulls)))
         return added
 
     def interactions(self, explanation: Explanation, is_empty: np.ndarray, top: int | None) -> Columns:
