@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from category_models import (
@@ -417,3 +418,20 @@ def test_explanations_are_the_same_where_gradients_are_switched_off() -> None:
         got = ihcli.explain(module, DATA[:5], target=0)
 
     assert np.array_equal(got.attributions, ihcli.explain(module, DATA[:5], target=0).attributions)
+
+
+@pytest.mark.parametrize("names", [None, ["first", "second", "number"]])
+def test_codes_beyond_a_table_are_named_with_a_step_that_works(names: list[str] | None) -> None:
+    module = Reading(lambda own, codes, x: own.table[:4][codes].flatten(1), 6)
+    if names is not None:
+        module.feature_names = names
+    rows = reading_rows()
+    beyond = pd.DataFrame(rows + np.array([0, 7, 0]), columns=names or ["0", "1", "2"])
+    second = "column 2" if names is None else "'second'"
+
+    with pytest.raises(ModelError, match=rf"Not all are codes that it has: {second} \(7 to 10\)\. Try codes from 0 on"):
+        ihcli.explain(module, beyond)
+    got = ihcli.explain(module, beyond, categories={beyond.columns[1]: [7, 8, 9, 10]})
+
+    wanted = ihcli.explain(module, rows)
+    assert_near(got.interactions, wanted.interactions)

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ihcli.errors import ModelCallError
 from ihcli.methods import names_of
 from ihcli.models.checking.probing import accepted_width, sequences_taken, takes_integers, takes_others
 from ihcli.models.fixed import FAST_PATHS, fixed_devices, fixed_dtypes
 from ihcli.models.model import Model
 from ihcli.models.wrapping import FULL_DTYPES, named
-from ihcli.wording import either, listed
+from ihcli.wording import all_of, either, listed, quoted
 
 FIRST_ORDER = f"methods {either(names_of(order=1, integrals=True))}"
 _SHAPES = re.compile(r"\(\d+x(\d+) and (\d+)x\d+\)")
+_MOST_CODES = 64
+"""Columns of which each is tried alone."""
 _ARGUMENTS = re.compile(r"missing (?:\d+ required positional arguments?|value for argument)")
 _UNDERIVED = re.compile(r"derivative for (?:aten::|')(\w+)'? is not implemented")
 _DISTANCES = "(a.unsqueeze(-2) - b.unsqueeze(-3)).norm(dim=-1) in place of torch.cdist(a, b)"
@@ -45,7 +48,7 @@ def failure_message(model: Model, rows: Tensor, reason: str) -> str:
     sequences = sequence_message(model, n_inputs)
     if sequences is not None:
         return sequences
-    remedy = _remedy(model, n_inputs, reason)
+    remedy = _codes_remedy(model, rows) or _remedy(model, n_inputs, reason)
     return f"{model.subject}: {failed}. Expected a model from (N, D) numbers to outputs. {remedy}."
 
 
@@ -148,6 +151,35 @@ def _is_here(device: torch.device) -> bool:
     except (RuntimeError, AssertionError, NotImplementedError):
         return False
     return True
+
+
+def _codes_remedy(model: Model, rows: Tensor) -> str | None:
+    """Name the columns of whole numbers that a model fails on alone, and that it takes where they are 0, if it does."""
+    whole = [place for place in range(rows.shape[1]) if bool((rows[:, place] == rows[:, place].round()).all())]
+    without = rows.clone()
+    without[:, whole] = 0
+    if not whole or len(whole) > _MOST_CODES or _fails(model, without):
+        return None
+    found = []
+    for place in whole:
+        alone = without.clone()
+        alone[:, place] = rows[:, place]
+        if _fails(model, alone):
+            values = f"{rows[:, place].min():g} to {rows[:, place].max():g}"
+            names = model.feature_names
+            found.append(f"{f'column {place + 1}' if names is None else quoted(names[place])} ({values})")
+    if not found:
+        return None
+    return f"Not all are codes that it has: {all_of(found)}. Try codes from 0 on, which `categories` makes of values"
+
+
+def _fails(model: Model, rows: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            model.outputs(rows)
+    except ModelCallError:
+        return True
+    return False
 
 
 def _remedy(model: Model, n_inputs: int, reason: str) -> str:
