@@ -274,3 +274,16 @@ def test_errors_speak_of_the_explanation_and_not_of_where_it_lies(explained: ihc
 def test_records_are_told_in_one_line(both: Any) -> None:
     assert repr(both[2]).startswith("<Record: row 1, target 'no', 3 names, prediction ")
     assert repr(both[2]).endswith(", ok>")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["run"], nn.Linear(1, 1)])
+def test_what_is_no_path_is_told(wrong: Any) -> None:
+    for ask in (ihcli.read, ihcli.load_model):
+        with pytest.raises(OptionError, match=r"^path: is of the type \w+\. Expected text, a Path or a URL\.$"):
+            ask(wrong)
+
+
+def test_a_picture_without_a_kind_is_one_that_there_is(both: Any, tmp_path: Path) -> None:
+    write_text_run(tmp_path / "texts")
+    assert both.plot(target="no").get_suptitle().startswith("Attributions, target no")
+    assert ihcli.read(tmp_path / "texts").plot().get_suptitle().startswith("Attributions, target")

@@ -1,6 +1,7 @@
 """Texts in files: every way in which a column can hold them, streamed and sampled like any rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ihcli.data.survey import Missing
-from ihcli.data.texts import TextDataset, have_words, open_texts
+from ihcli.data.texts import TextDataset, as_texts, have_words, open_texts
 from ihcli.errors import DataError, OptionError
 
 TEXTS = ["not bad", None, "", "a good\nfilm", " \t\u00a0", "na\u00efve \N{GRINNING FACE}", "NA", '"quoted", with comma']
@@ -185,3 +186,26 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("text\n")
     with pytest.raises(DataError, match=r"has no rows\. Expected at least one\."):
         open_texts(tmp_path / "empty.csv", "text")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (pd.DataFrame({"a": ["bad"]}), r"is a table\. Expected one column of it\. Try texts\['COLUMN'\]\.$"),
+        ({"a": ["bad"]}, "is a table"),
+        (None, r"are not given\. .* Try \['a text'\]\.$"),
+        (3, "are not given"),
+        ([], "has 0 strings"),
+        ([3], "not a string"),
+    ],
+)
+def test_what_are_no_texts_is_told(texts: Any, message: str) -> None:
+    """The names of a frame's columns were explained as if they were texts."""
+    with pytest.raises(DataError, match=rf"^texts: .*{message}"):
+        as_texts(texts, None)
+
+
+def test_gaps_of_frames_are_no_texts() -> None:
+    for gap in (None, float("nan"), np.float64("nan"), pd.NA):
+        assert as_texts(pd.Series(["bad", gap], dtype=object), None)[:, 0].tolist() == ["bad", None]
+    assert as_texts(pd.Series(["bad", None], dtype="str"), None)[:, 0].tolist() == ["bad", None]

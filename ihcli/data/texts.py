@@ -1,7 +1,7 @@
 """The texts to explain: one column of a table, or a pair of them, streamed like the rows of any table."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -81,7 +81,12 @@ def as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) ->
     """Return N strings as (N, 1), N pairs as (N, 2), None for nulls; raises DataError for anything else."""
     if isinstance(texts, str) or isinstance(pairs, str):
         raise DataError("texts: is one string. Expected a sequence of strings. Try [text].")
-    columns = [list(column) for column in (texts, pairs) if column is not None]
+    for column in (texts, pairs):
+        if hasattr(column, "columns") or isinstance(column, Mapping):
+            raise DataError("texts: is a table. Expected one column of it. Try texts['COLUMN'].")
+    if not isinstance(texts, Iterable):
+        raise DataError("texts: are not given. Expected a sequence of strings. Try ['a text'].")
+    columns = [[_given(text) for text in column] for column in (texts, pairs) if column is not None]
     if not columns[0] or len(columns[0]) != len(columns[-1]):
         raise DataError(
             f"texts: has {len(columns[0])} strings and {len(columns[-1])} pairs. "
@@ -93,3 +98,9 @@ def as_texts(texts: Sequence[str | None], pairs: Sequence[str | None] | None) ->
     for i, column in enumerate(columns):
         rows[:, i] = column
     return rows
+
+
+def _given(text: Any) -> Any:
+    """Return a text, None where a frame says in its own way that there is none."""
+    is_nan = isinstance(text, float) and text != text
+    return None if is_nan or type(text).__name__ == "NAType" else text

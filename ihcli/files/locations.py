@@ -41,6 +41,8 @@ def locate(place: str | Location) -> Location:
     run.json would keep; PackageError where a package is missing.
     """
     if not isinstance(place, str):
+        if not hasattr(place, "exists"):
+            raise OptionError(f"path: is of the type {type(place).__name__}. Expected text, a Path or a URL.")
         return place
     if not is_url(place):
         _refuse_impossible(place)

@@ -95,7 +95,7 @@ class InMemory(Entries):
         with speaking_of(self.as_run.path):
             return self.as_run.to_shapiq(row, target)
 
-    def plot(self, kind: str = "summary", **options: Any) -> "Figure":
+    def plot(self, kind: str | None = None, **options: Any) -> "Figure":
         """Return a picture as a figure of matplotlib; see `ihcli.Result.plot`."""
         with speaking_of(self.as_run.path):
             return self.as_run.plot(kind, **options)

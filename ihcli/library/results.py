@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 VALUES_AT_ONCE, ROWS_AT_ONCE = 1 << 22, 1024
 """Of records that are read together while all of them are looked at one by one."""
+DEFAULT_PLOT = "summary"
 PLOT_OPTIONS = tuple(each.name for each in fields(PlotRequest) if each.name != "kind")
 
 
@@ -158,12 +159,12 @@ class Result(result.Result):
         record = self.record(row, target=target)
         return shapiq_values(self.matrix_of(record), record.quality["baseline_prediction"])
 
-    def plot(self, kind: str = "summary", **options: Any) -> "Figure":
+    def plot(self, kind: str | None = None, **options: Any) -> "Figure":
         """Return a picture as a figure of matplotlib, which `figure.savefig(file)` writes and notebooks show.
 
         Parameters:
             kind: summary, bar, heatmap, dependence, effect, waterfall, text, convergence, lorenz, calibration and
-                others: what `ihcli plot` draws.
+                others: what `ihcli plot` draws. None: summary, and bar of texts.
             options: those of `ihcli plot`, as fields of `ihcli.plots.PlotRequest`: target, top_k, row, feature, ...
 
         Raises OptionError for another kind, and for options that there are not, are not for this kind or hold another
@@ -174,6 +175,8 @@ class Result(result.Result):
                 raise unknown("plot", name, PLOT_OPTIONS)
         if options.get("target") is not None:
             options["target"] = self.target_named(options["target"])
+        if kind is None:
+            kind = DEFAULT_PLOT if DEFAULT_PLOT in self.layout.plots else self.layout.plots[0]
         request = asked(kind, options)
         run = replace(self.run, all_rows=options.get("all_rows", self.run.all_rows))
         figure = draw(replace(self, run=run), request)
