@@ -106,6 +106,8 @@ def _normalised(site: Site, flat: tuple[Tensor, Tensor, Tensor], weight: Tensor 
 
     tangent    w r (u - xh c)
     curvature  r^2 ( -(a.u_g) c_h - (a.u_h) c_g + (a.xh) (3 c_g c_h - u_g.u_h / d) )
+
+    which, as xh.u_h = d c_h, is one product: r^2 ( (a.xh) / d (3 c_g xh - u_g) - 2 c_g a ) . u_h, taken both ways round
     """
     x, tangent, slope = flat
     d = x.shape[-1]
@@ -113,9 +115,10 @@ def _normalised(site: Site, flat: tuple[Tensor, Tensor, Tensor], weight: Tensor 
     a = slope if weight is None else slope * weight
     around = tangent - tangent.mean(-1, keepdim=True)
     mean = (normal * around).mean(-1, keepdim=True)
-    steep, square = (a * normal).sum(-1, keepdim=True), inverse * inverse
-    site.bend(around * (steep * square / -d), around)
-    site.bend(3 * steep * square * mean - 2 * square * (a * around).sum(-1, keepdim=True), mean)
+    square = inverse * inverse
+    steep = (a * normal).sum(-1, keepdim=True) * square / d
+    left = around * -steep
+    site.bend(left.addcmul_(mean, 3 * steep * normal - 2 * square * a), around)
     return around.addcmul_(normal, mean, value=-1).mul_(inverse if weight is None else inverse * weight)
 
 
