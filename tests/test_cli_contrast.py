@@ -244,4 +244,6 @@ def test_texts_and_what_is_no_run_are_refused(tmp_path: Path) -> None:
         done = ask(*arguments)
         assert done.exit_code == 1
         assert "units differ from row to row" in done.stderr
+        advice = done.stderr.partition("Try ihcli ")[2].strip().removesuffix(".").split()
+        assert ask(*advice).exit_code == 0
     assert "no such run" in ask("contrast", tmp_path / "none", "--by", "id").stderr

@@ -64,7 +64,9 @@ def feature_values(
         OptionError: a feature that the run does not have.
         DataError: the data is gone, has changed since it was explained, or is not of the same rows.
     """
-    result.layout.require_features(result.path, "which have no features. Try record(row).")
+    result.layout.require_features(
+        result.path, f"which have no features. Try ihcli attributions {result.path} `row=0`."
+    )
     _refuse_unknown(result, features)
     table = features_table(result, data)
     vocabulary = result.told.vocabulary

@@ -140,7 +140,7 @@ def require_features(result: Result) -> tuple[str, ...]:
     return result.layout.require_features(
         result.path,
         "whose units differ from row to row, so that rows have nothing in common to compare. Expected a run over a "
-        "table. Try record(row).",
+        f"table. Try ihcli attributions {result.path} `row=0`.",
     )
 
 
