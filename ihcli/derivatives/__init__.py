@@ -37,11 +37,13 @@ class Carried:
     share  of the rounding of f that a gradient carries along a path, in units of eps times the size of f
     size   of f on a sample, below which its operations compute with larger numbers than f
     value  rounding of f itself, absolute, beside that of its size
+    own    rounding of a gradient by its own size, in units of what is usual
     """
 
     share: float = 0.0
     size: float = 0.0
     value: float = 0.0
+    own: float = 1.0
 
     def of(self, value: np.ndarray) -> np.ndarray:
         """Return what a gradient carries, in units of eps, for values of f."""

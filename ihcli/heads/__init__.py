@@ -20,16 +20,18 @@ _ROWS = 3
 class Stable:
     """A model in the form that is differentiated.
 
-    model    the same function, up to rounding
-    final    squashing functions that its outputs are made of, by torch's names
-    unknown  last operations whose derivatives may carry the rounding of larger numbers than themselves
-    value    rounding of the largest number that its outputs are made of
+    model     the same function, up to rounding
+    final     squashing functions that its outputs are made of, by torch's names
+    unknown   last operations whose derivatives may carry the rounding of larger numbers than themselves
+    value     rounding of the largest number that its outputs are made of
+    argument  largest number that a squashing function takes
     """
 
     model: Model
     final: frozenset[str]
     unknown: tuple[str, ...]
     value: float
+    argument: float
 
 
 def stabilise(model: Model, probe: Tensor) -> Stable:
@@ -43,7 +45,7 @@ def stabilise(model: Model, probe: Tensor) -> Stable:
     rows = probe[:_ROWS]
     recorder, ending = watch(model.outputs, rows)
     if not ending.final:
-        return Stable(model, frozenset(), ending.unknown, 0.0)
+        return Stable(model, frozenset(), ending.unknown, 0.0, 0.0)
     final = frozenset(name_of(recorder.steps[i]) for i in ending.final)
     del recorder  # and with it every array of the call
     try:
@@ -52,7 +54,7 @@ def stabilise(model: Model, probe: Tensor) -> Stable:
         stable, precision = model, model.dtype
     _, again = watch(stable.outputs, rows)
     unknown = (*ending.unknown, *(("a squashing function",) if again.final else ()))
-    return Stable(stable, final, unknown, float(torch.finfo(precision).eps) * again.size)
+    return Stable(stable, final, unknown, float(torch.finfo(precision).eps) * again.size, ending.argument)
 
 
 class _Rounded(nn.Module):

@@ -55,6 +55,7 @@ class Ending:
     squashes  steps of all squashing functions, in order;  final those of them that the output is made of
     unknown   names of operations whose derivatives may carry the rounding of larger numbers than themselves
     size      largest number that the outputs are made of after the last layer
+    argument  largest number that one of the final squashing functions takes
     last      name of the operation that gives the outputs, reshapes apart; empty: none does
     """
 
@@ -62,6 +63,7 @@ class Ending:
     final: frozenset[int]
     unknown: tuple[str, ...]
     size: float
+    argument: float
     last: str
 
 
@@ -132,7 +134,9 @@ def _ending(recorder: Recorder, result: Ref | None, squashes: tuple[int, ...]) -
         )
         pending += [replace(place, step=ref.step) for ref in _refs(step.arguments)]
     size = max((_size(recorder.result(Ref(place.step))) for place in seen), default=0.0)
-    return Ending(squashes, frozenset(final), tuple(unknown), size, _last(steps, result))
+    taken = (ref for i in final for ref in _refs(steps[i].arguments))
+    argument = max((_size(recorder.result(ref)) for ref in taken), default=0.0)
+    return Ending(squashes, frozenset(final), tuple(unknown), size, argument, _last(steps, result))
 
 
 def _last(steps: Sequence[Step], result: Ref | None) -> str:

@@ -259,7 +259,8 @@ class Measure:
     def _noise(self, panels: Panels, size: np.ndarray) -> np.ndarray:
         """Return the rounding of the derivatives, of their own size and of what they carry of that of f."""
         carried = self._along.carried(panels.value).max(1) * (panels.b - panels.a)
-        return NOISE * (self._along.eps * size.sum(1) + carried)
+        own = self._along.eps * self._along.engine.carried.own
+        return NOISE * (own * size.sum(1) + carried)
 
 
 def _others(m: int, rule: PanelRule) -> dict[str, np.ndarray]:
