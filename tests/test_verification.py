@@ -21,7 +21,7 @@ from ihcli.runs.seals import question_sha256
 from ihcli.runs.totals import Observer
 from ihcli.verification import FAILED, NOT_CHECKED, PASSED, Finding, checking, stored, verify_run
 from ihcli.verification.figures import Gaps
-from ihcli.verification.findings import Bounded
+from ihcli.verification.findings import GROSS, Bounded
 from ihcli.verification.rows import Counts
 
 MOST_HELD_BYTES = 2 << 20  # some row groups of 0.4 MB
@@ -644,6 +644,24 @@ def test_a_share_of_rows_may_be_beyond_its_bound() -> None:
     few.see(np.r_[2.0, np.zeros(99)], np.ones(100), [str(i) for i in range(100)])
     many.see(np.r_[2.0, 2.0, np.zeros(98)], np.ones(100), [str(i) for i in range(100)])
     assert (few.finding().outcome, many.finding().outcome) == (PASSED, FAILED)
+
+
+@pytest.mark.parametrize(
+    ("checked", "beyond", "outcome"),
+    [
+        (18, [1.1], PASSED),
+        (18, [1.1, 1.1], FAILED),
+        (18, [1.1 * GROSS], FAILED),
+        (1, [1.1], PASSED),
+        (40, [50.0], PASSED),
+    ],
+)
+def test_of_few_entries_one_may_be_beyond_its_bound_but_not_by_far(
+    checked: int, beyond: list[float], outcome: str
+) -> None:
+    bounded = Bounded("pairs", "true error of each pair", 0.05)
+    bounded.see(np.r_[beyond, np.zeros(checked - len(beyond))], np.ones(checked), [str(i) for i in range(checked)])
+    assert bounded.finding().outcome == outcome
 
 
 def test_nothing_to_compare_is_not_passed() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ihcli.results.records import Record
-from ihcli.verification.findings import FAILED, PASSED, Finding, not_checked
+from ihcli.verification.findings import FAILED, GROSS, PASSED, Finding, not_checked
 
 UNDERSTATED_SHARE = 0.01
 """Rows whose reported error may be too small, by its contract."""
@@ -14,8 +14,6 @@ MATRIX_FACTOR = 4.0
 """The reported error is certified for the row sums of Gamma. Errors of the matrix may cancel there: they are larger in
 up to 10 % of rows, at most twice as large (3 to 8 nodes on SoftPlus networks of beta 5 to 50), but more where a row
 happens to be resolved far better than asked. There the tolerance is what was asked for."""
-GROSS = 10.0
-"""A row that misses by this factor fails, however few miss: a reported error is not off by so much, a value is."""
 
 
 @dataclass(frozen=True)
