@@ -52,7 +52,7 @@ def test_no_value_of_an_argument_is_a_traceback(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": None}, "`method`: is None. Expected the name of a method, such as 'ih'."),
+        ({"method": None}, "`method`: is None. Expected the name of a method."),
         ({"tolerance": 0}, "`tolerance`: is 0. Expected a finite number above 0."),
         ({"tolerance": float("nan")}, "`tolerance`: is nan. Expected a finite number above 0."),
         ({"tolerance": "0.1"}, "`tolerance`: is '0.1'. Expected a finite number above 0."),

@@ -84,7 +84,7 @@ def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "method": (_is_text, "the name of a method, such as 'ih'"),
+    "method": (_is_text, "the name of a method"),
     "scale": (_is_text, "the name of a scale, such as 'logit'"),
     "tolerance": (_or_none(_is_positive), "a finite number above 0"),
     "smooth": (lambda value: _is_text(value) or _is_number(value), "'auto', 'scan', 'none' or a number above 0"),

@@ -9,28 +9,30 @@ from typing import ParamSpec, TypeVar
 
 from ihcli.errors import IhcliWarning, UnknownOptionError
 from ihcli.library.arguments import check_arguments
+from ihcli.methods import METHODS, names_of
 from ihcli.wording import OPTIONS_ELSEWHERE, did_you_mean, printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 OURS = ("ihcli.", "torch.utils._contextlib")
-_ALWAYS_TOLD = "It is always told: see `completeness_gap` and `relative_error` of the explanation."
+_ALWAYS_TOLD = "It is always told: see completeness_gap and relative_error of the explanation."
 _AS_MODEL = "The model's own precision counts. Try model.double()."
-_AS_METHOD = "The method says it. Try `method=ih` for interactions, `method=sii` for those of Shapley."
+_AS_METHOD = f"The method says it. Try `method`: of pairs are {', '.join(names_of(order=2))}."
 _AS_TARGET = "Try `target=predicted`, the default of several outputs, or `target=all`."
+_SLOPES = [method.name for method in METHODS.values() if method.is_slope]
 HAD_OTHERWISE: dict[str, str] = {
     **dict.fromkeys(("return_convergence_delta", "check_additivity"), _ALWAYS_TOLD),
     **dict.fromkeys(("dtype", "precision", "float_type"), _AS_MODEL),
     **dict.fromkeys(("order", "max_order", "interaction_index", "index", "interactions"), _AS_METHOD),
     **dict.fromkeys(("ranked_outputs", "output_rank_order", "top_labels"), _AS_TARGET),
     **dict.fromkeys(("predict_fn", "forward_func", "predictor"), "The first argument is the model, or a function."),
-    "multiply_by_inputs": "Try `method=ig`, which does, or `method=gradient`, which does not.",
+    "multiply_by_inputs": f"The method says it. Try `method`: not multiplied are {', '.join(_SLOPES)}.",
     "attribute_to_layer_input": "Try `layers=['NAME:input']` with the name of the layer.",
-    "sliding_window_shapes": "Try `groups`, with the features of each window, and `method=occlusion`.",
-    **dict.fromkeys(("stdevs", "nt_type", "nt_samples"), "Try `method=smoothgrad`, which has its own noise."),
+    "sliding_window_shapes": "Try `groups`, with the features of each window.",
+    **dict.fromkeys(("stdevs", "nt_type", "nt_samples"), "A method that draws has noise of its own. Try `method`."),
     **dict.fromkeys(("num_features", "top_k", "max_display"), 'All are kept. Try plot("bar", top_k=10).'),
     **dict.fromkeys(("key", "index_col", "id"), "Rows keep their order. Try explanation.to_frame().assign(id=...)."),
-    "num_workers": "One process explains here. Try ihcli explain MODEL DATA --workers 4 on the command line.",
+    "num_workers": "One process explains here. Try ihcli explain on the command line, which has workers.",
 }
 """What captum, shap, alibi and the command line take as an argument, and how it is had here."""
 
