@@ -56,6 +56,8 @@ def test_no_value_of_an_argument_is_a_traceback(name: str) -> None:
         ({"tolerance": 0}, "`tolerance`: is 0. Expected a finite number above 0."),
         ({"tolerance": float("nan")}, "`tolerance`: is nan. Expected a finite number above 0."),
         ({"tolerance": "0.1"}, "`tolerance`: is '0.1'. Expected a finite number above 0."),
+        ({"dtype": "int8"}, "`dtype`: is 'int8'. Expected 'float32' or 'float64'."),
+        ({"dtype": torch.float16}, "`dtype`: float16 is not supported. Expected float32 or float64."),
         ({"memory_bytes": "1GB"}, "`memory_bytes`: is '1GB'. Expected a whole number of bytes, such as 2**30."),
         ({"groups": {"g": "0"}}, "`groups`: is {'g': '0'}. Expected a list of features for each name,"),
         ({"labels": [1, 1]}, "`labels`: has 2 of them. Expected one for each of the 4 rows."),

@@ -1,6 +1,8 @@
 """Models that people bring to ihcli.explain: paths, modules, estimators, functions of tensors; and devices."""
 
+import copy
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, StandardScaler
 from torch import nn
 
 import ihcli
+from ihcli.cli import main
 from ihcli.errors import ModelError, OptionError
 from ihcli.library.models import model_of
 
@@ -161,3 +165,42 @@ def test_a_model_is_copied_to_another_device_and_stays_where_it_is() -> None:
     assert {weight.device.type for weight in net.parameters()} == {"cpu"}
     with pytest.raises(OptionError, match=r"^`device`: model cannot be copied to meta: TypeError: a function calls"):
         model_of(lambda x: net(x), "meta")
+
+
+@pytest.mark.parametrize("dtype", ["float64", torch.float64, np.float64, np.dtype("float64")])
+def test_a_model_is_copied_to_another_precision_and_stays_in_its_own(dtype: Any) -> None:
+    net = network()
+    wide = ihcli.explain(net, ROWS, target=0, dtype=dtype)
+    by_hand = ihcli.explain(copy.deepcopy(net).double(), ROWS, target=0)
+    assert wide.attributions.dtype == np.float64
+    np.testing.assert_array_equal(wide.attributions, by_hand.attributions)
+    assert {weight.dtype for weight in net.parameters()} == {torch.float32}
+    assert ihcli.explain(net, ROWS, target=0).attributions.dtype == np.float32
+
+
+def test_files_and_estimators_are_read_in_the_precision_that_is_asked(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "net.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # five steps are not all
+        estimator = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0).fit(ROWS, ROWS[:, 0])
+    for model in (tmp_path / "net.pt", ihcli.load_model(tmp_path / "net.pt"), estimator):
+        for dtype in ("float32", "float64"):
+            assert ihcli.explain(model, ROWS, dtype=dtype).attributions.dtype == dtype
+
+
+def test_a_run_saved_in_another_precision_is_verified_in_it(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "net.pt")
+    saved = ihcli.explain(tmp_path / "net.pt", ROWS, target=0, dtype="float64").save(tmp_path / "run")
+    assert saved.run.info.dtype == "float64"
+    found = CliRunner().invoke(
+        main, ["verify", *map(str, (tmp_path / "run", tmp_path / "net.pt", tmp_path / "run" / "data.parquet"))]
+    )
+    assert found.exit_code == 0, found.output
+
+
+def test_a_function_keeps_its_precision_and_says_what_helps() -> None:
+    net = network()
+    with pytest.raises(OptionError, match=r"^`dtype`: model cannot be copied .*Try what it calls in float64"):
+        ihcli.explain(lambda x: net(x), ROWS, dtype="float64")
+    net.double()
+    assert ihcli.explain(lambda x: net(x), ROWS, target=0, dtype="float64").attributions.dtype == np.float64

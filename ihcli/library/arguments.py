@@ -75,6 +75,16 @@ def _is_device(value: Any) -> bool:
     return _is_text(value) or (type(value).__module__, type(value).__name__) == ("torch", "device")
 
 
+def _is_dtype(value: Any) -> bool:
+    """Tell torch's dtypes, and float32 and float64 by whatever numpy knows them by."""
+    if (type(value).__module__, type(value).__name__) == ("torch", "dtype"):
+        return True
+    try:
+        return np.dtype(value).name in ("float32", "float64")
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_heard(value: Any) -> bool:
     return isinstance(value, bool) or callable(value)
 
@@ -95,6 +105,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "memory_bytes": (_or_none(_is_whole(1)), "a whole number of bytes, such as 2**30"),
     "engine": (_is_text, "the name of an engine, such as 'auto'"),
     "device": (_or_none(_is_device), "the name of a device, such as 'cpu' or 'cuda:0'"),
+    "dtype": (_or_none(_is_dtype), "'float32' or 'float64'"),
     "baseline_rows": (lambda value: _is_text(value) or _is_whole(0)(value), "a whole number, or 'auto'"),
     "sampling_tolerance": (_is_positive, "a finite number above 0"),
     "seed": (_is_whole(0), "a whole number of at least 0"),

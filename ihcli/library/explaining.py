@@ -72,6 +72,7 @@ def explain(
     memory_bytes: int | None = None,
     engine: str = "auto",
     device: str | torch.device | None = None,
+    dtype: str | np.dtype | torch.dtype | None = None,
     progress: Progress = False,
     sequence: str | tuple[int, int] | None = None,
     units: str | None = None,
@@ -129,6 +130,7 @@ def explain(
         memory_bytes: bound on the working set; None: see `ihcli.memory.default_memory_bytes`. Batches are made to fit.
         engine: "auto", "mlp", "operations" or "autograd", see `ihcli.derivatives.choosing.choose_engine`.
         device: where to compute, "cpu" or "cuda:0"; None: where the model is. A module that is elsewhere is copied.
+        dtype: in which precision, "float32" or "float64"; None: that of the model. A module in another is copied.
         progress: True for a bar on standard error, or a function that hears the share that is done, from 0 to 1.
         sequence: (T, F) or "24x5", for a module that takes (P, T, F): rows are sequences of T steps of F channels.
             Names of columns tell their order, else it is by step; "24x5:by-channel" says it.
@@ -146,7 +148,7 @@ def explain(
     and eh that for each baseline; under ih and eh as well a Hessian at each of these points.
     """
     began = time.monotonic()
-    wrapped = model_of(model, device)
+    wrapped = model_of(model, device, dtype)
     files = model_files(wrapped)
     if reads_texts(wrapped):
         raise ModelError(f"{wrapped.path or 'model'}: reads texts. Try ihcli.explain_texts(model, texts).")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from ihcli.models.estimators.reading import UnfoldedError
 from ihcli.models.estimators.recording import as_record
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.signatures import Inputs, find_signature
-from ihcli.models.wrapping import Source, checked_device
+from ihcli.models.wrapping import Source, checked_device, checked_dtype
 from ihcli.wording import in_words, listed, printable
 
 Anything = Any
@@ -51,22 +52,24 @@ class Function(nn.Module):
         raise TypeError("a function calls the modules that it was made with, whatever copies of them there are")
 
 
-def model_of(model: Anything, device: str | torch.device | None = None) -> Model:
-    """Return what was brought as a Model; nothing of it is changed, and what lies elsewhere is copied to the device.
+def model_of(
+    model: Anything, device: str | torch.device | None = None, dtype: str | np.dtype | torch.dtype | None = None
+) -> Model:
+    """Return what was brought as a Model; nothing of it is changed: it is copied where device or dtype are others.
 
-    Raises ModelError for what is no model that is read, OptionError for a device that cannot be had.
+    Raises ModelError for what is no model that is read, OptionError for a device or a dtype that cannot be had.
     """
-    wanted = None if device is None else checked_device(device)
+    place, precision = None if device is None else checked_device(device), _precision(dtype)
     if isinstance(model, str | Path):
-        return load_model(model, device="cpu" if wanted is None else wanted)
+        return load_model(model, device="cpu" if place is None else place, dtype=precision)
     if isinstance(model, Model):
-        return _on(model, wanted)
+        return _in(_on(model, place), precision)
     if isinstance(model, nn.Module):
-        return _on(wrap_module(model), wanted)
+        return _in(_on(wrap_module(model), place), precision)
     record = as_record(model)
     if record is not None:
-        return _of_estimator(record, wanted or torch.device("cpu"))
-    return _on(_of_function(model), wanted)
+        return _of_estimator(record, place or torch.device("cpu"), precision)
+    return _in(_on(_of_function(model), place), precision)
 
 
 def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, inputs: Inputs | None) -> Model:
@@ -130,9 +133,31 @@ def _on(model: Model, device: torch.device | None) -> Model:
     return replace(model, module=module, device=device)
 
 
-def _of_estimator(record: Record, device: torch.device) -> Model:
+def _precision(dtype: str | np.dtype | torch.dtype | None) -> torch.dtype | None:
+    """Return torch's dtype, of what it is called in torch and numpy; raises OptionError for halves of one."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return checked_dtype(dtype)
+    named: Any = dtype
+    return checked_dtype(getattr(torch, np.dtype(named).name))
+
+
+def _in(model: Model, dtype: torch.dtype | None) -> Model:
+    """Return a model in a precision: a copy where it is in another."""
+    if dtype is None or dtype == model.dtype:
+        return model
     try:
-        return replace(convert(record, Source(Path("model"), False, device, None)), path=None)
+        module = copy.deepcopy(model.module).to(dtype=dtype)
+    except Exception as error:
+        name = str(dtype).removeprefix("torch.")
+        raise OptionError(
+            f"`dtype`: {model.subject} cannot be copied to {name}: {in_words(error)}. Try what it calls in {name}."
+        ) from error
+    return replace(model, module=module, dtype=dtype)
+
+
+def _of_estimator(record: Record, device: torch.device, dtype: torch.dtype | None) -> Model:
+    try:
+        return replace(convert(record, Source(Path("model"), False, device, dtype)), path=None)
     except UnfoldedError as error:
         if network_in(record) is None:
             raise ModelError(

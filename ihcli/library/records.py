@@ -55,6 +55,7 @@ def explain_texts(
     steps: int | None = None,
     memory_bytes: int | None = None,
     device: str | torch.device | None = None,
+    dtype: str | np.dtype | torch.dtype | None = None,
     progress: Progress = False,
 ) -> TextExplanation:
     """Explain texts word by word, or pairs of texts.
@@ -70,7 +71,7 @@ def explain_texts(
     Raises DataError, OptionError and ModelError; warns with IhcliWarning.
     """
     began = time.monotonic()
-    if not reads_texts(wrapped := model_of(model, device)):
+    if not reads_texts(wrapped := model_of(model, device, dtype)):
         raise ModelError(
             f"{wrapped.path or 'model'}: takes numbers. Expected a Hugging Face checkpoint of a text "
             "classifier, from ihcli.load_model. Try ihcli.explain(model, x)."
@@ -131,6 +132,7 @@ def explain_records(
     steps: int | None = None,
     memory_bytes: int | None = None,
     device: str | torch.device | None = None,
+    dtype: str | np.dtype | torch.dtype | None = None,
     progress: Progress = False,
 ) -> InMemory:
     """Explain records of a kind of your own.
@@ -149,7 +151,7 @@ def explain_records(
     if not len(records):
         raise DataError("records: there are none. Expected one at least.")
     began = time.monotonic()
-    wrapped = model_of(model, device)
+    wrapped = model_of(model, device, dtype)
     target, each = targets_of(target, len(records))
     settings = Settings(
         method=method,

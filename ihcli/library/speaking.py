@@ -16,13 +16,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 OURS = ("ihcli.", "torch.utils._contextlib")
 _ALWAYS_TOLD = "It is always told: see completeness_gap and relative_error of the explanation."
-_AS_MODEL = "The model's own precision counts. Try model.double()."
 _AS_METHOD = f"The method says it. Try `method`: of pairs are {', '.join(names_of(order=2))}."
 _AS_TARGET = "Try `target=predicted`, the default of several outputs, or `target=all`."
 _SLOPES = [method.name for method in METHODS.values() if method.is_slope]
 HAD_OTHERWISE: dict[str, str] = {
     **dict.fromkeys(("return_convergence_delta", "check_additivity"), _ALWAYS_TOLD),
-    **dict.fromkeys(("dtype", "precision", "float_type"), _AS_MODEL),
+    **dict.fromkeys(("precision", "float_type"), "Try `dtype=float64`."),
     **dict.fromkeys(("order", "max_order", "interaction_index", "index", "interactions"), _AS_METHOD),
     **dict.fromkeys(("ranked_outputs", "output_rank_order", "top_labels"), _AS_TARGET),
     **dict.fromkeys(("predict_fn", "forward_func", "predictor"), "The first argument is the model, or a function."),
