@@ -25,6 +25,7 @@ class Stable:
     unknown   last operations whose derivatives may carry the rounding of larger numbers than themselves
     value     rounding of the largest number that its outputs are made of
     argument  largest number that a squashing function takes
+    size      largest number that its outputs are made of after the last layer
     """
 
     model: Model
@@ -32,6 +33,7 @@ class Stable:
     unknown: tuple[str, ...]
     value: float
     argument: float
+    size: float
 
 
 def stabilise(model: Model, probe: Tensor) -> Stable:
@@ -45,7 +47,7 @@ def stabilise(model: Model, probe: Tensor) -> Stable:
     rows = probe[:_ROWS]
     recorder, ending = watch(model.outputs, rows)
     if not ending.final:
-        return Stable(model, frozenset(), ending.unknown, 0.0, 0.0)
+        return Stable(model, frozenset(), ending.unknown, 0.0, 0.0, 0.0)
     final = frozenset(name_of(recorder.steps[i]) for i in ending.final)
     del recorder  # and with it every array of the call
     try:
@@ -54,7 +56,8 @@ def stabilise(model: Model, probe: Tensor) -> Stable:
         stable, precision = model, model.dtype
     _, again = watch(stable.outputs, rows)
     unknown = (*ending.unknown, *(("a squashing function",) if again.final else ()))
-    return Stable(stable, final, unknown, float(torch.finfo(precision).eps) * again.size, ending.argument)
+    value = float(torch.finfo(precision).eps) * again.size
+    return Stable(stable, final, unknown, value, ending.argument, ending.size)
 
 
 class _Rounded(nn.Module):

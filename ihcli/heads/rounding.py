@@ -22,20 +22,13 @@ _LEAST = 1.0
 _SAFETY = 4.0
 _KNOWN = 1e4 * float(torch.finfo(torch.float64).eps)
 """Gradients that are smaller, beside f, may be no more than rounding in float64 either."""
-_MAGNIFIED = 4.0
-"""Rounding of what a squashing function takes, in units of eps times its size: a layer adds up some products, and a
-softmax takes two."""
 _MEMORY_BYTES = 1 << 26
 
 
 def carried(stable: Stable, paths: Paths) -> Carried:
-    """Return what is rounded beyond its own size; measured where there are operations that nobody knows.
-
-    Where a probability saturates at a logit u it is an exponential of u, and so is its slope: that u is rounded by
-    c eps |u| moves both by as much, relative to themselves.
-    """
+    """Return what is rounded beyond its own size; measured where there are operations that nobody knows."""
     found = _measured(stable.model, paths) if stable.unknown else Carried(value=stable.value)
-    return replace(found, own=max(1.0, _MAGNIFIED * stable.argument / NOISE))
+    return replace(found, argument=stable.argument, largest=max(1.0, stable.size))
 
 
 def _measured(model: Model, paths: Paths) -> Carried:

@@ -258,9 +258,9 @@ class Measure:
 
     def _noise(self, panels: Panels, size: np.ndarray) -> np.ndarray:
         """Return the rounding of the derivatives, of their own size and of what they carry of that of f."""
-        carried = self._along.carried(panels.value).max(1) * (panels.b - panels.a)
-        own = self._along.eps * self._along.engine.carried.own
-        return NOISE * (own * size.sum(1) + carried)
+        width, total = panels.b - panels.a, size.sum(1)
+        own = self._along.engine.carried.magnified(total / width) * total
+        return NOISE * (self._along.eps * own + self._along.carried(panels.value).max(1) * width)
 
 
 def _others(m: int, rule: PanelRule) -> dict[str, np.ndarray]:
