@@ -23,7 +23,7 @@ BAD = {
     "[NaN]": "NaN is not a number of JSON",
     "-Infinity": "-Infinity is not a number of JSON",
     '{"a": 1, "b": 2, "a": 3}': "holds the key 'a' twice",
-    '{"\\u001b[2J": 1, "\\u001b[2J": 2}': "holds the key '\\\\x1b[2J' twice",
+    '{"\\u001b[2J": 1, "\\u001b[2J": 2}': "holds the key '\\x1b[2J' twice",
     '["\\ud800"]': "surrogates not allowed",
     '{"\\udfff": 1}': "surrogates not allowed",
     '"a\nb"': "Invalid control character",
