@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.cli import main
+from ihcli.derivatives import Carried
 from ihcli.explanation import Explanation
 
 D, ROWS = 4, 12
@@ -309,3 +310,9 @@ def test_outputs_within_their_range_are_not_warned_of(head: Curve) -> None:
 def test_outputs_at_the_ends_of_their_range_are_warned_of(head: Curve, bias: float) -> None:
     with pytest.warns(ihcli.IhcliWarning, match=r"saturated, beyond 0\.999 .* Try `scale=logit`"):
         ihcli.explain(Saturated(Head(1, head), bias).eval(), rows(), method="ig")
+
+
+def test_exponentials_magnify_where_slopes_are_small_and_no_further_than_logits_go() -> None:
+    gradient = np.array([3e3, 1.0, np.exp(-20), np.exp(-60), 1e-320, 0.0])
+    np.testing.assert_allclose(Carried(argument=40.0).magnified(gradient), [1, 1, 5, 10, 10, 10])
+    assert (Carried(argument=3.0).magnified(gradient) == 1).all()

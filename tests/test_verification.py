@@ -154,6 +154,15 @@ def _reversed_pairs(table: pa.Table) -> pa.Table:
     return _set("interactions", table["interactions"][0].as_py()[::-1])(table)
 
 
+def failed_also_part_by_part(path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the names of the checks that fail, which tell the same of small parts together as one by one."""
+    found = list(verify_run(path))
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "together", iter)
+        assert str(list(verify_run(path))) == str(found)  # figures may be NaN
+    return {finding.check for finding in found if finding.outcome == FAILED}
+
+
 @pytest.mark.parametrize(("kind", "files", "alter", "check"), TABLE_DAMAGES.values(), ids=TABLE_DAMAGES)
 def test_a_damaged_part_fails(
     folder: Folder,
@@ -166,11 +175,7 @@ def test_a_damaged_part_fails(
 ) -> None:
     path = folder.copy(kind, tmp_path / "run")
     change(part(path, files), alter)
-    found = list(verify_run(path))
-    assert check in {finding.check for finding in found if finding.outcome == FAILED}
-    with monkeypatch.context() as patched:
-        patched.setattr(checking, "together", iter)
-        assert str(list(verify_run(path))) == str(found)  # part by part; figures may be NaN
+    assert check in failed_also_part_by_part(path, monkeypatch)
 
 
 def test_an_unknown_status_is_named(folder: Folder, tmp_path: Path) -> None:
@@ -201,11 +206,7 @@ def test_a_damaged_part_of_texts_fails(
 ) -> None:
     path = folder.copy(kind, tmp_path / "run")
     change(part(path, files), alter)
-    found = list(verify_run(path))
-    assert check in {finding.check for finding in found if finding.outcome == FAILED}
-    with monkeypatch.context() as patched:
-        patched.setattr(checking, "together", iter)
-        assert str(list(verify_run(path))) == str(found)  # part by part; figures may be NaN
+    assert check in failed_also_part_by_part(path, monkeypatch)
 
 
 @pytest.mark.parametrize("column", ["mean_abs", "mean", "std", "min", "max", "main_mean_abs", "main_mean", "main_std"])

@@ -66,7 +66,7 @@ class Carried:
         """
         if self.argument <= USUAL_ARGUMENT:
             return np.ones_like(gradient)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             argument = np.minimum(self.argument, np.log(self.largest / gradient))
         return np.maximum(1.0, argument / USUAL_ARGUMENT)
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ihcli.errors import ModelCallError, ModelError
+from ihcli.errors import ModelError
 from ihcli.execution.opening import open_records
 from ihcli.models import Model
+from ihcli.models.checking.failing import fails
 from ihcli.models.checking.probing import only_width, random_rows
 from ihcli.models.fixed import has_recurrence
 from ihcli.models.sequences import Axes, likely_axes
@@ -98,7 +99,7 @@ def _made_up(model: Model) -> Probe:
     numbers = random_rows(model, width, ROWS) + torch.tensor(model.zero or (0.0,), dtype=model.dtype)
     found = find_openings(called, codes, names, range(width))
     if found is None:
-        rows = codes[:ROWS] if signature is not None and _takes_no(called, numbers) else numbers
+        rows = codes[:ROWS] if signature is not None and fails(called, numbers) else numbers
         return Probe(called, rows, names, signature)
     rows = codes[:ROWS].clone()
     rows[:, found.numeric] = numbers[:, found.numeric]
@@ -113,13 +114,3 @@ def _codes(model: Model, names: tuple[str, ...]) -> Tensor:
     sizes = [2 if known is None or name not in known.values else known.size(name) for name in names]
     drawn = [torch.randint(size, (ROWS_OF_CODES,), generator=generator) for size in sizes]
     return torch.stack(drawn, dim=1).to(model.device, model.dtype)
-
-
-def _takes_no(model: Model, rows: Tensor) -> bool:
-    """Return whether a model fails on rows."""
-    try:
-        with torch.no_grad():
-            model.outputs(rows)
-    except ModelCallError:
-        return True
-    return False

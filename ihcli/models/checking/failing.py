@@ -158,13 +158,13 @@ def _codes_remedy(model: Model, rows: Tensor) -> str | None:
     whole = [place for place in range(rows.shape[1]) if bool((rows[:, place] == rows[:, place].round()).all())]
     without = rows.clone()
     without[:, whole] = 0
-    if not whole or len(whole) > _MOST_CODES or _fails(model, without):
+    if not whole or len(whole) > _MOST_CODES or fails(model, without):
         return None
     found = []
     for place in whole:
         alone = without.clone()
         alone[:, place] = rows[:, place]
-        if _fails(model, alone):
+        if fails(model, alone):
             values = f"{rows[:, place].min():g} to {rows[:, place].max():g}"
             names = model.feature_names
             found.append(f"{f'column {place + 1}' if names is None else quoted(names[place])} ({values})")
@@ -173,7 +173,8 @@ def _codes_remedy(model: Model, rows: Tensor) -> str | None:
     return f"Not all are codes that it has: {all_of(found)}. Try codes from 0 on, which `categories` makes of values"
 
 
-def _fails(model: Model, rows: Tensor) -> bool:
+def fails(model: Model, rows: Tensor) -> bool:
+    """Tell whether a model cannot be called on rows."""
     try:
         with torch.no_grad():
             model.outputs(rows)
