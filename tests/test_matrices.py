@@ -18,6 +18,7 @@ from ihcli.integration.matrices import Matrices, matrices_of
 from ihcli.integration.matrix import MatrixErrors
 from ihcli.integration.quadrature import panel_rule
 from ihcli.methods import METHODS
+from ihcli.quality import Status
 
 POPULATION = 40
 WIDE = 30
@@ -54,6 +55,17 @@ def test_paths_that_batches_cut_in_two_are_whole(memory_bytes: int) -> None:
     assert small.certificate.evaluations.min() > 3 * 8
     np.testing.assert_allclose(small.interactions, large.interactions, atol=1e-12)
     np.testing.assert_allclose(small.interaction_spread, large.interaction_spread, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 5])
+def test_what_matrices_need_leaves_no_row_sums_beyond_the_tolerance(seed: int) -> None:
+    """Bisecting for the matrix of one row or two raises their errors of row sums, which cancelled over baselines."""
+    model = network([6, 24, 24], lambda: softplus(10), seed=seed, scale=2.0)
+    paths = straight_paths(normal(40, 6, seed=10 + seed), normal(40, 6, seed=30 + seed))
+    along = choose_engine(model, paths, MEMORY_BYTES, "mlp").engine.along(paths)
+    certificate = explain_rows(along, METHODS["eh"], Effort()).certificate
+    assert set(certificate.status) == {Status.OK}
+    assert certificate.evaluations.max() < Effort().budget(40) / 10
 
 
 def test_one_baseline_has_no_spread() -> None:

@@ -114,7 +114,7 @@ def settle_matrices(refinement: Refinement, tell: Tell = unheard) -> tuple[Assem
         errors = MatrixErrors.of(refinement.panels, refinement.rule, matrices.norms, b)
         sampling = matrices.sampling_error()
         ledger = errors.ledger(refinement.ledger(), matrices.size(), b, effort.tolerances(sampling))
-        chosen, costs = refinement.worst(errors.panels, ledger)
+        chosen, costs = _worst_of_either(refinement, errors, ledger)
         if not chosen.any():
             return matrices, ledger, sampling
         changed = np.isin(np.arange(len(changed)), refinement.panels.path[chosen])
@@ -122,6 +122,18 @@ def settle_matrices(refinement: Refinement, tell: Tell = unheard) -> tuple[Assem
         refinement.bisect(chosen, costs)
         matrices.forget(chosen)
         done = (1 + done) / 2
+
+
+def _worst_of_either(refinement: Refinement, errors: MatrixErrors, matrix: Ledger) -> tuple[np.ndarray, np.ndarray]:
+    """Return which panels to bisect, and what that costs: the row sums' where a row's matrix has none, or no more.
+
+    Bisecting for the matrix may raise what is known of the row sums: errors of baselines that cancelled do so less.
+    """
+    chosen, costs = refinement.worst(errors.panels, matrix)
+    others, their_costs = refinement.worst(refinement.panels, refinement.ledger_beside(matrix))
+    is_done = costs == 0
+    others &= is_done[refinement.panels.path // refinement.along.paths.n_baselines]
+    return chosen | others, costs + np.where(is_done, their_costs, 0)
 
 
 def assembling(along: Along) -> float:

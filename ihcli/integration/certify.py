@@ -110,6 +110,11 @@ class Refinement:
         """Return what the panels say of phi, or under second order of the row sums of Gamma."""
         return ledger_of_rows(self.panels, self.along.paths, self.attributions, self._second_order, self.effort)
 
+    def ledger_beside(self, matrix: Ledger) -> Ledger:
+        """Return the same once the matrix is known, to which errors of row sums are relative that have cancelled."""
+        ledger = self.ledger()
+        return ledger.at_least(np.where(ledger.relative_noise > CANCELLED, matrix.scale, 0.0))
+
     def worst(self, panels: Panels, ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
         """Return which panels to bisect, (M,) bool, and what that costs each row, (N,); none with a fixed rule."""
         cost = self._measure.cost_of_bisection
@@ -134,9 +139,7 @@ class Refinement:
 
     def certificate(self, matrix: Ledger | None = None) -> Certificate:
         """Return what is known now; errors of the matrix, where there is one, must be within the tolerance too."""
-        ledger = self.ledger()
-        if matrix is not None:
-            ledger = ledger.at_least(np.where(ledger.relative_noise > CANCELLED, matrix.scale, 0.0))
+        ledger = self.ledger() if matrix is None else self.ledger_beside(matrix)
         return Certificate(
             panels=self.panels,
             rule=self.rule,
