@@ -174,22 +174,20 @@ def test_a_closed_form_that_disagrees_with_autograd_is_not_used(
 
 
 @pytest.mark.parametrize(
-    ("second_order", "memory_bytes", "rows"), [(False, 1 << 30, 0), (True, 1 << 30, 3), (True, 1, 1)]
+    ("second_order", "memory_bytes", "points"), [(False, 1 << 30, 0), (True, 1 << 30, 18), (True, 1, 1)]
 )
 def test_matrices_are_compared_where_they_will_be_asked_for_as_memory_lets(
-    monkeypatch: pytest.MonkeyPatch, second_order: bool, memory_bytes: int, rows: int
+    monkeypatch: pytest.MonkeyPatch, second_order: bool, memory_bytes: int, points: int
 ) -> None:
-    compared, assemble = [0], MlpEngine.assemble
+    compared, hessians = [0], MlpEngine.hessians
 
-    def counted(
-        self: MlpEngine, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor
-    ) -> tuple[np.ndarray, Tensor]:
-        compared.append(len(np.unique(paths.rows(path))))
-        return assemble(self, paths, path, t, weights)
+    def counted(self: MlpEngine, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        compared.append(len(path))
+        return hessians(self, paths, path, t)
 
-    monkeypatch.setattr(MlpEngine, "assemble", counted)
+    monkeypatch.setattr(MlpEngine, "hessians", counted)
     choice = choose_engine(chain(), probe(3, 2), memory_bytes, second_order=second_order)
-    assert (choice.reason, max(compared)) == (CHAIN, rows)
+    assert (choice.reason, max(compared), choice.is_confirmed) == (CHAIN, points, second_order)
 
 
 @pytest.mark.parametrize("second_order", [True, False])
@@ -216,6 +214,18 @@ def test_methods_of_first_order_ask_no_engine_for_second_derivatives(method: str
     got = ihcli.explain(Distances(), rows, method=method, target=0, baseline=rows[:2] if method == "eg" else None)
 
     assert (got.status == "ok").all()
+
+
+def test_a_chain_whose_derivatives_fail_is_served_by_autograd_and_confirmed_by_none() -> None:
+    choice = choose_engine(Distances(), probe(), MEMORY_BYTES)
+    assert (choice.engine.name, choice.is_confirmed) == ("autograd", False)
+    assert re.match(r"not in closed form: autograd fails \(.*derivative.*\); not by operation", choice.reason)
+
+
+def test_paths_that_lead_nowhere_confirm_nothing() -> None:
+    x = normal(2, D, seed=6)
+    assert choose_engine(chain(), straight_paths(x, x[:1]), MEMORY_BYTES).is_confirmed
+    assert not choose_engine(chain(), straight_paths(x[:1], x[:1]), MEMORY_BYTES).is_confirmed
 
 
 def test_rounding_is_no_disagreement() -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.errors import ModelError
+from ihcli.explainers import settling
 from ihcli.heads import stabilise
 from ihcli.models import Model, load_model, wrap_module
-from ihcli.models.checking.preflight import Preflight, check_derivatives, check_values
+from ihcli.models.checking.preflight import Preflight, check_second_derivatives, check_values
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -235,7 +236,27 @@ def test_nearly_saturated_networks_pass_as_they_are_differentiated(name: str, dt
         model = wrap_module(Function(lambda x, bias=bias: SATURATING[name](body(x) + bias)).eval(), dtype=dtype)
         stable = stabilise(model, rows)
         n_outputs = check_values(model, rows).n_outputs
-        check_derivatives(stable.model, rows, n_outputs, True, bool(stable.unknown))
+        check_second_derivatives(stable.model, rows, n_outputs, bool(stable.unknown))
+
+
+def test_wrong_second_derivatives_are_refused_before_a_run_that_needs_them() -> None:
+    """Also those of a chain, whose closed form knows nothing of them, and where an engine is asked for."""
+    chain = nn.Sequential(nn.Linear(3, 8), Function(DoubledBackward.apply), nn.Linear(8, 1)).double().eval()
+    rows = model_files.rows(6).double().numpy()
+    for module in (chain, Function(lambda x: DoubledBackward.apply(x.roll(1, 1)) * x).eval()):
+        for engine in ("auto", "autograd"):
+            with pytest.raises(ModelError, match="disagree with finite differences"):
+                ihcli.explain(module, rows, method="ih", target=0, engine=engine, dtype="float64")
+        assert (ihcli.explain(module, rows, method="ig", target=0, dtype="float64").status == "ok").all()
+
+
+def test_a_closed_form_that_agrees_is_witness_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[Model]()
+    monkeypatch.setattr(settling, "check_second_derivatives", lambda model, *_: asked.append(model))
+    rows, module = model_files.rows(6).numpy(), model_files.network()
+    for engine, n_asked in (("auto", 0), ("autograd", 1)):
+        ihcli.explain(module, rows, method="ih", target=0, engine=engine)
+        assert len(asked) == n_asked
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -46,6 +46,8 @@ class AutogradEngine(Engine):
 
     def _directions(self, paths: Paths) -> int:
         """Return how many directions a backward pass takes."""
+        if not self._batched:
+            return 1
         room = self.memory_bytes / (POINTS_BESIDE * self._point_bytes(paths))
         most = DIRECTIONS if paths.inputs.device.type == "cpu" else paths.n_groups
         return int(min(max((room - 6) / 2, 1), most))

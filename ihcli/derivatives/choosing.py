@@ -1,6 +1,6 @@
 """Which engine serves a model: the fastest that can and that agrees with automatic differentiation."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +9,16 @@ from torch import Tensor
 
 from ihcli.derivatives import Engine
 from ihcli.derivatives.autograd import AutogradEngine
+from ihcli.derivatives.calling import guarded
 from ihcli.derivatives.chain import NotAChainError, find_chain
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.derivatives.operations import OperationsEngine
 from ihcli.derivatives.paths import Paths
 from ihcli.derivatives.program import UnknownOperationError
-from ihcli.errors import OptionError
+from ihcli.errors import ModelCallError, OptionError
 
+Derivatives = Callable[[Paths, np.ndarray, Tensor], tuple[Tensor, ...]]
+"""Of an engine at points of paths."""
 AGREEMENT = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest difference between the engines on the probe, relative to the largest entry: rounding, not a formula."""
 WANTED = ("auto", "autograd", "mlp", "operations")
@@ -23,9 +26,9 @@ PROBE_NODES = (0.03, 0.4, 0.9)
 FEW_GROUPS = 128
 """Groups up to which the probe takes their directions one by one. What torch imports to take them at once costs more,
 once in a process: 0.03 s against 0.46 of a 128-wide network at 30 groups, 0.18 against 0.76 at 128."""
-MOST_GATES = FEW_GROUPS
+MOST_GATES = 16
 """Gates of the probe of which matrices of a chain are compared: where there are more they open together in turns. One
-by one 4,000 of them took half of a run of four rows."""
+by one 50 of them took 30 ms, of 900 for 500 rows, and 4,000 half of a run of four rows."""
 LEAST_GROUPS = 3
 """Groups from which on operations are faster than a product of backwards for each."""
 COMPARED_PRODUCTS = 96
@@ -35,10 +38,15 @@ are compared with: half a second of a transformer."""
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine, and why it was taken, in words."""
+    """An engine, and why it was taken, in words.
+
+    is_confirmed  whether second derivatives in closed form were the same as those of automatic differentiation, so that
+                  neither needs another witness
+    """
 
     engine: Engine
     reason: str
+    is_confirmed: bool = False
 
 
 class _DiffersError(Exception):
@@ -98,8 +106,9 @@ def _as_chain(
         raise NotAChainError(unlike_chain)
     closed = MlpEngine(find_chain(function, probe.inputs), memory_bytes)
     plain = AutogradEngine(function, memory_bytes, batched=False)
-    _compare(plain, closed, probe, _compared_rows(probe, memory_bytes) if second_order else 0)
-    return Choice(closed, "a chain of affine layers and element-wise activations")
+    _compare(plain, closed, probe, _compared_points(probe, memory_bytes) if second_order else 0)
+    is_confirmed = second_order and not probe.lead_nowhere().all()
+    return Choice(closed, "a chain of affine layers and element-wise activations", is_confirmed)
 
 
 def _by_operation(
@@ -113,7 +122,7 @@ def _by_operation(
         row, nodes = np.divmod(np.arange(n), len(PROBE_NODES))
         path, t = row * probe.n_baselines, _nodes(probe, PROBE_NODES)[probe.placed(nodes)[0]]
         plain = AutogradEngine(function, memory_bytes, batched=probe.n_groups > FEW_GROUPS)
-        _agree(engine.hessians(probe, path, t), plain.hessians(probe, path, t), "what comes by operation")
+        _agree(engine.hessians, plain.hessians, (probe, path, t), "what comes by operation")
     return engine
 
 
@@ -121,39 +130,40 @@ def _nodes(probe: Paths, nodes: Sequence[float]) -> Tensor:
     return torch.tensor(nodes, dtype=probe.inputs.dtype, device=probe.inputs.device)
 
 
-def _compared_rows(probe: Paths, memory_bytes: int) -> int:
+def _compared_points(probe: Paths, memory_bytes: int) -> int:
     g = min(probe.n_groups, MOST_GATES)
     matrices = 4 * g**2 * probe.inputs.element_size()  # of both engines, and what comparing them takes
-    return max(1, min(probe.n_rows, memory_bytes // matrices))
+    return max(1, memory_bytes // matrices)
 
 
 def _compare(general: Engine, closed: Engine, probe: Paths, n_matrices: int) -> None:
-    """Raise _DiffersError where the engines differ by more than rounding: gradients, and the first rows' matrices.
+    """Raise _DiffersError where the engines differ by more than rounding: gradients, and matrices at the first points.
 
     Without matrices first derivatives alone are taken: a model may have no others.
     """
     n_paths = probe.n_rows * probe.n_baselines
     path = np.arange(n_paths).repeat(len(PROBE_NODES))
-    t = _nodes(probe, PROBE_NODES).repeat(n_paths)
-    ours, theirs = (_derivatives(engine, probe, path, t, n_matrices) for engine in (closed, general))
-    _agree(ours, theirs, "the closed form")
+    t, subject = _nodes(probe, PROBE_NODES).repeat(n_paths), "the closed form"
+    if not n_matrices:
+        _agree(closed.gradients, general.gradients, (probe, path, t), subject)
+        return
+    few = _with_fewer_gates(probe)
+    if few is not probe or n_matrices < len(path):
+        _agree(closed.curvatures, general.curvatures, (probe, path, t), subject)
+    _agree(closed.hessians, general.hessians, (few, path[:n_matrices], t[:n_matrices]), subject)
 
 
-def _agree(ours: Iterable[Tensor], theirs: Iterable[Tensor], subject: str) -> None:
-    for one, other in zip(ours, theirs, strict=True):
+def _agree(ours: Derivatives, theirs: Derivatives, at: tuple[Paths, np.ndarray, Tensor], subject: str) -> None:
+    """Raise _DiffersError where derivatives at these points differ from those of autograd, or it fails."""
+    try:
+        with guarded("model"):
+            expected = theirs(*at)
+    except ModelCallError as error:
+        raise _DiffersError(f"autograd fails ({error.reason})") from None
+    for one, other in zip(ours(*at), expected, strict=True):
         difference, size = (one - other).abs().max(), other.abs().max()
         if not difference <= AGREEMENT[one.dtype] * size:
             raise _DiffersError(f"{subject} differs from autograd by {float(difference / size):.1e} on a probe")
-
-
-def _derivatives(engine: Engine, probe: Paths, path: np.ndarray, t: Tensor, n_matrices: int) -> Iterator[Tensor]:
-    if not n_matrices:
-        yield from engine.gradients(probe, path, t)
-        return
-    yield from engine.curvatures(probe, path, t)
-    first = np.count_nonzero(probe.rows(path) < n_matrices)
-    _, matrices = engine.assemble(_with_fewer_gates(probe), path[:first], t[:first], t[:first])
-    yield matrices
 
 
 def _with_fewer_gates(probe: Paths) -> Paths:

@@ -25,7 +25,7 @@ from ihcli.integration.starting import chosen_start
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named
 from ihcli.models import Model
-from ihcli.models.checking.preflight import check_derivatives, check_values
+from ihcli.models.checking.preflight import check_gradients, check_second_derivatives, check_values
 from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
@@ -57,7 +57,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     _check_effort(settings.effort, method, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
     original, finish = on_scale(original, settings.scale, batches[0])
-    checked = _checked(original, batches, reader.is_open, method, settings)
+    checked = _checked(original, batches, method, settings)
     smooth, stable, warnings = checked.model, checked.stable.model, list(checked.warnings)
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
@@ -71,6 +71,9 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         unlike_chain=reader.unlike_chain,
         second_order=method.derivatives == 2,
     )
+    if method.derivatives == 2 and not choice.is_confirmed:
+        probe, n_outputs = batches[0][:PROBE_ROWS], len(checked.target.names)
+        check_second_derivatives(stable, probe, n_outputs, bool(checked.stable.unknown), reader.is_open)
     choice.engine.rounding = stable.rounding
     choice.engine.carried = carried(checked.stable, paths)
     choice.engine.network = smooth
@@ -133,33 +136,26 @@ class _Checked:
     warnings: tuple[str, ...]
 
 
-def _checked(
-    model: Model, batches: tuple[Tensor, ...], is_open: Tensor | None, method: Method, settings: Settings
-) -> _Checked:
+def _checked(model: Model, batches: tuple[Tensor, ...], method: Method, settings: Settings) -> _Checked:
     probe = batches[0][:PROBE_ROWS]
     checked = check_values(model, probe)
     target = resolve_target(settings.target, checked.n_outputs, model.output_names, settings.outputs)
-    stable, warnings = _differentiated(model, probe, is_open, checked.n_outputs, method)
+    stable, warnings = _differentiated(model, probe, checked.n_outputs, method)
     smooth, smoothing = resolve_smoothing(
         model, settings.smooth, batches, method.derivatives == 2, settings.smooth_tolerance
     )
     if smoothing is not None:
         check_values(smooth, probe)
-        stable, again = _differentiated(smooth, probe, is_open, checked.n_outputs, method)
+        stable, again = _differentiated(smooth, probe, checked.n_outputs, method)
         warnings = (*warnings, *again, *_smoothing_warnings(smoothing, settings))
     saturated = saturation_warning(stable, batches, target, settings.scale)
     return _Checked(smooth, stable, smoothing, target, (*checked.warnings, *warnings, *saturated))
 
 
-def _differentiated(
-    model: Model, probe: Tensor, is_open: Tensor | None, n_outputs: int, method: Method
-) -> tuple[Stable, tuple[str, ...]]:
-    """Return a model in the form that is differentiated, and the warnings that come of checking that."""
+def _differentiated(model: Model, probe: Tensor, n_outputs: int, method: Method) -> tuple[Stable, tuple[str, ...]]:
+    """Return a model in the form that is differentiated, and the warnings that come of checking its gradient."""
     stable = stabilise(model, probe)
-    if not method.derivatives:
-        return stable, ()
-    is_rounded = bool(stable.unknown)
-    return stable, check_derivatives(stable.model, probe, n_outputs, method.derivatives == 2, is_rounded, is_open)
+    return stable, check_gradients(stable.model, probe, n_outputs) if method.derivatives else ()
 
 
 def _longest(reader: Reader, encoded: Encoded) -> int:

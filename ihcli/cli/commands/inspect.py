@@ -230,12 +230,13 @@ def _scales(model: "Model", inputs: "Tensor") -> list[tuple[str, str]]:
 def _try(model: "Model", probe: "Tensor") -> tuple[int | None, tuple[str, ...]]:
     """Return how many outputs there are, and what the checks before a run have to say."""
     from ihcli.heads import stabilise
-    from ihcli.models.checking.preflight import check_derivatives, check_values
+    from ihcli.models.checking.preflight import check_gradients, check_second_derivatives, check_values
 
     try:
         checks = check_values(model, probe)
         stable = stabilise(model, probe)
-        warnings = check_derivatives(stable.model, probe, checks.n_outputs, True, bool(stable.unknown))
+        warnings = check_gradients(stable.model, probe, checks.n_outputs)
+        check_second_derivatives(stable.model, probe, checks.n_outputs, bool(stable.unknown))
     except ModelError as error:
         return None, (str(error),)
     return checks.n_outputs, (*warnings, *checks.warnings)

@@ -59,32 +59,42 @@ def check_values(model: Model, probe: Tensor) -> Preflight:
     return Preflight(1 if outputs.dim() == 1 else outputs.shape[1], tuple(warnings))
 
 
-def check_derivatives(
-    model: Model,
-    probe: Tensor,
-    n_outputs: int,
-    second_order: bool,
-    is_rounded: bool = False,
-    is_open: Tensor | None = None,
-) -> tuple[str, ...]:
-    """Check on these rows the derivatives of a model whose values are checked, and return warnings.
+def check_gradients(model: Model, probe: Tensor, n_outputs: int) -> tuple[str, ...]:
+    """Check on these rows that a model whose values are checked has a gradient, and return warnings.
 
-    second_order  whether second derivatives are needed and checked: a product with the Hessian by two backward
-                  passes against a central difference of the gradient, along the row itself
+    Cost: a gradient. Raises ModelError where there is none.
+    """
+    has_gradient = bool(_gradients(model, _rows(probe), _weights(model, n_outputs)).any())
+    zero = "The gradient is zero on every row looked at: the output may be saturated, or rounded."
+    return () if has_gradient else (zero,)
+
+
+def check_second_derivatives(
+    model: Model, probe: Tensor, n_outputs: int, is_rounded: bool = False, is_open: Tensor | None = None
+) -> None:
+    """Check on these rows a product with the Hessian, by two backward passes, along the row itself.
+
+    It is compared with central differences of the gradient. Believed differences must convict half of the rows, so that
+    a kink or two in the way does not.
+
     is_open  (D,) bool: inputs that are moved, as all others are the same all along every path; None: all
     is_rounded  whether its gradient may have the rounding of its outputs, as one of 1 - 1e-9 has where 1e-9 is left
 
-    Cost: a gradient, and with second_order 6 more.
-
-    Raises ModelError where there is no gradient, or second derivatives are missing or wrong.
+    Cost: 7 gradients. Raises ModelError where second derivatives are missing or wrong.
     """
     rows = _rows(probe)
-    weights = torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
-    has_gradient = bool(_gradients(model, rows, weights).any())
-    if second_order:
-        _check_second_derivatives(model, rows, weights, is_rounded, is_open)
-    zero = "The gradient is zero on every row looked at: the output may be saturated, or rounded."
-    return () if has_gradient else (zero,)
+    convicted = _convicted(model, rows, _weights(model, n_outputs), is_rounded, is_open)
+    if 2 * convicted >= len(rows):
+        raise ModelError(
+            f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
+            f"the gradient on {convicted} of {len(rows)} rows. Expected them to agree. Try "
+            f"{FIRST_ORDER}, or looking for detach() or custom autograd functions in the model."
+        )
+
+
+def _weights(model: Model, n_outputs: int) -> Tensor:
+    """Return the weights of outputs that make one number of them."""
+    return torch.cos(torch.arange(n_outputs, dtype=model.dtype, device=model.device))
 
 
 def _rows(probe: Tensor) -> Tensor:
@@ -231,22 +241,6 @@ def _gradients(model: Model, rows: Tensor, weights: Tensor, create_graph: bool =
             "forward pass, with one-hot columns in place of codes."
         )
     return found
-
-
-def _check_second_derivatives(
-    model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is_open: Tensor | None
-) -> None:
-    """Compare Hessian-vector products with central differences of the gradient, row by row.
-
-    Believed differences must convict half of the rows, so that a kink or two in the way does not.
-    """
-    convicted = _convicted(model, rows, weights, is_rounded, is_open)
-    if 2 * convicted >= len(rows):
-        raise ModelError(
-            f"{model.subject}: second derivatives by automatic differentiation disagree with finite differences of "
-            f"the gradient on {convicted} of {len(rows)} rows. Expected them to agree. Try "
-            f"{FIRST_ORDER}, or looking for detach() or custom autograd functions in the model."
-        )
 
 
 def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is_open: Tensor | None) -> int:
