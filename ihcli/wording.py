@@ -82,6 +82,11 @@ def listed(names: Sequence[str], at_most: int = 12) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
+def article(name: str) -> str:
+    """Return that of a class, of which two capitals are read as letters: an SVC, an MLPClassifier, a Ridge."""
+    return "an" if name[:1] in (*("AEFHILMNORSX" if name[:2].isupper() else "AEIO"),) else "a"
+
+
 def counted(count: int, plural: str) -> str:
     """Return how many there are of what is named in the plural: "1 row", "2,000 entries"."""
     one = f"{plural[:-3]}y" if plural.endswith("ies") else plural.removesuffix("s")

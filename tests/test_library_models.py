@@ -136,7 +136,7 @@ def quantile() -> Any:
         (lambda: nn.Linear, r"^model: Linear is a class\. .* Try an instance of it\.$"),
         (
             lambda: RandomForestClassifier(2).fit(ROWS, ROWS[:, 0] > 0),
-            r"^model: RandomForestClassifier is not a network",
+            r"^model: a RandomForestClassifier, which is piecewise constant: it has no gradients\. .* Try ihcli",
         ),
         (quantile, r"has steps that no layers stand for: 'QuantileTransformer'\."),
         (lambda: quantile().predict_proba, r"^model: a method of Pipeline, .* Try the estimator itself\.$"),

@@ -204,8 +204,9 @@ def test_the_message_of_a_refusal_says_what_to_do(tmp_path: Path) -> None:
         load_model(path)
     assert str(caught.value) == (
         f"{path}: asks for {__name__}._Layer, which is not on the list of what is loaded without running code. "
-        "Expected layers of torch.nn or an MLPClassifier or MLPRegressor of scikit-learn, alone or in a Pipeline with "
-        "scalers, imputers, encoders of categories and ColumnTransformer. Nothing of the file was run. Try "
+        "Expected layers of torch.nn or a multi-layer perceptron, linear model, support vector machine or Gaussian "
+        "process of scikit-learn, alone or in a Pipeline with scalers, imputers, encoders of categories and "
+        "ColumnTransformer. Nothing of the file was run. Try "
         "`code=net.py:Net` with the file of a class of yours, saving the model as TorchScript with "
         "torch.jit.script(model).save(path), or, only if you trust who made the file, the flag `trust`."
     )

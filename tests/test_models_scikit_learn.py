@@ -206,7 +206,7 @@ def test_a_step_that_cannot_be_folded_in_is_named(tmp_path: Path) -> None:
 
 def test_a_pipeline_that_does_not_end_in_a_network_is_refused(tmp_path: Path) -> None:
     path = model_files.save_pickle(make_pipeline(StandardScaler()).fit(INPUTS), tmp_path / "model")
-    with pytest.raises(ModelError, match="a Pipeline that does not end in a network"):
+    with pytest.raises(ModelError, match="a Pipeline that does not end in a predictor"):
         load_model(path)
     path = model_files.save_pickle(make_pipeline(regressor(), fitted(regressor(), REGRESSION)), tmp_path / "model")
     with pytest.raises(ModelError, match="a Pipeline with 'MLPRegressor', which cannot be folded in"):

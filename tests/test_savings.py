@@ -27,10 +27,21 @@ from prepared import python
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
-from sklearn.ensemble import BaggingRegressor, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -42,10 +53,12 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     StandardScaler,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+import ihcli
 from ihcli.cli import main
 from ihcli.errors import ModelError
 from ihcli.models import Model, load_model
@@ -315,12 +328,12 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
     ),
     "calibrated": (
         lambda: fitted(CalibratedClassifierCV(classifier(), cv=2)),
-        "with a scikit-learn network at .calibrated_classifiers_[0].estimator",
+        "with a scikit-learn predictor at .calibrated_classifiers_[0].estimator",
         lambda saved: saved.calibrated_classifiers_[0].estimator.predict_proba(NUMBERS),
     ),
     "vote": (
         lambda: fitted(VotingClassifier([("a", classifier()), ("b", classifier())])),
-        "VotingClassifier, which is not read, with a scikit-learn network at .estimators_[0]",
+        "VotingClassifier, which is not read, with a scikit-learn predictor at .estimators_[0]",
         lambda saved: saved.estimators_[0].predict_proba(NUMBERS),
     ),
     "vote behind a scaler": (
@@ -340,7 +353,7 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], str, Callable[[Any], Any]]] = {
     ),
     "dictionary": (
         lambda: {"model": fitted(make_pipeline(StandardScaler(), classifier())), "features": ["age", "income"]},
-        "a dictionary (keys 'model', 'features'), not a model, with a scikit-learn network at [\"model\"]",
+        "a dictionary (keys 'model', 'features'), not a model, with a scikit-learn predictor at [\"model\"]",
         lambda saved: saved["model"].predict_proba(NUMBERS),
     ),
     "dictionary with a scaler": (
@@ -376,24 +389,112 @@ def test_a_scikit_learn_object_around_a_network_is_one_line_from_it(name: str, t
     np.testing.assert_allclose(outputs, model_files.quietly(expected, saved), atol=1e-9)
 
 
-NO_NETWORKS: dict[str, Callable[[], Any]] = {
-    "RandomForestClassifier": lambda: RandomForestClassifier(2),
-    "LogisticRegression": LogisticRegression,
-    "SVC": SVC,
+NO_PREDICTORS: dict[str, Callable[[], Any]] = {
     "PCA": PCA,
-    "Pipeline": lambda: make_pipeline(SimpleImputer(), LogisticRegression()),
-    "GridSearchCV": lambda: GridSearchCV(SVC(), {"C": [1.0]}, cv=2),
+    "Pipeline": lambda: make_pipeline(SimpleImputer(), StandardScaler()),
 }
 
 
-@pytest.mark.parametrize("name", NO_NETWORKS)
-def test_a_scikit_learn_object_without_a_network_is_refused_once_and_for_all(name: str, tmp_path: Path) -> None:
-    path = model_files.save_joblib(fitted(NO_NETWORKS[name]()), tmp_path / "model.joblib")
+@pytest.mark.parametrize("name", NO_PREDICTORS)
+def test_a_scikit_learn_object_without_a_predictor_is_refused_once_and_for_all(name: str, tmp_path: Path) -> None:
+    path = model_files.save_joblib(fitted(NO_PREDICTORS[name]()), tmp_path / "model.joblib")
     message = refused(path)
     assert name in message
-    assert "Nothing in it is a network that is read" in message
+    assert "Nothing in it is a model that is read" in message
     assert "`trust`" not in message
     assert refused(path, trust=True) == message
+
+
+STEPPED = "which is piecewise constant: it has no gradients"
+CLOSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "forest": (lambda: RandomForestClassifier(3, random_state=0), f"a RandomForestClassifier, {STEPPED}"),
+    "boosting": (lambda: GradientBoostingRegressor(n_estimators=3), f"a GradientBoostingRegressor, {STEPPED}"),
+    "histograms": (lambda: HistGradientBoostingClassifier(max_iter=3), f"a HistGradientBoostingClassifier, {STEPPED}"),
+    "tree behind a scaler": (
+        lambda: make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=2)),
+        f"a Pipeline that ends in a DecisionTreeRegressor, {STEPPED}",
+    ),
+    "grid of trees": (
+        lambda: GridSearchCV(DecisionTreeClassifier(), {"max_depth": [2]}, cv=2),
+        f"a GridSearchCV that ends in a DecisionTreeClassifier, {STEPPED}",
+    ),
+    "neighbours": (KNeighborsClassifier, f"a KNeighborsClassifier, {STEPPED}"),
+    "naive Bayes": (GaussianNB, "a GaussianNB, which is not read"),
+    "Gaussian process": (
+        lambda: GaussianProcessRegressor(Matern(), alpha=0.1, optimizer=None),
+        "a GaussianProcessRegressor, whose kernel has Matern, which is not read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_predictor_without_layers_is_one_line_from_its_shapley_values(name: str, tmp_path: Path) -> None:
+    make, words = CLOSED[name]
+    estimator = fitted(make(), NUMBERS.to_numpy())
+    path = model_files.save_joblib(estimator, tmp_path / "model.joblib")
+    NUMBERS.to_csv(tmp_path / "DATA.csv", index=False)
+    message = refused(path)
+    assert words in message
+    assert refused(path, trust=True) == message
+    (line,) = lines_of(message)
+    subprocess.run(["sh", "-c", line.replace("python", python(), 1)], cwd=tmp_path, check=True)
+    result = ihcli.read(tmp_path / "run")
+    assert (result.run.info.method.name, len(result)) == ("shapley", len(NUMBERS))
+    with pytest.raises(ModelError) as caught:
+        ihcli.explain(estimator, NUMBERS)
+    (call,) = re.findall(r"ihcli\.explain\(lambda .*\)(?=, which needs no gradients)", str(caught.value))
+    found = eval(call, {"ihcli": ihcli, "torch": torch, "model": estimator, "x": NUMBERS})
+    assert set(found.status) <= {"ok", "rounding"}  # where a step function gives the same for row and baseline
+    np.testing.assert_allclose(found.attributions, np.stack([result[i].attributions for i in range(60)]), atol=1e-12)
+
+
+@pytest.mark.parametrize("around", [lambda machine: machine, lambda machine: make_pipeline(StandardScaler(), machine)])
+def test_a_support_vector_classifier_of_several_classes_is_one_line_from_numbers(
+    around: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    classes = pd.qcut(NUMBERS["age"], 3, labels=False)
+    estimator = fitted(around(SVC()), NUMBERS, classes)
+    path = model_files.save_joblib(estimator, tmp_path / "model.joblib")
+    message = refused(path)
+    assert "an SVC, which counts votes between its classes, and is not smooth" in message
+    NUMBERS.to_csv(tmp_path / "d.csv", index=False)
+    model = load_model(follow(path, message, "d.csv"))
+    with pytest.raises(ModelError, match="counts votes") as caught:
+        ihcli.explain(estimator, NUMBERS)
+    exec(re.findall(r"Try (.*), which gives a number", str(caught.value))[0], {"model": estimator})
+    np.testing.assert_allclose(
+        model.outputs(torch.tensor(NUMBERS.to_numpy())).numpy(), estimator.decision_function(NUMBERS), atol=1e-9
+    )
+    assert set(ihcli.explain(estimator, NUMBERS, target="0 over 2").status) == {"ok"}
+
+
+def linear_members() -> list[tuple[str, Any]]:
+    return [("a", LogisticRegression()), ("b", classifier())]
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (lambda: VotingClassifier(linear_members(), voting="soft"), "estimators_[0]"),
+        (lambda: BaggingRegressor(Ridge(), 2), "estimators_[0]"),
+        (lambda: StackingClassifier(linear_members(), cv=2), "estimators_[0]"),
+        (lambda: CalibratedClassifierCV(LinearSVC(), cv=2), "calibrated_classifiers_[0].estimator"),
+    ],
+)
+def test_an_ensemble_in_memory_is_explained_by_a_part_or_by_its_outputs(make: Callable[[], Any], part: str) -> None:
+    estimator = fitted(make(), NUMBERS.to_numpy())
+    with pytest.raises(ModelError) as caught:
+        ihcli.explain(estimator, NUMBERS)
+    message = str(caught.value)
+    assert f"Try a part of it, model.{part}, or its outputs: ihcli.explain(lambda x:" in message
+    names = {"ihcli": ihcli, "torch": torch, "model": estimator, "x": NUMBERS}
+    found = model_files.quietly(ihcli.explain, eval(f"model.{part}", names), NUMBERS, target=0)
+    assert set(found.status) == {"ok"}
+    (call,) = re.findall(r"ihcli\.explain\(lambda .*\)(?=, which needs no gradients)", message)
+    found = eval(call, names)
+    assert set(found.status) == {"ok"}
+    with pytest.raises(ModelError, match=r"Try ihcli\.explain\(lambda x"):
+        ihcli.explain(getattr(estimator, "predict_proba", estimator.predict), NUMBERS)
 
 
 OWN = """
@@ -402,6 +503,8 @@ try:
     import cloudpickle  # which joblib needs, or has within it
 except ImportError:
     from joblib.externals import cloudpickle
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler

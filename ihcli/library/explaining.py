@@ -94,9 +94,10 @@ def explain(
 
     Parameters:
         model: a path of a model file; a torch module, from (P, D) to (P,), (P, 1) or (P, K); a fitted estimator of
-            scikit-learn that ends in an MLPClassifier or MLPRegressor; a function of tensors that gradients flow
-            through; or what `ihcli.load_model` gives. A module is put into eval mode for the while and given back as
-            it came.
+            scikit-learn that ends in a network, a linear model, a support vector machine or a Gaussian process; a
+            function of tensors that gradients flow through, or any function of them where the method needs none
+            (shapley, sii, occlusion); or what `ihcli.load_model` gives. A module is put into eval mode for the while
+            and given back as it came.
         x: (N, D) numbers, as an array or a tensor, or a frame whose columns are the features, picked by name where the
             model has names: of pandas, polars, or any that Arrow can read. Text that a frame holds as categories
             becomes codes in their order. A tuple or a dictionary has a part for each argument of the model's forward,
@@ -204,7 +205,7 @@ def explain(
         for missing in survey.scan.missing[:1]:
             warn(_missing_in_words(missing, len(survey.scan.missing)))
         tried = torch.as_tensor(survey.sample.values[:TRIED_ROWS])
-        wrapped = in_its_precision(wrapped, features, tried, table.inputs)
+        wrapped = in_its_precision(wrapped, features, tried, table.inputs, method_named(method).derivatives)
         reader = asked.reader(wrapped, data, survey)
         sample = survey.sample.first(reader.sample_records)
         _, explainer = settle(wrapped, reader, sample, settings)

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from ihcli.errors import ModelCallError, ModelError, OptionError
 from ihcli.models import Model, load_model, wrap_module
+from ihcli.models.advice.by_outputs import described, step_in_memory
 from ihcli.models.advice.estimators import unfolded
+from ihcli.models.advice.places import find_places
 from ihcli.models.around import innermost
 from ihcli.models.estimators.convert import EXPECTED as ESTIMATORS
-from ihcli.models.estimators.convert import convert, network_in
+from ihcli.models.estimators.convert import convert, predictor_in
 from ihcli.models.estimators.reading import UnfoldedError
 from ihcli.models.estimators.recording import as_record
 from ihcli.models.pickles.allow_list import Record
@@ -31,8 +33,8 @@ FUNCTION = "function of tensors"
 MOST_HELD = 1_000
 """Objects that are looked at in search of the networks that a function calls."""
 EXPECTED = (
-    "a path, a torch module, a function of tensors, or an estimator of scikit-learn that ends in an MLPClassifier or "
-    "MLPRegressor"
+    "a path, a torch module, a function of tensors, or an estimator of scikit-learn that ends in a network, a linear "
+    "model, a support vector machine or a Gaussian process"
 )
 
 
@@ -72,15 +74,18 @@ def model_of(
     return _in(_on(_of_function(model), place), precision)
 
 
-def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, inputs: Inputs | None) -> Model:
+def in_its_precision(
+    model: Model, features: tuple[str, ...], sample: Tensor, inputs: Inputs | None, derivatives: int
+) -> Model:
     """Return a function of tensors in the precision that it computes in; other models as they are.
 
     A function that calls no module that can be seen is tried in float64, then in float32. Raises ModelError where it
-    can be called in neither, or gradients do not flow through it.
+    can be called in neither, or gradients are needed and do not flow through it.
 
     Parameters:
         features: names of the C columns;  sample (n, C) complete rows in float64.
         inputs: columns of each argument, where there are several.
+        derivatives: the order of those that the method takes; 0: none, as of a function of arrays or of trees.
     """
     if not isinstance(innermost(model.module), Function):
         return model
@@ -91,7 +96,7 @@ def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, in
         rows = sample.to(device=some.device, dtype=some.dtype)
         try:
             signature = find_signature(some, features, rows, inputs)
-            _require_gradients(some if signature is None else signature.applied(some), rows)
+            _require_outputs(some if signature is None else signature.applied(some), rows, derivatives)
             return some
         except ModelError as error:
             failure = failure or error
@@ -105,18 +110,19 @@ def in_its_precision(model: Model, features: tuple[str, ...], sample: Tensor, in
     )
 
 
-def _require_gradients(model: Model, rows: Tensor) -> None:
-    with torch.enable_grad():
-        outputs = model.call(rows.requires_grad_())
+def _require_outputs(model: Model, rows: Tensor, derivatives: int) -> None:
+    """Raise ModelError where a model gives no tensor, or gradients are needed and do not flow from it."""
+    with torch.set_grad_enabled(derivatives > 0):
+        outputs = model.call(rows.requires_grad_(derivatives > 0))
     if not isinstance(outputs, Tensor):
         raise ModelError(
             f"model: returns a {printable(type(outputs).__name__)} for a tensor. Expected a tensor, made by operations "
             "of torch, so that gradients flow. Try torch's functions in place of numpy's."
         )
-    if not outputs.requires_grad:
+    if derivatives and not outputs.requires_grad:
         raise ModelError(
             "model: gradients do not flow from its outputs to its inputs. Expected operations of torch all the way. "
-            "Try it without detach(), numpy() and torch.no_grad()."
+            "Try it without detach(), numpy() and torch.no_grad(), or `method=shapley`, which needs none."
         )
 
 
@@ -159,15 +165,22 @@ def _of_estimator(record: Record, device: torch.device, dtype: torch.dtype | Non
     try:
         return replace(convert(record, Source(Path("model"), False, device, dtype)), path=None)
     except UnfoldedError as error:
-        if network_in(record) is None:
-            raise ModelError(
-                f"model: {printable(record.name)} is not a network, and has no gradients. Expected {ESTIMATORS}."
-            ) from None
+        if predictor_in(record) is None:
+            raise ModelError(_without_layers(record)) from None
         steps = listed(unfolded(record) or [str(error)], 3)
         raise ModelError(
             f"model: {printable(record.name)} has steps that no layers stand for: {steps}. Expected {ESTIMATORS}. Try "
-            "its steps before the network on the data, and the network alone."
+            "its steps before the predictor on the data, and the predictor alone."
         ) from None
+
+
+def _without_layers(record: Record) -> str:
+    """Return what an estimator is that no layers stand for, and what to try: a part of it that is read, its outputs."""
+    words = described(record) or f"a {printable(record.name)}, which is not read"
+    places = find_places(record)
+    part = f"a part of it, model{places[0].expression}, or its outputs: " if places else ""
+    step = f" Try {part}{step_in_memory(record)}." if described(record) else ""
+    return f"model: {words}. Expected {ESTIMATORS}.{step}"
 
 
 def _of_function(model: object) -> Model:
@@ -177,10 +190,12 @@ def _of_function(model: object) -> Model:
     if isinstance(getattr(model, "module_", None), nn.Module):
         raise ModelError(f"model: a {name}. Expected {EXPECTED}. Try its network, model.module_.")
     owner = getattr(model, "__self__", None)
-    if as_record(owner) is not None:
+    record = as_record(owner)
+    if record is not None:
+        step = "the estimator itself" if predictor_in(record) else step_in_memory(record)
         raise ModelError(
             f"model: a method of {printable(type(owner).__name__)}, through which no gradients flow. Expected "
-            f"{EXPECTED}. Try the estimator itself."
+            f"{EXPECTED}. Try {step}."
         )
     if not callable(model):
         raise ModelError(f"model: a {name}. Expected {EXPECTED}.")

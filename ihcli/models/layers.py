@@ -34,8 +34,16 @@ class Complement(nn.Module):
         return torch.cat([1 - inputs, inputs], dim=1)
 
 
+class Shares(nn.Module):
+    """Probabilities of each class against all others, (P, K), as shares of their sum."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the shares, shape (P, K)."""
+        return inputs / inputs.sum(dim=1, keepdim=True)
+
+
 class Exponential(nn.Module):
-    """Element-wise e^x, the output of a network trained on the Poisson loss."""
+    """Element-wise e^x, the output of a model trained on the Poisson loss, or behind a logarithm as link."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return e^inputs, same shape."""
@@ -52,6 +60,66 @@ class Function(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the function of the inputs, same shape."""
         return FUNCTIONS[self.name](inputs)
+
+
+class Power(nn.Module):
+    """Element-wise x^p."""
+
+    def __init__(self, exponent: float) -> None:
+        super().__init__()
+        self.exponent = exponent
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return inputs^p, same shape."""
+        return inputs.pow(self.exponent)
+
+
+class SquaredDistances(nn.Module):
+    """Squared distances of inputs, each on a scale of its own, from some points.
+
+    scale   (D,)
+    points  (S, D), on that scale. What is subtracted is small beside distances where points lie around 0: they are
+            shifted there, and inputs with them.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    points: Tensor
+    lengths: Tensor
+
+    def __init__(self, scale: Tensor, points: Tensor) -> None:
+        super().__init__()
+        shift = points.mean(dim=0)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", -shift)
+        self.register_buffer("points", points - shift)
+        self.register_buffer("lengths", (points - shift).square().sum(dim=1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return |u|^2 - 2 u.p + |p|^2 of u = scale * inputs + shift and every point p, shape (P, S)."""
+        placed = self.scale * inputs + self.shift
+        return placed.square().sum(dim=1, keepdim=True) + functional.linear(placed, -2 * self.points, self.lengths)
+
+
+class RadialBasis(SquaredDistances):
+    """A kernel that falls with the distance from some points."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return e^-d of squared distances d, shape (P, S)."""
+        return (-super().forward(inputs)).exp()
+
+
+class Together(nn.Module):
+    """The sum, or the product, of what several modules make of the same inputs."""
+
+    def __init__(self, parts: Sequence[nn.Module], is_product: bool) -> None:
+        super().__init__()
+        self.parts, self.is_product = nn.ModuleList(parts), is_product
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the sum or product of all outputs, shape (P, n)."""
+        found = [part(inputs) for part in self.parts]
+        return torch.stack(found).prod(dim=0) if self.is_product else torch.stack(found).sum(dim=0)
 
 
 class Columns(nn.Module):

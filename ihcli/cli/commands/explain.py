@@ -57,9 +57,9 @@ def explain(
     """Explain every row of DATA with the network in MODEL, and write the directory RUN.
 
     DATA is a CSV or Parquet file, a directory of them, or a quoted glob; MODEL, DATA and RUN may be URLs, such as
-    s3://bucket/run. MODEL is a TorchScript file, a pickled torch module, a scikit-learn MLP (alone or behind scalers),
-    a torch.export program (with --trust), the weights of a network of your own (with --code), or the directory of a
-    Hugging Face text classifier (with --text).
+    s3://bucket/run. MODEL is a TorchScript file, a pickled torch module, a network, linear model, support vector
+    machine or Gaussian process of scikit-learn (alone or in a pipeline), a torch.export program (with --trust), the
+    weights of a network of your own (with --code), or the directory of a Hugging Face text classifier (with --text).
 
     \b
     ihcli explain model.pt data.csv -o run

@@ -5,16 +5,15 @@ from typing import Any
 
 from ihcli.models.advice.places import Found, Place, found_in, last_step, network_step, short
 from ihcli.models.estimators.composing import FOLDED, inner_steps
-from ihcli.models.estimators.convert import TARGET, network_in, why_unfolded
+from ihcli.models.estimators.convert import predictor_in, why_unfolded
 from ihcli.models.estimators.reading import MOST_STEPS
 from ihcli.models.pickles.allow_list import Record
-from ihcli.models.pickles.scikit_learn_names import SEARCHES
+from ihcli.models.pickles.scikit_learn_names import AROUND, TARGET
 from ihcli.models.steps import Loader, imports, python_line, quoted
 from ihcli.wording import printable
 
 _OF_TARGET = "Its outputs are then the target as the transformer_ scales it"
 _CALIBRATED, _OF_CALIBRATED = "CalibratedClassifierCV", "Its outputs are then those before calibration, of one fold"
-_AROUND = SEARCHES | {TARGET: "regressor_"}
 _MOST_AROUND = 8
 _TRANSFORMED = "transformed.csv"
 
@@ -34,7 +33,7 @@ def estimator_step(place: Place, loader: Loader, prelude: Sequence[str] = ()) ->
 
 def is_read_as_it_is(place: Place) -> bool:
     """Return whether the whole file is an estimator that is read, but for something beside its network."""
-    return place.found is Found.NETWORK and not place.expression and not unfolded(place.value)
+    return place.found is Found.PREDICTOR and not place.expression and not unfolded(place.value)
 
 
 def unfolded(record: Record) -> list[str]:
@@ -48,10 +47,10 @@ def unfolded(record: Record) -> list[str]:
             continue
         seen.add(id(step))
         inner = inner_steps(step)
-        if step.name not in FOLDED and network_in(step) is None:
+        if step.name not in FOLDED and predictor_in(step) is None:
             found[printable(short(step), 60)] = None
         pending += reversed(inner)
-    reason = None if found or network_in(record) is None else why_unfolded(record)
+    reason = None if found or predictor_in(record) is None else why_unfolded(record)
     return [*found] if reason is None else [reason]
 
 
@@ -63,7 +62,7 @@ def caveat(names: Any) -> str:
 def _within(record: Record) -> Record:
     """Return the estimator that others are around."""
     for _ in range(_MOST_AROUND):
-        inner = record.attributes.get(_AROUND.get(record.name, ""))
+        inner = record.attributes.get(AROUND.get(record.name, ""))
         if not isinstance(inner, Record):
             break
         record = inner
@@ -71,13 +70,13 @@ def _within(record: Record) -> Record:
 
 
 def _end(record: Record) -> Place:
-    return Place("", record, Found.NETWORK)
+    return Place("", record, Found.PREDICTOR)
 
 
 def _network_step(pipeline: Record) -> tuple[str, Record] | None:
     """Return the network that a pipeline ends in, out of what is around it and not read, and its place there."""
     last = last_step(pipeline)
-    if last is not None and last.name in _AROUND:
+    if last is not None and last.name in AROUND:
         inner, _ = _without_around(_end(last))
         return inner.expression, inner.value
     return network_step(pipeline)
@@ -87,11 +86,11 @@ def _without_around(place: Place) -> tuple[Place, bool]:
     """Return what stands within an estimator that is not read, and whether its target was transformed."""
     has_target = False
     for _ in range(_MOST_AROUND):
-        inner = place.value.attributes.get(_AROUND.get(place.value.name, ""))
-        if place.value.name not in _AROUND or not isinstance(inner, Record) or why_unfolded(place.value) is None:
+        inner = place.value.attributes.get(AROUND.get(place.value.name, ""))
+        if place.value.name not in AROUND or not isinstance(inner, Record) or why_unfolded(place.value) is None:
             break
         has_target |= place.value.name == TARGET
-        place = Place(f"{place.expression}.{_AROUND[place.value.name]}", inner, place.found)
+        place = Place(f"{place.expression}.{AROUND[place.value.name]}", inner, place.found)
     return place, has_target
 
 
@@ -148,7 +147,7 @@ def _steps(record: Record) -> list[Any] | None:
     """Return the steps of a pipeline, or None where it is none, or is read as it is."""
     if short(record) != "Pipeline":
         return None
-    is_read = network_in(record) is not None and why_unfolded(record) is None
+    is_read = predictor_in(record) is not None and why_unfolded(record) is None
     return None if is_read else [step for _, step in record.attributes["steps"]]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ihcli.models.pickles.allow_list import ForbiddenError, Record, RecordClass
+from ihcli.models.pickles.allow_list import Constructor, ForbiddenError, Record, RecordClass
 from ihcli.models.pickles.archives import ArchiveUnpickler, read_archive
+from ihcli.models.pickles.arrays import OutlinedDType
 from ihcli.models.pickles.building import Bounds
 from ihcli.models.pickles.streams import read_stream
 from ihcli.models.pickles.unpickling import LegacyUnpickler, StorageUnpickler, StrictUnpickler, read_legacy
@@ -82,6 +83,8 @@ class _Outliner(StrictUnpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what the allow-list reads the name as, or a class of records."""
+        if (module, name) == ("numpy", "dtype"):
+            return Constructor(OutlinedDType)
         try:
             return super().find_class(module, name)
         except ForbiddenError:

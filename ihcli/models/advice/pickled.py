@@ -7,11 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from ihcli.models.advice.by_outputs import described, step_of_file
 from ihcli.models.advice.estimators import caveat, estimator_step, is_read_as_it_is, unfolded
 from ihcli.models.advice.outlines import Outline
 from ihcli.models.advice.places import Found, Place, find_places, found_in, short
 from ihcli.models.estimators.composing import FOLDED
-from ihcli.models.estimators.convert import EXPECTED, network_in
+from ihcli.models.estimators.convert import EXPECTED, predictor_in
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.pickles.plain_layers import n_wrappers, unwrapped
 from ihcli.models.pickles.scikit_learn_names import SEARCHES
@@ -73,7 +74,9 @@ def refusal(outline: Outline, loader: Loader) -> Refusal | None:
         return None if is_read_as_it_is(places[0]) else Refusal(_what(root, places[0]), _step(places, outline, loader))
     if outline.names and not _is_told(root, outline.names):
         return None
-    return Refusal(_what(root, None), "Nothing in it is a network that is read. Try saving the network alone.")
+    if isinstance(root, Record) and described(root):
+        return Refusal(_what(root, None), _begun(step_of_file(root, loader), outline))
+    return Refusal(_what(root, None), "Nothing in it is a model that is read. Try saving the model alone.")
 
 
 def _is_told(root: Any, names: tuple[str, ...]) -> bool:
@@ -88,7 +91,7 @@ def sole_model(content: Any) -> Any:
     """Return the key under which a dictionary holds one model beside notes on its training, else None."""
     if not isinstance(content, dict):
         return None
-    keys = [key for key, value in content.items() if found_in(unwrapped(value)) in (Found.MODULE, Found.NETWORK)]
+    keys = [key for key, value in content.items() if found_in(unwrapped(value)) in (Found.MODULE, Found.PREDICTOR)]
     return keys[0] if len(keys) == 1 and all(key in keys or key in _NOTES for key in content) else None
 
 
@@ -117,7 +120,7 @@ def _what(root: Any, place: Place | None) -> str:
     """Return in words what a file holds, and where in it what was found, with the steps that no layers stand for."""
     where = f", with {place.found.value} at {place.expression}" if place and place.expression else ""
     if isinstance(root, Record):
-        return f"{_record_in_words(root)}{where}"
+        return (described(root) if place is None else None) or f"{_record_in_words(root)}{where}"
     if isinstance(root, dict) and place and place.found is Found.WEIGHTS:
         is_lightning = _LIGHTNING in root
         words = "a Lightning checkpoint" if is_lightning else f"a dictionary (keys {_keys(root)})"
@@ -134,19 +137,19 @@ def _keys(dictionary: dict[Any, Any]) -> str:
 def _record_in_words(record: Record) -> str:
     if record.name.startswith("skorch."):
         return f"a skorch net ({printable(short(record))})"
-    is_known = short(record) == "Pipeline" or network_in(record) is not None
+    is_known = short(record) == "Pipeline" or predictor_in(record) is not None
     if not is_known:
         return f"holds {printable(record.name)}, which is not read"
     steps = unfolded(record)
     if steps:
         return f"a {short(record)} with {listed(steps, 5)}, which cannot be folded in"
-    return f"a {short(record)}{'' if network_in(record) else ' that does not end in a network'}"
+    return f"a {short(record)}{'' if predictor_in(record) else ' that does not end in a predictor'}"
 
 
 def _step(places: list[Place], outline: Outline, loader: Loader) -> str:
     """Return what to try, for the first place; the others are named."""
     place = places[0]
-    if place.found is Found.NETWORK:
+    if place.found is Found.PREDICTOR:
         imports_of_script = _main_imports(outline)
         step = estimator_step(place, loader, imports_of_script) + caveat(outline.names)
         if imports_of_script:

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ihcli.models.estimators.convert import network_in
+from ihcli.models.estimators.convert import predictor_in
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.steps import quoted
 from ihcli.wording import MOST_LETTERS
 
+_STACKED = "final_estimator"
 _LOSSES = "torch.nn.modules.loss"
 _MOST_PLACES, _MOST_DEPTH = 20_000, 6
 
@@ -20,7 +21,7 @@ class Found(Enum):
     """What stands at a place; the value says it in words."""
 
     MODULE = "a torch module"
-    NETWORK = "a scikit-learn network"
+    PREDICTOR = "a scikit-learn predictor"
     SKORCH = "a skorch net"
     WEIGHTS = "a state_dict, the weights without the network"
 
@@ -62,7 +63,7 @@ def _found_in_record(record: Record) -> Found | None:
         return Found.SKORCH
     if {"_modules", "_parameters"} <= set(record.attributes):
         return Found.MODULE
-    return Found.NETWORK if network_step(record) is not None else None
+    return Found.PREDICTOR if network_step(record) is not None else None
 
 
 def network_step(record: Record) -> tuple[str, Record] | None:
@@ -70,7 +71,7 @@ def network_step(record: Record) -> tuple[str, Record] | None:
 
     Looks at the last step and at what that step keeps, no deeper: steps within each other may repeat without end.
     """
-    if network_in(record) is not None:
+    if predictor_in(record) is not None:
         return "", record
     last = last_step(record)
     if last is None:
@@ -78,7 +79,7 @@ def network_step(record: Record) -> tuple[str, Record] | None:
     innermost = _innermost(last)
     if _is_end(innermost):
         return "", last
-    return next(((step, part) for step, part in _held(last) if network_in(part) is not None), None)
+    return next(((step, part) for step, part in _held(last) if predictor_in(part) is not None), None)
 
 
 def _held(record: Record) -> Iterator[tuple[str, Record]]:
@@ -109,7 +110,7 @@ def _innermost(record: Record) -> Record:
 
 
 def _is_end(record: Record) -> bool:
-    return record.name.startswith("skorch.") or network_in(record) is not None
+    return record.name.startswith("skorch.") or predictor_in(record) is not None
 
 
 def _places(root: Any) -> Iterator[Place]:
@@ -133,7 +134,10 @@ def _places(root: Any) -> Iterator[Place]:
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a container or record holds; an optimiser's state is full of tensors and holds no weights."""
+    """Yield what a container or record holds; an optimiser's state is full of tensors and holds no weights.
+
+    What is stacked on other estimators takes their outputs in the place of a table.
+    """
     if isinstance(value, dict) and "param_groups" not in value and found_in(value) is None:
         yield from ((f"[{_key(key)}]", part) for key, part in value.items() if _is_key(key))
     elif isinstance(value, (list, tuple)):
@@ -151,4 +155,6 @@ def _key(key: str | int) -> str:
 
 
 def _is_name(name: Any) -> bool:
-    return type(name) is str and len(name) <= MOST_LETTERS and name.isidentifier() and not name.startswith("_")
+    return (
+        type(name) is str and len(name) <= MOST_LETTERS and name.isidentifier() and not name.startswith(("_", _STACKED))
+    )

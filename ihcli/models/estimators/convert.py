@@ -1,8 +1,8 @@
-"""From a fitted estimator to a Model of its raw table: a pipeline that ends in a network, and what is around it.
+"""From a fitted estimator to a Model of its raw table: a pipeline that ends in a predictor, and what is around it.
 
-The model's outputs are those of predict_proba for a classifier, of predict for a regressor, in float64. scikit-learn is
-not imported. Its inputs are the columns of the table that the network comes to see, in raw units: numbers, and codes of
-categories, of which the model says what they stand for.
+The model's outputs are those of predict_proba for a classifier, or of decision_function where it has none, of predict
+for a regressor, in float64. scikit-learn is not imported. Its inputs are the columns of the table that the predictor
+comes to see, in raw units: numbers, and codes of categories, of which the model says what they stand for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ from ihcli.files.foreign import AGAIN
 from ihcli.models.estimators.columns import Column, Raw
 from ihcli.models.estimators.composing import Steps, inner_steps, steps_of
 from ihcli.models.estimators.layering import Front, front_of, has_categories, used_columns
-from ihcli.models.estimators.networks import NETWORKS, class_names, is_fitted_network, network_layers, network_width
 from ihcli.models.estimators.outputs import undone
+from ihcli.models.estimators.predictors import PREDICTORS, is_fitted, why_closed
 from ihcli.models.estimators.reading import (
     MOST_STEPS,
     BrokenError,
@@ -32,16 +32,15 @@ from ihcli.models.estimators.reading import (
 )
 from ihcli.models.model import REGRESSION, Model
 from ihcli.models.pickles.allow_list import Record
-from ihcli.models.pickles.scikit_learn_names import SEARCHES
+from ihcli.models.pickles.scikit_learn_names import SEARCHES, TARGET
 from ihcli.models.wrapping import Names, Source, place_module
 from ihcli.vocabulary import Vocabulary
-from ihcli.wording import printable
+from ihcli.wording import article, printable
 
 EXPECTED = (
-    "an MLPClassifier or MLPRegressor of scikit-learn, alone or in a Pipeline with scalers, imputers, encoders of "
-    "categories and ColumnTransformer"
+    "a multi-layer perceptron, linear model, support vector machine or Gaussian process of scikit-learn, alone or in a "
+    "Pipeline with scalers, imputers, encoders of categories and ColumnTransformer"
 )
-TARGET = "TransformedTargetRegressor"
 _MOST_WRAPPERS, _MOST_INPUTS = 64, 1 << 20
 
 
@@ -49,14 +48,14 @@ _MOST_WRAPPERS, _MOST_INPUTS = 64, 1 << 20
 class Parts:
     """An estimator taken apart.
 
-    steps     before the network, in order
-    network   the multi-layer perceptron
-    targets   transformers of its target, that of the innermost regressor first
-    classes   what it was taken out of, the outermost first
+    steps      before the predictor, in order
+    predictor  a network, a linear model or a sum of kernels
+    targets    transformers of its target, that of the innermost regressor first
+    classes    what it was taken out of, the outermost first
     """
 
     steps: tuple[Any, ...]
-    network: Record
+    predictor: Record
     targets: tuple[Any, ...]
     classes: tuple[str, ...]
 
@@ -91,12 +90,12 @@ def convert(record: Record, source: Source) -> Model:
     """Return the Model of an estimator, in float64 unless the source asks otherwise.
 
     Raises UnfoldedError where no layers stand for a step, ModelError where it was never fitted, does not fit together,
-    or does not end in a network.
+    or does not end in a predictor.
     """
     with _named(source):
         parts = parts_of(record)
         found = converted(parts)
-        names = Names(found.names, class_names(parts.network), found.front.zero)
+        names = Names(found.names, PREDICTORS[parts.predictor.name].names(parts.predictor), found.front.zero)
         wanted = Source(source.path, source.trust, source.device, source.dtype or torch.float64)
         model = place_module(nn.Sequential(*found.layers), wanted, _format(parts), names, n_inputs=len(found.inputs))
     task = REGRESSION if names.outputs is None else None
@@ -127,11 +126,11 @@ def why_unfolded(record: Record) -> str | None:
     return None
 
 
-def network_in(record: Record) -> Record | None:
-    """Return the fitted network that an estimator ends in, or None."""
+def predictor_in(record: Record) -> Record | None:
+    """Return the fitted predictor that an estimator ends in, or None: where there is none, or none that is smooth."""
     with suppress(UnfoldedError, UnfittedError, BrokenError):
-        network = parts_of(record).network
-        return network if is_fitted_network(network) else None
+        predictor = parts_of(record).predictor
+        return predictor if is_fitted(predictor) and why_closed(predictor) is None else None
     return None
 
 
@@ -141,7 +140,7 @@ def parts_of(record: Record) -> Parts:
     targets: list[Any] = []
     classes: list[str] = []
     for _ in range(_MOST_WRAPPERS):
-        if record.name in NETWORKS:
+        if record.name in PREDICTORS:
             return Parts(tuple(steps), record, tuple(reversed(targets)), tuple(classes))
         classes.append(record.name)
         record = _inner(record, steps, targets)
@@ -177,22 +176,22 @@ def _require_nothing(step: Any) -> None:
 
 def converted(parts: Parts) -> Conversion:
     """Return the layers of an estimator; raises UnfoldedError, BrokenError or UnfittedError."""
-    n_network = network_width(parts.network)
-    names, width = _table_of(parts, n_network)
+    kind = PREDICTORS[parts.predictor.name]
+    n_predictor = kind.width(parts.predictor)
+    names, width = _table_of(parts, n_predictor)
     columns: list[Column] = [Raw(place) for place in range(width)]
     worker = Steps()
     for step in parts.steps:
         columns = worker.through(step, columns)
-    if len(columns) != n_network:
+    if len(columns) != n_predictor:
         raise BrokenError(
-            f"the steps before its {parts.network.name} give {len(columns)} columns, but it takes {n_network}"
+            f"the steps before its {parts.predictor.name} give {len(columns)} columns, but it takes {n_predictor}"
         )
     inputs, names = _inputs(columns, names, width)
     front = front_of(columns, inputs)
-    layers = [*front.layers, *network_layers(parts.network, front.order)]
-    n_outputs = int(parts.network.attributes["coefs_"][-1].shape[1])
+    layers = [*front.layers, *kind.layers(parts.predictor, front.order)]
     for target in parts.targets:
-        layers += undone(target, n_outputs)
+        layers += undone(target, kind.n_outputs(parts.predictor))
     return Conversion(layers, front, inputs, names)
 
 
@@ -211,10 +210,10 @@ def _inputs(
     return used, tuple(called[place] for place in used)
 
 
-def _table_of(parts: Parts, n_network: int) -> tuple[tuple[str, ...] | None, int]:
+def _table_of(parts: Parts, n_predictor: int) -> tuple[tuple[str, ...] | None, int]:
     """Return the names of the columns of the table that the estimator was fitted to, and how many there are."""
-    first = next((step for step in _first_steps(parts.steps) if "n_features_in_" in step.attributes), parts.network)
-    found, width = first.attributes.get("feature_names_in_"), first.attributes.get("n_features_in_", n_network)
+    first = next((step for step in _first_steps(parts.steps) if "n_features_in_" in step.attributes), parts.predictor)
+    found, width = first.attributes.get("feature_names_in_"), first.attributes.get("n_features_in_", n_predictor)
     if not isinstance(width, int | np.integer) or not 0 < width <= _MOST_INPUTS:
         raise BrokenError(f"its {first.name} takes {printable(repr(width), 40)} inputs")
     if found is None:
@@ -240,4 +239,5 @@ def _first_steps(steps: tuple[Any, ...]) -> Iterator[Record]:
 
 def _format(parts: Parts) -> str:
     """Return what the file is, in words."""
-    return f"scikit-learn {f'{parts.classes[0]} with an ' if parts.classes else ''}{parts.network.name}"
+    name = parts.predictor.name
+    return f"scikit-learn {f'{parts.classes[0]} with {article(name)} ' if parts.classes else ''}{name}"

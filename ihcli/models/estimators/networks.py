@@ -13,7 +13,6 @@ from ihcli.models.layers import Complement, Exponential
 from ihcli.models.pickles.allow_list import Record
 from ihcli.wording import printable
 
-NETWORKS = ("MLPClassifier", "MLPRegressor")
 _MOST_LAYERS = 1024
 _MOST_REPETITION, _HARMLESS_BYTES = 4, 1 << 20
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -28,11 +27,6 @@ _OUTPUTS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
     "exp": Exponential,
 }
-
-
-def is_fitted_network(record: Record) -> bool:
-    """Return whether the record is a network alone that has been fitted."""
-    return record.name in NETWORKS and "coefs_" in record.attributes
 
 
 def network_width(network: Record) -> int:
@@ -52,6 +46,11 @@ def network_width(network: Record) -> int:
     if sum(weight.nbytes for weight in weights) > _MOST_REPETITION * sum(distinct.values()) + _HARMLESS_BYTES:
         raise BrokenError("weights that are the same array many times over")
     return int(shapes[0][0])
+
+
+def n_network_outputs(network: Record) -> int:
+    """Return how many outputs it has."""
+    return int(fitted(network, "coefs_")[-1].shape[1])
 
 
 def network_layers(network: Record, order: np.ndarray) -> list[nn.Module]:

@@ -5,18 +5,22 @@ from typing import Any
 import numpy as np
 
 from ihcli.models.pickles.allow_list import Record, RecordClass
-from ihcli.models.pickles.scikit_learn_names import SEARCHES, Named
+from ihcli.models.pickles.scikit_learn_names import LINEAR_MODELS, SEARCHES, Named
 
 _MOST_OBJECTS = 200_000
 _SELECTION = ("transformers", "_columns", "_remainder", "output_indices_", "verbose_feature_names_out")
+_UNREAD_OF_LINEAR = (
+    *("_base_loss", "loss_function_", "_loss_function_", "cv", "scoring", "covariance_estimator", "random_state"),
+)
 _UNREAD = {
     "Pipeline": ("memory",),
     "SelectKBest": ("score_func",),
     "SelectPercentile": ("score_func",),
     "OneHotEncoder": ("feature_name_combiner",),
     "FunctionTransformer": ("feature_names_out",),
+    **dict.fromkeys(LINEAR_MODELS, _UNREAD_OF_LINEAR),
 }
-"""Attributes that users fill with objects of their own, and that change nothing about what is computed."""
+"""Attributes that hold objects of other classes, or of the user's own, and change nothing about what is computed."""
 
 
 def as_record(estimator: Any) -> Record | None:

@@ -17,7 +17,7 @@ from ihcli.errors import ModelError, UnsafeModelError
 from ihcli.files.foreign import AGAIN, one_message
 from ihcli.models.advice.outlines import Outline, numbers_outlined, outlined
 from ihcli.models.advice.pickled import refusal, sole_model
-from ihcli.models.estimators.convert import EXPECTED, convert, network_in
+from ihcli.models.estimators.convert import EXPECTED, convert, predictor_in
 from ihcli.models.estimators.reading import UnfoldedError
 from ihcli.models.estimators.recording import as_record, foreign_name
 from ihcli.models.model import Model
@@ -105,7 +105,7 @@ def _read(source: Source, kind: Kind, free: Callable[[Path], Any]) -> Model:
 def _estimator_alone(outline: Outline) -> Record | None:
     """Return an estimator that asks for nothing off the allow-list in what is read of it, None for anything else."""
     root = outline.root
-    is_read = isinstance(root, Record) and network_in(root) is not None and foreign_name(root) is None
+    is_read = isinstance(root, Record) and predictor_in(root) is not None and foreign_name(root) is None
     return root if is_read and outline.names else None
 
 

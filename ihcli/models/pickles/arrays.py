@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-_KINDS = "biufcSUO"
 _MOST_LENGTH = 1 << 40  # of an axis: beside an axis of length 0, more would need no bytes
 _NATIVE_ORDERS = ("<", ">", "=", "|")
 
@@ -14,10 +13,12 @@ _NATIVE_ORDERS = ("<", ">", "=", "|")
 class DType:
     """A dtype as the stream describes it: plain numbers, strings or objects; no fields, no subarrays."""
 
+    kinds = "biufcSUO"
+
     def __init__(self, code: str, *_: Any) -> None:
         if type(code) is not str:
             raise ValueError("a dtype without its code")
-        self.dtype = _plain(np.dtype(code))
+        self.dtype = _plain(np.dtype(code), self.kinds)
 
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Take over the byte order, the only part of numpy's dtype state that a plain dtype needs."""
@@ -26,6 +27,12 @@ class DType:
             raise ValueError("a dtype without its byte order")
         if order in "<>":
             self.dtype = self.dtype.newbyteorder("<" if order == "<" else ">")
+
+
+class OutlinedDType(DType):
+    """The same for outlines, in which records with fields, such as nodes of trees, stand as so many bytes."""
+
+    kinds = DType.kinds + "V"
 
 
 class WrappedArray:
@@ -91,8 +98,8 @@ def scalar(described: DType, content: Any) -> Any:
     return shaped(content, described.dtype, (1,), "C")[0]
 
 
-def _plain(dtype: np.dtype) -> np.dtype:
-    if dtype.kind not in _KINDS or dtype.fields is not None or dtype.subdtype is not None:
+def _plain(dtype: np.dtype, kinds: str) -> np.dtype:
+    if dtype.kind not in kinds or dtype.fields is not None or dtype.subdtype is not None:
         raise ValueError(f"dtype {dtype}")
     return dtype
 

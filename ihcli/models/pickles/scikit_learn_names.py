@@ -13,8 +13,42 @@ SEARCHES = {
     "HalvingRandomSearchCV": "best_estimator_",
     "TunedThresholdClassifierCV": "estimator_",
     "FixedThresholdClassifier": "estimator_",
+    "RANSACRegressor": "estimator_",
+    "FrozenEstimator": "estimator",
 }
 """Classes around an estimator, whose probabilities and predictions are its own, and the attribute that has it."""
+TARGET = "TransformedTargetRegressor"
+AROUND = SEARCHES | {TARGET: "regressor_"}
+"""The same with that around a regressor whose target is transformed."""
+NETWORKS = ("MLPClassifier", "MLPRegressor")
+_LINEAR_HOMES: dict[str, tuple[str, ...]] = {
+    "sklearn.linear_model._logistic": ("LogisticRegression", "LogisticRegressionCV"),
+    "sklearn.linear_model._stochastic_gradient": ("SGDClassifier", "SGDRegressor"),
+    "sklearn.linear_model._perceptron": ("Perceptron",),
+    "sklearn.linear_model._passive_aggressive": ("PassiveAggressiveClassifier", "PassiveAggressiveRegressor"),
+    "sklearn.linear_model._ridge": ("Ridge", "RidgeCV", "RidgeClassifier", "RidgeClassifierCV"),
+    "sklearn.linear_model._base": ("LinearRegression",),
+    "sklearn.linear_model._coordinate_descent": (
+        *("Lasso", "LassoCV", "ElasticNet", "ElasticNetCV"),
+        *("MultiTaskLasso", "MultiTaskLassoCV", "MultiTaskElasticNet", "MultiTaskElasticNetCV"),
+    ),
+    "sklearn.linear_model._least_angle": ("Lars", "LarsCV", "LassoLars", "LassoLarsCV", "LassoLarsIC"),
+    "sklearn.linear_model._omp": ("OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV"),
+    "sklearn.linear_model._bayes": ("BayesianRidge", "ARDRegression"),
+    "sklearn.linear_model._huber": ("HuberRegressor",),
+    "sklearn.linear_model._quantile": ("QuantileRegressor",),
+    "sklearn.linear_model._theil_sen": ("TheilSenRegressor",),
+    "sklearn.linear_model._glm.glm": ("PoissonRegressor", "GammaRegressor", "TweedieRegressor"),
+    "sklearn.svm._classes": ("LinearSVC", "LinearSVR"),
+    "sklearn.discriminant_analysis": ("LinearDiscriminantAnalysis",),
+}
+LINEAR_MODELS = tuple(name for names in _LINEAR_HOMES.values() for name in names)
+LINEAR_CLASSIFIERS = (
+    *("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "Perceptron", "PassiveAggressiveClassifier"),
+    *("RidgeClassifier", "RidgeClassifierCV", "LinearSVC", "LinearDiscriminantAnalysis"),
+)
+SUPPORT_CLASSIFIERS, _SUPPORT_REGRESSORS = ("SVC", "NuSVC"), ("SVR", "NuSVR")
+KERNEL_MACHINES = (*SUPPORT_CLASSIFIERS, *_SUPPORT_REGRESSORS, "GaussianProcessRegressor")
 FUNCTIONS = (
     *("log", "log2", "log10", "log1p", "exp", "exp2", "expm1", "sqrt", "square", "absolute", "fabs", "negative"),
     *("positive", "reciprocal", "sin", "cos", "tanh", "sinh", "cosh", "arctan", "arcsinh", "arctanh"),
@@ -23,9 +57,27 @@ FUNCTIONS = (
 
 _PREPROCESSING = "sklearn.preprocessing"
 _HOMES: dict[str, tuple[str, ...]] = {
+    **_LINEAR_HOMES,
+    "sklearn.svm._classes": (*_LINEAR_HOMES["sklearn.svm._classes"], *SUPPORT_CLASSIFIERS, *_SUPPORT_REGRESSORS),
+    "sklearn.gaussian_process._gpr": ("GaussianProcessRegressor",),
+    "sklearn.gaussian_process.kernels": (
+        *(
+            "Sum",
+            "Product",
+            "Exponentiation",
+            "ConstantKernel",
+            "WhiteKernel",
+            "RBF",
+            "RationalQuadratic",
+            "DotProduct",
+        ),
+        *("Matern", "ExpSineSquared"),
+    ),
+    "sklearn.linear_model._ransac": ("RANSACRegressor",),
+    "sklearn.frozen._frozen": ("FrozenEstimator",),
     "sklearn.pipeline": ("Pipeline", "FeatureUnion"),
     "sklearn.compose._column_transformer": ("ColumnTransformer", "make_column_selector", "_RemainderColsList"),
-    "sklearn.compose._target": ("TransformedTargetRegressor",),
+    "sklearn.compose._target": (TARGET,),
     f"{_PREPROCESSING}._data": SCALERS,
     f"{_PREPROCESSING}.data": SCALERS,
     f"{_PREPROCESSING}._label": ("LabelBinarizer", "LabelEncoder"),
@@ -46,8 +98,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "sklearn.model_selection._search_successive_halving": ("HalvingGridSearchCV", "HalvingRandomSearchCV"),
     "sklearn.model_selection._classification_threshold": ("TunedThresholdClassifierCV", "FixedThresholdClassifier"),
     **{
-        f"{prefix}multilayer_perceptron": ("MLPClassifier", "MLPRegressor")
-        for prefix in ("sklearn.neural_network._", "sklearn.neural_network.")
+        f"{prefix}multilayer_perceptron": NETWORKS for prefix in ("sklearn.neural_network._", "sklearn.neural_network.")
     },
     **{
         f"{prefix}stochastic_optimizers": ("AdamOptimizer", "SGDOptimizer")
