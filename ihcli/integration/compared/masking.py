@@ -41,8 +41,12 @@ class _Game:
     """
 
     def __init__(self, along: Along, rows: np.ndarray) -> None:
-        self._gates, self._rows, self._like = Gates(along), rows, along.paths.inputs
+        self._gates, self._rows = Gates(along), rows
         self.largest = np.zeros(len(rows))
+
+    @property
+    def n_rows(self) -> int:
+        return len(self._rows)
 
     def __call__(self, is_open: Tensor) -> Tensor:
         sets = np.zeros((len(is_open), self._gates.along.paths.n_groups), bool)
@@ -63,15 +67,18 @@ def sampled(along: Along, method: Method, effort: Effort, tell: Tell = unheard) 
         game = _Game(along, some)
         most = effort.max_evaluations or EVALUATIONS
 
-        def drawn(active: np.ndarray, some: np.ndarray = some, g: int = g, game: _Game = game) -> _Drawn:
-            now = _Game(along, some[active])
-            at_once = max(1, min(g, _NUMBERS_AT_ONCE // (g * len(active))))
-            found = (
-                captum().ShapleyValueSampling(now).attribute(*now.ends(g), n_samples=1, perturbations_per_eval=at_once)
-            )
-            game.largest[active] = np.maximum(game.largest[active], now.largest)
-            values = found.double().numpy()
-            return values, values**2
+        def drawn(
+            active: np.ndarray, orders: int, some: np.ndarray = some, g: int = g, game: _Game = game
+        ) -> Iterator[_Drawn]:
+            at_once = max(1, _NUMBERS_AT_ONCE // (g * g * len(active)))
+            for first in range(0, orders, at_once):
+                n = min(at_once, orders - first)
+                now = _Game(along, np.tile(some[active], n))
+                found = _contributions(now, [torch.randperm(g) for _ in range(n)])
+                largest = now.largest.reshape(n, -1).max(0)
+                game.largest[active] = np.maximum(game.largest[active], largest)
+                for values in found.reshape(n, len(active), g):
+                    yield values, values**2
 
         with alone():
             phi, error, draws = _refined(drawn, (len(some), g), effort.tolerance, 1, g + 1, FIRST_ORDERS, most)
@@ -79,6 +86,22 @@ def sampled(along: Along, method: Method, effort: Effort, tell: Tell = unheard) 
         estimates.put(some, phi, error + 2 * g * (along.value_rounding(game.largest) + in_float32), draws * (g + 1))
         tell(estimates.share)
     return estimates.explained(effort.tolerance, Status.NOT_CONVERGED)
+
+
+def _contributions(game: _Game, orders: list[Tensor]) -> np.ndarray:
+    """Return marginal contributions, (R, G): of the rows of a game, as many in turn to each order.
+
+    captum draws one order for all rows of a call, and asks for them again for the next: a call an order, which took
+    longer than the model did. Here every row has a mask of its own, by which the first feature is that of its order.
+    """
+    g = len(orders[0])
+    masks = torch.stack([torch.argsort(order) for order in orders]).repeat_interleave(game.n_rows // len(orders), 0)
+    sampling = captum().ShapleyValueSampling(game)
+    sampling.permutation_generator = lambda n_features, _: [range(n_features)]
+    at_once = max(1, min(g, _NUMBERS_AT_ONCE // (g * game.n_rows)))
+    found = sampling.attribute(*game.ends(g), feature_mask=masks, n_samples=1, perturbations_per_eval=at_once)
+    values: np.ndarray = found.double().numpy()
+    return values
 
 
 def ablated(along: Along, method: Method, effort: Effort, tell: Tell = unheard) -> ExplainedRows:
@@ -102,11 +125,15 @@ def smoothed(along: Along, method: Method, effort: Effort, tell: Tell = unheard)
     most = effort.max_evaluations or EVALUATIONS
     for some, g in _alike(along.paths, lambda g: NOISY_POINTS * d):
 
-        def drawn(active: np.ndarray, some: np.ndarray = some, g: int = g) -> _Drawn:
+        def drawn(active: np.ndarray, calls: int, some: np.ndarray = some, g: int = g) -> Iterator[_Drawn]:
+            for _ in range(calls):
+                yield noisy(some[active], g)
+
+        def noisy(rows: np.ndarray, g: int) -> _Drawn:
             kept: list[np.ndarray] = []
 
             def slopes(forward: object, noise: tuple[Tensor, ...], *rest: object) -> tuple[Tensor]:
-                kept.append(_slopes(along, some[active], noise[0].detach())[:, :, :g])
+                kept.append(_slopes(along, rows, noise[0].detach())[:, :, :g])
                 return (torch.from_numpy(kept[-1]),)
 
             saliency = attr.Saliency(unheard)
@@ -207,7 +234,7 @@ _Drawn = tuple[np.ndarray, np.ndarray]
 
 
 def _refined(
-    drawn: Callable[[np.ndarray], _Drawn],
+    drawn: Callable[[np.ndarray, int], Iterator[_Drawn]],
     shape: tuple[int, int],
     tolerance: float,
     draws_each: int,
@@ -219,14 +246,15 @@ def _refined(
 
     Return means (R, G), the L1 norms that they may be off by, (R,), and numbers of draws, (R,).
 
-    draws_each, cost  of a call of `drawn`, the last in evaluations;  first  calls at the beginning
+    drawn             gives so many of some rows
+    draws_each, cost  of one that it gives, the last in evaluations;  first  how many at the beginning
     """
     sums, count = Draws(*shape), np.zeros(shape[0], np.int64)
     active, more = np.arange(shape[0]), max(1, min(first, most // cost))
     done = 0
     while len(active) and more:
-        for _ in range(more):
-            sums.add_sums(active, *drawn(active))
+        for each in drawn(active, more):
+            sums.add_sums(active, *each)
         done += more
         count[active] += more * draws_each
         mean, error = sums.mean(count), ERRORS * sums.error(count)
