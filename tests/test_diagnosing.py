@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from problems import Function, normal
+from problems import Function, network, normal
 from test_diagnoses import deep, steep
 from torch import Tensor, nn
 
 from ihcli import explain
 from ihcli.cli import main
+from ihcli.derivatives import Along
+from ihcli.explainers import diagnosing
 from ihcli.explainers.diagnosing import KINKED_EVALUATIONS
 from ihcli.explanation import Explanation
+from ihcli.integration.diagnoses import find_kinks
 from ihcli.models import Model, wrap_module
 from ihcli.quality import Status
 
@@ -78,6 +81,24 @@ def test_steep_functions_are_refined_beyond_what_kinks_are(name: str) -> None:
     assert not [warning for warning in warned if "jumps" in warning]
     assert found.evaluations.max() > KINKED_EVALUATIONS
     assert np.mean(found.status == Status.OK) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("activation", "scale", "n_searched"), [(nn.Tanh, 1.0, 0), (nn.Tanh, 1e4, 1), (nn.ReLU, 1.0, 1), (nn.ELU, 1.0, 1)]
+)
+def test_kinks_are_looked_for_unless_weights_prove_that_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, activation: type[nn.Module], scale: float, n_searched: int
+) -> None:
+    searched = list[Along]()
+
+    def find(along: Along, *others: Any) -> np.ndarray:
+        searched.append(along)
+        return find_kinks(along, *others)
+
+    monkeypatch.setattr(diagnosing, "find_kinks", find)
+    model = network([2, 8, 8], activation, seed=3, scale=scale).eval()
+    told(model, rows().astype(np.float64), smooth="none", max_evaluations=64)
+    assert len(searched) == n_searched
 
 
 def test_what_float32_does_not_resolve_is_told_to_need_float64(tmp_path: Path) -> None:

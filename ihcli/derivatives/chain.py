@@ -57,8 +57,7 @@ class Elementwise:
 
         out  gives arrays of the shape of the pre-activations for what is computed
         """
-        if self._is_one_function:
-            step = self.steps[0]
+        if (step := self.one_function) is not None:
             return jet_of(step.operation, inputs, step.arguments[1:], step.options, bending, out)
         jets: list[Jet] = []
         start = Jet.of(inputs)
@@ -68,11 +67,11 @@ class Elementwise:
         return start if self.result.step < 0 else jets[self.result.step]
 
     @cached_property
-    def _is_one_function(self) -> bool:
-        """Whether it is a single function of one number, as of most networks: then there is less to keep book of."""
+    def one_function(self) -> Step | None:
+        """The step that it is, where it is a single function of one number, as of most networks; else None."""
         if len(self.steps) != 1 or self.result.step != 0 or self.steps[0].operation not in UNARY:
-            return False
-        return self.steps[0].arguments[0] == Ref(-1)
+            return None
+        return self.steps[0] if self.steps[0].arguments[0] == Ref(-1) else None
 
 
 @dataclass(frozen=True)

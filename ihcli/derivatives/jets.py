@@ -261,7 +261,7 @@ ARITHMETIC: dict[Any, Callable[..., Jet]] = {
 }
 
 
-def _with_in_place_forms(table: dict[Any, Any]) -> dict[Any, Any]:
+def with_in_place_forms(table: dict[Any, Any]) -> dict[Any, Any]:
     """Add relu_ beside relu and so on: on jets, which are never overwritten, they mean the same."""
     added = {}
     for operation, rule in table.items():
@@ -271,8 +271,8 @@ def _with_in_place_forms(table: dict[Any, Any]) -> dict[Any, Any]:
     return {**table, **added}
 
 
-UNARY = _with_in_place_forms(UNARY)
-ARITHMETIC = _with_in_place_forms(ARITHMETIC)
+UNARY = with_in_place_forms(UNARY)
+ARITHMETIC = with_in_place_forms(ARITHMETIC)
 
 
 def jet_of(

@@ -102,17 +102,17 @@ class MlpEngine(Engine):
     name = "mlp"
 
     def __init__(self, chain: Chain, memory_bytes: int) -> None:
-        self._chain = chain
+        self.chain = chain
         self.memory_bytes = memory_bytes
         self._room = Room()
 
     def batch_points(self, paths: Paths, directions: int) -> int:
         """Plan from the arrays that a point leaves behind, and its share of the matrices."""
-        d, widths, g = paths.inputs.shape[1], sum(self._chain.widths), paths.n_groups
+        d, widths, g = paths.inputs.shape[1], sum(self.chain.widths), paths.n_groups
         is_on_cpu, memory_bytes = paths.inputs.device.type == "cpu", self.memory_bytes
-        values = 6 * d + 12 * widths + (3 if is_on_cpu else 8) * self._chain.widths[-1] ** 2
+        values = 6 * d + 12 * widths + (3 if is_on_cpu else 8) * self.chain.widths[-1] ** 2
         if directions > 1:
-            values += (directions**2 + 3 * g * self._chain.widths[0]) // POINTS_PER_PATH
+            values += (directions**2 + 3 * g * self.chain.widths[0]) // POINTS_PER_PATH
             memory_bytes = min(memory_bytes, MATRIX_BYTES) if is_on_cpu else memory_bytes // 2
         return max(1, memory_bytes // (values * paths.inputs.element_size()))
 
@@ -121,9 +121,9 @@ class MlpEngine(Engine):
         """Return f(z(t))."""
         (here,) = paths.placed(path)
         start, delta = paths.ends(here)
-        size = self._blocks_at_once(t, max(self._chain.widths), POINT_BYTES)
+        size = self._blocks_at_once(t, max(self.chain.widths), POINT_BYTES)
         inputs = torch.addcmul(start, t[:, None], delta).split(size)
-        return paths.explained(paths.rows(here), torch.cat([self._chain.outputs(some) for some in inputs]))
+        return paths.explained(paths.rows(here), torch.cat([self.chain.outputs(some) for some in inputs]))
 
     @torch.no_grad()
     def gradients(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,23 +151,23 @@ class MlpEngine(Engine):
     def hessians(self, paths: Paths, path: np.ndarray, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f(z(t)), F and H: tangents of all gates forwards."""
         rays, room, g = self._rays(paths, Runs.of(path)), self._room, paths.n_groups
-        basis = _maps(paths, self._chain.affines[0].weight, rays).permute(2, 0, 1).contiguous()
+        basis = _maps(paths, self.chain.affines[0].weight, rays).permute(2, 0, 1).contiguous()
         value, gradient, second = t.new_empty(len(t)), t.new_empty(len(t), g), t.new_empty(len(t), g, g)
         for some, here in self._in_cache(rays, g, room):
             done, gates = self._pass(paths, here, t[some], room), basis[:, here.owner]
             first = done.first.view(-1, here.block, basis.shape[2])
             value[some], gradient[some] = done.value, torch.bmm(first, gates.permute(1, 2, 0)).flatten(0, 1)
-            second[some] = point_matrices(self._chain.affines, gates, _bends(done, t[some], None), room)
+            second[some] = point_matrices(self.chain.affines, gates, _bends(done, t[some], None), room)
         return value, gradient, second
 
     def _turned(self, done: _Pass, along: Tensor, room: Room) -> Tensor:
         """Return the derivative of g_1 where a_1 moves along (P, m_1)."""
         tangents = [along]
-        for jet, affine in zip(done.jets, self._chain.affines[1:], strict=True):
+        for jet, affine in zip(done.jets, self.chain.affines[1:], strict=True):
             tangents.append(room.product(room.times(jet.first, tangents[-1]), affine.transposed))
         turned = torch.einsum("pij,pj->pi", done.bend, tangents[-1]) if done.bend is not None else None
         for level in reversed(range(len(done.jets))):
-            jet, weight = done.jets[level], self._chain.affines[level + 1].weight
+            jet, weight = done.jets[level], self.chain.affines[level + 1].weight
             moved = None if turned is None else room.times(jet.first, room.product(turned, weight))
             if jet.second is not None:
                 bent = room.times(jet.second, done.backward[level]).mul_(tangents[level])
@@ -177,14 +177,14 @@ class MlpEngine(Engine):
 
     def core_width(self, n_groups: int, n_baselines: int) -> int | None:
         """Return m of the first layer where there are far more gates, and a row has one path."""
-        width = len(self._chain.affines[0].weight)
+        width = len(self.chain.affines[0].weight)
         return width if n_baselines == 1 and n_groups >= max(LEAST_FACTORED, TIMES_FACTORED * width) else None
 
     @torch.no_grad()
     def maps(self, paths: Paths, path: np.ndarray) -> Tensor:
         """Return P = W_1 diag(delta) S of these paths."""
         runs = Runs.of(path)
-        return _maps(paths, self._chain.affines[0].weight, self._rays(paths, runs))
+        return _maps(paths, self.chain.affines[0].weight, self._rays(paths, runs))
 
     @torch.no_grad()
     def cores(
@@ -198,7 +198,7 @@ class MlpEngine(Engine):
         self, paths: Paths, path: np.ndarray, t: Tensor, weights: Tensor, combinations: Tensor | None = None
     ) -> Matrices:
         """Sum weight * H over each path's points in the basis, then to gates."""
-        in_gates = paths.n_groups < len(self._chain.affines[0].weight)
+        in_gates = paths.n_groups < len(self.chain.affines[0].weight)
         found, maps = self._summed(paths, path, t, weights, combinations, in_gates)
         if in_gates:
             return found
@@ -210,7 +210,7 @@ class MlpEngine(Engine):
         """Return sums in the basis or in the gates, and the maps between; norms are of the first combination of H."""
         runs = Runs.of(path)
         rays = self._rays(paths, runs, None if combinations is None else combinations.shape[1])
-        maps, room = _maps(paths, self._chain.affines[0].weight, rays), self._room
+        maps, room = _maps(paths, self.chain.affines[0].weight, rays), self._room
         drawn, probe = None, None
         if combinations is not None:
             drawn, probe = Drawn.of(maps), (t.view(-1, combinations.shape[1]) * combinations[0]).flatten()
@@ -230,7 +230,7 @@ class MlpEngine(Engine):
         """Return the rays of these points, which come in blocks of so many, or of as many as every path has."""
         path, point = paths.placed(runs.path, runs.point)
         start, delta = paths.ends(path)
-        first = self._chain.affines[0]
+        first = self.chain.affines[0]
         start = torch.addmm(first.bias, start, first.weight.T)
         return _Rays(start, delta @ first.weight.T, delta, paths.rows(path), point, together or runs.block)
 
@@ -244,7 +244,7 @@ class MlpEngine(Engine):
 
         What stands in the room for some points is no longer needed for the next.
         """
-        numbers = directions * max(self._chain.widths) * rays.block
+        numbers = directions * max(self.chain.widths) * rays.block
         bytes_on_cpu = POINT_BYTES if directions == 1 else CACHE_BYTES
         together = self._blocks_at_once(rays.start, numbers, bytes_on_cpu) * rays.block
         for first in range(0, len(rays.point), together):
@@ -255,14 +255,14 @@ class MlpEngine(Engine):
     def _pass(self, paths: Paths, rays: _Rays, t: Tensor, room: Room, bending: bool = True) -> _Pass:
         a, points = rays.at(t), t.shape[0]
         jets: list[Jet] = []
-        for affine, activation in zip(self._chain.affines[1:], self._chain.activations, strict=True):
+        for affine, activation in zip(self.chain.affines[1:], self.chain.activations, strict=True):
             jets.append(activation.jet(a, bending, room.of_layer(a)))
             following = room.named(f"a{len(jets) % 2}", a, points, affine.bias.shape[0])
             a = torch.addmm(affine.bias, jets[-1].value, affine.transposed, out=following)
         value, g, bend = self._head(paths, rays.row[rays.point], a, bending)
         backward: list[Tensor] = []
         for level in reversed(range(len(jets))):
-            jet, weight = jets[level], self._chain.affines[level + 1].weight
+            jet, weight = jets[level], self.chain.affines[level + 1].weight
             here = room.named(f"g{level % 2}", g, points, weight.shape[1])
             if bending:
                 backward.insert(0, room.product(g, weight))
@@ -273,12 +273,12 @@ class MlpEngine(Engine):
 
     def _head(self, paths: Paths, row: Tensor, a: Tensor, bending: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return f, its gradient and its Hessian (None: zero) in the last pre-activations; its steps take autograd."""
-        if not self._chain.head.steps:
+        if not self.chain.head.steps:
             output = paths.outputs[row][:, None]
             return a.gather(1, output)[:, 0], torch.zeros_like(a).scatter_(1, output, 1.0), None
 
         def explained(row: Tensor, a: Tensor) -> Tensor:
-            return paths.explained(row, self._chain.head.outputs(a))
+            return paths.explained(row, self.chain.head.outputs(a))
 
         with torch.enable_grad():
             a = a.detach().requires_grad_()
@@ -291,7 +291,7 @@ class MlpEngine(Engine):
 
     def _to_gates(self, paths: Paths, rays: _Rays, g: Tensor) -> Tensor:
         """Return S' diag(delta) W_1' g, (P, G)."""
-        per_input = g @ self._chain.affines[0].weight
+        per_input = g @ self.chain.affines[0].weight
         return paths.to_groups(rays.times_delta(per_input), rays.row[rays.point])
 
     def _add_sums(
@@ -303,12 +303,12 @@ class MlpEngine(Engine):
         """
         n, owner, k = rays.block, rays.owner, sums.shape[1]
         s, in_gates = 0 if drawn is None else drawn.index.shape[1], k < maps.shape[1]
-        size = self._blocks_at_once(sums, n * (s + k) * max(self._chain.widths), CACHE_BYTES)
+        size = self._blocks_at_once(sums, n * (s + k) * max(self.chain.widths), CACHE_BYTES)
         norms = []
         for first in range(0, len(owner), size):
             here, path = bends.of_blocks(slice(first * n, (first + size) * n), n), owner[first : first + size]
             basis = maps[path] if in_gates else None
-            total = block_sums(self._chain.affines, basis, here, drawn and drawn.of_paths(path), room)
+            total = block_sums(self.chain.affines, basis, here, drawn and drawn.of_paths(path), room)
             sums.index_add_(0, path, total[:, s:])
             if drawn is not None:
                 rows = total[:, :s]
