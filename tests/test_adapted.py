@@ -485,6 +485,7 @@ def test_threads_get_what_they_would_get_alone() -> None:
         np.testing.assert_array_equal(found[place], alone[name])
 
 
+@pytest.mark.filterwarnings("ignore:the output of .* is not finite")
 @pytest.mark.parametrize("name", ["lime", "kernel-shap", "shapley-sampling", "feature-ablation"])
 def test_rows_that_are_not_finite_are_told(name: str) -> None:
     class Logarithm(nn.Module):
@@ -492,7 +493,7 @@ def test_rows_that_are_not_finite_are_told(name: str) -> None:
             return torch.log(x).sum(1)
 
     x = np.abs(normal(40, 3, seed=0).numpy()) + 0.1
-    x[-1, 1] = -1.0  # behind the rows that are looked at before
+    x[-1, 1] = -1.0
     found = ihcli.explain(Logarithm().double(), x, method=name, baseline=np.ones((1, 3)), tolerance=0.5)
     assert found.status[-1] == "non_finite"
     assert np.isnan(found.attributions[-1]).all()

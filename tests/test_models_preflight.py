@@ -161,6 +161,24 @@ def test_rows_that_influence_each_other_are_refused() -> None:
         preflight(wrap_module(module), model_files.rows(), True)
 
 
+def test_a_model_that_fails_on_rows_alone_is_refused_for_that() -> None:
+    """And is not taken for one of sequences, whose channels batch normalisation would count."""
+    batch = r"takes batches of rows, and fails on a row alone: Expected more than 1 value.* operations over the batch"
+    refused(lambda x: nn.functional.batch_norm(x, None, None, training=True).sum(1), batch)
+
+
+def test_writes_that_a_gradient_misses_are_named() -> None:
+    def written(x: Tensor) -> Tensor:
+        x[:, 0] = x[:, 0].sin()
+        return x.sum(1)
+
+    def anew(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :1].sin(), x[:, 1:]], 1).sum(1)
+
+    refused(written, r"Try taking writes out of the forward pass .* a new tensor of torch\.cat")
+    assert checked(anew).n_outputs == 1
+
+
 def test_squeezed_single_rows_are_refused() -> None:
     refused(
         lambda x: x.sum(1, keepdim=True).squeeze(),

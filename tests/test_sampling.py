@@ -171,6 +171,7 @@ class Tower(nn.Module):
         return torch.exp(400 * torch.relu(0.4 - z[:, 0])) * z[:, 1] + z[:, 2]
 
 
+@pytest.mark.filterwarnings("ignore:the output of .* is not finite")
 @pytest.mark.parametrize("kind", [Root, Tower])
 def test_rows_without_figures_have_no_say(kind: type[nn.Module], found: list[Sampling]) -> None:
     inside = np.abs(rows(900)) + 0.5

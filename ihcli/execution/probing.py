@@ -9,6 +9,7 @@ from ihcli.errors import ModelError
 from ihcli.execution.opening import open_records
 from ihcli.models import Model
 from ihcli.models.checking.failing import fails
+from ihcli.models.checking.finite import has_values
 from ihcli.models.checking.probing import only_width, random_rows
 from ihcli.models.fixed import has_recurrence
 from ihcli.models.sequences import Axes, likely_axes
@@ -73,10 +74,11 @@ def _of_data(model: Model, asked: ParsedRequest) -> Probe:
     called = records.reader.called(model)
     reader = records.reader.on(called)
     encoded = reader.encode(records.survey.sample.values[:ROWS])
-    inputs = inputs_of(reader, called, encoded.values[encoded.present])
+    inputs, taken = inputs_of(reader, called, encoded.values[encoded.present]), opened(reader, called)
+    has = has_values(taken, inputs)
     return Probe(
-        opened(reader, called),
-        inputs,
+        taken,
+        inputs[has] if has.any() else inputs,
         records.dataset.columns.features,
         getattr(reader, "signature", None),
         reader.openings if isinstance(reader, OpenedTableReader) else None,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
+from ihcli.derivatives.transfers import sent
 from ihcli.errors import OptionError
 from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
 from ihcli.explainers.explainer import Explainer
@@ -25,6 +26,7 @@ from ihcli.integration.starting import chosen_start
 from ihcli.memory import default_memory_bytes
 from ihcli.methods import Method, method_named
 from ihcli.models import Model
+from ihcli.models.checking.finite import check_baselines, has_values, lacking_warning
 from ihcli.models.checking.preflight import check_gradients, check_second_derivatives, check_values
 from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
@@ -51,9 +53,9 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     reader.check(method)
     model = reader.called(model)
     reader, original = reader.on(model), opened(reader, model)
-    encoded = reader.encode(sample[: reader.sample_records])
+    encoded, lacking = _with_values(reader, original, reader.encode(sample[: reader.sample_records]))
     tried = reader.trial(encoded)
-    noted = tuple(reader.warnings(encoded))
+    noted = (*lacking, *reader.warnings(encoded))
     _check_effort(settings.effort, method, reader.n_baselines)
     batches = tuple(batch.to(device=model.device, dtype=model.dtype) for batch in tried.batches)
     original, finish = on_scale(original, settings.scale, batches[0])
@@ -62,6 +64,8 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     memory_bytes = settings.memory_bytes or default_memory_bytes(model.device)
     engine_bytes = _engine_bytes(memory_bytes, reader.batch_bytes, model.device)
     output = _highest_outputs(smooth, inputs_of(reader, model, tried.few))
+    if method.adds_up:
+        check_baselines(stable, sent(reader.baseline(tried.few[:1]).flatten(0, -2), model.device, model.dtype))
     paths = paths_to(reader, smooth, tried.few, output, PROBE_BASELINES)
     choice = choose_engine(
         stable.outputs,
@@ -112,6 +116,22 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
         meaning=meaning_of(original, batches[0], scaled, *told) if settings.sees_model else None,
         in_factors=not settings.whole_matrices and reader.units is not None,
     )
+
+
+def _with_values(reader: Reader, model: Model, encoded: Encoded) -> tuple[Encoded, tuple[str, ...]]:
+    """Return the records at which the model has finite outputs, and a warning of others.
+
+    All where there is none, of which the checks say why; and where records have units of their own, whatever they are.
+    """
+    places = np.flatnonzero(encoded.present)
+    if reader.units is None or not len(places):
+        return encoded, ()
+    lacks = ~has_values(model, inputs_of(reader, model, encoded.values[places])).numpy()
+    if lacks.all() or not lacks.any():
+        return encoded, ()
+    kept = encoded.present
+    kept[places[lacks]] = False
+    return encoded.only(kept), (lacking_warning(int(lacks.sum()), len(lacks), model.dtype == torch.float64),)
 
 
 def _started(effort: Effort, method: Method, engine: Engine, reader: Reader, model: Model, encoded: Encoded) -> Effort:

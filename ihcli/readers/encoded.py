@@ -69,6 +69,10 @@ class Encoded:
         """Which records have inputs, (N,) bool."""
         return self.kind >= 0
 
+    def only(self, which: np.ndarray) -> "Encoded":
+        """Return those of the records, (N,) bool."""
+        return Encoded(self.values[which], self.shapes, self.kind[which])
+
     def alike(self, entries: np.ndarray | None = None) -> Iterator[tuple[Shape, np.ndarray]]:
         """Yield each shape and the ascending places of its records.
 

@@ -20,6 +20,7 @@ _MOST_CODES = 64
 """Columns of which each is tried alone."""
 _ARGUMENTS = re.compile(r"missing (?:\d+ required positional arguments?|value for argument)")
 _UNDERIVED = re.compile(r"derivative for (?:aten::|')(\w+)'? is not implemented")
+_OVERWRITTEN = "modified by an inplace operation"
 _DISTANCES = "(a.unsqueeze(-2) - b.unsqueeze(-3)).norm(dim=-1) in place of torch.cdist(a, b)"
 
 
@@ -105,6 +106,11 @@ def gradient_message(model: Model, what: str, reason: str, is_second: bool) -> s
     if "attention" in operation:
         remedy = "Try tracing or exporting it again inside of torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"
         remedy += f", or {FIRST_ORDER}" if is_second else ""
+    elif _OVERWRITTEN in reason:
+        remedy = (
+            "Try taking writes out of the forward pass (x[:, 0] = ..., add_(), inplace=True) that change what a "
+            "gradient needs: a new tensor of torch.cat or torch.where in their place"
+        )
     elif "cdist" in operation:
         remedy = f"Try {_DISTANCES}, or {FIRST_ORDER}"
     elif is_second:

@@ -11,6 +11,7 @@ from ihcli.errors import ModelCallError, ModelError
 from ihcli.models.checking.failing import (
     FIRST_ORDER,
     count_message,
+    fails,
     failure_message,
     gradient_message,
     outputs_message,
@@ -62,11 +63,17 @@ def check_values(model: Model, probe: Tensor) -> Preflight:
 def check_gradients(model: Model, probe: Tensor, n_outputs: int) -> tuple[str, ...]:
     """Check on these rows that a model whose values are checked has a gradient, and return warnings.
 
-    Cost: a gradient. Raises ModelError where there is none.
+    Cost: a gradient. Raises ModelError where there is none, or none that is finite.
     """
-    has_gradient = bool(_gradients(model, _rows(probe), _weights(model, n_outputs)).any())
+    found = _gradients(model, _rows(probe), _weights(model, n_outputs))
+    if not found.isfinite().all(dim=1).any():
+        raise ModelError(
+            f"{model.subject}: its gradient is not finite on any of the rows looked at. Expected numbers. Try "
+            "operations that have one (sqrt has none at 0), and numbers in both branches of torch.where: the one that "
+            "is not taken counts as well."
+        )
     zero = "The gradient is zero on every row looked at: the output may be saturated, or rounded."
-    return () if has_gradient else (zero,)
+    return () if bool(found.any()) else (zero,)
 
 
 def check_second_derivatives(
@@ -172,9 +179,13 @@ def _check_deterministic(model: Model, outputs: Tensor, rows: Tensor) -> None:
 def _check_independent(model: Model, outputs: Tensor, rows: Tensor) -> None:
     suspect = fixed_in_training(model.module)
     try:
-        alone = [_forward(model, row.unsqueeze(0)) for row in rows]
-    except ModelError as error:
-        raise error if suspect is None else ModelError(training_message(model, suspect)) from error
+        alone = [model.call(row.unsqueeze(0)) for row in rows]
+    except ModelCallError as error:
+        if suspect is not None:
+            raise ModelError(training_message(model, suspect)) from error
+        more = torch.cat([rows, rows[:1]])
+        said = failure_message(model, rows[:1], error.reason) if fails(model, more) else _lone_message(model, error)
+        raise ModelError(said) from error
     for single in alone:
         if single.dim() != outputs.dim() or len(single) != 1:
             raise ModelError(
@@ -192,12 +203,23 @@ def _mixing_message(model: Model, rows: Tensor) -> str:
         return sequences
     if has_rows_second(model.module):
         return f"{model.subject}: {ROWS_SECOND}"
-    mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
-    suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
     return (
         f"{model.subject}: a row alone and the same row in a batch give different outputs, so that rows "
-        f"influence each other. Expected independent rows. Try looking for operations over the batch ({suspect})."
+        f"influence each other. Expected independent rows. {_unmixing(model)}."
     )
+
+
+def _lone_message(model: Model, error: ModelCallError) -> str:
+    return (
+        f"{model.subject}: takes batches of rows, and fails on a row alone: {error.reason}. Expected independent rows. "
+        f"{_unmixing(model)}, such as batch normalisation in training mode."
+    )
+
+
+def _unmixing(model: Model) -> str:
+    mixers = [name for name, part in model.module.named_modules() if _mixes_rows(part)]
+    suspect = f"{', '.join(mixers)}: batch normalisation without running statistics" if mixers else "dim=0"
+    return f"Try looking for operations over the batch ({suspect})"
 
 
 def refuse_training(model: Model, rows: Tensor) -> None:
@@ -253,7 +275,8 @@ def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is
     evenly = rows.shape[1] ** -0.5 if is_open is None else is_open * is_open.sum() ** -0.5
     directions = torch.where(norms > 0, moved / norms.clamp_min(torch.finfo(rows.dtype).tiny), evenly)
     products = _hessian_products(model, rows, weights, directions)
-    if not products.isfinite().all():
+    is_finite = products.isfinite().all(dim=1)
+    if not is_finite.any():
         raise ModelError(
             f"{model.subject}: a second derivative is not finite on the rows looked at. Expected numbers. "
             f"Try {FIRST_ORDER}, or an operation without a singularity there (sqrt and norm have one at 0)."
@@ -267,7 +290,7 @@ def _convicted(model: Model, rows: Tensor, weights: Tensor, is_rounded: bool, is
         with torch.no_grad():
             slopes = slopes + model.outputs(rows).abs().amax(dim=1) / lengths.squeeze(1)
     noise = 100 * eps * slopes / steps.squeeze(1)
-    believed = (coarse - fine).norm(dim=1) <= _TRUSTED * size
+    believed = is_finite & ((coarse - fine).norm(dim=1) <= _TRUSTED * size)
     return int((believed & ((products - fine).norm(dim=1) > _CONVICTING * size + noise)).sum())
 
 
