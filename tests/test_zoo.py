@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import numpy as np
+import prepared
 import pytest
 import torch
 from oracles import expected_double_integral, true_integrals
@@ -64,11 +65,14 @@ def test_networks_tell_rows_apart_and_truth_of_them_does_not_change_with_more_no
         assert apart(once.attributions, again.attributions) < AGREEMENT
 
 
-def test_networks_are_trained_the_same_each_time() -> None:
+def test_networks_are_trained_the_same_each_time_and_kept_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)  # of others, which training neither uses nor changes
     drawn = torch.random.get_rng_state()
+    kept, taken = (FAMILIES["mixture density"]() for _ in range(2))
+    monkeypatch.delenv(prepared.PLACE)
     once, again = (FAMILIES["mixture density"]() for _ in range(2))
-    assert torch.equal(once.module(once.rows), again.module(again.rows))
+    for other in (kept, taken, again):
+        assert torch.equal(once.module(once.rows), other.module(other.rows))
     assert torch.equal(drawn, torch.random.get_rng_state())
 
 

@@ -3,11 +3,15 @@
 `FAMILIES` and `DECEIVING` map a name to what builds it, always the same: `built(name)` does so once.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
+import prepared
 import torch
 from architectures import (
     Comparison,
@@ -137,6 +141,18 @@ def _of_density(net: nn.Module, rows: Tensor, targets: Tensor) -> Tensor:
 
 
 def train(net: nn.Module, on: Table, steps: int, rate: float, loss: Loss = _of_outputs) -> nn.Module:
+    """Train it; where another worker of pytest has done so with the same network and rows, take its weights."""
+    kept = _kept(net, on, steps, rate, loss)
+    if kept is not None and kept.exists():
+        net.load_state_dict(torch.load(kept))
+    else:
+        _descend(net, on, steps, rate, loss)
+        if kept is not None:
+            _keep(net.state_dict(), kept)
+    return net.eval().requires_grad_(False)
+
+
+def _descend(net: nn.Module, on: Table, steps: int, rate: float, loss: Loss) -> None:
     optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(0)
     net.train()
@@ -146,7 +162,24 @@ def train(net: nn.Module, on: Table, steps: int, rate: float, loss: Loss = _of_o
         loss(net, on.rows[some], on.targets[some]).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
-    return net.eval().requires_grad_(False)
+
+
+def _kept(net: nn.Module, on: Table, steps: int, rate: float, loss: Loss) -> Path | None:
+    """Return where weights trained so are kept while tests run, None where workers share no directory."""
+    if prepared.PLACE not in os.environ:
+        return None
+    with torch.no_grad():
+        begins_with = net.eval()(on.rows[:BATCH])  # tells of what is no weight, such as activations
+    known = hashlib.sha256(f"{type(net)} {steps} {rate} {loss.__qualname__}".encode())
+    for each in (*net.state_dict().values(), on.rows, on.targets, begins_with):
+        known.update(each.numpy().tobytes())
+    return Path(os.environ[prepared.PLACE]) / f"{known.hexdigest()}.pt"
+
+
+def _keep(weights: Mapping[str, Tensor], place: Path) -> None:
+    half = place.with_suffix(f".{os.getpid()}")
+    torch.save(weights, half)
+    half.replace(place)  # whole, for a worker that reads meanwhile
 
 
 def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
