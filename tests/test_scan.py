@@ -86,6 +86,13 @@ def turning(folder: Path) -> BetaScan:
     return scan_of(asked(folder))
 
 
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """A run that tried betas first."""
+    run(asked(folder), folder / "whole", Observer())
+    return folder / "whole"
+
+
 def test_a_pair_is_named_whose_sign_is_known_to_turn_and_at_which_betas(folder: Path, turning: BetaScan) -> None:
     rows = pd.read_parquet(folder / "table.parquet").to_numpy(np.float64)
     assert turning.sharpest is not None
@@ -123,10 +130,9 @@ def test_on_the_sample_network_more_pairs_are_stable_the_sharper_beta_is() -> No
 
 
 def test_shards_and_resumed_runs_tell_one_scan_and_none_is_made_twice(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = asked(folder)
-    run(request, tmp_path / "whole", Observer())
     run(request, tmp_path / "shards", Observer(), shard=Shard(1, 2))
     with pytest.raises(KeyboardInterrupt):
         run(request, tmp_path / "stopped", Stopping(1))
@@ -138,19 +144,17 @@ def test_shards_and_resumed_runs_tell_one_scan_and_none_is_made_twice(
     run(request, tmp_path / "stopped", Observer(), "resume")
     run(request, tmp_path / "shards", Observer(), shard=Shard(2, 2))
     merge(tmp_path / "shards", lambda text: None)
-    told = [scan_told(open_run(tmp_path / name).info.smoothing) for name in ("whole", "stopped", "shards")]
+    told = [scan_told(open_run(path).info.smoothing) for path in (whole, tmp_path / "stopped", tmp_path / "shards")]
     assert told[0] is not None
     assert told[0] == told[1] == told[2]
-    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
-    parts = [name for name in content(tmp_path / "whole") if name.startswith(("attributions", "interactions"))]
+    assert_same_run(tmp_path / "stopped", whole)
+    parts = [name for name in content(whole) if name.startswith(("attributions", "interactions"))]
     assert parts
-    assert all(content(tmp_path / "shards")[name] == content(tmp_path / "whole")[name] for name in parts)
+    assert all(content(tmp_path / "shards")[name] == content(whole)[name] for name in parts)
 
 
-def test_a_scanned_run_is_verified_also_against_its_model(folder: Path, tmp_path: Path) -> None:
-    run(asked(folder), tmp_path / "run", Observer())
-    model, data = str(folder / "turning.pt"), str(folder / "table.parquet")
-    checked = ask("verify", tmp_path / "run", model, data)
+def test_a_scanned_run_is_verified_also_against_its_model(folder: Path, whole: Path) -> None:
+    checked = ask("verify", whole, folder / "turning.pt", folder / "table.parquet")
     assert checked.exit_code == 0, checked.output
 
 
@@ -320,14 +324,11 @@ def test_texts_have_pairs_of_their_own(folder: Path) -> None:
     assert found.named(0) == ("good", "film", 0)
 
 
-def test_a_scan_is_a_table_in_every_format(folder: Path, tmp_path: Path) -> None:
-    run_directory = tmp_path / "run"
-    asked_for = ["explain", folder / "turning.pt", folder / "table.parquet", "--smooth", "scan", "-o", run_directory]
-    assert ask(*asked_for).exit_code == 0
-    scan = json.loads((run_directory / "run.json").read_text())["smoothing"]["scan"]
+def test_a_scan_is_a_table_in_every_format(whole: Path, tmp_path: Path) -> None:
+    scan = json.loads((whole / "run.json").read_text())["smoothing"]["scan"]
     for suffix, read_file in (("parquet", pd.read_parquet), ("csv", pd.read_csv), ("arrow", None)):
         file = tmp_path / f"betas.{suffix}"
-        assert ask("interactions", run_directory, "--betas", "-o", file).exit_code == 0
+        assert ask("interactions", whole, "--betas", "-o", file).exit_code == 0
         found = pa.ipc.open_stream(file).read_all().to_pandas() if read_file is None else read_file(file)
         betas, pairs = found[found["of"] == "beta"], found[found["of"] == "pair"]
         assert betas["beta"].tolist() == [each["beta"] for each in scan["betas"]]
@@ -335,7 +336,7 @@ def test_a_scan_is_a_table_in_every_format(folder: Path, tmp_path: Path) -> None
         assert betas.loc[betas["is_taken"].astype(bool), "beta"].tolist() == [scan["chosen"]]
         assert pairs["effect"].tolist() == pytest.approx([each["effect"] for each in scan["turning"]])
         assert len(pairs)
-    shown = ask("interactions", run_directory, "--betas", "--format", "table").stdout
+    shown = ask("interactions", whole, "--betas", "--format", "table").stdout
     assert "Betas of SoftPlus tried on" in shown
     assert f"Taken: beta {scan['chosen']:g}" in shown
 
