@@ -41,6 +41,7 @@ from ihcli.runs.totals import Observer
 from ihcli.runs.writer import RunWriter
 
 ROWS = 41
+PART_ROWS = 14  # of runs that are only read: each file of each part is a dozen requests
 KILLS = 12  # writes of a run of three parts
 MEMORY_BYTES = 1 << 26
 
@@ -70,6 +71,13 @@ def alone(folder: Path) -> dict[str, bytes]:
     """What one process writes to a disk."""
     run(request_of(folder), folder / "alone", Observer())
     return tables(content(folder / "alone"))
+
+
+@pytest.fixture(scope="module")
+def few_parts(folder: Path) -> Path:
+    """A run of one process on a disk of larger parts."""
+    run(request_of(folder, chunk_rows=PART_ROWS), folder / "few parts", Observer())
+    return folder / "few parts"
 
 
 def tables(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -123,14 +131,14 @@ def test_a_run_on_a_store_is_that_of_a_disk(folder: Path, alone: dict[str, bytes
 )
 @pytest.mark.parametrize("by", ["directory", "glob"])
 def test_tables_of_every_kind_are_read_from_a_store(
-    folder: Path, alone: dict[str, bytes], bucket: StorePath, tmp_path: Path, names: list[str], by: str
+    folder: Path, few_parts: Path, bucket: StorePath, tmp_path: Path, names: list[str], by: str
 ) -> None:
     for name in names:
         upload(folder / name, bucket / "data" / name)
     (bucket / "data" / "_SUCCESS").write_bytes(b"")
     data = f"{bucket}data" if by == "directory" else f"{bucket}da*/[pt]*"
-    run(request_of(folder, data), tmp_path / "run", Observer())
-    found, expected = (ihcli.read(out).attributions for out in (tmp_path / "run", folder / "alone"))
+    run(request_of(folder, data, chunk_rows=PART_ROWS), tmp_path / "run", Observer())
+    found, expected = (ihcli.read(out).attributions for out in (tmp_path / "run", few_parts))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
@@ -236,33 +244,33 @@ def refuse(path: StorePath, content: bytes) -> None:
 
 
 def test_shards_on_a_store_merge_into_the_run_of_one_process(
-    folder: Path, alone: dict[str, bytes], store: StorePath
+    folder: Path, short: dict[str, bytes], store: StorePath
 ) -> None:
-    out = store / "run"
+    asked, out = request_of(folder, limit=6), store / "run"
     for index in (3, 1):
-        run(request_of(folder), out, Observer(), shard=Shard(index, 3))
+        run(asked, out, Observer(), shard=Shard(index, 3))
     with pytest.raises(RunError, match=r"1 of 3 shards are not done: 2/3 was not begun\. Try ihcli explain .*://"):
         merge(out, lambda text: None)
     with pytest.raises(RunError, match="contains shards that are not merged yet"):
         ihcli.read(str(out))
-    run(request_of(folder), out, Observer(), shard=Shard(2, 3))
+    run(asked, out, Observer(), shard=Shard(2, 3))
     assert ihcli_command("merge", out).exit_code == 0
     parts = {name: held for name, held in content(out).items() if "part-" in name}
-    assert parts == {name: held for name, held in alone.items() if "part-" in name}
+    assert parts == {name: held for name, held in short.items() if "part-" in name}
     assert {name.partition("/")[0] for name in content(out)} == {
         *("attributions", "interactions", "summary", "run.json")
     }
     assert ihcli_command("verify", out).exit_code == 0
 
 
-def test_runs_on_a_store_are_read_by_every_command(folder: Path, bucket: StorePath, tmp_path: Path) -> None:
+def test_runs_on_a_store_are_read_by_every_command(
+    folder: Path, few_parts: Path, bucket: StorePath, tmp_path: Path
+) -> None:
     data, picture = upload(folder / "table.parquet", bucket / "table.parquet"), tmp_path / "a.png"
-    run(request_of(folder, data), bucket / "run", Observer())
+    run(request_of(folder, data, chunk_rows=PART_ROWS), bucket / "run", Observer())
     for name in ("interactions", "attributions"):
-        assert ihcli_command(name, bucket / "run").output == ihcli_command(name, folder / "alone").output
-        on_store, on_disk = (
-            ihcli_command(name, place, "--key", "id=007") for place in (bucket / "run", folder / "alone")
-        )
+        assert ihcli_command(name, bucket / "run").output == ihcli_command(name, few_parts).output
+        on_store, on_disk = (ihcli_command(name, place, "--key", "id=007") for place in (bucket / "run", few_parts))
         assert on_store.output == on_disk.output
     for arguments in (
         ("verify", bucket / "run"),
@@ -369,7 +377,7 @@ def test_models_and_groups_are_read_from_a_store(folder: Path, store: StorePath,
     model = upload(folder / "net.pt", store / "net.pt")
     data = upload(folder / "table.parquet", store / "table.parquet")
     groups = upload(tmp_path / "groups.toml", store / "groups.toml")
-    asked = request_of(folder, data, model=model, groups=groups)
+    asked = request_of(folder, data, model=model, groups=groups, chunk_rows=PART_ROWS)
     with pytest.raises(KeyboardInterrupt):
         run(asked, store / "run", Stopping(20, interrupt))
     run(asked, store / "run", Observer(), existing="resume")
