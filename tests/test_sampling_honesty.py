@@ -27,7 +27,7 @@ from ihcli.models import wrap_module
 from ihcli.readers.questions import TableQuestion
 
 NETS = ("SwiGLU", "SIREN, omega 8", "saturated sigmoid", "mixture density, logarithm")
-DRAWS = 60
+DRAWS = 30
 POPULATION, BASELINES = 120, 20
 ROWS = 2
 COVERED = 0.9
