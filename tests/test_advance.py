@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ihcli.advance import parts_told, unheard, within
-from ihcli.data.baselines import Baselines
+from ihcli.data.drawing import Baselines
 from ihcli.data.groups import Groups
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings

@@ -7,6 +7,7 @@ import pytest
 
 from ihcli.data import baselines
 from ihcli.data.baselines import drawn_rows, resolve_baselines
+from ihcli.data.drawing import Drawing
 from ihcli.data.tables import ArrayDataset, open_dataset
 from ihcli.errors import DataError, IhcliError, OptionError
 
@@ -56,7 +57,7 @@ def test_mean_and_median_leave_missing_values_out():
 
 def test_median_of_a_large_table_is_estimated_and_says_so(monkeypatch):
     monkeypatch.setattr(baselines, "MEDIAN_ROWS", 100)
-    found = resolve_baselines("median", many=False, dataset=DATA, seed=3)
+    found = resolve_baselines("median", many=False, dataset=DATA, drawing=Drawing(seed=3))
     assert found.source == "median of the data x, estimated on 100 of its 500 rows (seed 3)"
     assert 0 < np.abs(found.values[0] - np.median(X, axis=0)).max() < 50
 
@@ -84,7 +85,7 @@ def test_a_small_table_is_used_whole(tmp_path):
 
 
 def test_a_large_table_is_subsampled_without_replacement_in_order():
-    found = resolve_baselines("data", many=True, dataset=DATA, limit_rows=50, seed=1)
+    found = resolve_baselines("data", many=True, dataset=DATA, drawing=Drawing(50, 1))
     rows = [int(np.flatnonzero((value == X).all(axis=1))[0]) for value in found.values]
     assert len(set(rows)) == 50
     assert rows == sorted(rows)
@@ -93,7 +94,9 @@ def test_a_large_table_is_subsampled_without_replacement_in_order():
 
 def test_the_seed_decides_the_sample_and_the_file_layout_does_not(tmp_path, monkeypatch):
     path = write(tmp_path / "t.parquet", X)
-    one, two = (resolve_baselines("data", many=True, dataset=DATA, seed=seed).values for seed in (0, 1))
+    one, two = (
+        resolve_baselines("data", many=True, dataset=DATA, drawing=Drawing(seed=seed)).values for seed in (0, 1)
+    )
     assert not np.array_equal(one, two)
     monkeypatch.setattr("ihcli.data.formats.parquet.BATCH_VALUES", 60)
     np.testing.assert_array_equal(one, resolve_baselines("data", many=True, dataset=open_dataset(path)).values)
@@ -102,7 +105,7 @@ def test_the_seed_decides_the_sample_and_the_file_layout_does_not(tmp_path, monk
 def test_every_row_is_drawn_equally_often():
     small = ArrayDataset(np.arange(10.0)[:, np.newaxis])
     drawn = [
-        resolve_baselines("data", many=True, dataset=small, limit_rows=3, seed=seed).values for seed in range(2000)
+        resolve_baselines("data", many=True, dataset=small, drawing=Drawing(3, seed)).values for seed in range(2000)
     ]
     counts = np.bincount(np.concatenate(drawn).ravel().astype(int))
     assert np.abs(counts - 600).max() < 5 * np.sqrt(600 * 0.7)  # five standard deviations
@@ -112,10 +115,10 @@ def test_incomplete_rows_are_left_out_of_sample_and_population():
     x = X.copy()
     x[::2, 0] = np.nan
     x[1, 1] = np.inf
-    found = resolve_baselines("data", many=True, dataset=ArrayDataset(x), limit_rows=200)
+    found = resolve_baselines("data", many=True, dataset=ArrayDataset(x), drawing=Drawing(200))
     assert (len(found.values), found.population) == (200, 249)
     assert np.isfinite(found.values).all()
-    assert len(resolve_baselines("data", many=True, dataset=ArrayDataset(x), limit_rows=1000).values) == 249
+    assert len(resolve_baselines("data", many=True, dataset=ArrayDataset(x), drawing=Drawing(1000)).values) == 249
 
 
 # What is refused
@@ -205,16 +208,16 @@ def test_a_feature_without_values_has_no_mean():
 @pytest.mark.parametrize("spec", ["data", "mean", "median"])
 def test_a_survey_done_before_gives_the_same_baselines(spec):
     many = spec == "data"
-    survey = DATA.survey(max(70, drawn_rows(spec, many, 60)), seed=4)
-    alone = resolve_baselines(spec, many=many, dataset=DATA, limit_rows=60, seed=4)
-    shared = resolve_baselines(spec, many=many, dataset=DATA, survey=survey, limit_rows=60, seed=4)
+    survey = DATA.survey(max(70, drawn_rows(spec, many, Drawing(60))), seed=4)
+    alone = resolve_baselines(spec, many=many, dataset=DATA, drawing=Drawing(60, 4))
+    shared = resolve_baselines(spec, many=many, dataset=DATA, survey=survey, drawing=Drawing(60, 4))
     np.testing.assert_array_equal(alone.values, shared.values)
     assert (alone.population, alone.source) == (shared.population, shared.source)
 
 
 def test_only_baselines_of_the_data_are_drawn_from_it():
-    assert [drawn_rows(spec, True, 9) for spec in (None, "data", "b.csv", np.zeros((2, 3)))] == [9, 9, 0, 0]
-    assert [drawn_rows(spec, False, 9) for spec in (None, "zeros", "mean", np.zeros(3))] == [0, 0, 0, 0]
+    assert [drawn_rows(spec, True, Drawing(9)) for spec in (None, "data", "b.csv", np.zeros((2, 3)))] == [9, 9, 0, 0]
+    assert [drawn_rows(spec, False, Drawing(9)) for spec in (None, "zeros", "mean", np.zeros(3))] == [0, 0, 0, 0]
 
 
 def test_a_survey_of_too_few_rows_is_no_smaller_distribution():

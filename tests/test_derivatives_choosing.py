@@ -12,7 +12,7 @@ from problems import MEMORY_BYTES, NormedNetwork, baselines_for, network, normal
 from torch import Tensor, nn
 
 import ihcli
-from ihcli.data.baselines import Baselines
+from ihcli.data.drawing import Baselines
 from ihcli.data.groups import Groups
 from ihcli.derivatives import jets
 from ihcli.derivatives.autograd import AutogradEngine

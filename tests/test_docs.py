@@ -409,6 +409,7 @@ ONLY_SOMETIMES = {
     "model.code",
     "imputed",
     "baseline.sampling",
+    "baseline.drawn_from",
     "categories",
     "jumps",
     "resumed",

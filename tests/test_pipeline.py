@@ -137,6 +137,7 @@ def test_run_json_tells_what_was_run(folder: Path, tmp_path: Path) -> None:
         "source": f"the data {folder / 'table.parquet'}, 10 of 23 complete rows (seed 0)",
         "rows": 10,
         "population": 23,
+        "drawn_from": 23,
     }
     assert info["engine"] == {"name": "mlp", "reason": "a chain of affine layers and element-wise activations"}
     assert len(info["model"]["sha256"]) == len(info["data"]["sha256"]) == 64

@@ -8,7 +8,7 @@ from problems import network, normal
 from reader_contract import Case, ReaderContract
 from torch import nn
 
-from ihcli.data.baselines import Baselines
+from ihcli.data.drawing import Baselines
 from ihcli.data.groups import Groups
 from ihcli.models import load_model, wrap_module
 from ihcli.readers import Encoded, EncodedRecord

@@ -207,6 +207,7 @@ def test_a_new_run_json_has_the_keys_of_before_in_their_order(folder: Folder, wr
     info = info_of(folder.run(kind))
     assert list(info.pop("integrals")) == ["tolerance", "sampling_share"]
     assert info["sha256"]["summary"].pop("model")
+    assert (info["baseline"].pop("drawn_from", None) is None) == ("grouped" not in kind)
     assert names_in(info) == names_in(json.loads(WRITTEN[written].read_text()))
 
 

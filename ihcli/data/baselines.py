@@ -1,16 +1,16 @@
 """Where paths start: one baseline for ig and ih, a distribution of them for eg and eh."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ihcli.data.drawing import Baselines, Drawing, Pool
 from ihcli.data.formats.opening import find_files, open_table
 from ihcli.data.frames import rows_of
 from ihcli.data.frequencies import Frequencies
 from ihcli.data.rows import Rows
-from ihcli.data.sampling import AUTO, BASELINE_ROWS, Sampling
-from ihcli.data.survey import RandomRows, Scan, Survey, collect, draw
+from ihcli.data.sampling import AUTO
+from ihcli.data.survey import Scan, Survey, collect, draw
 from ihcli.data.tables import open_dataset
 from ihcli.errors import DataError, OptionError
 from ihcli.files.locations import locate
@@ -21,7 +21,6 @@ ZEROS, MEAN, MEDIAN, MODE = "zeros", "mean", "median", "mode"
 ONE_ROW = (ZEROS, MEAN, MEDIAN, MODE)
 KEYWORDS = (*ONE_ROW, "data")
 OF_TEXTS = ("zeros", "pad", "mask")
-MOST_TOLD = 12  # categories of one baseline
 MEDIAN_ROWS = 100_000
 MEDIAN_VALUES = 20_000_000  # 160 MB in float64; wide tables sample fewer rows
 ONE, MANY = names_of(many_baselines=False, integrals=True), names_of(many_baselines=True, integrals=True)
@@ -34,67 +33,6 @@ def is_file(spec: str | None) -> bool:
     return spec is not None and spec not in (*KEYWORDS, *OF_TEXTS)
 
 
-@dataclass(frozen=True)
-class Baselines:
-    """The B baselines that attributions are averaged over.
-
-    values      (B, D) float64, in raw units
-    population  rows of the table they stand for: B when it was used whole, more when it was subsampled
-    source      where they come from, in words
-    sampling    why there are so many, where nobody said how many
-    """
-
-    values: np.ndarray
-    population: int
-    source: str
-    sampling: Sampling | None = None
-
-    def told(self, rows: Rows) -> "Baselines":
-        """Return the same, its source telling the categories where it is one row."""
-        if rows.vocabulary is None or len(self.values) > 1:
-            return self
-        named = [
-            f"{name} = {rows.vocabulary.name(name, value)}"
-            for name, value in zip(rows.columns.features, self.values[0].tolist(), strict=True)
-            if name in rows.vocabulary.values
-        ]
-        more = f", {len(named) - MOST_TOLD} more" if len(named) > MOST_TOLD else ""
-        return replace(self, source=f"{self.source}: {', '.join(named[:MOST_TOLD])}{more}")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Complete rows of a table, drawn from all of them: the first of any number are what a draw of so many takes.
-
-    sample      as many as may be asked for, or all of the population
-    population  complete rows of the table
-    source      the table, in words
-    """
-
-    sample: RandomRows
-    population: int
-    source: str
-    seed: int
-
-    def first(self, size: int) -> Baselines:
-        """Return the first ones as baselines, in the order of the table."""
-        values, source = self.sample.first(size), self.source
-        if len(values) < min(size, self.population):
-            raise ValueError(f"a survey of {len(values)} rows, where baselines take {size}")
-        if len(values) < self.population:
-            source = f"{source}, {len(values)} of {self.population} complete rows (seed {self.seed})"
-        return Baselines(values, self.population, source)
-
-    def settled(self, found: Sampling) -> Baselines:
-        """Return as many as were found enough."""
-        return replace(self.first(found.rows), sampling=found)
-
-    @property
-    def in_turn(self) -> np.ndarray:
-        """The rows in the order in which they are drawn, (n, D)."""
-        return self.sample.values[np.argsort(self.sample.ranks, kind="stable")]
-
-
 def resolve_baselines(
     spec: str | np.ndarray | None,
     *,
@@ -102,8 +40,7 @@ def resolve_baselines(
     dataset: Rows,
     survey: Survey | None = None,
     zero: Sequence[float] | None = None,
-    limit_rows: int = BASELINE_ROWS,
-    seed: int = 0,
+    drawing: Drawing | None = None,
     codes: Sequence[Frequencies] = (),
 ) -> Baselines:
     """Turn "zeros", "mean", "median", "mode", "data", a file or an array into baselines.
@@ -112,10 +49,9 @@ def resolve_baselines(
         spec: None: "data" when `many`, else "zeros". A file needs the feature columns; an array is (D,) or (B, D).
         many: whether the method averages over baselines (eg, eh) or starts from one (ig, ih).
         dataset: the rows to explain: "mean" and "median" are taken over them, "data" is drawn from them.
-        survey: of all its rows, with `drawn_rows` drawn from this seed; None: as much of it as is needed is done here.
+        survey: of all its rows, with `drawn_rows` drawn from its seed; None: as much of it as is needed is done here.
         zero: the D raw inputs that the network itself sees as 0; None: zeros.
-        limit_rows: a larger distribution is subsampled to so many rows, uniformly and without replacement.
-        seed: of the subsample.
+        drawing: how a larger distribution is subsampled, without replacement; None: uniformly.
         codes: frequencies of the columns whose numbers stand for categories; "mean", "median" and "mode" are the most
             frequent value there, "mode" is the mean elsewhere.
 
@@ -125,39 +61,40 @@ def resolve_baselines(
         OptionError: a wrong keyword, or one row where many are expected and the reverse; it names the other method.
         DataError: a table that cannot be read, lacks a feature, or has no usable row.
     """
+    drawing = drawing or Drawing()
     if spec is None:
         spec = "data" if many else "zeros"
     if isinstance(spec, str) and spec in KEYWORDS:
         require_count(spec, many)
         if spec in ONE_ROW:
-            return _one_row(spec, dataset, None if survey is None else survey.scan, zero, seed, codes)
+            return _one_row(spec, dataset, None if survey is None else survey.scan, zero, drawing.seed, codes)
     if many:
-        return find_pool(spec, dataset, survey, limit_rows, seed).first(limit_rows)
+        return find_pool(spec, dataset, survey, drawing).draw(drawing.rows)
     return _only_row(*_baseline_rows(spec, dataset))
 
 
 def find_pool(
-    spec: str | np.ndarray | None, dataset: Rows, survey: Survey | None, most_rows: int, seed: int, auto: bool = False
+    spec: str | np.ndarray | None, dataset: Rows, survey: Survey | None, drawing: Drawing, auto: bool = False
 ) -> Pool:
-    """Return what many baselines are drawn from, of which at most so many will be; see `resolve_baselines`.
+    """Return what many baselines are drawn from; see `resolve_baselines`.
 
     auto  whether `baseline_rows` asks for as many as are enough
     """
     spec = "data" if spec is None else spec
     if isinstance(spec, str) and spec in KEYWORDS:
         require_count(spec, many=True, auto=auto)
-        return _pool(survey or dataset.survey(most_rows, seed), f"the data {dataset.path}", seed)
+        return _pool(survey or dataset.survey(drawing.surveyed, drawing.seed), f"the data {dataset.path}", drawing)
     table, source = _baseline_rows(spec, dataset)
-    survey = table.survey(most_rows, seed)
+    survey = table.survey(drawing.surveyed, drawing.seed)
     if survey.scan.n_rows == 1:
         raise OptionError(f"{source}: has 1 row, {all_of(MANY)} average over many. {_try_one(auto)}.")
-    return _pool(survey, source, seed)
+    return _pool(survey, source, drawing)
 
 
-def drawn_rows(spec: str | np.ndarray | None, many: bool, limit_rows: int) -> int:
+def drawn_rows(spec: str | np.ndarray | None, many: bool, drawing: Drawing) -> int:
     """Return how many rows of the data `resolve_baselines` takes from their survey."""
     is_data = spec is None if not isinstance(spec, str) else spec == "data"
-    return limit_rows if many and is_data else 0
+    return drawing.surveyed if many and is_data else 0
 
 
 def require_count(spec: str, many: bool, auto: bool = False) -> None:
@@ -270,7 +207,7 @@ def _require_complete(scan: Scan, source: str) -> None:
         )
 
 
-def _pool(survey: Survey, source: str, seed: int) -> Pool:
+def _pool(survey: Survey, source: str, drawing: Drawing) -> Pool:
     if survey.scan.n_complete == 0:
         raise DataError(f"{source}: every row has a missing or infinite value. Expected at least one complete row.")
-    return Pool(survey.sample, survey.scan.n_complete, source, seed)
+    return Pool(survey.sample, survey.scan.n_complete, source, drawing)

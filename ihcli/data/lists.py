@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ihcli.data.baselines import Baselines, resolve_baselines
+from ihcli.data.baselines import resolve_baselines
 from ihcli.data.columns import Columns, Roles, choose_list_columns
+from ihcli.data.drawing import Baselines
 from ihcli.data.formats.opening import open_table
 from ihcli.data.formats.table import TableFiles, is_nested
 from ihcli.data.survey import Missing, Scan, Survey

@@ -107,6 +107,7 @@ def _open_table(asked: ParsedRequest, model: Model, pilot: bool) -> Opened:
         asked.sampling,
         inputs,
         _layers(request),
+        asked.thins,
     )
     wanted = _pilot_rows(request, dataset) if pilot else TableReader.sample_records
     survey = question.survey(dataset, max(wanted, TableReader.sample_records))

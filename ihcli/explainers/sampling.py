@@ -1,4 +1,4 @@
-"""How many baselines are enough: doubled until the sampling error of a few records is within what was asked for."""
+"""How many baselines are enough: twice as many until the sampling error of a few records is as asked for."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ihcli.data.baselines import Baselines, Pool
+from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.sampling import Sampling
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
@@ -16,6 +16,7 @@ from ihcli.explainers.settling import prepare
 from ihcli.explanation.factors import whole
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import NODES, Effort
+from ihcli.integration.spread import standard_error
 from ihcli.models import Model
 from ihcli.models.targets import ALL, LABEL
 from ihcli.quality import ATTRIBUTIONS, INTERACTIONS
@@ -45,12 +46,12 @@ CHANCE = 0.01
 def settle_baselines(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, settings: Settings) -> Reader:
     """Return the reader with as many baselines as are enough, where nobody said how many.
 
-    From START on they are doubled, each set within the next, until WITHIN of the records tried have a sampling error
-    of at most `settings.sampling_tolerance`, or no more may be drawn. The error is that of the attributions of eg, and
+    From START on twice as many are drawn, until WITHIN of the records tried have a sampling error of at most
+    `settings.sampling_tolerance`, or no more may be drawn. The error is that of the attributions of eg, and
     of the interactions of eh; these are taken for few baselines of wide tables, and scaled as the error falls.
     Depends on the sample, the seed and the settings alone. Raises what `prepare` raises.
 
-    Cost: what explaining TRIED rows costs at a tolerance of ROUGH.
+    Cost: twice what explaining TRIED rows costs at a tolerance of ROUGH.
     """
     if reader.pool is None:
         return reader
@@ -59,7 +60,7 @@ def settle_baselines(model: Model, reader: Reader, sample: Sequence[Any] | np.nd
 
 
 def _enough(trial: "_Trial") -> Sampling:
-    tolerance, most = trial.tolerance, len(trial.in_turn)
+    tolerance, most = trial.tolerance, trial.pool.most
     n = min(START, most)
     while (found := trial.found(n)).error is not None and found.error > tolerance and n < most:
         n = min(2 * n, most)
@@ -74,38 +75,70 @@ def _needed(error: float, n: int, population: int, tolerance: float) -> int:
 
 
 def foreseen_rows(found: Sampling, population: int, tolerance: float) -> int:
-    """Return how many baselines a larger tolerance would be found to take, from what a smaller one took."""
+    """Return how many baselines a larger tolerance would be found to take, from what a smaller one took.
+
+    Half as many missed that one: of thinned baselines the error falls faster than with the square root.
+    """
     if not found.error:
         return found.rows
-    n = START
-    while n < found.rows and _needed(found.error, found.rows, population, tolerance) > n:
+    n, before = START, found.rows // 2
+    while n < found.rows and (
+        _needed(found.error, found.rows, population, tolerance) > n
+        or (n <= before and _needed(found.tolerance, before, population, tolerance) >= n)
+    ):
         n *= 2
     return min(n, found.rows)
 
 
 @dataclass
-class _Trial:
-    """Records explained along ever more paths.
+class _Seen:
+    """What paths from B baselines gave, of R records: attributions, or all entries of interactions, K of them.
 
-    in_turn  (n, D) baselines in the order in which they are drawn
+    count, mean, squares  of the baselines so far, (R, K), squares about the mean
+    steps                 squares of how attributions differ from one baseline to the next, added up; None: not known
+    last                  attributions of the last baseline
+    """
+
+    count: int = 0
+    mean: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    steps: np.ndarray | None = None
+    last: np.ndarray | None = None
+
+    def add(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
+        """Add so many baselines (Chan et al. 1983, pairwise update)."""
+        joined, apart = self.count + count, mean - self.mean
+        self.squares = self.squares + squares + apart**2 * (self.count * count / joined)
+        self.mean = self.mean + apart * (count / joined)
+        self.count = joined
+
+    def add_each(self, values: np.ndarray) -> None:
+        """Add baselines whose attributions are known one by one, (R, b, K)."""
+        b = values.shape[1]
+        in_line = values if self.last is None else np.concatenate([self.last[:, None], values], axis=1)
+        steps = (np.diff(in_line, axis=1) ** 2).sum(1)
+        self.steps = steps if self.steps is None else self.steps + steps
+        self.last = values[:, -1]
+        self.add(b, values.mean(1), values.var(1) * b)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Records that are explained along ever more paths.
+
     some     encoded records, R;  output (R,) is explained of each
-    count    paths of each record so far: mean and squares are of what they give, (R, K), squares about the mean
     """
 
     explainer: Explainer
     pool: Pool
-    in_turn: np.ndarray
     some: np.ndarray
     output: np.ndarray
     effort: Effort
     tolerance: float
-    count: int = 0
-    mean: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
-    squares: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
 
     @classmethod
     def of(cls, explainer: Explainer, pool: Pool, sample: Any, settings: Settings) -> "_Trial":
-        """Begin with records of the sample, and no path."""
+        """Choose records of the sample."""
         tried = TRIED_PAIRS if explainer.method.second_order else TRIED
         encoded = explainer.reader.encode(sample)
         places = np.unique(np.linspace(0, len(sample) - 1, tried).round().astype(int))
@@ -113,11 +146,11 @@ class _Trial:
         rough = max(explainer.effort.tolerance, min(ROUGH, settings.sampling_tolerance))
         effort = replace(explainer.effort, tolerance=rough, sampling_share=0, population=sys.maxsize)
         output, tolerance = _outputs(explainer, some), settings.sampling_tolerance
-        return cls(explainer, pool, pool.in_turn, some, output, effort, tolerance)
+        return cls(explainer, pool, some, output, effort, tolerance)
 
     @np.errstate(over="ignore", invalid="ignore")  # of values that are not finite, which have no say
     def found(self, n: int) -> Sampling:
-        """Return what the first n baselines leave: the error that WITHIN of the records with figures have at most."""
+        """Return what n baselines leave: the error that WITHIN of the records with figures have at most."""
         errors = np.zeros(len(self.output)) if n == self.pool.population else self._errors(n)
         known = np.sort(errors[np.isfinite(errors)])
         within = math.ceil(WITHIN * len(known))
@@ -131,16 +164,18 @@ class _Trial:
         )
 
     def _errors(self, n: int) -> np.ndarray:
-        """Return the sampling error of each record with the first n baselines, (R,); see `sampling_error`.
+        """Return the sampling error of each record with n baselines, (R,); see `sampling_error`.
 
         Where fewer are explained, it is foreseen: the mean of few is larger in size than that of many by what chance
         adds, which is taken off its square.
         """
-        self._extend(min(n, self._affordable))
-        variance = self.squares / (self.count - 1)
-        chance = 0 if self.count == n else np.minimum(variance / self.count, (1 - CHANCE) * self.mean**2)
-        size = np.sqrt(self.mean**2 - chance).sum(1)
-        error = np.sqrt(variance).sum(1) * np.sqrt(1 / n - 1 / self.pool.population)
+        drawn, population = self.pool.draw(n), self.pool.population
+        seen = self._explained(drawn.values[np.linspace(0, n - 1, min(n, self._affordable)).round().astype(int)])
+        variance = seen.squares / (seen.count - 1)
+        chance = 0 if seen.count == n else np.minimum(variance / seen.count, (1 - CHANCE) * seen.mean**2)
+        size = np.sqrt(seen.mean**2 - chance).sum(1)
+        between = None if seen.steps is None else seen.steps / (2 * (seen.count - 1))
+        error = standard_error(variance, n, population, drawn.drawn_from, between).sum(1)
         return np.divide(error, size, out=np.where(np.isfinite(size), 0, np.nan), where=size > 0)
 
     @property
@@ -150,15 +185,12 @@ class _Trial:
             return sys.maxsize
         return max(LEAST_PAIRS, PRODUCTS // (len(self.output) * self.explainer.longest))
 
-    def _extend(self, n: int) -> None:
-        """Explain along paths from the first n baselines, but those that were (Chan et al. 1983, pairwise update)."""
-        while self.count < n:
-            some = self.in_turn[self.count : min(n, self.count + self._at_once)]
-            mean, squares = self._explained(some)
-            joined, apart = self.count + len(some), mean - self.mean
-            self.squares = self.squares + squares + apart**2 * (self.count * len(some) / joined)
-            self.mean = self.mean + apart * (len(some) / joined)
-            self.count = joined
+    def _explained(self, baselines: np.ndarray) -> _Seen:
+        """Explain along paths from these baselines, as many at once as memory takes."""
+        seen = _Seen()
+        for begin in range(0, len(baselines), self._at_once):
+            self._explain(baselines[begin : begin + self._at_once], seen)
+        return seen
 
     @property
     def _at_once(self) -> int:
@@ -167,8 +199,8 @@ class _Trial:
         of_path = explainer.load.path_bytes(explainer.longest) * len(self.output)
         return max(2, explainer.memory_bytes // 2 // of_path)
 
-    def _explained(self, baselines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean and the squares about it, both (R, K), of attributions or of all entries of interactions."""
+    def _explain(self, baselines: np.ndarray, seen: _Seen) -> None:
+        """Add what paths from these baselines give: attributions of each, or the mean of interactions."""
         explainer, b = self.explainer, len(baselines)
         reader = explainer.reader.starting_from(Baselines(baselines, self.pool.population, self.pool.source))
         paths = paths_to(reader, explainer.model, self.some, self.output)
@@ -176,11 +208,12 @@ class _Trial:
         effort = replace(self.effort, max_evaluations=b * max(NODES, min(given, PER_BASELINE)))
         found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         if found.interactions is None:
-            values = found.certificate.attributions
-            return values.mean(1), values.var(1) * b
+            seen.add_each(found.certificate.attributions)
+            return
         spread = found.interaction_spread  # of the mean
         squares = np.zeros_like(found.interactions) if spread is None else spread.astype(np.float64) ** 2 * b * (b - 1)
-        return whole(found.interactions).reshape(len(squares), -1).astype(np.float64), squares.reshape(len(squares), -1)
+        mean = whole(found.interactions).reshape(len(squares), -1).astype(np.float64)
+        seen.add(b, mean, squares.reshape(len(squares), -1))
 
 
 def _outputs(explainer: Explainer, some: np.ndarray) -> np.ndarray:

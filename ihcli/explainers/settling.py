@@ -83,8 +83,9 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     choice.engine.network = smooth
     warnings.extend(examine(method, choice.engine.along(paths)))
     trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
-    drawn_from = reader.population if reader.population > reader.n_baselines else None
-    diagnosed = diagnose(trial, method, replace(settings.effort, population=drawn_from))
+    population = reader.population if reader.population > reader.n_baselines else None
+    drawn = replace(settings.effort, population=population, drawn_from=reader.drawn_from)
+    diagnosed = diagnose(trial, method, drawn)
     obstacle, effort = diagnosed.obstacle, diagnosed.effort
     if (
         method.is_integral

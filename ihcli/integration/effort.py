@@ -41,6 +41,7 @@ class Effort:
     steps            use this many nodes on [0, 1] instead, and only report the error
     follows_kinks    without steps, follow kinks: of first order, where f is piecewise linear along the paths
     population       how many baselines those of the paths were drawn from; None: they are all there are
+    drawn_from       how many of these were drawn at random, and thinned; None: the baselines were
     """
 
     tolerance: float = TOLERANCE
@@ -48,6 +49,7 @@ class Effort:
     steps: int | None = None
     follows_kinks: bool = False
     population: int | None = None
+    drawn_from: int | None = None
     sampling_share: float = 0.0
     start: int | None = None
 

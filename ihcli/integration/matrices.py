@@ -18,7 +18,7 @@ from ihcli.explanation.factors import Factored
 from ihcli.explanation.factors import Matrices as AnyMatrices
 from ihcli.integration.panels import Panels
 from ihcli.integration.quadrature import PanelRule
-from ihcli.integration.spread import of_mean, share_of
+from ihcli.integration.spread import share_of, standard_error
 
 BAND_VALUES = 1 << 18
 """Of a matrix that is looked at in bands: 1 MiB in float32, which stays in cache."""
@@ -134,9 +134,7 @@ class Matrices:
             return None
         b = self._along.paths.n_baselines
         variance = download(self._squares) - b * mean**2
-        found: np.ndarray = np.sqrt(np.maximum(variance, 0) / (b - 1))
-        found *= of_mean(b, self._population)
-        return found
+        return standard_error(np.maximum(variance, 0) / (b - 1), b, self._population)
 
     @np.errstate(over="ignore", invalid="ignore")  # of paths that are not finite, whose rows have no figures
     def sampling_error(self) -> np.ndarray:

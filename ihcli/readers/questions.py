@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.data.baselines import MODE, ONE_ROW, ZEROS, Baselines, Pool, drawn_rows, find_pool, resolve_baselines
+from ihcli.data.baselines import MODE, ONE_ROW, ZEROS, drawn_rows, find_pool, resolve_baselines
+from ihcli.data.drawing import Baselines, Drawing, Pool
 from ihcli.data.frequencies import Frequencies, frequencies
 from ihcli.data.groups import Groups
 from ihcli.data.rows import Rows
@@ -76,13 +77,14 @@ class LayerQuestion:
 class TableQuestion:
     """What is asked of a table beside the model and the method's settings.
 
-    baseline, many, seed  see `resolve_baselines`
-    baseline_rows  its `limit_rows`, or "auto"
+    baseline, many  see `resolve_baselines`
+    baseline_rows, seed  so many baselines are drawn with this seed, or "auto"
     groups    of its features
     limit     only so many rows, the first ones, are explained; None: all. Baselines are of all the data
     inputs    columns of each argument of the model, where it takes several
     layers    what is explained in the place of the columns, None: they are
     settled   what a run that goes on, or another shard of it, found out of "auto"
+    thins     whether baselines are thinned from more that are drawn, see `ihcli.data.thinning`
     """
 
     baseline: str | np.ndarray | None
@@ -94,10 +96,11 @@ class TableQuestion:
     settled: Sampling | None = None
     inputs: Inputs | None = None
     layers: LayerQuestion | None = None
+    thins: bool = True
 
     def survey(self, rows: Rows, least: int = TableReader.sample_records) -> Survey:
         """Scan the rows to explain and draw what explaining needs of them, at least so many, in one pass."""
-        drawn = drawn_rows(self.baseline, self.many, self.most_rows(rows))
+        drawn = drawn_rows(self.baseline, self.many, self.drawing(rows))
         return rows.survey(max(least, drawn), self.seed, self.limit)
 
     def reader(self, model: Model, rows: Rows, survey: Survey) -> TableReader:
@@ -177,31 +180,32 @@ class TableQuestion:
         codes: Sequence[Frequencies] = (),
     ) -> tuple[Baselines, Pool | None]:
         """Return the baselines, and what more can be drawn from where it is not settled how many are enough."""
-        surveyed, most = survey if self.limit is None else None, self.most_rows(rows)
+        surveyed, drawing = survey if self.limit is None else None, self.drawing(rows)
         if self.baseline_rows == AUTO:
-            pool = find_pool(spec, rows, surveyed, most, self.seed, auto=True)
-            return (pool.first(START), pool) if self.settled is None else (pool.settled(self.settled), None)
+            pool = find_pool(spec, rows, surveyed, drawing, auto=True)
+            return (pool.draw(START), pool) if self.settled is None else (pool.settled(self.settled), None)
         baselines = resolve_baselines(
             spec,
             many=self.many,
             dataset=rows,
             survey=surveyed,
             zero=_zero(model, rows.columns.features),
-            limit_rows=most,
-            seed=self.seed,
+            drawing=drawing,
             codes=codes,
         )
         return baselines, None
 
-    def most_rows(self, rows: Rows) -> int:
-        """Return how many baselines may be drawn."""
+    def drawing(self, rows: Rows) -> Drawing:
+        """Return how baselines are drawn of these rows, or of others with their columns."""
+        width = len(rows.columns.features)
         if self.baseline_rows != AUTO:
-            return self.baseline_rows
-        if self.settled is not None:
-            return self.settled.rows
-        held = HELD_BYTES // (REFINED_BYTES * len(self.groups.names))
-        drawn = DRAWN_BYTES // (BYTES_OF_VALUE * len(rows.columns.features))
-        return min(MOST, max(BASELINE_ROWS, min(held, drawn)))
+            most = self.baseline_rows
+        elif self.settled is not None:
+            most = self.settled.rows
+        else:
+            held = HELD_BYTES // (REFINED_BYTES * len(self.groups.names))
+            most = min(MOST, max(BASELINE_ROWS, min(held, DRAWN_BYTES // (BYTES_OF_VALUE * width))))
+        return Drawing.thinned(most, self.seed, width) if self.thins else Drawing(most, self.seed)
 
 
 def _sample(model: Model, survey: Survey) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ihcli.data.baselines import Baselines, Pool
+from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.sampling import Sampling
 from ihcli.derivatives import FEW_GROUPS
 from ihcli.errors import DataError, OptionError
@@ -184,6 +184,11 @@ class Reader(ABC):
     def population(self) -> int:
         """How many baselines there were to draw these B from."""
         return self.n_baselines
+
+    @property
+    def drawn_from(self) -> int | None:
+        """How many rows drawn at random the baselines were thinned from; None: they were not."""
+        return None
 
     @property
     def sampling(self) -> Sampling | None:

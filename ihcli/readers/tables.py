@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ihcli.data.baselines import Baselines, Pool
+from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.fills import Filled, Fills, filled_in_words
 from ihcli.data.groups import Groups
 from ihcli.data.sampling import Sampling
@@ -114,6 +114,11 @@ class TableReader(Reader):
         """Rows of the table that the baselines stand for."""
         return self.baselines.population
 
+    @property
+    def drawn_from(self) -> int | None:
+        """Rows that the baselines were thinned from; None: they were not."""
+        return self.baselines.drawn_from
+
     def with_few_baselines(self, n: int) -> "TableReader":
         """Return the same with the first n baselines."""
         return replace(self, baselines=replace(self.baselines, values=self.baselines.values[:n]))
@@ -150,15 +155,14 @@ class TableReader(Reader):
     def description(self) -> dict[str, Any]:
         """Return what run.json says of features and baselines."""
         fills = {} if self.fills is None else {"imputed": self.fills.described()}
-        return fills | {
-            "features": list(self.units),
-            "baseline": {
-                "source": self.baselines.source,
-                "rows": self.n_baselines,
-                "population": self.population,
-                "sha256": values_fingerprint(self.baselines.values),
-            },
+        baseline = {
+            "source": self.baselines.source,
+            "rows": self.n_baselines,
+            "population": self.population,
+            "sha256": values_fingerprint(self.baselines.values),
         }
+        thinned = {} if self.drawn_from is None else {"drawn_from": self.drawn_from}
+        return fills | {"features": list(self.units), "baseline": baseline | thinned}
 
     def rounded(self, dtype: str) -> "TableReader":
         """Return the same for numbers rounded to a dtype."""

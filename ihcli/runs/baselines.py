@@ -27,13 +27,17 @@ class SamplingInfo(Told):
 
 @record
 class BaselineInfo(Told):
-    """The baselines: so many rows drawn from a population; those of texts have no SHA-256, the model has them."""
+    """The baselines: so many rows drawn from a population; those of texts have no SHA-256, the model has them.
+
+    drawn_from  rows drawn at random that they were thinned from; None: they were not, as in runs of before
+    """
 
     source: str
     rows: Count
     population: Count
     sha256: str = untold()
     sampling: SamplingInfo | None = left_out(None)
+    drawn_from: Count | None = left_out(None)
 
     def sampled(self, found: Sampling | None) -> Self:
         """Return this with why there are so many, where nobody said how many."""

@@ -95,6 +95,7 @@ class ParsedRequest:
     method   a row of the table
     storage  what is stored of the interactions of a row
     sampling  how many baselines were settled before, by this run or by another shard of it; None: not yet, or told
+    thins     whether baselines are thinned, see `ihcli.data.thinning`: not by a run of before that goes on
     scan     betas that were tried before, by either; None: they are tried where the text asks for it
     start    with how many nodes paths begin, by a run that goes on; None: it is found out
     known    what the codes of categories stood for before; None: what the text says
@@ -106,6 +107,7 @@ class ParsedRequest:
     method: Method
     storage: InteractionStorage
     sampling: Sampling | None = None
+    thins: bool = True
     scan: BetaScan | None = None
     start: int | None = None
     known: Vocabulary | None = None

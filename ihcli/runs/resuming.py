@@ -57,14 +57,19 @@ class BegunRun:
 
         Chunks and memory decide which rows are computed together, and so how sums are rounded. The tolerance is that of
         the begun run, be it one of before, when rows of drawn baselines were held to TOLERANCE as well. So are the
-        nodes that paths begin with, which were NODES where nothing is told of them.
+        nodes that paths begin with, which were NODES where nothing is told of them, and its way to draw baselines.
         """
         chunked = asked.in_chunks(self.info.chunk_rows, asked.text.memory_bytes or self.info.memory_bytes)
         named = chunked.text.of_run(self.info.model.outputs)
         text = replace(named, tolerance=self.info.arguments.tolerance)
         start = if_told(lambda: self.info.integrals.nodes) or NODES
         return replace(
-            chunked, text=text, sampling=self.info.sampling, scan=scan_told(self.info.smoothing), start=start
+            chunked,
+            text=text,
+            sampling=self.info.sampling,
+            thins=self.info.baseline.drawn_from is not None,
+            scan=scan_told(self.info.smoothing),
+            start=start,
         )
 
     def require_same_question(self, asked: ParsedRequest) -> None:

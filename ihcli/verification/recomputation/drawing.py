@@ -121,7 +121,8 @@ def _prepared(run: Described, question: Question, path: Location, dtype: str) ->
 
 def _parsed(run: Described, request: RunRequest) -> ParsedRequest:
     """Read a request, with as many baselines as the run settled on, and the categories that it tells."""
-    return replace(parse(request), sampling=run.info.sampling, known=_stated(run))
+    thins = run.info.baseline.drawn_from is not None
+    return replace(parse(request), sampling=run.info.sampling, thins=thins, known=_stated(run))
 
 
 def _stated(run: Described) -> Vocabulary | None:

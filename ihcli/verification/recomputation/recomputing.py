@@ -96,7 +96,7 @@ class Recomputation:
     def __init__(self, run: Described, prepared: PreparedRun, drawn: list[Drawn], question: Question) -> None:
         self._run = run
         self._explainer = prepared.explainer
-        self._drawn_from = run.info.baseline.population if "subsampled" in run.traits else None
+        self._population = run.info.baseline.population if "subsampled" in run.traits else None
         self._drawn = drawn
         self._wanted = min(question.sample, run.rows)
         self._rng = np.random.default_rng(question.seed)
@@ -189,7 +189,12 @@ class Recomputation:
             raise ValueError("a row without inputs")
         explainer, reported = self._explainer, float(record.quality["relative_error"] or 0.0)
         tolerance = max(min(reported, self._run.tolerance), 1e-12) / FINER
-        effort = Effort(tolerance, follows_kinks=explainer.effort.follows_kinks, population=self._drawn_from)
+        effort = Effort(
+            tolerance,
+            follows_kinks=explainer.effort.follows_kinks,
+            population=self._population,
+            drawn_from=explainer.reader.drawn_from,
+        )
         found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         certificate = found.certificate
         prediction, start = float(certificate.prediction[0]), float(certificate.baseline_prediction.mean())
@@ -217,12 +222,12 @@ class Recomputation:
 
     def _compare_spreads(self, drawn: Drawn, found: ExplainedRows) -> None:
         """Compare the standard errors over drawn baselines."""
-        if self._drawn_from is None or self._run.n_baselines == 1:
+        if self._population is None or self._run.n_baselines == 1:
             return
         spreads = {
             "sampling_error": (
                 self._spread,
-                sampling_error(found.certificate.attributions, self._drawn_from),
+                sampling_error(found.certificate.attributions, self._population, self._explainer.reader.drawn_from),
                 "relative",
             ),
             "interaction_sampling_error": (self._gamma_spread, found.interaction_sampling_error, "interaction"),
