@@ -35,7 +35,9 @@ def leaves_of(schema: pa.Schema) -> Iterator[Leaf]:
 def _paths(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
     if isinstance(type_, pa.BaseExtensionType):
         type_ = type_.storage_type
-    if pa.types.is_struct(type_):
+    if not type_.num_fields:  # most columns, of which wide tables have thousands
+        yield path, type_
+    elif pa.types.is_struct(type_):
         for child in type_:
             yield from _paths(f"{path}.{child.name}", child.type)
     elif pa.types.is_map(type_):

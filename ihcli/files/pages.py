@@ -10,6 +10,7 @@ Numbers of fields and codes are those of parquet.thrift, https://github.com/apac
 
 import io
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -99,19 +100,28 @@ def _all_null(storage: pa.FixedSizeListArray) -> pa.Array:
 
 
 def _page(values: np.ndarray, is_there: np.ndarray) -> Buffers:
-    """Return a page of rows: its header and levels, and the numbers of those that are there.
+    """Return a page of rows: what stands before its numbers, and the numbers of the rows that are there."""
+    stored = values if is_there.all() else values[is_there]
+    return [
+        memoryview(_head(*values.shape, values.itemsize, is_there.tobytes())),
+        stored.reshape(-1).view(np.uint8).data,
+    ]
+
+
+@lru_cache(maxsize=16)  # nearly all pages begin alike, and a part has hundreds
+def _head(rows: int, size: int, itemsize: int, which: bytes) -> bytes:
+    """Return the header and the levels of a page of rows of `size` numbers, of which those are there (bool each).
 
     The repetition level of a number is 0 where a row begins. A null matrix has both levels once, 0 and 0.
     """
-    size, n_there = values.shape[1], int(is_there.sum())
+    is_there = np.frombuffer(which, bool)
+    n_there = int(is_there.sum())
     begun = _levels(is_there, _run(1, 0) + _run(size - 1, 1))
     defined = _levels(is_there, _run(size, THERE))
-    stored = values if n_there == len(values) else values[is_there]
-    n_bytes = Typed(I32, len(begun) + len(defined) + stored.nbytes)
-    of_data = enumerate((len(values) + n_there * (size - 1), PLAIN, RLE, RLE), 1)
+    n_bytes = Typed(I32, len(begun) + len(defined) + n_there * size * itemsize)
+    of_data = enumerate((rows + n_there * (size - 1), PLAIN, RLE, RLE), 1)
     fields = Typed(STRUCT, {number: Typed(I32, value) for number, value in of_data})
-    header = {1: Typed(I32, DATA_PAGE), 2: n_bytes, 3: n_bytes, 5: fields}
-    return [memoryview(encoded(header) + begun + defined), stored.reshape(-1).view(np.uint8).data]
+    return encoded({1: Typed(I32, DATA_PAGE), 2: n_bytes, 3: n_bytes, 5: fields}) + begun + defined
 
 
 def _levels(is_there: np.ndarray, of_matrix: bytes) -> bytes:

@@ -111,7 +111,9 @@ def _table(columns: Columns, layout: Layout[Any], question: str | None) -> pa.Ta
 
 
 def _in_unit(field: pa.Field, unit: str) -> pa.Field:
+    if unit == OUTPUT_UNIT:
+        return field
     told = field.metadata or {}
-    if told.get(b"unit") != OUTPUT_UNIT.encode() or unit == OUTPUT_UNIT:
+    if told.get(b"unit") != OUTPUT_UNIT.encode():
         return field
     return field.with_metadata({**told, b"unit": unit.encode()})
