@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 import ihcli
 from ihcli.cli import main
+from ihcli.library import IhcliWarning
 from ihcli.models import wrap_module
 from ihcli.openings import find_openings
 from ihcli.openings.words import opened_in_words
@@ -71,6 +72,23 @@ def test_ordinary_lookups_are_no_warning_in_python() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ihcli.explain(OneMatrix(EntityMlp()), DATA, method="ig", target=0)
+
+
+def test_lists_that_lack_codes_of_the_model_are_told() -> None:
+    """As one made of a table that lacks some values of the training's: those behind them have other codes then."""
+    places, sizes = ((0, 7), (1, 3), (2, 12), (3, 5)), {}
+    frame = pd.DataFrame(DATA, columns=list(NAMES))
+    for place, size in places:
+        frame[NAMES[place]] = [f"{int(code):02d}" for code in DATA[:, place]]
+        sizes[NAMES[place]] = [f"{code:02d}" for code in range(size)]
+    net = OneMatrix(EntityMlp().eval())
+    some = [each for each in sizes[NAMES[2]] if each in set(frame[NAMES[2]]) and each != "05"]
+    frame = frame[frame[NAMES[2]] != "05"]
+    told = rf"fewer values are listed in .* than the model has codes of 'month' \({len(some)} of 12\)\. Where training"
+    with pytest.warns(IhcliWarning, match=told):
+        ihcli.explain(net, frame, method="ig", target=0, categories=sizes | {NAMES[2]: some})
+    holder = [*sizes[NAMES[2]][:5], "(none)", *sizes[NAMES[2]][6:]]
+    ihcli.explain(net, frame, method="ig", target=0, categories=sizes | {NAMES[2]: holder})
 
 
 class Reading(nn.Module):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ihcli.openings.openings import Opening, Openings
+from ihcli.vocabulary import Vocabulary
 from ihcli.wording import all_of, quoted
 
 MOST_NAMES = 6
@@ -65,6 +66,25 @@ def _shortened(words: Sequence[str]) -> str:
     return all_of(
         words if len(words) <= MOST_NAMES else [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
     )
+
+
+def unlisted_codes(openings: Openings, known: Vocabulary) -> Iterator[str]:
+    """Yield which columns have fewer listed values than the model has codes of them, if any do.
+
+    A list made of a table that lacks some values of the training's gives those behind them other codes.
+    """
+    tables = {each.columns[0]: each.codes for each in openings.lookups if len(each.columns) == 1}
+    found = [
+        f"{quoted(name)} ({known.size(name):,} of {codes:,})"
+        for name, codes in ((openings.names[column], codes) for column, codes in sorted(tables.items()))
+        if codes is not None and name in known.values and known.size(name) < codes
+    ]
+    if found:
+        yield (
+            f"fewer values are listed in {known.source} than the model has codes of {_shortened(found)}. Where training "
+            "had values that a list lacks, those behind them are taken for others. Try the lists of training, with a "
+            "placeholder for each code that no value has."
+        )
 
 
 def columns_in_words(openings: Openings) -> Iterator[tuple[str, str]]:

@@ -14,10 +14,11 @@ from ihcli.data.baselines import MEAN, MEDIAN, MODE, ZEROS
 from ihcli.data.frequencies import Frequencies
 from ihcli.models.model import Model
 from ihcli.openings import Openings
-from ihcli.openings.words import opened_in_words
+from ihcli.openings.words import opened_in_words, unlisted_codes
 from ihcli.readers.encoded import Encoded, Shape
 from ihcli.readers.reader import Compared, Load
 from ihcli.readers.tables import TableReader
+from ihcli.vocabulary import Vocabulary
 from ihcli.wording import listed
 
 MOST_ROWS = 4096
@@ -53,12 +54,14 @@ class OpenedTableReader(TableReader):
     openings  what of the columns is opened
     start     of the values of lookups
     codes     how often the values of columns occur, for their mean
+    known     what codes stand for, where it is not the model that says so
     model     that the reader was put on
     """
 
     openings: Openings
     start: Start = Start.GIVEN
     codes: tuple[Frequencies, ...] = ()
+    known: Vocabulary | None = None
     model: Model | None = None
 
     def on(self, model: Model) -> "OpenedTableReader":
@@ -108,8 +111,10 @@ class OpenedTableReader(TableReader):
         yield opened_in_words(self.openings, self.start.value)
 
     def warnings(self, sample: Encoded) -> Iterator[str]:
-        """Yield what is read in another way as well, beside what tables warn of."""
+        """Yield what is read in another way as well, and codes without values, beside what tables warn of."""
         yield from super().warnings(sample)
+        if self.known is not None:
+            yield from unlisted_codes(self.openings, self.known)
         if self.openings.held:
             names = listed([self.openings.names[column] for column in self.openings.held])
             yield (

@@ -137,6 +137,7 @@ class TableQuestion:
             **vars(plain),
             openings=openings,
             start=opened_from,
+            known=rows.vocabulary if model.vocabulary is None else None,
             codes=tuple(each for each in codes if each.column in openings.coded) if opened_from.is_no_code else (),
         )
 
