@@ -1,6 +1,8 @@
 """What explanations and runs do in Python: records, a line, a notebook's page, pictures, other packages."""
 
+import html
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,12 +96,45 @@ def test_the_page_of_a_large_explanation_is_over_some_of_it(
     ("options", "line"),
     [
         ({"method": "gradient"}, "gradient, 14 rows, 3 features, target 'no', no certified error"),
-        ({"steps": 3, "tolerance": 1e-12}, "ih, 14 rows, 3 features, target 'no', 0 % certified"),
+        ({"steps": 3, "tolerance": 1e-12}, "ih, 14 rows, 3 features, target 'no', 0 % certified (14 not_converged)"),
     ],
 )
 def test_what_is_not_certified_is_not_called_so(options: dict[str, Any], line: str) -> None:
     found = ihcli.explain(network(), ROWS, target=0, output_names=["no", "yes"], **options)
     assert repr(found) == f"<Explanation: {line}>"
+
+
+def test_a_record_shows_its_strongest_features_and_pairs_in_a_notebook(both: Any) -> None:
+    page = both[0]._repr_html_()
+    record = both[0]
+    assert "Record: row 0, target &#x27;no&#x27;, 3 names" in page
+    assert "<b>age</b>" not in page
+    strongest = record.pairs[0]
+    assert f"{html.escape(strongest.i)} x {html.escape(strongest.j)}</td><td>{strongest.effect:.4g}</td>" in page
+    largest = int(np.abs(record.attributions).argmax())
+    assert f">{html.escape(record.names[largest])}</td><td>{record.attributions[largest]:.4g}</td>" in page
+
+
+def test_a_run_that_is_not_finished_is_not_said_to_have_no_pairs(saved: ihcli.Result, tmp_path: Path) -> None:
+    for left_out in (("summary",), ("summary", "interactions")):
+        place = tmp_path / "-".join(left_out)
+        shutil.copytree(saved.path, place, ignore=shutil.ignore_patterns(*left_out))
+        result = ihcli.read(place)
+        with pytest.raises(RunError, match="the run did not finish"):
+            result.summary_interactions()
+    with pytest.raises(RunError, match="the run did not finish"):
+        result.to_frame(long=True, pairs=True)
+
+
+def test_rows_that_missed_the_tolerance_are_told_with_what_helps(explained: Any, tmp_path: Path) -> None:
+    found = ihcli.explain(network(), ROWS, target=0, steps=3, tolerance=1e-12)
+    assert "0 % certified (14 not_converged)" in repr(found)
+    saved = found.save(tmp_path / "run")
+    for shown in (found, saved):
+        assert "Some missed the tolerance. Try " in shown._repr_html_()
+        assert "steps" in shown._repr_html_()
+    assert "missed" not in explained._repr_html_()
+    assert repr(explained).endswith("100 % certified>")
 
 
 def test_pictures_are_those_of_the_command_line(both: Any, tmp_path: Path) -> None:

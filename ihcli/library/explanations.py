@@ -174,6 +174,7 @@ class InMemory(Entries):
             targets=tuple(str(name) for name in targets if name is not None),
             statuses={str(status): count for status, count in Counter(self.status.tolist()).most_common()},
             worst=float(self.relative_error[known].max()) if known.any() else None,
+            circumstances=None if told is None else told.info.circumstances,
             features=features,
             pairs=pairs,
             note=note,

@@ -6,13 +6,13 @@ from html import escape
 
 import pyarrow as pa
 
-from ihcli.quality import Status
+from ihcli.quality import MISSED, Circumstances, Status, remedies_in_words
+from ihcli.results.records import BESIDE
 from ihcli.summaries.ranking import by_target
 from ihcli.wording import counted, printable, quoted, shortened
 
 MOST_TARGETS, TOP = 3, 10
 NAME_LETTERS, LINE_LETTERS = 60, 60
-STYLE = "border-collapse:collapse;display:inline-table;vertical-align:top;margin:4px 24px 4px 0"
 BAR = "background:#3b7dd8;height:0.7em;display:inline-block"
 
 
@@ -24,6 +24,7 @@ class Overview:
     noun      of what values are of, in the plural;  n_names is how many there are, None where each row has its own
     statuses  counts of entries
     worst     the largest certified error of a row; None where none is known
+    circumstances  what helps rows that missed the tolerance depends on them; None where they are not known
     features, pairs  rankings of all targets; None where there are none
     note      what these rankings are over, where it is not all rows
     """
@@ -36,6 +37,7 @@ class Overview:
     targets: tuple[str, ...]
     statuses: Mapping[str, int]
     worst: float | None
+    circumstances: Circumstances | None = None
     features: pa.Table | None = None
     pairs: pa.Table | None = None
     note: str = ""
@@ -63,12 +65,21 @@ class Overview:
             return "no certified error"
         share = self.statuses.get(Status.OK, 0) / total if total else 0.0
         shown = "100" if share == 1 else f"{min(99.9, 100 * share):.3g}"
-        return f"{shown} % certified"
+        return f"{shown} % certified{self._missed()}"
+
+    def _missed(self) -> str:
+        """Return how many entries missed the tolerance, of each status, behind what is certified."""
+        counts = [f"{self.statuses[status]:,} {status}" for status in MISSED if self.statuses.get(status)]
+        return f" ({', '.join(counts)})" if counts else ""
 
     def _quality(self) -> Iterator[str]:
         counts = [f"{count:,} {status}" for status, count in self.statuses.items()]
         worst = "" if self.worst is None else f"; the largest certified error of a row is {self.worst:.2g}"
         yield f"Entries: {', '.join(counts)}{worst}."
+        missed = [status for status in MISSED if self.statuses.get(status)]
+        remedies = remedies_in_words(missed, self.circumstances) if self.circumstances is not None else ""
+        if remedies:
+            yield f"Some missed the tolerance. Try {remedies.replace('`', '')}."
 
     def _tables(self) -> Iterator[str]:
         for target in self.targets[:MOST_TARGETS]:
@@ -95,7 +106,7 @@ def _ranked(target: str, names: Sequence[str], ranking: pa.Table) -> str:
         )
     head = '<tr><th style="text-align:left">name</th><th>mean size</th><th></th><th>mean</th></tr>'
     caption = f'<caption style="text-align:left">{escape(title)}</caption>'
-    return f'<table style="{STYLE}">{caption}{head}{"".join(lines)}</table>'
+    return f'<table style="{BESIDE}">{caption}{head}{"".join(lines)}</table>'
 
 
 def _figure(value: float | None) -> str:

@@ -278,6 +278,7 @@ class Result(result.Result):
             targets=self.targets,
             statuses={} if totals is None else dict(totals.statuses),
             worst=error,
+            circumstances=if_told(lambda: self.told.circumstances),
             features=features,
             pairs=pairs,
         )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,11 @@ from ihcli.bars import certain_ranks, pair_bars
 from ihcli.layouts.columns import CERTAIN, ERROR_BAR, STANDARD_ERROR, holds_top_pairs
 from ihcli.layouts.layout import Layout
 from ihcli.quality import INTERACTIONS, ROW, STATUS, TARGET
-from ihcli.wording import counted
+from ihcli.wording import counted, shortened
+
+_MOST_SHOWN, _NAME_LETTERS = 10, 60
+BESIDE = "border-collapse:collapse;display:inline-table;vertical-align:top;margin:4px 24px 4px 0"
+"""How tables of a notebook stand side by side."""
 
 
 class Pair(NamedTuple):
@@ -88,6 +94,12 @@ class Record:
         names = counted(len(self.names), "names")
         return f"<Record: row {self.row}{keys}, target {self.target!r}, {names}{told}, {self.quality['status']}>"
 
+    def _repr_html_(self) -> str:
+        """Return the record as a small table of its strongest features and pairs, for a notebook."""
+        told = (attribution_effects(self), pair_effects(self)) if self.has_values else ()
+        tables = [_html_table(self.names, effects) for effects in told if effects is not None and len(effects.values)]
+        return f"<div><div>{escape(repr(self)[1:-1])}</div>{''.join(tables)}</div>"
+
     @property
     def has_values(self) -> bool:
         """Whether the row was explained; rows with missing or non-finite inputs were not."""
@@ -109,6 +121,16 @@ class Record:
         """What each of the interactions may be off, (G, G); None where the run does not tell."""
         error = self.quality.get("interaction_error")
         return None if error is None or self.interactions is None else pair_bars(self.interactions, error)
+
+
+def _html_table(names: Sequence[str], effects: Effects) -> str:
+    lines = ['<tr><th style="text-align:left">name</th><th>effect</th></tr>']
+    strongest = zip(effects.first, effects.second, effects.values, strict=True)
+    for one, other, value in islice(strongest, _MOST_SHOWN):
+        ends = [names[place] for place in dict.fromkeys((one, other))]
+        who = escape(" x ".join(shortened(name, _NAME_LETTERS) for name in ends))
+        lines.append(f'<tr><td style="text-align:left">{who}</td><td>{value:.4g}</td></tr>')
+    return f'<table style="{BESIDE}">{"".join(lines)}</table>'
 
 
 def pair_effects(record: Record, main_effects: bool = False) -> Effects | None:

@@ -106,6 +106,8 @@ class Run:
         if of_rows and self.has_interactions:
             return
         if not self.has_summary_of_pairs:
+            if if_told(lambda: self.info.second_order):
+                self._summary_file(ATTRIBUTIONS)  # which says so where the run did not finish
             raise RunError(
                 f"{self.path}: has no interactions, only attributions. Expected a run of {either(names_of(order=2))}. "
                 f"Try ihcli explain with `method={names_of(order=2)[0]}`."
