@@ -1,6 +1,7 @@
 """What a run says of its model and of how its explanation is spread: in files, from Python, and above rankings."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -343,6 +344,30 @@ def test_outputs_that_may_be_numbers_are_no_classes(tmp_path: Path, options: tup
     ask("explain", *files, "--trust", "--key", "patient", *options, "-o", tmp_path / "run", "--limit", "100")
     assert not warnings_of(tmp_path / "run")
     assert not [name for name in lines(tmp_path / "run") if name[0] == "class"]
+
+
+@pytest.mark.parametrize(
+    ("of_output", "is_wrong"),
+    [
+        (lambda u: u + np.std(u) * np.random.default_rng(0).normal(size=len(u)), False),
+        (lambda u: np.random.default_rng(1).permutation(u), False),  # another column, on the same scale: R2 of about -1
+        (lambda u: 1e-6 * u, True),
+        (lambda u: 1000 + 0.01 * u, True),
+        (lambda u: 1e6 * u, False),  # beside such labels any prediction is as good as their mean
+    ],
+)
+def test_labels_that_no_model_of_them_would_miss_so_far_are_said_to_look_wrong(
+    tmp_path: Path, table: pd.DataFrame, of_output: Callable[[np.ndarray], np.ndarray], is_wrong: bool
+) -> None:
+    with torch.no_grad():
+        outputs = Tail(1)(torch.tensor(table[list(FEATURES)].to_numpy(np.float32)))
+    table["label"] = of_output(outputs.numpy()[:, 0].astype(float))
+    found = explained(tmp_path, Tail(1), table, "--label", "label")
+    assert ("standard deviations of the labels (R2 -" in warnings_of(found)) is is_wrong
+    told = ask("attributions", found, "--format", "table").output
+    assert ("Try --label with the column that it was trained to predict" in told) is is_wrong
+    if is_wrong:
+        assert not warnings_of(explained(tmp_path, Tail(1), table, "--label", "label", "--limit", "5"))
 
 
 # On a terminal, in the page

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import math
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import ihcli
 from ihcli.errors import ModelError, OptionError
 from ihcli.models.formats.exported import Batch, read_program
 from ihcli.models.model import Model
@@ -599,3 +601,24 @@ def test_clips_that_guard_the_ends_of_a_range_stay_as_they_are(squash, low, high
 def test_clips_that_bend_within_a_range_are_smoothed(squash, low, high, kind):
     found = find_operations(as_model(KINDS[kind](Guarded(squash, low, high))), rows())
     assert found.replaceable == ("clamp",)
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.Tanh(), r"^`smooth=3` changes nothing: the model has no ReLU to replace with SoftPlus\.$"),
+        (nn.ReLU(), None),
+    ],
+)
+def test_a_smoothing_that_has_nothing_to_replace_is_told(layer: nn.Module, words: str | None) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 1))
+    rows = torch.randn(6, 3).numpy()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ihcli.explain(network, rows, smooth=3)
+        told = [str(warning.message) for warning in caught if "changes nothing" in str(warning.message)]
+        assert [bool(re.search(words, text)) for text in told] == [True] if words else told == []
+        ihcli.explain(network, rows)
+        ihcli.explain(network, rows, smooth="none")
+    assert sum("changes nothing" in str(warning.message) for warning in caught) == len(told)

@@ -32,6 +32,7 @@ from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
 from ihcli.smoothing import Smoothing, resolve_smoothing
+from ihcli.wording import listed
 
 PROBE_BASELINES, START_RECORDS = 4, 16
 
@@ -192,6 +193,9 @@ def _highest_outputs(model: Model, rows: Tensor) -> np.ndarray:
 
 
 def _smoothing_warnings(smoothing: Smoothing, settings: Settings) -> list[str]:
+    if not smoothing.replaced:
+        bent = f", and {listed(smoothing.kinks, 3)} stays" if smoothing.kinks else ""
+        return [f"`smooth={settings.smooth}` changes nothing: the model has no ReLU to replace with SoftPlus{bent}."]
     if smoothing.within_tolerance:
         return []
     return [

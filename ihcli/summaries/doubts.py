@@ -1,5 +1,6 @@
 """What figures of the model give reason to doubt, in sentences: said at the end of a run, and above what it shows."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from ihcli.scales import TAKEN_FOR_LOGITS, TAKEN_FOR_PROBABILITIES
@@ -11,6 +12,8 @@ LEAST_ROWS = 20
 """Of fewer rows it is nothing unusual that all are of one class."""
 MANY_SPREADS = 20.0
 """Standard deviations of the baselines: nearer rows can be of other people, and farther ones hardly are."""
+MOST_OFF = 2.0
+"""Standard deviations of labels that predictions of numbers may be off: a model that says their mean is off by 1."""
 NAMED = 3
 
 
@@ -18,6 +21,7 @@ def doubts(lines: Sequence[Line]) -> Iterator[str]:
     """Yield what a user should look at before trusting the rest, from the figures of a summary."""
     yield from _of_classes(lines)
     yield from _of_distance(lines)
+    yield from _of_numbers(lines)
     for line in lines:
         if line.figure == "labels_unread":
             yield (
@@ -64,6 +68,20 @@ def _are_surely_classes(lines: Sequence[Line]) -> bool:
     classes = classes_of(lines)
     are_named = classes != [str(place) for place in range(len(classes))] and classes[0] != f"not {classes[-1]}"
     return is_told or has_labels or are_named
+
+
+def _of_numbers(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield that labels look wrong where predictions are farther off than those of any model that learnt of them."""
+    for line in lines:
+        if (line.of, line.figure) != ("model", "r2") or line.value is None or line.rows < LEAST_ROWS:
+            continue
+        off = math.sqrt(1 - line.value)
+        if off > MOST_OFF:
+            yield (
+                f"predictions are off by {off:,.3g} standard deviations of the labels (R2 {line.value:.3g}): are these "
+                "on another scale than the model's output, or of another column? Try `label` with the column that it "
+                "was trained to predict, in the units it was given in."
+            )
 
 
 def _of_distance(lines: Sequence[Line]) -> Iterator[str]:
