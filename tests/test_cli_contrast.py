@@ -193,7 +193,12 @@ WRONG = [
     (["contrast", "RUN"], 2, "Missing option '--by'", None),
     (["contrast", "RUN", "--by", "sxe"], 1, "--by sxe: there is no column 'sxe' in", None),
     (["contrast", "RUN", "--by", "noise:40"], 1, "Expected 2 to 20. Try --by noise:4.", ["--by", "noise:4"]),
-    (["contrast", "RUN", "--by", "clinic:4"], 1, "holds words. Expected numbers. Try --by clinic.", ["--by", "clinic"]),
+    (
+        ["contrast", "RUN", "--by", "clinic:4"],
+        1,
+        "holds words. Expected numbers, which can be cut into bins. Try --by clinic, where words are few, or --data with",
+        ["--by", "clinic"],
+    ),
     (
         ["contrast", "RUN", "--by", "sex", "--where", "age"],
         1,

@@ -447,6 +447,17 @@ def test_columns_that_make_no_groups_are_told(tmp_path: Path, by: str, told: str
         assert len(asked(run, tried).rows["risk"]) >= 2
 
 
+def test_dates_that_are_words_are_grouped_by_numbers_of_another_table(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=60)
+    run = write_run(tmp_path / "run", made_up(60), {"day": days.strftime("%Y-%m-%d").tolist()}, keys=[])
+    for by in ("day:2", "day>=2024-02-01"):
+        with pytest.raises(OptionError, match="or `data` with a table of the same rows and a number for each word"):
+            asked(run, by)
+    pd.DataFrame({"day": days.month}).to_parquet(tmp_path / "months.parquet")
+    for by in ("day:2", "day>=2"):
+        assert len(asked(run, by, data=str(tmp_path / "months.parquet")).rows["risk"]) == 2
+
+
 def test_too_many_groups_are_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", made_up(60), {"sex": sexes(60), "years": np.arange(60.0)})
     with pytest.raises(OptionError, match=r"40 groups. Expected 20 at most"):

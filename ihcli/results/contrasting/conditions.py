@@ -23,6 +23,8 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "=": operator.eq,
 }
+AS_NUMBERS = "`data` with a table of the same rows and a number for each word, such as the month of a date"
+"""What helps where words are to be ordered."""
 OF_WORDS = ("!=", "==", "=")
 TRUTH = {"true": 1.0, "false": 0.0}
 COMPARED = re.compile(rf"\s*({'|'.join(COMPARISONS)})\s*(.+?)\s*", re.DOTALL)
@@ -57,7 +59,7 @@ class Condition:
             if sign not in OF_WORDS:
                 raise OptionError(
                     f"{asked}: column {quoted(column)} holds words, which have no order. Expected = or !=, got {sign}. "
-                    f"Try `{option}={argument(f'{column}={value}')}`."
+                    f"Try `{option}={argument(f'{column}={value}')}`, or {AS_NUMBERS}."
                 )
             return cls(text, column, sign, value)
         if np.isnan(compared := _number(value)):

@@ -14,7 +14,7 @@ from ihcli.errors import OptionError
 from ihcli.files.arrays import strings
 from ihcli.results.contrasting.blocks import Rows
 from ihcli.results.contrasting.columns import Columns, Values
-from ihcli.results.contrasting.conditions import Condition, starts
+from ihcli.results.contrasting.conditions import AS_NUMBERS, Condition, starts
 from ihcli.results.contrasting.drawing import Drawing
 from ihcli.wording import argument, printable, quoted
 
@@ -175,7 +175,8 @@ def _asked(text: str, columns: Columns) -> _Asked:
 def _bins(text: str, binned: re.Match[str], columns: Columns) -> int:
     if not columns.is_number(binned[1], f"`by={text}`"):
         raise OptionError(
-            f"`by={text}`: column {quoted(binned[1])} holds words. Expected numbers. Try `by={argument(binned[1])}`."
+            f"`by={text}`: column {quoted(binned[1])} holds words. Expected numbers, which can be cut into bins. Try "
+            f"`by={argument(binned[1])}`, where words are few, or {AS_NUMBERS}."
         )
     if not 2 <= int(binned[2]) <= MOST_GROUPS:
         raise OptionError(
