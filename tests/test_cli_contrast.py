@@ -196,7 +196,7 @@ WRONG = [
     (
         ["contrast", "RUN", "--by", "clinic:4"],
         1,
-        "holds words. Expected numbers, which can be cut into bins. Try --by clinic, where words are few, or --data with",
+        "holds words. Expected numbers, which can be cut into bins. Try --by clinic, where words are few, or --data",
         ["--by", "clinic"],
     ),
     (

@@ -218,6 +218,17 @@ def test_an_interruption_before_any_row_tells_what_is_there(tmp_path: Path, stat
     assert _interruption(Place(out), rows_done=0) == f"Interrupted before {told.format(out=out)}"
 
 
+def test_an_interruption_of_checks_tells_what_may_hang(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(*_: object) -> RunTotals:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ihcli.cli.showing.progress.run", hanging)
+    done = ask("-o", "run")
+    assert done.exit_code == 130
+    assert done.stderr.startswith("Interrupted while model and data were checked, before any row was explained; ")
+    assert done.stderr.endswith("a row of the sample that it is tried on, try --limit 1, and more from there.\n")
+
+
 def test_an_interruption_of_a_resumed_run_counts_the_rows_before(fake: FakeRun) -> None:
     fake.error, fake.rows_before = KeyboardInterrupt(), 100
     assert "The finished parts, 106 rows, are kept in run." in ask("-o", "run", "--resume").stderr

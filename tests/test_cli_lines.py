@@ -1,6 +1,8 @@
 """Progress in a pipe: a line every 30 seconds and none before, by a clock of the test's own."""
 
 import io
+import sys
+import threading
 
 import pytest
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.progress import Progress as Bar
 from rich.progress import TextColumn
 from runs import made_up_explanation
 
+from ihcli.cli.showing import narrators
 from ihcli.cli.showing.bar import BarNarrator
 from ihcli.cli.showing.lines import EVERY_S, Lines
 from ihcli.cli.showing.narrators import LineNarrator, Narrator
@@ -76,6 +79,28 @@ def test_rows_of_before_tell_nothing_of_the_pace(capsys: pytest.CaptureFixture[s
         "500 of 1,000 rows (50.0 %)",
         "600 of 1,000 rows (60.0 %), 4 min 0 s left",
     ]
+
+
+def test_checks_that_do_not_end_are_told_of_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that hangs on a row of the sample hangs before anything else is said."""
+    monkeypatch.setattr(narrators, "CHECKS_S", 0.01)
+    told, narrator = threading.Event(), LineNarrator()
+    monkeypatch.setattr(narrator, "said", lambda text: (told.set(), print(text, file=sys.stderr)))
+    with narrator.telling_of_checks():
+        assert told.wait(60)
+    assert capsys.readouterr().err == (
+        "Still checking model and data: the model is tried on a sample of rows before any is explained.\n"
+    )
+
+
+def test_checks_that_end_are_not_told_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    narrator = LineNarrator()
+    with narrator.telling_of_checks():
+        narrator.prepared(10)
+    narrator._still_checking()
+    assert capsys.readouterr().err == ""
 
 
 def test_quiet_narrators_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,7 @@ class BarNarrator(Narrator):
 
     def prepared(self, n_rows: int) -> None:
         """Let the bar begin; the seconds that checks took do not count for rows/s."""
+        super().prepared(n_rows)
         self._progress.reset(self._task, total=n_rows, description="Explaining")
 
     def resumed(self, rows: int) -> None:

@@ -1,7 +1,9 @@
 """Who tells on standard error how a computation goes: warnings, and a line now and then."""
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ihcli.cli import process
 from ihcli.cli.showing.lines import Lines
@@ -14,6 +16,8 @@ from ihcli.runs.progress import Progress as Done
 from ihcli.runs.totals import Observer, Outlook
 
 Confine = Callable[[Location], None]
+CHECKS_S = 60.0
+"""Seconds of checks after which it is said that they go on."""
 
 
 class Narrator(Observer):
@@ -26,6 +30,7 @@ class Narrator(Observer):
     def __init__(self, confined: Confine | None = None, lacking: Sequence[str] = ()) -> None:
         self.rows_done = 0
         self.rows_under_way = 0.0
+        self.is_checking = True
         self._confined = confined
         self._lacking = tuple(lacking)
 
@@ -60,6 +65,10 @@ class Narrator(Observer):
         if self.asks_outlook:
             for text in scan_in_words(scan):
                 self.said(text)
+
+    def prepared(self, n_rows: int) -> None:
+        """Take note that model and data are checked."""
+        self.is_checking = False
 
     def resumed(self, rows: int) -> None:
         """Count the rows that were there before."""
@@ -101,7 +110,23 @@ class LineNarrator(Narrator):
 
     def prepared(self, n_rows: int) -> None:
         """Let the time begin; the seconds that checks took do not count."""
+        super().prepared(n_rows)
         self._lines = Lines(n_rows, "rows", self._clock)
+
+    @contextmanager
+    def telling_of_checks(self) -> Iterator[None]:
+        """Say once that model and data are still checked, where that takes so long that a call may never come back."""
+        timer = threading.Timer(CHECKS_S, self._still_checking)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _still_checking(self) -> None:
+        if self.is_checking:
+            self.said("Still checking model and data: the model is tried on a sample of rows before any is explained.")
 
     def resumed(self, rows: int) -> None:
         """Begin where the run was stopped."""

@@ -45,7 +45,7 @@ def compute(
                 return run(request, out, narrator, place.existing, place.shard, workforce)
         except KeyboardInterrupt as signalled:
             failure = Ended if isinstance(signalled, Terminated) else Interrupted
-            told = _interruption(place, narrator.rows_done) if kept else "Interrupted."
+            told = _interruption(place, narrator.rows_done, narrator.is_checking) if kept else "Interrupted."
             raise failure(told) from None
 
 
@@ -64,7 +64,11 @@ def _confined(path: Location, trust: bool, writes: Sequence[Location], emptied: 
 def _narrator(confined: Confine | None = None, lacking: Sequence[str] = ()) -> Iterator[Narrator]:
     quiet = is_quiet()
     if quiet or not sys.stderr.isatty():
-        yield Narrator(confined) if quiet else LineNarrator(confined, lacking)
+        if quiet:
+            yield Narrator(confined)
+            return
+        with (lines := LineNarrator(confined, lacking)).telling_of_checks():
+            yield lines
         return
     from ihcli.cli.showing.bar import drawn
 
@@ -72,7 +76,7 @@ def _narrator(confined: Confine | None = None, lacking: Sequence[str] = ()) -> I
         yield narrator
 
 
-def _interruption(place: Place, rows_done: int) -> str:
+def _interruption(place: Place, rows_done: int, is_checking: bool = False) -> str:
     out, resume = place.path, place.existing == RESUME
     if rows_done:
         return (
@@ -84,4 +88,9 @@ def _interruption(place: Place, rows_done: int) -> str:
         return f"Interrupted before the first part of {out} was done. Try the same command with --resume to continue."
     if resume or place.home.exists():
         return f"Interrupted before any row was written; what {out} holds is kept. Try the same command to continue."
+    if is_checking:
+        return (
+            "Interrupted while model and data were checked, before any row was explained; nothing is kept. Where the "
+            "model does not come back from a row of the sample that it is tried on, try --limit 1, and more from there."
+        )
     return "Interrupted before any row was written; nothing is kept."
