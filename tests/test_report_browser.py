@@ -325,6 +325,10 @@ def test_a_page_in_a_background_tab_has_charts_that_fit(chrome: Chrome, table_pa
         chrome.switch_to.window(front)
 
 
+A4_PX, HEADINGS_PX = (297 - 2 * 14) / 25.4 * 96, 60
+"""Of a page between its margins: a chart that is taller leaves its heading alone, and is cut."""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_paper_charts_fit_and_are_dark_on_light(table: Chrome, scheme: str) -> None:
     scheme_of_screen = {"name": "prefers-color-scheme", "value": scheme}
@@ -332,6 +336,8 @@ def test_on_paper_charts_fit_and_are_dark_on_light(table: Chrome, scheme: str) -
     paper = {"media": "print", "features": [scheme_of_screen]}
     try:
         table.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+        drawn = "return document.querySelector('#record-attributions .main-svg').viewBox.baseVal.width"
+        assert table.execute_script(f"{drawn} / document.querySelector('main').clientWidth") > 0.8  # not of half a page
         table.execute_cdp_cmd("Emulation.setEmulatedMedia", paper)
         for width in (700, 1000):
             with screen(table, width, 900):
@@ -339,8 +345,15 @@ def test_on_paper_charts_fit_and_are_dark_on_light(table: Chrome, scheme: str) -
                 ink = "return getComputedStyle(document.querySelector('#matrix-chart .ytick text')).fill"
                 assert table.execute_script(ink) == "rgb(27, 32, 39)"
                 assert not one(table, ".modebar").is_displayed()
+                heights = "return [...document.querySelectorAll('.chart')].map((e) => e.getBoundingClientRect().height)"
+                assert max(table.execute_script(heights)) < A4_PX - HEADINGS_PX
+                columns = (
+                    "return getComputedStyle(document.querySelector('.browser')).gridTemplateColumns.split(' ').length"
+                )
+                assert table.execute_script(columns) == 1
     finally:
         table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        table.execute_script("window.dispatchEvent(new Event('afterprint'))")
 
 
 def test_charts_have_these_buttons_and_no_other(table: Chrome) -> None:

@@ -46,12 +46,15 @@ function redrawCharts() {
   if (state.record) drawRecord(state.record);
 }
 
-// Paper is white, whatever the screen is.
+// Paper is white, whatever the screen is, and has one column: charts of a narrow one would be taller than a page.
 function drawForPaper(isPaper) {
   const root = document.documentElement;
-  if (isPaper) drawAllNow();
   root.toggleAttribute("data-light", isPaper);
   root.removeAttribute("data-printing");
+  if (isPaper) {
+    drawAllNow();
+    for (const cell of document.querySelectorAll("#record .chart")) fit(cell, false);
+  }
   if (window.matchMedia("(prefers-color-scheme: dark)").matches) redrawCharts();
   root.toggleAttribute("data-printing", isPaper);
 }
