@@ -170,6 +170,15 @@ BAGS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tens
         lambda table, codes: F.embedding_bag(codes, table, mode="sum", padding_idx=1),
         lambda table, codes: torch.cat([table[:1], 0 * table[1:2], table[2:]])[codes].sum(1),
     ),
+    "weighted sums": (
+        lambda table, codes: F.embedding_bag(
+            codes,
+            table,
+            mode="sum",
+            per_sample_weights=torch.tensor([0.3, -2.0], dtype=torch.float64).expand(codes.shape),
+        ),
+        lambda table, codes: 0.3 * table[codes[:, 0]] - 2 * table[codes[:, 1]],
+    ),
     "one code a bag": (
         lambda table, codes: F.embedding_bag(codes[:, :1], table) * F.embedding_bag(codes[:, 1:], table),
         lambda table, codes: table[codes[:, 0]] * table[codes[:, 1]],
@@ -200,18 +209,16 @@ def test_bags_are_opened_as_what_they_are_made_of(way: str, method: str) -> None
 @pytest.mark.parametrize(
     "bag",
     [
-        lambda table, codes: F.embedding_bag(
-            codes, table, mode="sum", per_sample_weights=torch.ones(codes.shape).double()
-        ),
-        lambda table, codes: F.embedding_bag(codes, table, mode="mean", padding_idx=1),
+        lambda table, codes, _: F.embedding_bag(codes, table, mode="mean", padding_idx=1),
+        lambda table, codes, x: F.embedding_bag(codes, table, mode="sum", per_sample_weights=x[:, 2:].expand(-1, 2)),
     ],
-    ids=["weights", "a mean that leaves out"],
+    ids=["a mean that leaves out", "weights of another column"],
 )
-def test_bags_that_are_not_opened_are_named(bag: Callable[[Tensor, Tensor], Tensor]) -> None:
-    module, rows = Reading(lambda own, codes, _: bag(own.table, codes), 3), reading_rows()
+def test_bags_that_are_not_opened_are_named(bag: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    module, rows = Reading(lambda own, codes, x: bag(own.table, codes, x), 3), reading_rows()
 
     with pytest.warns(ihcli.IhcliWarning, match="the output moves with columns '0', '1', but no gradient reaches them"):
-        ihcli.explain(module, rows[:8], baseline=np.zeros(3), max_evaluations=40)
+        ihcli.explain(module, rows[:8], method="ig", baseline=np.zeros(3), max_evaluations=40)
 
 
 def test_bags_of_different_sizes_are_refused() -> None:

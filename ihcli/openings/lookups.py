@@ -52,6 +52,12 @@ class Call:
         """Return how many entries the table has; None of a crossing."""
         return None if self.table is None else self.table.shape[self.axis]
 
+    @property
+    def beside(self) -> tuple[Tensor, ...]:
+        """What else the call takes, and must be the same for all rows: its table, and the weights of its bags."""
+        weights = None if self.bag is None else self.bag.weights
+        return tuple(given for given in (self.table, weights) if given is not None)
+
     def value(self, result: Any) -> Tensor:
         """Return what was looked up in a call that gave this."""
         if self.bag is None or self.table is None:
@@ -98,7 +104,7 @@ class Watch(_Mode):
         call = _as_lookup(func, args, kwargs or {})
         if call is not None:
             number = self._numbered()
-            if self._moves(call.index) and not (call.table is not None and self._moves(call.table)):
+            if self._moves(call.index) and not any(map(self._moves, call.beside)):
                 self.seen.append(Lookup(number, call, call.value(result)))
         if any(self._moves(given) for given in _tensors((args, kwargs))):
             for made in _tensors(result):
@@ -139,7 +145,7 @@ class Handing(_Mode):
         call = _as_lookup(func, args, kwargs or {})
         if call is None or (number := self._numbered()) not in self._given:
             return func(*args, **(kwargs or {}))
-        if call.table is not None and call.table.requires_grad:
+        if any(given.requires_grad for given in call.beside):
             raise ValueError("a table asks for gradients, so that what stands for its rows would get none")
         return call.result(self._given[number])
 
