@@ -81,9 +81,9 @@ def unlisted_codes(openings: Openings, known: Vocabulary) -> Iterator[str]:
     ]
     if found:
         yield (
-            f"fewer values are listed in {known.source} than the model has codes of {_shortened(found)}. Where training "
-            "had values that a list lacks, those behind them are taken for others. Try the lists of training, with a "
-            "placeholder for each code that no value has."
+            f"fewer values are listed in {known.source} than the model has codes of {_shortened(found)}. Where "
+            "training had values that a list lacks, those behind them are taken for others. Try the lists of training, "
+            "with a placeholder for each code that no value has."
         )
 
 
