@@ -107,10 +107,10 @@ class MlpEngine(Engine):
         self._room = Room()
 
     def batch_points(self, paths: Paths, directions: int) -> int:
-        """Plan from the arrays that a point leaves behind, and its share of the matrices."""
+        """Plan from the arrays that a point leaves behind, on CPU in a block of a batch, and its share of matrices."""
         d, widths, g = paths.inputs.shape[1], sum(self.chain.widths), paths.n_groups
         is_on_cpu, memory_bytes = paths.inputs.device.type == "cpu", self.memory_bytes
-        values = 6 * d + 12 * widths + (3 if is_on_cpu else 8) * self.chain.widths[-1] ** 2
+        values = 6 * d + (4 if is_on_cpu else 12) * widths + (3 if is_on_cpu else 8) * self.chain.widths[-1] ** 2
         if directions > 1:
             values += (directions**2 + 3 * g * self.chain.widths[0]) // POINTS_PER_PATH
             memory_bytes = min(memory_bytes, MATRIX_BYTES) if is_on_cpu else memory_bytes // 2
@@ -183,8 +183,7 @@ class MlpEngine(Engine):
     @torch.no_grad()
     def maps(self, paths: Paths, path: np.ndarray) -> Tensor:
         """Return P = W_1 diag(delta) S of these paths."""
-        runs = Runs.of(path)
-        return _maps(paths, self.chain.affines[0].weight, self._rays(paths, runs))
+        return _maps(paths, self.chain.affines[0].weight, self._rays(paths, Runs.of(path)))
 
     @torch.no_grad()
     def cores(
@@ -246,7 +245,8 @@ class MlpEngine(Engine):
         """
         numbers = directions * max(self.chain.widths) * rays.block
         bytes_on_cpu = POINT_BYTES if directions == 1 else CACHE_BYTES
-        together = self._blocks_at_once(rays.start, numbers, bytes_on_cpu) * rays.block
+        n_blocks, most = max(1, len(rays.owner)), self._blocks_at_once(rays.start, numbers, bytes_on_cpu)
+        together = -(-n_blocks // -(-n_blocks // most)) * rays.block  # evenly: a small turn takes most of its time too
         for first in range(0, len(rays.point), together):
             some = slice(first, first + together)
             room.again()
