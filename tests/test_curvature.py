@@ -105,8 +105,13 @@ UNARY: dict[str, tuple[Function, Function]] = {
     "power of a half": (lambda x: x**0.5, positive),
     "power of zero": (lambda x: x**0 + x, bent),
     "power of one": (lambda x: x**1, bent),
+    "hardshrink": (lambda x: F.hardshrink(x, 0.1), bent),
+    "logit": (torch.logit, lambda x: torch.sigmoid(bent(x))),
+    "sinc": (torch.sinc, bent),
+    "log of gamma": (torch.lgamma, positive),
     "sign of a step": (lambda x: x * torch.sign(x.detach()), bent),
 }
+ONE = torch.ones((), dtype=torch.float64)
 PRODUCTS: dict[str, Function] = {
     "a product": lambda x: bent(x) * torch.sin(x.flip(1)),
     "a product with itself": lambda x: (y := bent(x)) * y,
@@ -124,6 +129,15 @@ PRODUCTS: dict[str, Function] = {
     "a sum of matrices": lambda x: torch.baddbmm(bent(x)[:, :, None].view(-1, 3, 4), *both(x), alpha=0.5, beta=2),
     "layers": lambda x: F.linear(bent(x), seeded(5, D, seed=6), seeded(5, seed=7)),
     "weights of the row": lambda x: torch.einsum("pi,pij->pj", x[:, :3], bent(x)[:, :9].view(-1, 3, 3)),
+    "a product added": lambda x: torch.addcmul(bent(x), torch.sin(x), bent(x.flip(1)), value=0.5),
+    "a product added to constants": lambda x: torch.addcmul(seeded(D, seed=4), bent(x), seeded(D, seed=5), value=2),
+    "a quotient added": lambda x: torch.addcdiv(x, bent(x), positive(x.flip(1)), value=0.5),
+    "constants added": lambda x: torch.addcmul(bent(x), seeded(D, seed=4), seeded(D, seed=5)),
+    "an angle of two": lambda x: torch.atan2(bent(x), positive(x.flip(1))) + torch.atan2(x, seeded(D, seed=4)),
+    "a length of two": lambda x: torch.hypot(bent(x).view(-1, 3, 4), positive(x.flip(1)).view(-1, 3, 4)[:, :1]),
+    "a sum of two exponentials": lambda x: torch.logaddexp(bent(x), torch.sin(x)) + torch.logaddexp(bent(x), 0 * ONE),
+    "a number times a logarithm": lambda x: torch.xlogy(bent(x), positive(x)),
+    "powers of its own": lambda x: positive(x) ** torch.sin(x.flip(1)) + 2 ** bent(x),
     "gated halves": lambda x: F.glu(bent(x)),
     "gated halves of rows": lambda x: F.glu(bent(x).view(-1, 4, 3), 1),
 }
@@ -140,6 +154,8 @@ NORMALISED: dict[str, Function] = {
     "variance": lambda x: bent(x).view(-1, 4, 3).var(2),
     "variance of all": lambda x: bent(x).var(1, correction=0, keepdim=True),
     "deviation": lambda x: bent(x).view(-1, 4, 3).std(1),
+    "variance and mean": lambda x: torch.cat(torch.var_mean(bent(x).view(-1, 4, 3), 2), 1),
+    "deviation and mean": lambda x: torch.cat(torch.std_mean(bent(x), 1, keepdim=True), 1),
     "layer norm": lambda x: F.layer_norm(bent(x), (D,), seeded(D, seed=4), seeded(D, seed=5)),
     "layer norm of planes": lambda x: F.layer_norm(bent(x).view(-1, 2, 2, 3), (2, 3)),
     "group norm": lambda x: F.group_norm(bent(x).view(-1, 6, 2), 3, seeded(6, seed=4), seeded(6, seed=5)),
@@ -171,8 +187,14 @@ SHAPES: dict[str, Function] = {
     "masked": lambda x: bent(x).masked_fill(x < 0, 0.5),
     "overwritten": lambda x: (bent(x) + 1).mul_(torch.sin(x)).add_(x).tanh_(),
     "copied": lambda x: torch.zeros_like(x).copy_(bent(x)),
+    "a slope of its own for each channel": lambda x: F.prelu(bent(x).view(-1, 4, 3), positive(seeded(4, seed=4))),
+    "between two": lambda x: torch.lerp(bent(x), torch.sin(x), 0.3) + torch.lerp(bent(x), x, seeded(D, seed=4)),
+    "finite": lambda x: torch.nan_to_num(bent(x)),
+    "on a diagonal": lambda x: torch.diag_embed(bent(x)),
+    "times a vector": lambda x: bent(x).view(-1, 3, 4) @ seeded(4, seed=4),
     "a look-up": lambda x: bent(x) + F.embedding(x.argmax(1), seeded(D, D, seed=8)),
 }
+PADDINGS = ("reflect", "replicate")
 PICKED: dict[str, Function] = {
     "largest": lambda x: bent(x).view(-1, 4, 3).max(2)[0],
     "smallest": lambda x: bent(x).view(-1, 4, 3).min(1, keepdim=True)[0],
@@ -192,6 +214,16 @@ PICKED: dict[str, Function] = {
     "convolved back": lambda x: F.conv_transpose2d(bent(pixels(x)), seeded(1, 2, 2, 2, seed=4)),
     "made larger": lambda x: F.interpolate(bent(pixels(x)), scale_factor=2),
     "made larger smoothly": lambda x: F.interpolate(bent(pixels(x)), scale_factor=2, mode="bilinear"),
+    "a row made longer": lambda x: F.interpolate(bent(x)[:, None], scale_factor=2),
+    "a row made longer smoothly": lambda x: F.interpolate(bent(x)[:, None], scale_factor=2, mode="linear"),
+    "a row padded by itself": lambda x: torch.cat([F.pad(bent(x)[:, None], (2, 1), mode) for mode in PADDINGS], 2),
+    "pixels padded by themselves": lambda x: torch.cat([F.pad(bent(pixels(x)), (2, 1, 0, 1), m) for m in PADDINGS], 2),
+    "pixels of channels": lambda x: F.pixel_shuffle(bent(pixels(x)).view(-1, 4, 2, 2), 2),
+    "channels in turns": lambda x: F.channel_shuffle(bent(pixels(x)).view(-1, 4, 2, 2), 2),
+    "patches": lambda x: F.unfold(bent(pixels(x)), 2),
+    "patches put back": lambda x: F.fold(F.unfold(bent(pixels(x)), 2).sin(), (4, 4), 2),
+    "pooled to a size": lambda x: F.adaptive_max_pool2d(bent(pixels(x)), 3),
+    "means of volumes": lambda x: F.avg_pool3d(bent(pixels(x)).view(-1, 1, 2, 4, 2), 2),
 }
 CASES: dict[str, Function] = {
     **{name: (lambda x, f=f, first=first: f(first(x))) for name, (f, first) in UNARY.items()},

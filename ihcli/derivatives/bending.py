@@ -1,6 +1,7 @@
 """Rules of operations with curvature: element by element, and products."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -49,8 +50,32 @@ def _square(site: Site) -> Tensor:
 
 def _power(site: Site) -> Tensor:
     if site.tangents[1] is not None:
-        raise site.refuse("with an exponent that moves")
+        return _of_two(site)
     return _square(site) if site.values[1] == 2 else _unary(site)
+
+
+def _of_two(site: Site) -> Tensor:
+    """Take a function of two numbers with the derivatives that torch knows of it."""
+    a, b = (_filling(site, index).detach().clone().requires_grad_() for index in (0, 1))
+    with torch.enable_grad():
+        value = site.step.operation.overloadpacket(a, b)
+        by_a, by_b = torch.autograd.grad(value.sum(), (a, b), create_graph=True)
+        aa, ab = torch.autograd.grad(by_a.sum(), (a, b), retain_graph=True, materialize_grads=True)
+        (bb,) = torch.autograd.grad(by_b.sum(), b, materialize_grads=True)
+    left, right = tangent_at(site, 0), tangent_at(site, 1)
+    if left is not None:
+        turned = left * (site.slope * aa)
+        mixed = None if right is None else right * (2 * site.slope * ab)
+        site.bend(whole(site, plus(turned, mixed)), whole(site, left))
+    if right is not None:
+        site.bend(whole(site, right * (site.slope * bb)), whole(site, right))
+    through = None if left is None else left * by_a.detach()
+    return whole(site, plus(through, None if right is None else right * by_b.detach()))
+
+
+def _filling(site: Site, index: int) -> Tensor:
+    """Return an argument as large as the result."""
+    return torch.as_tensor(value_at(site, index), dtype=site.result.dtype).to(site.result.device).expand_as(site.result)
 
 
 # Products
@@ -77,6 +102,31 @@ def _div(site: Site) -> Tensor:
     tangent = whole(site, (turned if above is None else turned + above) * inverse)
     site.bend(tangent * (-2 * site.slope * inverse), whole(site, below))
     return tangent
+
+
+def _addcmul(site: Site) -> Tensor:
+    return _added(site, _mul, torch.mul)
+
+
+def _addcdiv(site: Site) -> Tensor:
+    return _added(site, _div, torch.div)
+
+
+def _added(site: Site, rule: Rule, operation: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """c + v op(a, b), with the rule of op."""
+    scale, found = site.options.get("value", 1), None
+    if site.moves_beside_first:
+        inner = replace(
+            site,
+            values=site.values[1:],
+            tangents=site.tangents[1:],
+            depends=site.depends[1:],
+            options={},
+            result=operation(value_at(site, 1), value_at(site, 2)).expand_as(site.result),
+            adjoint=site.slope * scale,
+        )
+        found = rule(inner) * scale
+    return whole(site, plus(tangent_at(site, 0), found))
 
 
 def _mm(site: Site) -> Tensor:
@@ -156,6 +206,9 @@ BENDING: dict[str, Rule] = {
     "pow": _power,
     "mul": _mul,
     "div": _div,
+    "addcmul": _addcmul,
+    "addcdiv": _addcdiv,
+    **dict.fromkeys(("atan2", "hypot", "logaddexp", "xlogy"), _of_two),
     "glu": _glu,
 }
 """Rules by torch's name of the variant that works out of place."""

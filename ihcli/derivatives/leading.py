@@ -12,7 +12,7 @@ from torch import Tensor
 _NAMES = """
     softplus tanh sigmoid silu gelu elu celu relu leaky_relu hardtanh hardswish mish log_sigmoid_forward threshold
     softshrink clamp clamp_min clamp_max abs exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh asinh acosh atanh
-    asin acos atan erf erfc sqrt rsqrt reciprocal
+    asin acos atan erf erfc sqrt rsqrt reciprocal hardshrink logit sinc lgamma
 """
 ELEMENTWISE = tuple(_NAMES.split())
 """Functions of one number."""

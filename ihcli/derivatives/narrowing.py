@@ -215,11 +215,12 @@ def _layer_norm(step: Step, need: Need, shape: Shape, shape_of: Callable[[Any], 
     return _unary(step, need, shape, shape_of) if need.dim < len(shape) - len(step.arguments[1]) else None
 
 
+_ALIKE = """
+    add sub rsub mul div pow where maximum minimum masked_fill lerp addcmul addcdiv atan2 hypot logaddexp xlogy
+"""
 NARROWS: dict[str, Rule] = {
-    **dict.fromkeys(
-        (*(set(ELEMENTWISE) - {"log_sigmoid_forward"}), "neg", "clone", "alias", "_to_copy", "pow"), _unary
-    ),
-    **dict.fromkeys(("add", "sub", "rsub", "mul", "div", "where", "maximum", "minimum", "masked_fill"), _broadcast),
+    **dict.fromkeys((*(set(ELEMENTWISE) - {"log_sigmoid_forward"}), "neg", "clone", "alias", "_to_copy"), _unary),
+    **dict.fromkeys(_ALIKE.split(), _broadcast),
     **dict.fromkeys(("view", "_unsafe_view"), _view),
     **dict.fromkeys(("transpose", "permute", "t"), _turned),
     **dict.fromkeys(("mm", "bmm", "addmm", "baddbmm"), _product),

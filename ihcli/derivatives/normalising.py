@@ -1,6 +1,7 @@
 """Rules of operations that normalise or reduce: softmax and its kin, norms of vectors, layers and groups, spreads."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -75,6 +76,13 @@ def _spread(site: Site, is_root: bool) -> Tensor:
     return reduced(site, along)
 
 
+def _spread_and_mean(site: Site) -> tuple[Tensor, Tensor]:
+    """The variance, or its root, and the mean, which is straight."""
+    dims = dims_of(site, site.values[1] if len(site.values) > 1 else None)
+    mean = reduced(replace(site, result=site.result[1]), site.tangents[0].mean(dims, keepdim=True))
+    return _spread(replace(site, result=site.result[0]), site.step.name == "std_mean"), mean
+
+
 def _layer_norm(site: Site) -> tuple[Tensor | None, ...]:
     x, shape, weight, _bias, _ = site.values
     if site.moves_beside_first:
@@ -129,6 +137,7 @@ NORMALISING: dict[str, Rule] = {
     "linalg_vector_norm": _norm,
     "var": _variance,
     "std": _deviation,
+    **dict.fromkeys(("var_mean", "std_mean"), _spread_and_mean),
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
 }

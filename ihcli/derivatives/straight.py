@@ -78,6 +78,26 @@ def _to_copy(site: Site) -> Tensor:
     return tangent.to(site.result.dtype)
 
 
+def _nan_to_num(site: Site) -> Tensor:
+    tangent: Tensor = site.tangents[0]
+    return tangent * site.values[0].isfinite()
+
+
+def _prelu(site: Site) -> Tensor:
+    if site.moves_beside_first:
+        raise site.refuse("with a weight that moves")
+    tangent: Tensor = site.tangents[0]
+    return tangent * torch.where(site.values[0] > 0, 1.0, value_at(site, 1)).to(tangent.dtype)
+
+
+def _lerp(site: Site) -> Tensor:
+    """a + w (b - a)."""
+    if len(site.tangents) > 2 and site.tangents[2] is not None:
+        raise site.refuse("with a weight that moves")
+    weight, left, right = value_at(site, 2), tangent_at(site, 0), tangent_at(site, 1)
+    return whole(site, plus(None if left is None else left * (1 - weight), None if right is None else right * weight))
+
+
 def _batch_norm(site: Site) -> Tensor:
     _, weight, _, _mean, variance, *rest = site.values
     if site.moves_beside_first or (len(rest) > 2 and rest[0]):
@@ -147,7 +167,9 @@ def _larger(site: Site) -> Tensor:
 _LINEAR = """
     view _unsafe_view slice select split unsafe_split split_with_sizes unbind squeeze unsqueeze transpose permute t
     expand clone alias neg sum mean index index_select gather flip roll constant_pad_nd repeat cumsum diagonal unfold
-    tril triu avg_pool2d _adaptive_avg_pool2d upsample_nearest2d upsample_bilinear2d
+    tril triu avg_pool2d avg_pool3d _adaptive_avg_pool2d upsample_nearest1d upsample_nearest2d upsample_linear1d
+    upsample_bilinear2d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d pixel_shuffle
+    channel_shuffle im2col col2im diag_embed mv
 """
 STRAIGHT: dict[str, Rule] = {
     **dict.fromkeys(_LINEAR.split(), _linear),
@@ -156,7 +178,7 @@ STRAIGHT: dict[str, Rule] = {
     **dict.fromkeys(("max", "min", "sort", "topk", "median"), _picked),
     **dict.fromkeys(("amax", "amin"), _largest),
     **dict.fromkeys(("maximum", "minimum"), _larger),
-    "max_pool2d_with_indices": _pooled,
+    **dict.fromkeys(("max_pool2d_with_indices", "adaptive_max_pool2d"), _pooled),
     "add": _add,
     "sub": _sub,
     "rsub": _rsub,
@@ -164,5 +186,8 @@ STRAIGHT: dict[str, Rule] = {
     "masked_fill": _masked_fill,
     "_to_copy": _to_copy,
     "convolution": _convolution,
+    "nan_to_num": _nan_to_num,
+    "_prelu_kernel": _prelu,
+    "lerp": _lerp,
 }
 """Rules by torch's name of the variant that works out of place."""
