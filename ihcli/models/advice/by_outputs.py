@@ -2,7 +2,8 @@
 
 import re
 
-from ihcli.models.estimators.predictors import VOTES, why_closed
+from ihcli.models.estimators.kernel_machines import VOTES
+from ihcli.models.estimators.predictors import why_closed
 from ihcli.models.estimators.reading import class_of
 from ihcli.models.pickles.allow_list import Record
 from ihcli.models.pickles.scikit_learn_names import AROUND, SUPPORT_CLASSIFIERS
@@ -20,20 +21,22 @@ def innermost(record: Record) -> tuple[str, Record]:
     """Return what an estimator ends in, without what is around it, and the expression that leads there."""
     expression = ""
     for _ in range(_MOST_AROUND):
-        step, inner = _inner(record)
+        step, inner = _inner(record, -1)
         if not isinstance(inner, Record):
             break
         expression, record = expression + step, inner
     return expression, record
 
 
-def _inner(record: Record) -> tuple[str, object]:
+def _inner(record: Record, place: int) -> tuple[str, object]:
+    """Return what stands within an estimator, at this place of a pipeline, and the expression that leads there."""
     name = class_of(record)
     if name == "Pipeline":
         steps = record.attributes.get("steps")
-        last = steps[-1] if isinstance(steps, list) and steps else None
-        return "[-1]", last[1] if isinstance(last, tuple) and len(last) == 2 else None
-    return f".{AROUND.get(name)}", record.attributes.get(AROUND.get(name, ""))
+        step = steps[place] if isinstance(steps, list) and steps else None
+        return f"[{place}]", step[1] if isinstance(step, tuple) and len(step) == 2 else None
+    attribute = AROUND.get(name, "")
+    return f".{attribute}", record.attributes.get(attribute)
 
 
 def in_words(record: Record) -> str | None:
@@ -95,9 +98,7 @@ def step_of_file(record: Record, loader: Loader) -> str:
 def _first(record: Record) -> Record:
     """Return the first step of a pipeline, which knows the columns of the table."""
     for _ in range(_MOST_AROUND):
-        steps = record.attributes.get("steps") if class_of(record) == "Pipeline" else None
-        inner = steps[0][1] if isinstance(steps, list) and steps and isinstance(steps[0], tuple) else None
-        inner = inner if steps else record.attributes.get(AROUND.get(class_of(record), ""))
+        _, inner = _inner(record, 0)
         if not isinstance(inner, Record):
             break
         record = inner

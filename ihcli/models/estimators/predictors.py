@@ -8,7 +8,6 @@ import numpy as np
 from torch import nn
 
 from ihcli.models.estimators.kernel_machines import (
-    VOTES,
     machine_layers,
     machine_names,
     machine_width,
@@ -58,9 +57,6 @@ PREDICTORS = {
     **dict.fromkeys(LINEAR_MODELS, _LINEAR),
     **dict.fromkeys(KERNEL_MACHINES, _MACHINE),
 }
-
-
-__all__ = ["PREDICTORS", "VOTES", "Predictor", "is_fitted", "why_closed"]
 
 
 def why_closed(record: Record) -> str | None:

@@ -9,8 +9,14 @@ from ihcli.models.pickles.scikit_learn_names import LINEAR_MODELS, SEARCHES, Nam
 
 _MOST_OBJECTS = 200_000
 _SELECTION = ("transformers", "_columns", "_remainder", "output_indices_", "verbose_feature_names_out")
-_UNREAD_OF_LINEAR = (
-    *("_base_loss", "loss_function_", "_loss_function_", "cv", "scoring", "covariance_estimator", "random_state"),
+_OF_FITTING = (
+    "_base_loss",
+    "loss_function_",
+    "_loss_function_",
+    "cv",
+    "scoring",
+    "covariance_estimator",
+    "random_state",
 )
 _UNREAD = {
     "Pipeline": ("memory",),
@@ -18,7 +24,7 @@ _UNREAD = {
     "SelectPercentile": ("score_func",),
     "OneHotEncoder": ("feature_name_combiner",),
     "FunctionTransformer": ("feature_names_out",),
-    **dict.fromkeys(LINEAR_MODELS, _UNREAD_OF_LINEAR),
+    **dict.fromkeys(LINEAR_MODELS, _OF_FITTING),
 }
 """Attributes that hold objects of other classes, or of the user's own, and change nothing about what is computed."""
 
