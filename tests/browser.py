@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 WITHIN_S = 60
+LOOKS_EVERY_S = 0.02
+"""How soon what has come about is seen: selenium itself looks twice a second."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
@@ -61,7 +63,12 @@ def open_page(chrome: Chrome, page: Path, address: str | None = None) -> None:
     if address is not None:
         chrome.get("about:blank")
     chrome.get(page.as_uri() + (address or ""))
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
+    until(chrome, lambda found: found.execute_script("return document.body.dataset.drawn"))
+
+
+def until(chrome: Chrome, holds: Callable[[Chrome], Any], complaint: str = "") -> None:
+    """Wait for that, and fail with the complaint where it does not come about."""
+    WebDriverWait(chrome, WITHIN_S, poll_frequency=LOOKS_EVERY_S).until(holds, complaint)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from browser import (
-    WITHIN_S,
     chromium,
     column,
     complaints,
@@ -24,13 +23,13 @@ from browser import (
     sent,
     texts,
     uncut,
+    until,
 )
 from pages import ENDING, HOSTILE, IMAGE, KEY, write_table_run
 from runs import write_text_run
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from ihcli.files.fingerprints import files_fingerprint
 from ihcli.report import write_report
@@ -270,7 +269,7 @@ def misfits(chrome: Chrome) -> list[str]:
 
 
 def until_charts_fit(chrome: Chrome) -> None:
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: not misfits(found), str(misfits(chrome)))
+    until(chrome, lambda found: not misfits(found), str(misfits(chrome)))
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
@@ -318,7 +317,7 @@ def test_a_page_in_a_background_tab_has_charts_that_fit(chrome: Chrome, table_pa
     tab = chrome.execute_cdp_cmd("Target.createTarget", {"url": table_page.as_uri(), "background": True})["targetId"]
     try:
         chrome.switch_to.window(tab)
-        WebDriverWait(chrome, WITHIN_S).until(lambda found: found.execute_script("return document.body.dataset.drawn"))
+        until(chrome, lambda found: found.execute_script("return document.body.dataset.drawn"))
         assert misfits(chrome) == []
         chrome.close()
     finally:
@@ -374,7 +373,7 @@ def test_charts_are_saved_as_pictures(table: Chrome, tmp_path: Path) -> None:
     table.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
     table.execute_script("document.querySelector('#matrix-chart [data-title^=Download]').click()")
     file = tmp_path / "ihcli-matrix-chart.png"
-    WebDriverWait(table, WITHIN_S).until(lambda _: file.exists() and file.stat().st_size)
+    until(table, lambda _: file.exists() and file.stat().st_size)
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
@@ -387,7 +386,7 @@ def test_charts_follow_the_dark_scheme(table: Chrome) -> None:
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     table.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     try:
-        WebDriverWait(table, WITHIN_S).until(lambda _: ink() != light)
+        until(table, lambda _: ink() != light)
     finally:
         table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import WITHIN_S, chromium, column, complaints, count, one, open_page, opened, pick, screen, texts, uncut
+from browser import chromium, column, complaints, count, one, open_page, opened, pick, screen, texts, uncut, until
 from pages import HOSTILE, unpacked, write_table_run
 from runs import write_run, write_text_run
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 from written_runs import random_gammas
 from written_runs import write_table_run as write_other_run
 
@@ -141,12 +140,12 @@ def test_the_swarm_follows_the_window_and_the_scheme(table: Chrome) -> None:
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     table.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     try:
-        WebDriverWait(table, WITHIN_S).until(lambda _: table.execute_script(colours) != light)
+        until(table, lambda _: table.execute_script(colours) != light)
     finally:
         table.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     with screen(table, *PHONE, is_mobile=True):
         width = "return document.querySelector('#swarm svg').viewBox.baseVal.width"
-        WebDriverWait(table, WITHIN_S).until(lambda _: table.execute_script(width) < PHONE[0])
+        until(table, lambda _: table.execute_script(width) < PHONE[0])
         assert table.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
 
 
@@ -239,7 +238,7 @@ def taken(chrome: Chrome, table: str, file: Path) -> list[list[str]]:
     file.unlink(missing_ok=True)
     with downloads(chrome, file.parent):
         chrome.execute_script("document.querySelector(arguments[0]).click()", f"{table} .exports button")
-        WebDriverWait(chrome, WITHIN_S).until(lambda _: file.exists() and file.stat().st_size)
+        until(chrome, lambda _: file.exists() and file.stat().st_size)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         return list(csv.reader(lines))
 
@@ -285,7 +284,7 @@ def test_a_table_is_copied_as_text(table: Chrome, made: Path) -> None:
     table.execute_cdp_cmd("Browser.grantPermissions", granted)
     copy = table.find_elements(By.CSS_SELECTOR, "#features-table .exports button")[1]
     copy.click()
-    WebDriverWait(table, WITHIN_S).until(lambda _: copy.text == "Copied")
+    until(table, lambda _: copy.text == "Copied")
     read_back = "navigator.clipboard.readText().then(arguments[0], (error) => arguments[0](String(error)))"
     lines = [line.split("\t") for line in table.execute_async_script(read_back).split("\n")]
     assert lines[0] == texts(table, "#features-table th")
@@ -300,7 +299,7 @@ def test_where_the_clipboard_is_closed_text_is_copied_by_hand(table: Chrome) -> 
     )
     copy = table.find_elements(By.CSS_SELECTOR, "#features-table .exports button")[1]
     copy.click()
-    WebDriverWait(table, WITHIN_S).until(lambda _: copy.text == "Copied")
+    until(table, lambda _: copy.text == "Copied")
     assert table.execute_script("return window.taken").startswith("rank\tfeature\t")
     assert count(table, "textarea") == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import WITHIN_S, chromium, column, complaints, count, one, open_page, pick, requests, texts
+from browser import chromium, column, complaints, count, one, open_page, pick, requests, texts, until
 from click.testing import CliRunner
 from judged_runs import FEATURES, MISSING_ROW, N_ROWS, Tail, explained, explained_texts, outputs_of, table_of
 from pages import write_table_run
@@ -16,7 +16,6 @@ from runs import write_text_run
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 from torch import nn
 
 from ihcli.cli import main
@@ -112,7 +111,7 @@ def hash_of(chrome: Chrome) -> str:
 
 
 def until_row(chrome: Chrome, row: int) -> None:
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: shown_row(found).split(",")[0] == f"row {row}")
+    until(chrome, lambda found: shown_row(found).split(",")[0] == f"row {row}")
 
 
 # The opened record
@@ -470,7 +469,7 @@ def test_back_and_forward_lead_through_what_was_chosen(tab: Chrome, classified: 
     click(chrome, "#filter-wrong")
     end = view_of(chrome)
     chrome.back()
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: len(listed(found)) == N_ROWS)
+    until(chrome, lambda found: len(listed(found)) == N_ROWS)
     chrome.back()
     until_row(chrome, 2)
     chrome.back()
@@ -481,14 +480,14 @@ def test_back_and_forward_lead_through_what_was_chosen(tab: Chrome, classified: 
     chrome.forward()
     until_row(chrome, 3)
     chrome.forward()
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: view_of(found) == end)
+    until(chrome, lambda found: view_of(found) == end)
 
 
 def test_links_to_sections_work_and_keep_what_is_chosen(chrome: Chrome, classified: Path) -> None:
     open_page(chrome, classified, "#records?row=9&wrong=1")
     before = view_of(chrome)
     click(chrome, "nav a[href='#features']")
-    WebDriverWait(chrome, WITHIN_S).until(lambda found: hash_of(found) == "#features?row=9&wrong=1")
+    until(chrome, lambda found: hash_of(found) == "#features?row=9&wrong=1")
     top = "return document.querySelector('#features').getBoundingClientRect().top"
     assert 0 <= chrome.execute_script(top) < 200
     assert view_of(chrome) == before

@@ -9,10 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browser import WITHIN_S, chromium, complaints, requests, screen
+from browser import chromium, complaints, requests, screen, until
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 import ihcli
 
@@ -85,7 +84,7 @@ def test_pages_ask_nobody_and_fit_a_phone(site: Path, chrome: Chrome, page: str)
 def test_words_are_found_without_a_network(site: Path, chrome: Chrome) -> None:
     chrome.get(f"{(site / 'search.html').as_uri()}?q=softplus")
     page = "#search-results a[href*='docs/smoothing.html']"
-    WebDriverWait(chrome, WITHIN_S).until(lambda shown: shown.find_elements(By.CSS_SELECTOR, page))
+    until(chrome, lambda shown: shown.find_elements(By.CSS_SELECTOR, page))
 
 
 def test_notebooks_show_what_they_speak_of(site: Path) -> None:
