@@ -169,6 +169,7 @@ SOUND: dict[str, Callable[[], nn.Module]] = {
     "a column that is not read": lambda: Network(lambda x: torch.cat([x[:, 1:], x[:, 1:2]], 1)),
     "a saturated probability": lambda: Network(lambda x: 1e3 * x, last=nn.Sigmoid()),
     "saturated tanh": lambda: Network(with_first(lambda c: torch.tanh(1e4 * (c - 2.2)))),
+    "a column that nobody scaled": lambda: Network(with_first(lambda c: torch.tanh(1e30 * c))),
     "a steep step": lambda: Network(with_first(lambda c: torch.sigmoid(1e4 * (c - 1.7)))),
     "a clipped column": lambda: Network(with_first(lambda c: c.clamp(3.5, 3.9))),
     "a network of relus": lambda: nn.Sequential(

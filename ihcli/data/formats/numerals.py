@@ -12,8 +12,8 @@ ANSWERS |= {"true": True, "false": False, "ja": True, "nein": False, "oui": True
 SIGNS = "%$€£¥ \u00a0\u202f"
 WITHOUT_SIGNS = str.maketrans("", "", SIGNS)
 PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:(?<=\d)\.\d{3})*,\d+(?:[eE][+-]?\d+)?|[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*(?:(?<=\d)\.\d{3})*,\d+(?:[eE][+-]?\d+)?|[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
