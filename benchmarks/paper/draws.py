@@ -110,9 +110,10 @@ def section(found: Figures) -> Section:
         grids=[Grid(("baselines drawn", *(f"{n:,}" for n in found.draws)), rows)],
         picture="Error of expected gradients against draws",
         remarks=[
-            """Taking all nodes of a path costs eight gradients for one and gains little of the error: the baselines are
-            what is drawn too few of. That is what `_sampling_error` reports, and why `--baseline-rows auto` draws more
-            of them."""
+            """What is drawn too few of are baselines, more than points of paths. ihcli draws them so that they stand
+            for the table, see [Method](method.md#many-baselines): 100 of them are nearer than 200 drawn uniformly,
+            whose paths were off by 0.0100. `_sampling_error` reports what is left, and more than that, and
+            `--baseline-rows auto` draws as many as it asks for."""
         ],
     )
 
