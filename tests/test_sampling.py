@@ -20,13 +20,14 @@ from ihcli.data import drawing
 from ihcli.data.groups import Groups
 from ihcli.data.sampling import AUTO, Sampling, require_rows
 from ihcli.data.tables import ArrayDataset
+from ihcli.data.thinning import Balance
 from ihcli.derivatives.mlp import MlpEngine
 from ihcli.errors import IhcliError, OptionError
 from ihcli.execution.pipeline import run
 from ihcli.execution.preparation import prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.explainers import sampling
-from ihcli.integration.spread import sampling_error, standard_error
+from ihcli.integration.spread import balanced_error, sampling_error
 from ihcli.methods import METHODS
 from ihcli.readers import questions
 from ihcli.readers.questions import TableQuestion
@@ -226,9 +227,9 @@ def test_finding_out_takes_no_more_than_twice_as_many_paths(
     taken: list[int] = []
     some = sampling._Trial._explain
 
-    def counting(self: Any, baselines: np.ndarray, seen: Any) -> None:
+    def counting(self: Any, baselines: np.ndarray, balance: Any, seen: Any) -> None:
         taken.append(len(baselines))
-        some(self, baselines, seen)
+        some(self, baselines, balance, seen)
 
     monkeypatch.setattr(sampling._Trial, "_explain", counting)
     explained(rows(40, seed=5), rows(), sampling_tolerance=0.05)
@@ -238,15 +239,16 @@ def test_finding_out_takes_no_more_than_twice_as_many_paths(
 
 def test_what_is_seen_of_baselines_does_not_depend_on_how_many_are_added_at_once() -> None:
     values = np.random.default_rng(0).normal(3, 1, (2, 23, 4))
+    balance = Balance.of(rows(180), np.arange(23))
     once, bit_by_bit = sampling._Seen(), sampling._Seen()
-    once.add_each(values)
+    once.add_each(values, balance)
     for begin, end in ((0, 2), (2, 9), (9, 10), (10, 23)):
-        bit_by_bit.add_each(values[:, begin:end])
-    for name in ("count", "mean", "squares", "steps"):
-        np.testing.assert_allclose(getattr(bit_by_bit, name), getattr(once, name), rtol=1e-12)
-    assert once.steps is not None
-    error = standard_error(once.squares / 22, 23, 900, 180, once.steps / 44).sum(1) / np.abs(once.mean).sum(1)
-    np.testing.assert_allclose(error, sampling_error(values, 900, 180), rtol=1e-12)
+        bit_by_bit.add_each(values[:, begin:end], balance)
+    for name in ("count", "mean", "squares", "along"):
+        np.testing.assert_allclose(getattr(bit_by_bit, name), getattr(once, name), rtol=1e-12, atol=1e-12)
+    assert once.along is not None
+    error = balanced_error(once.squares / 22, once.along, 23, 900, balance).sum(1) / np.abs(once.mean).sum(1)
+    np.testing.assert_allclose(error, sampling_error(values, 900, balance), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -279,16 +281,16 @@ def test_a_limit_is_said_with_what_would_be_needed_and_the_advice_works(monkeypa
     monkeypatch.setattr(questions, "MOST", 200)
     few, x = rows(40, seed=5), rows()
     with pytest.warns(ihcli.library.IhcliWarning) as said:
-        explained(few, x, sampling_tolerance=0.04)
+        explained(few, x, sampling_tolerance=0.01)
     (words,) = (str(one.message) for one in said)
     assert words.startswith("200 baselines, the most that are drawn here: the sampling error of attributions is ")
-    assert "4.0% was asked for" in words
+    assert "1.0% was asked for" in words
     larger, needed = (words.partition(f"`{name}=")[2].partition("`")[0] for name in PROPOSED)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         explained(few, x, sampling_tolerance=float(larger))
         enough = explained(few, x, baseline_rows=int(needed), sampling_tolerance=0.05)
-    assert np.median(enough.sampling_error) <= 0.04
+    assert np.median(enough.sampling_error) <= 0.01
 
 
 @pytest.mark.parametrize(

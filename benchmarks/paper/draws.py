@@ -112,8 +112,8 @@ def section(found: Figures) -> Section:
         remarks=[
             """What is drawn too few of are baselines, more than points of paths. ihcli draws them so that they stand
             for the table, see [Method](method.md#many-baselines): 100 of them are nearer than 200 drawn uniformly,
-            whose paths were off by 0.0100. `_sampling_error` reports what is left, and more than that, and
-            `--baseline-rows auto` draws as many as it asks for."""
+            whose paths were off by 0.0100. `_sampling_error` reports what is left, and `--baseline-rows auto` draws
+            as many as it asks for."""
         ],
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from ihcli.data.rows import Rows
 from ihcli.data.sampling import BASELINE_ROWS, Sampling
 from ihcli.data.survey import RandomRows
-from ihcli.data.thinning import thinned
+from ihcli.data.thinning import Balance, thinned
 
 MOST_TOLD = 12  # categories of one baseline
 DRAWN, DRAWN_VALUES = 8, 1 << 22
@@ -23,14 +23,14 @@ class Baselines:
     population  rows of the table they stand for: B when it was used whole, more when it was subsampled
     source      where they come from, in words
     sampling    why there are so many, where nobody said how many
-    drawn_from  rows drawn at random that they were thinned from, neighbours one after another; None: they were not
+    balance     how they stand to the rows drawn at random that they were thinned from; None: they were not
     """
 
     values: np.ndarray
     population: int
     source: str
     sampling: Sampling | None = None
-    drawn_from: int | None = None
+    balance: Balance | None = None
 
     def told(self, rows: Rows) -> "Baselines":
         """Return the same, its source telling the categories where it is one row."""
@@ -89,10 +89,7 @@ class Pool:
         return min(self.drawing.rows, len(self.sample.values))
 
     def draw(self, size: int) -> Baselines:
-        """Return so many baselines: all there are in the order of the table, of more thinned ones neighbours in line.
-
-        A number of them is the same, and so are they, whatever more of them may be drawn.
-        """
+        """Return so many baselines, in the order of the table: the same ones, however many more may be drawn."""
         values, seed, source = self.sample.values, self.drawing.seed, self.source
         if len(values) < min(size, self.population):
             raise ValueError(f"a survey of {len(values)} rows, where baselines take {size}")
@@ -102,7 +99,8 @@ class Pool:
         drawn = self.sample.first(max(size, min(DRAWN * size, self.drawing.spare)))
         if size == len(drawn):
             return Baselines(drawn, self.population, source)
-        return Baselines(drawn[thinned(drawn, size, seed)], self.population, source, drawn_from=len(drawn))
+        kept = thinned(drawn, size, seed)
+        return Baselines(drawn[kept], self.population, source, balance=Balance.of(drawn, kept))
 
     def settled(self, found: Sampling) -> Baselines:
         """Return as many as were found enough."""

@@ -10,16 +10,20 @@ would keep the other row. So every row is as likely to be kept, and means are un
 All sums are of whole numbers, so that every machine keeps the same rows.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 UNIT, MOST_UNITS = 256, 5 * 256
 """Of a standard deviation, and how far from the mean values are told apart."""
 MOST_SUMS = 256
 """Columns of wider tables are added up, with random signs, to so many: what many of them share is balanced."""
+ROWS_OF_DIRECTION, LEAST_SPREAD = 4, 1e-9
+"""Rows for each direction that what is averaged is split along, and the least share of the largest spread it has."""
 
 
 def thinned(values: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Return the places of so many of n rows, which stand for all of them, (size,): neighbours follow one another.
+    """Return the places of so many of n rows, which stand for all of them, (size,), ascending.
 
     values  (n, D), finite
     """
@@ -30,7 +34,31 @@ def thinned(values: np.ndarray, size: int, seed: int) -> np.ndarray:
         while 2 * enough < len(kept):
             enough *= 2
         kept = _halved(seen, kept, len(kept) - enough, random)
-    return _in_line(seen, kept, random)
+    return np.sort(kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """How B rows stand to n that they were thinned from.
+
+    rows   n
+    basis  (B, Q) orthonormal, of the directions in which the B rows spread most, B / ROWS_OF_DIRECTION at most
+    lack   (Q,) by what a mean over the n rows exceeds that over the B, for each unit of what goes along a direction
+    """
+
+    rows: int
+    basis: np.ndarray
+    lack: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, places: np.ndarray) -> "Balance":
+        """Compare the rows at these places with all values (n, D)."""
+        every = _in_deviations(values)
+        some = every[places]
+        basis, spread, directions = np.linalg.svd(some - some.mean(0), full_matrices=False)
+        q = min(len(places) // ROWS_OF_DIRECTION, np.count_nonzero(spread > LEAST_SPREAD * spread.max(initial=0)))
+        lack = directions[:q] @ (every.mean(0) - some.mean(0)) / spread[:q]
+        return cls(len(values), basis[:, :q], lack)
 
 
 def _whole_numbers(values: np.ndarray, balanced: int, random: np.random.Generator) -> np.ndarray:
@@ -38,12 +66,7 @@ def _whole_numbers(values: np.ndarray, balanced: int, random: np.random.Generato
 
     Squares and products of columns are where there are no more of them than half of the rows that they balance.
     """
-    largest = np.abs(values).max(0, initial=0)
-    scaled = values / np.where(largest > 0, largest, 1)  # squares of large values are finite then
-    centred = scaled - scaled.mean(0)
-    deviation = np.sqrt((centred**2).mean(0))
-    moves = deviation > 0
-    units = np.clip(np.rint(centred[:, moves] / deviation[moves] * UNIT), -MOST_UNITS, MOST_UNITS).astype(np.int64)
+    units = np.clip(np.rint(_in_deviations(values) * UNIT), -MOST_UNITS, MOST_UNITS).astype(np.int64)
     d = units.shape[1]
     if d > MOST_SUMS:
         signed = units[:, random.permutation(d)] * random.choice([-1, 1], d)
@@ -52,6 +75,17 @@ def _whole_numbers(values: np.ndarray, balanced: int, random: np.random.Generato
         return units
     i, j = np.triu_indices(d)
     return np.concatenate([units, units[:, i] * units[:, j] // (2 * UNIT)], axis=1)
+
+
+def _in_deviations(values: np.ndarray) -> np.ndarray:
+    """Return the columns that move, about their means and in units of their standard deviations."""
+    largest = np.abs(values).max(0, initial=0)
+    scaled = values / np.where(largest > 0, largest, 1)  # squares of large values are finite then
+    centred = scaled - scaled.mean(0)
+    deviation = np.sqrt((centred**2).mean(0))
+    moves = deviation > 0
+    found: np.ndarray = centred[:, moves] / deviation[moves]
+    return found
 
 
 def _halved(seen: np.ndarray, rows: np.ndarray, pairs: int, random: np.random.Generator) -> np.ndarray:

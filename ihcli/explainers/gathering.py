@@ -50,7 +50,7 @@ def _figures(
         gap = found.attributions.sum(axis=1) - (certificate.prediction - baseline_prediction)
         drift = certificate.prediction - original if form.is_smoothed else None
     is_sampled = reader.population > reader.n_baselines
-    drawn = reader.population, reader.drawn_from
+    drawn = reader.population, reader.balance
     spread = sampling_error(certificate.attributions, *drawn) if is_sampled else None
     of_pairs = found.interaction_sampling_error
     if is_sampled and found.interactions is not None and of_pairs is None:

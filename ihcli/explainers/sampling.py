@@ -10,13 +10,14 @@ import numpy as np
 
 from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.sampling import Sampling
+from ihcli.data.thinning import Balance
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.settings import Settings
 from ihcli.explainers.settling import prepare
 from ihcli.explanation.factors import whole
 from ihcli.integration.computing import computation_of
 from ihcli.integration.effort import NODES, Effort
-from ihcli.integration.spread import standard_error
+from ihcli.integration.spread import balanced_error, standard_error
 from ihcli.models import Model
 from ihcli.models.targets import ALL, LABEL
 from ihcli.quality import ATTRIBUTIONS, INTERACTIONS
@@ -95,15 +96,13 @@ class _Seen:
     """What paths from B baselines gave, of R records: attributions, or all entries of interactions, K of them.
 
     count, mean, squares  of the baselines so far, (R, K), squares about the mean
-    steps                 squares of how attributions differ from one baseline to the next, added up; None: not known
-    last                  attributions of the last baseline
+    along                 (R, Q, K) products of attributions with the basis of their balance; None: they have none
     """
 
     count: int = 0
     mean: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
     squares: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
-    steps: np.ndarray | None = None
-    last: np.ndarray | None = None
+    along: np.ndarray | None = None
 
     def add(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
         """Add so many baselines (Chan et al. 1983, pairwise update)."""
@@ -112,13 +111,12 @@ class _Seen:
         self.mean = self.mean + apart * (count / joined)
         self.count = joined
 
-    def add_each(self, values: np.ndarray) -> None:
+    def add_each(self, values: np.ndarray, balance: Balance | None) -> None:
         """Add baselines whose attributions are known one by one, (R, b, K)."""
         b = values.shape[1]
-        in_line = values if self.last is None else np.concatenate([self.last[:, None], values], axis=1)
-        steps = (np.diff(in_line, axis=1) ** 2).sum(1)
-        self.steps = steps if self.steps is None else self.steps + steps
-        self.last = values[:, -1]
+        if balance is not None:
+            along = balance.basis[self.count : self.count + b].T @ values
+            self.along = along if self.along is None else self.along + along
         self.add(b, values.mean(1), values.var(1) * b)
 
 
@@ -170,12 +168,15 @@ class _Trial:
         adds, which is taken off its square.
         """
         drawn, population = self.pool.draw(n), self.pool.population
-        seen = self._explained(drawn.values[np.linspace(0, n - 1, min(n, self._affordable)).round().astype(int)])
+        some = drawn.values[np.linspace(0, n - 1, min(n, self._affordable)).round().astype(int)]
+        seen = self._explained(some, drawn.balance)
         variance = seen.squares / (seen.count - 1)
         chance = 0 if seen.count == n else np.minimum(variance / seen.count, (1 - CHANCE) * seen.mean**2)
         size = np.sqrt(seen.mean**2 - chance).sum(1)
-        between = None if seen.steps is None else seen.steps / (2 * (seen.count - 1))
-        error = standard_error(variance, n, population, drawn.drawn_from, between).sum(1)
+        if drawn.balance is None or seen.along is None:
+            error = standard_error(variance, n, population).sum(1)
+        else:
+            error = balanced_error(variance, seen.along, n, population, drawn.balance).sum(1)
         return np.divide(error, size, out=np.where(np.isfinite(size), 0, np.nan), where=size > 0)
 
     @property
@@ -185,11 +186,11 @@ class _Trial:
             return sys.maxsize
         return max(LEAST_PAIRS, PRODUCTS // (len(self.output) * self.explainer.longest))
 
-    def _explained(self, baselines: np.ndarray) -> _Seen:
+    def _explained(self, baselines: np.ndarray, balance: Balance | None) -> _Seen:
         """Explain along paths from these baselines, as many at once as memory takes."""
         seen = _Seen()
         for begin in range(0, len(baselines), self._at_once):
-            self._explain(baselines[begin : begin + self._at_once], seen)
+            self._explain(baselines[begin : begin + self._at_once], balance, seen)
         return seen
 
     @property
@@ -199,7 +200,7 @@ class _Trial:
         of_path = explainer.load.path_bytes(explainer.longest) * len(self.output)
         return max(2, explainer.memory_bytes // 2 // of_path)
 
-    def _explain(self, baselines: np.ndarray, seen: _Seen) -> None:
+    def _explain(self, baselines: np.ndarray, balance: Balance | None, seen: _Seen) -> None:
         """Add what paths from these baselines give: attributions of each, or the mean of interactions."""
         explainer, b = self.explainer, len(baselines)
         reader = explainer.reader.starting_from(Baselines(baselines, self.pool.population, self.pool.source))
@@ -208,7 +209,7 @@ class _Trial:
         effort = replace(self.effort, max_evaluations=b * max(NODES, min(given, PER_BASELINE)))
         found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         if found.interactions is None:
-            seen.add_each(found.certificate.attributions)
+            seen.add_each(found.certificate.attributions, balance)
             return
         spread = found.interaction_spread  # of the mean
         squares = np.zeros_like(found.interactions) if spread is None else spread.astype(np.float64) ** 2 * b * (b - 1)

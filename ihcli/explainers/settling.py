@@ -85,7 +85,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     warnings.extend(examine(method, choice.engine.along(paths)))
     trial = Trial(smooth, stable, checked.smoothing is not None, reader, batches[0], choice.engine.along(paths))
     population = reader.population if reader.population > reader.n_baselines else None
-    drawn = replace(settings.effort, population=population, drawn_from=reader.drawn_from)
+    drawn = replace(settings.effort, population=population, balance=reader.balance)
     diagnosed = diagnose(trial, method, drawn)
     obstacle, effort = diagnosed.obstacle, diagnosed.effort
     if (

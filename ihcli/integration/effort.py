@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ihcli.data.sampling import SAMPLING_SHARE, TOLERANCE
+from ihcli.data.thinning import Balance
 
 NODES = 8
 """Of the Gauss-Legendre rule on a panel, exact up to degree 15; the rule embedded in it leaves out one."""
@@ -41,7 +42,7 @@ class Effort:
     steps            use this many nodes on [0, 1] instead, and only report the error
     follows_kinks    without steps, follow kinks: of first order, where f is piecewise linear along the paths
     population       how many baselines those of the paths were drawn from; None: they are all there are
-    drawn_from       how many of these were drawn at random, and thinned; None: the baselines were
+    balance          how they stand to more of these that were drawn at random; None: they were drawn so themselves
     """
 
     tolerance: float = TOLERANCE
@@ -49,7 +50,7 @@ class Effort:
     steps: int | None = None
     follows_kinks: bool = False
     population: int | None = None
-    drawn_from: int | None = None
+    balance: Balance | None = None
     sampling_share: float = 0.0
     start: int | None = None
 

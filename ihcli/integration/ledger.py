@@ -148,7 +148,7 @@ def ledger_of_rows(
 
 def tolerances_of(attributions: np.ndarray, effort: "Effort") -> np.ndarray:
     """Return the relative error at which rows are done whose attributions are (N, B, G), (N,)."""
-    return effort.tolerances(sampling_error(attributions, effort.population, effort.drawn_from))
+    return effort.tolerances(sampling_error(attributions, effort.population, effort.balance))
 
 
 def _of_mean(panels: "Panels", n: int, b: int, second_order: bool) -> np.ndarray:

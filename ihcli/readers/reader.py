@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.sampling import Sampling
+from ihcli.data.thinning import Balance
 from ihcli.derivatives import FEW_GROUPS
 from ihcli.errors import DataError, OptionError
 from ihcli.methods import Method, partner
@@ -186,8 +187,8 @@ class Reader(ABC):
         return self.n_baselines
 
     @property
-    def drawn_from(self) -> int | None:
-        """How many rows drawn at random the baselines were thinned from; None: they were not."""
+    def balance(self) -> Balance | None:
+        """How the baselines stand to the rows drawn at random that they were thinned from; None: they were not."""
         return None
 
     @property

@@ -12,6 +12,7 @@ from ihcli.data.drawing import Baselines, Pool
 from ihcli.data.fills import Filled, Fills, filled_in_words
 from ihcli.data.groups import Groups
 from ihcli.data.sampling import Sampling
+from ihcli.data.thinning import Balance
 from ihcli.files.fingerprints import values_fingerprint
 from ihcli.methods import Method
 from ihcli.models.model import Model
@@ -115,9 +116,9 @@ class TableReader(Reader):
         return self.baselines.population
 
     @property
-    def drawn_from(self) -> int | None:
-        """Rows that the baselines were thinned from; None: they were not."""
-        return self.baselines.drawn_from
+    def balance(self) -> Balance | None:
+        """How the baselines stand to the rows that they were thinned from; None: they were not."""
+        return self.baselines.balance
 
     def with_few_baselines(self, n: int) -> "TableReader":
         """Return the same with the first n baselines."""
@@ -161,7 +162,7 @@ class TableReader(Reader):
             "population": self.population,
             "sha256": values_fingerprint(self.baselines.values),
         }
-        thinned = {} if self.drawn_from is None else {"drawn_from": self.drawn_from}
+        thinned = {} if self.balance is None else {"drawn_from": self.balance.rows}
         return fills | {"features": list(self.units), "baseline": baseline | thinned}
 
     def rounded(self, dtype: str) -> "TableReader":

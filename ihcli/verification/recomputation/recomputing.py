@@ -193,7 +193,7 @@ class Recomputation:
             tolerance,
             follows_kinks=explainer.effort.follows_kinks,
             population=self._population,
-            drawn_from=explainer.reader.drawn_from,
+            balance=explainer.reader.balance,
         )
         found = computation_of(explainer.method)(explainer.engine.along(paths), explainer.method, effort)
         certificate = found.certificate
@@ -227,7 +227,7 @@ class Recomputation:
         spreads = {
             "sampling_error": (
                 self._spread,
-                sampling_error(found.certificate.attributions, self._population, self._explainer.reader.drawn_from),
+                sampling_error(found.certificate.attributions, self._population, self._explainer.reader.balance),
                 "relative",
             ),
             "interaction_sampling_error": (self._gamma_spread, found.interaction_sampling_error, "interaction"),
