@@ -125,15 +125,15 @@ def _with_values(reader: Reader, model: Model, encoded: Encoded) -> tuple[Encode
 
     All where there is none, of which the checks say why; and where records have units of their own, whatever they are.
     """
-    places = np.flatnonzero(encoded.present)
-    if reader.units is None or not len(places):
+    if reader.units is None:
         return encoded, ()
-    lacks = ~has_values(model, inputs_of(reader, model, encoded.values[places])).numpy()
-    if lacks.all() or not lacks.any():
+    kept = np.zeros(len(encoded.present), bool)
+    for _, places in encoded.alike():
+        kept[places] = has_values(model, inputs_of(reader, model, encoded.values[places])).numpy()
+    n, n_kept = int(encoded.present.sum()), int(kept.sum())
+    if n_kept in (0, n):
         return encoded, ()
-    kept = encoded.present
-    kept[places[lacks]] = False
-    return encoded.only(kept), (lacking_warning(int(lacks.sum()), len(lacks), model.dtype == torch.float64),)
+    return encoded.only(kept), (lacking_warning(n - n_kept, n, model.dtype == torch.float64),)
 
 
 def _started(effort: Effort, method: Method, engine: Engine, reader: Reader, model: Model, encoded: Encoded) -> Effort:
