@@ -312,7 +312,7 @@ def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(encoding.pq, "write_table", disk_full)
     with pytest.raises(RunError) as caught:
         writer.write_part(0, explained(), KEYS)
-    file = tmp_path / "run" / "attributions" / "part-000000.parquet"
+    file = tmp_path / "run" / "interactions" / "part-000000.parquet"
     assert str(caught.value) == (
         f"{file}: cannot be written: No space left on device. Try to make room, then the same command with `resume`."
     )

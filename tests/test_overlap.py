@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
-from functools import partial
 
 import pytest
 
-from ihcli.execution.overlap import ahead, behind, in_turn
+from ihcli.execution.overlap import ahead, behind
 
 LONG_S = 60.0  # a wait that only a defect takes
 
@@ -143,26 +142,6 @@ def test_a_failed_action_is_raised_and_no_other_begins() -> None:
     with pytest.raises(LapseError, match="disk full"):
         behind(act, range(20))
     assert begun == [0]
-
-
-@pytest.mark.parametrize("failing", [1, 2])
-def test_what_an_action_raised_is_heard_by_whoever_begins_the_next_or_ends(failing: int) -> None:
-    done: list[int] = []
-
-    def act(number: int) -> None:
-        if number == failing:
-            raise LapseError("disk full")
-        done.append(number)
-
-    def begin_three() -> None:
-        with in_turn("turn") as begin:
-            for number in range(3):
-                begin(partial(act, number))
-
-    with pytest.raises(LapseError, match="disk full"):
-        begin_three()
-    assert done == list(range(failing))
-    assert names_of("turn") == []
 
 
 @pytest.mark.parametrize("error", [LapseError, KeyboardInterrupt])

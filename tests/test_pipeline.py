@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import checkpoints
 import numpy as np
@@ -23,8 +22,6 @@ from ihcli.execution.preparation import PreparedRun, prepare_run
 from ihcli.execution.refusals import parse
 from ihcli.explainers.explainer import Explainer
 from ihcli.explanation import Explanation
-from ihcli.runs.keeping import Begun, Keeper
-from ihcli.runs.names import STATES
 from ihcli.runs.progress import Progress
 from ihcli.runs.request import RunRequest, Workforce
 from ihcli.runs.run import open_run
@@ -183,7 +180,7 @@ def test_a_failure_before_the_first_part_leaves_no_run(
     def refuse(*_: object) -> None:
         raise RunError("no space left")
 
-    monkeypatch.setattr(RunWriter, "begin_part", refuse)
+    monkeypatch.setattr(RunWriter, "write_part", refuse)
     with pytest.raises(RunError, match="no space left"):
         run(request_of(folder), tmp_path / "run", Observer())
     assert not (tmp_path / "run").exists()
@@ -199,37 +196,6 @@ def test_a_failure_after_a_part_keeps_it_and_says_so(folder: Path, tmp_path: Pat
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert len(pd.read_parquet(tmp_path / "run" / "attributions")) == 10
     assert not list((tmp_path / "run").rglob("*.tmp*"))
-
-
-@pytest.mark.parametrize("what", ["settled", "taken in"])
-def test_of_a_part_that_fails_and_of_those_behind_it_nothing_is_left(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    settle, of_part = Keeper.settle, Progress.of_part
-
-    def settled(keeper: Keeper, begun: Begun) -> None:
-        if begun.progress.parts == [range(1, 2)]:
-            with begun.files:
-                raise RunError("no space left")
-        settle(keeper, begun)
-
-    def taken_in(part: int, *others: Any) -> Progress:
-        if part == 1:
-            raise RunError("no space left")
-        return of_part(part, *others)
-
-    monkeypatch.setattr(*((Keeper, "settle", settled) if what == "settled" else (Progress, "of_part", taken_in)))
-    with pytest.raises(RunError, match="no space left"):
-        run(request_of(folder, chunk_rows=3, method="ih"), tmp_path / "run", Observer())
-    files = [file.relative_to(tmp_path / "run") for file in (tmp_path / "run").rglob("*") if file.is_file()]
-    assert [str(file) for file in sorted(files) if file.parent.name != STATES] == [
-        "attributions/part-000000.parquet",
-        "interactions/part-000000.parquet",
-        "run.json",
-    ]
-    monkeypatch.undo()
-    resumed = run(request_of(folder, chunk_rows=3, method="ih"), tmp_path / "run", Observer(), "resume")
-    assert resumed.rows == len(pd.read_parquet(tmp_path / "run" / "attributions")) > 3
 
 
 @pytest.mark.parametrize(("name", "workers"), [("table.csv", 1), ("net.pt", 1), ("net.pt", 2)])

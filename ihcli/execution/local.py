@@ -1,11 +1,10 @@
 """Chunks explained in this process, one after the other; reading and writing go on meanwhile."""
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
-from functools import partial
+from contextlib import closing
 from typing import NamedTuple
 
-from ihcli.execution.overlap import ahead, behind, in_turn
+from ihcli.execution.overlap import ahead, behind
 from ihcli.execution.preparation import PreparedRun
 from ihcli.execution.tasks import Task
 from ihcli.explainers.explainer import MEMORY_RAN_OUT
@@ -14,23 +13,14 @@ from ihcli.runs.keeping import Keeper
 
 
 class LocalExecutor:
-    """Explains in the caller's thread, reads ahead in another, writes in a third, waits for the disk in a fourth."""
+    """Explains in the caller's thread, reads ahead in another and writes behind in a third."""
 
     workers = 1
 
     def execute(self, prepared: PreparedRun, tasks: Iterator[Task], keeper: Keeper) -> None:
         """Explain every task in order."""
-        explaining = closing(_explained(prepared, tasks, keeper))
-        with keeper.saving(), explaining as explained, in_turn("settling") as settling:
-
-            def write(done: _Explained) -> None:
-                begun = keeper.begin(done.task.part, done.task.chunk, done.explanation)
-                with ExitStack() as on_failure:
-                    on_failure.push(begun.files)
-                    settling(partial(keeper.settle, begun))
-                    on_failure.pop_all()
-
-            behind(write, explained)
+        with keeper.saving(), closing(_explained(prepared, tasks, keeper)) as explained:
+            behind(lambda done: keeper.write(done.task.part, done.task.chunk, done.explanation), explained)
         if prepared.explainer.memory_ran_out:
             keeper.warn(MEMORY_RAN_OUT)
 

@@ -3,8 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -34,27 +32,11 @@ def behind(action: Callable[[T], None], items: Iterable[T]) -> None:
     Two items are alive at most: the one in the action and the one being made. Whatever fails, the action under way
     comes to its end and no other begins; raises what failed first to the caller's eyes, the making or the action.
     """
-    with in_turn("behind") as begin:
+    with ThreadPoolExecutor(1, "behind") as thread:
+        running: Future[None] | None = None
         for item in items:
-            begin(partial(action, item))
-
-
-@contextmanager
-def in_turn(name: str) -> Generator[Callable[[Callable[[], None]], None]]:
-    """Give a function that begins with an action in a thread of that name once the action before it is done.
-
-    The function raises what that one raised, and then begins nothing; so does the end of this, which waits for the
-    last, unless something else failed before.
-    """
-    running: Future[None] | None = None
-
-    def begin(action: Callable[[], None]) -> None:
-        nonlocal running
-        if running is not None:
-            running.result()
-        running = thread.submit(action)
-
-    with ThreadPoolExecutor(1, name) as thread:
-        yield begin
+            if running is not None:
+                running.result()
+            running = thread.submit(action, item)
         if running is not None:
             running.result()

@@ -41,7 +41,7 @@ def run(
 ) -> RunTotals:
     """Explain every row and write the run directory; reading and writing go on while rows are explained.
 
-    The observer hears of finished chunks from the thread that waits for the disk.
+    The observer hears of finished chunks from the thread that writes.
 
     Parameters:
         existing: what becomes of a run that is there. "refuse": the new one is refused. "replace": it is replaced.

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from contextlib import ExitStack
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,19 +23,11 @@ WORTHWHILE = 0.8  # of its size that a compressed sample of matrices may take
 
 def write_table(path: Location, table: pa.Table) -> bytes:
     """Write a table as a whole file or not at all, and return its SHA-256; raises RunError where the disk refuses."""
-    with ExitStack() as files:
-        return begin_table(path, table, files)
-
-
-def begin_table(path: Location, table: pa.Table, files: ExitStack) -> bytes:
-    """Write a table and return its SHA-256; the file takes its name, whole and on disk, when `files` are closed.
-
-    Where `files` are left by a failure there is no such file. Raises RunError where the disk refuses.
-    """
     with disk_errors(path):
         make_directory(path.parent)
-    digesting = _Digesting(files.enter_context(replacing(path)))
-    encode(table, digesting)
+    with replacing(path) as stream:
+        digesting = _Digesting(stream)
+        encode(table, digesting)
     return digesting.digest.digest()
 
 

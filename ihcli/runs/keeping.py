@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 from ihcli.data.rows import Chunk
@@ -20,19 +18,8 @@ HEARD_S = 0.1  # an observer draws bars, and batches can take a millisecond
 STATE_TIMES = 10  # so that states take a tenth of the time at most, however large they are
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A part whose files are written, but have no names yet, and the progress that it is.
-
-    files  take their names, whole and on disk, when these are closed
-    """
-
-    progress: Progress
-    files: ExitStack
-
-
 class Keeper:
-    """Writes what is explained and keeps the progress of it; one thread at a time begins parts, one settles them.
+    """Writes what is explained and keeps the progress of it; used by one thread at a time.
 
     writer  of the run
     """
@@ -65,21 +52,10 @@ class Keeper:
             self._heard_due = now + HEARD_S
             self._observer.explained(sum(list(self._under_way.values())))
 
-    def begin(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> Begun:
-        """Write the files of a part, and have what it adds to the summary taken from it in a thread meanwhile."""
-        most = self.writer.most_error
-        with ExitStack() as files:
-            with ThreadPoolExecutor(1, "beside") as beside:
-                taken_in = beside.submit(Progress.of_part, part, len(chunk), explanation, (), most)
-                digests = self.writer.begin_part(part, explanation, chunk.keys, files)
-            progress = taken_in.result()
-            progress.digests[part] = digests
-            return Begun(progress, files.pop_all())
-
-    def settle(self, begun: Begun) -> None:
-        """Give the files of a part their names, then tell of it, so that what is told of is on disk."""
-        begun.files.close()
-        self.add(begun.progress)
+    def write(self, part: int, chunk: Chunk, explanation: AnyExplanation) -> None:
+        """Write a part, then tell of it, so that what is told of is on disk."""
+        digests = self.writer.write_part(part, explanation, chunk.keys)
+        self.add(Progress.of_part(part, len(chunk), explanation, digests, self.writer.most_error))
 
     def add(self, done: Progress) -> None:
         """Take note of parts that are on disk already, and now and then write the state that resuming needs.

@@ -84,7 +84,7 @@ class Outlook:
 class Observer:
     """What a run tells while it goes; override what is of interest.
 
-    `chunk_done` is called from a thread of its own, one chunk at a time.
+    `chunk_done` is called from the thread that writes, one chunk at a time.
 
     asks_outlook  whether it wants to hear, before rows are explained, that this will take minutes
     """

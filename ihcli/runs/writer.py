@@ -1,7 +1,6 @@
 """The files of a run, written whole or not at all."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from ihcli.files.durable import (
 )
 from ihcli.files.fingerprints import path_fingerprint
 from ihcli.files.locations import Location, locate
-from ihcli.files.parquet import begin_table, write_table
+from ihcli.files.parquet import write_table
 from ihcli.runs.directory import REFUSE, REPLACE, refuse_existing
 from ihcli.runs.info import NEW, RunInfo
 from ihcli.runs.names import (
@@ -65,15 +64,9 @@ class RunWriter:
         return StateFiles(self.home)
 
     def write_part(self, index: int, explanation: AnyExplanation, keys: pa.Table) -> Digests:
-        """Write the explanation of one chunk, and return the SHA-256 of its files; see `begin_part`."""
-        with ExitStack() as files:
-            return self.begin_part(index, explanation, keys, files)
+        """Write the explanation of one chunk, and return the SHA-256 of its files.
 
-    def begin_part(self, index: int, explanation: AnyExplanation, keys: pa.Table, files: ExitStack) -> Digests:
-        """Write the explanation of one chunk, and return the SHA-256 of its files, which have no names yet.
-
-        They take them, whole and on disk, when `files` are closed, in any thread; that of attributions last: where it
-        exists, that of interactions does.
+        The attributions part is written last: where it exists, that of interactions does.
 
         Parameters:
             index: position of the chunk in the run, from 0.
@@ -82,13 +75,11 @@ class RunWriter:
         Raises:
             RunError: the disk is full or refuses.
         """
-        name, digests = part_name(index), []
-        attributions = attributions_table(explanation, keys, self.question, self.units)
-        digests.append(begin_table(self.path / ATTRIBUTIONS / name, attributions, files))
-        interactions = interactions_table(explanation, keys, self.storage, self.question, self.units)
+        interactions, written = interactions_table(explanation, keys, self.storage, self.question, self.units), []
         if interactions is not None:
-            digests.append(begin_table(self.path / INTERACTIONS / name, interactions, files))
-        return tuple(digests)
+            written = [write_table(self.path / INTERACTIONS / part_name(index), interactions)]
+        attributions = attributions_table(explanation, keys, self.question, self.units)
+        return (write_table(self.path / ATTRIBUTIONS / part_name(index), attributions), *written)
 
     def digests_of(self, index: int) -> Digests:
         """Return the SHA-256 of the files of a part that was written before, by reading them."""
