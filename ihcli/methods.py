@@ -182,6 +182,11 @@ def names_of(
     ]
 
 
+def without_gradients(order: int) -> str:
+    """Return the name of the first method of an order that takes outputs alone, and whose values add up."""
+    return next(each.name for each in METHODS.values() if each.order == order and each.adds_up and not each.derivatives)
+
+
 def error_in_words() -> str:
     """Return what the reported error is, of each method."""
     certified, others = (_by_error(integrals) for integrals in (True, False))

@@ -54,7 +54,11 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     reader.check(method)
     model = reader.called(model)
     reader, original = reader.on(model), opened(reader, model)
-    encoded, lacking = _with_values(reader, original, reader.encode(sample[: reader.sample_records]))
+    encoded = reader.encode(sample[: reader.sample_records])
+    if method.derivatives == 2 and settings.smooth != "none":
+        encoded, lacking = _with_values(reader, original, encoded)
+    else:
+        encoded, lacking = _with_values(reader, original, encoded, reader.few_records)
     tried = reader.trial(encoded)
     noted = (*lacking, *reader.warnings(encoded))
     _check_effort(settings.effort, method, reader.n_baselines)
@@ -120,14 +124,22 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     )
 
 
-def _with_values(reader: Reader, model: Model, encoded: Encoded) -> tuple[Encoded, tuple[str, ...]]:
+def _with_values(
+    reader: Reader, model: Model, encoded: Encoded, first: int | None = None
+) -> tuple[Encoded, tuple[str, ...]]:
     """Return the records at which the model has finite outputs, and a warning of others.
 
     All where there is none, of which the checks say why; and where records have units of their own, whatever they are.
+
+    first  so many of one shape are looked at alone, where these have outputs: a model may hang on a later one
     """
     if reader.units is None:
         return encoded, ()
     kept = np.zeros(len(encoded.present), bool)
+    for _, places in encoded.alike():
+        if first is not None and has_values(model, inputs_of(reader, model, encoded.values[places[:first]])).all():
+            return encoded, ()
+        break
     for _, places in encoded.alike():
         kept[places] = has_values(model, inputs_of(reader, model, encoded.values[places])).numpy()
     n, n_kept = int(encoded.present.sum()), int(kept.sum())

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ihcli.errors import ModelCallError, ModelError, OptionError
+from ihcli.methods import without_gradients
 from ihcli.models import Model, load_model, wrap_module
 from ihcli.models.advice.by_outputs import described, step_in_memory
 from ihcli.models.advice.estimators import unfolded
@@ -122,7 +123,8 @@ def _require_outputs(model: Model, rows: Tensor, derivatives: int) -> None:
     if derivatives and not outputs.requires_grad:
         raise ModelError(
             "model: gradients do not flow from its outputs to its inputs. Expected operations of torch all the way. "
-            "Try it without detach(), numpy() and torch.no_grad(), or `method=shapley`, which needs none."
+            "Try it without detach(), numpy() and torch.no_grad(), "
+            f"or `method={without_gradients(order=1)}`, which needs none."
         )
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from ihcli.methods import without_gradients
 from ihcli.models.estimators.kernel_machines import VOTES
 from ihcli.models.estimators.predictors import why_closed
 from ihcli.models.estimators.reading import class_of
@@ -14,7 +15,7 @@ _MOST_AROUND = 64
 _STEPPED = re.compile(r"(Tree|Forest|Boosting|AdaBoost|Neighbors|NearestCentroid)")
 _CLASSIFIERS = re.compile(r"(Classifier|ClassifierCV|SVC|NB|DiscriminantAnalysis)$")
 _REGRESSORS = re.compile(r"(Regressor|SVR|KernelRidge|PLSRegression)$")
-NEEDS_NONE = "which needs no gradients; nor do `method=sii` and `method=occlusion`"
+NEEDS_NONE = f"which needs no gradients; nor does `method={without_gradients(order=2)}`"
 
 
 def innermost(record: Record) -> tuple[str, Record]:
@@ -73,7 +74,7 @@ def step_in_memory(record: Record, whole: str = "model") -> str:
 def called(record: Record, whole: str, table: str) -> str:
     """Return the call that explains an estimator by its outputs."""
     function = f"lambda x: torch.as_tensor({whole}.{_method(record)}(x.detach().numpy()))"
-    return f'ihcli.explain({function}, {table}, method="shapley")'
+    return f'ihcli.explain({function}, {table}, method="{without_gradients(order=1)}")'
 
 
 def step_of_file(record: Record, loader: Loader) -> str:

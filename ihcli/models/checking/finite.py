@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ihcli.errors import DataError, ModelCallError
+from ihcli.methods import names_of
 from ihcli.models.model import Model
 
 _BATCH = 256
@@ -42,7 +43,10 @@ def check_baselines(model: Model, baselines: Tensor) -> None:
         what, remedy = "the baseline", "Try `baseline=mean`, or a FILE with one row at which the model has an output"
     else:
         what = f"{lacking} of {len(baselines)} baselines"
-        remedy = "Try a FILE of rows at all of which the model has an output; `method=ig` flags those without"
+        remedy = (
+            "Try a FILE of rows at all of which the model has an output; "
+            f"`method={names_of(many_baselines=False, integrals=True)[0]}` flags those without"
+        )
     raise DataError(
         f"`baseline`: {model.subject} has no finite output at {what}, so that no row would have values. Expected "
         f"numbers. {remedy}."
