@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import model_files
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 import ihcli
 from ihcli.cli import main
-from ihcli.library import IhcliWarning
+from ihcli.library import IhcliWarning, explaining
 
 LACKING = r"the output of 1 of 40 rows looked at is not finite"
 
@@ -47,6 +48,61 @@ def test_one_row_without_an_output_is_flagged_wherever_it_stands(method: str, pl
         found = ihcli.explain(UpTo5(), rows(place), method=method)
     assert np.flatnonzero(found.status == "non_finite").tolist() == [place]
     assert np.isfinite(np.delete(found.attributions, place, 0)).all()
+
+
+class Notes(nn.Module):
+    """Notes how far from 0 rows are that it is asked of."""
+
+    def __init__(self, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.inner, self.furthest = network([3, 8], activation, seed=0).float(), 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.furthest = max(self.furthest, float(x.detach().abs().max()))
+        outputs: Tensor = self.inner(x)
+        return outputs
+
+
+@pytest.mark.parametrize(
+    ("activation", "options", "looks"),
+    [
+        (nn.Softplus, {"method": "ih"}, False),
+        (nn.Softplus, {"method": "ig"}, False),
+        (nn.ReLU, {"method": "ig"}, False),
+        (nn.ReLU, {"method": "ih"}, True),
+        (nn.ReLU, {"method": "ig", "smooth": 5.0}, True),
+    ],
+)
+def test_later_rows_are_looked_at_before_only_where_something_is_settled_on_them(
+    activation: type[nn.Module], options: dict[str, Any], looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may hang on a row: what is kept of those before it is lost where that is looked at first."""
+    model, seen = Notes(activation), []
+    settled = explaining.settle
+
+    def noting(*given: Any) -> Any:
+        found = settled(*given)
+        seen.append(model.furthest)
+        return found
+
+    monkeypatch.setattr(explaining, "settle", noting)
+    some = rows()
+    some[35] = 100
+    ihcli.explain(model, some, **options)
+    assert (seen[0] >= 100) == looks
+
+
+@pytest.mark.parametrize("method", ["ig", "ih"])
+def test_the_drift_of_a_told_beta_is_that_of_rows_with_outputs(method: str) -> None:
+    """It was not a number, and is what the same table without the row gives."""
+
+    def told(some: np.ndarray) -> list[str]:
+        with pytest.warns(IhcliWarning) as said:
+            ihcli.explain(UpTo5(), some, method=method, smooth=5.0)
+        return [str(one.message) for one in said if "drifts by" in str(one.message)]
+
+    assert told(rows(20)) == told(np.delete(rows(20), 20, 0))
+    assert "drifts by 10.4%" in told(rows(20))[0]
 
 
 @pytest.mark.parametrize("place", [0, 20])

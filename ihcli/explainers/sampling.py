@@ -142,7 +142,7 @@ class _Trial:
         places = np.unique(np.linspace(0, len(sample) - 1, tried).round().astype(int))
         some = encoded.values[places]
         rough = max(explainer.effort.tolerance, min(ROUGH, settings.sampling_tolerance))
-        effort = replace(explainer.effort, tolerance=rough, sampling_share=0, population=sys.maxsize)
+        effort = replace(explainer.effort, tolerance=rough, sampling_share=0, population=sys.maxsize, balance=None)
         output, tolerance = _outputs(explainer, some), settings.sampling_tolerance
         return cls(explainer, pool, some, output, effort, tolerance)
 

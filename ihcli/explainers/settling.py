@@ -11,7 +11,7 @@ from torch import Tensor
 from ihcli.derivatives import Engine
 from ihcli.derivatives.choosing import choose_engine
 from ihcli.derivatives.transfers import sent
-from ihcli.errors import OptionError
+from ihcli.errors import IhcliError, OptionError
 from ihcli.explainers.diagnosing import PROBE_ROWS, Trial, diagnose
 from ihcli.explainers.explainer import Explainer
 from ihcli.explainers.seeing import meaning_of
@@ -31,7 +31,7 @@ from ihcli.models.checking.preflight import check_gradients, check_second_deriva
 from ihcli.models.targets import Target, resolve_target
 from ihcli.readers import Encoded, Reader
 from ihcli.readers.opening import inputs_of, opened, paths_to
-from ihcli.smoothing import Smoothing, resolve_smoothing
+from ihcli.smoothing import Smoothing, looks_at_sample, resolve_smoothing
 from ihcli.wording import listed
 
 PROBE_BASELINES, START_RECORDS = 4, 16
@@ -55,10 +55,7 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
     model = reader.called(model)
     reader, original = reader.on(model), opened(reader, model)
     encoded = reader.encode(sample[: reader.sample_records])
-    if method.derivatives == 2 and settings.smooth != "none":
-        encoded, lacking = _with_values(reader, original, encoded)
-    else:
-        encoded, lacking = _with_values(reader, original, encoded, reader.few_records)
+    encoded, lacking = _with_values(reader, original, encoded, settings.smooth, method.derivatives == 2)
     tried = reader.trial(encoded)
     noted = (*lacking, *reader.warnings(encoded))
     _check_effort(settings.effort, method, reader.n_baselines)
@@ -125,27 +122,34 @@ def prepare(model: Model, reader: Reader, sample: Sequence[Any] | np.ndarray, se
 
 
 def _with_values(
-    reader: Reader, model: Model, encoded: Encoded, first: int | None = None
+    reader: Reader, model: Model, encoded: Encoded, smooth: float | str, second_order: bool
 ) -> tuple[Encoded, tuple[str, ...]]:
     """Return the records at which the model has finite outputs, and a warning of others.
 
     All where there is none, of which the checks say why; and where records have units of their own, whatever they are.
-
-    first  so many of one shape are looked at alone, where these have outputs: a model may hang on a later one
+    The first ones are looked at alone where these have outputs and no smoothing is settled: a model may hang on others.
     """
-    if reader.units is None:
+    if reader.units is None or not encoded.present.any():
+        return encoded, ()
+    places = next(places for _, places in encoded.alike())
+    few = inputs_of(reader, model, encoded.values[places[: reader.few_records]])
+    if has_values(model, few).all() and not _looks_at_sample(model, smooth, few, second_order):
         return encoded, ()
     kept = np.zeros(len(encoded.present), bool)
-    for _, places in encoded.alike():
-        if first is not None and has_values(model, inputs_of(reader, model, encoded.values[places[:first]])).all():
-            return encoded, ()
-        break
     for _, places in encoded.alike():
         kept[places] = has_values(model, inputs_of(reader, model, encoded.values[places])).numpy()
     n, n_kept = int(encoded.present.sum()), int(kept.sum())
     if n_kept in (0, n):
         return encoded, ()
     return encoded.only(kept), (lacking_warning(n - n_kept, n, model.dtype == torch.float64),)
+
+
+def _looks_at_sample(model: Model, smooth: float | str, few: Tensor, second_order: bool) -> bool:
+    """Return whether smoothing does; not where the model fails, of which the checks say why."""
+    try:
+        return looks_at_sample(model, smooth, few, second_order)
+    except IhcliError:
+        return False
 
 
 def _started(effort: Effort, method: Method, engine: Engine, reader: Reader, model: Model, encoded: Encoded) -> Effort:

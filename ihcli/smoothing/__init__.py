@@ -30,6 +30,7 @@ __all__ = [
     "SoftPlusModule",
     "choose_beta",
     "find_operations",
+    "looks_at_sample",
     "resolve_smoothing",
     "smooth_model",
 ]
@@ -131,6 +132,13 @@ def choose_beta(model: Model, sample: Sequence[Tensor], tolerance: float) -> tup
     return smooth, smoothing
 
 
+def looks_at_sample(model: Model, option: Literal["auto", "none"] | float | str, few: Tensor, second: bool) -> bool:
+    """Return whether `resolve_smoothing` takes the model's outputs of a whole sample; `few` are rows of it, (n, D)."""
+    if option == "auto":
+        return second and bool(find_operations(model, few[:_PROBE_ROWS]).replaceable)
+    return option != "none"
+
+
 def resolve_smoothing(
     model: Model,
     option: Literal["auto", "none"] | float | str,
@@ -148,12 +156,10 @@ def resolve_smoothing(
         OptionError: any other option.
         ModelError: a TorchScript module that cannot be copied.
     """
-    if option == "none":
+    if not looks_at_sample(model, option, sample[0], second_order):
         return model, None
     if option == "auto":
-        if second_order and find_operations(model, sample[0][:_PROBE_ROWS]).replaceable:
-            return choose_beta(model, sample, tolerance)
-        return model, None
+        return choose_beta(model, sample, tolerance)
     beta = _parse_beta(option)
     return _smooth_and_measure(model, beta, find_operations(model, sample[0][:_PROBE_ROWS]), sample, tolerance)
 
