@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 MOST_LETTERS = 300
 """Of a name or a sentence that someone else chose, in a message."""
 MODELS_IN_WORDS = (
-    "a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a Hugging "
-    "Face checkpoint"
+    "a TorchScript file, a pickled torch module, a network, linear model, support vector machine or Gaussian process "
+    "of scikit-learn (pickle or joblib), or the directory of a Hugging Face checkpoint"
 )
 OPTIONS_ELSEWHERE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("baselines", "background", "background_data", "reference", "references"), ("baseline",)),

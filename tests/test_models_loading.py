@@ -16,8 +16,8 @@ from ihcli.models.layers import Affine
 from ihcli.models.sniffing import Kind, recognise
 
 EXPECTED = (
-    "Expected a TorchScript file, a pickled torch module, a scikit-learn MLP (pickle or joblib), or the directory of a "
-    "Hugging Face checkpoint."
+    "Expected a TorchScript file, a pickled torch module, a network, linear model, support vector machine or Gaussian "
+    "process of scikit-learn (pickle or joblib), or the directory of a Hugging Face checkpoint."
 )
 
 
